@@ -1,0 +1,43 @@
+/*
+ * A principal: who may ask, and the names a certificate may carry when a
+ * template takes them from the account.  Kept in PostgreSQL; workers and
+ * signers read the same rows, so a hijacked worker cannot invent names.
+ */
+#ifndef ACCOUNT_H
+#define ACCOUNT_H
+
+#include "db.h"
+#include "err.h"
+#include "policy.h"
+
+struct account {
+	char		*name;		/* canonical, lower case */
+	bool		 machine;
+	bool		 disabled;
+	char		*cn;		/* common name; never NULL */
+	char		*dns;		/* or NULL, as all below */
+	char		*upn;
+	char		*email;
+	char		*dn;		/* RFC 4514 text */
+	char		*sid;
+	char		*password;	/* libsodium's argon2id string */
+	struct strlist	 groups;	/* sorted */
+};
+
+/*
+ * What a client typed to the canonical name: ASCII lower case, at most 128
+ * bytes of [a-z0-9._@$-], no leading or trailing dot; "DOMAIN\user" becomes
+ * "user@domain".  -1 (ERR_UNAUTHENTICATED) for anything else.
+ */
+int	 account_canonical(const char *typed, char out[129], struct err *);
+
+/*
+ * Read one account.  *out is NULL and 0 is returned when there is none.
+ * ERR_UNAVAILABLE when the database cannot be asked.
+ */
+int	 account_load(struct db *, const char *canonical, struct account **out,
+	    struct err *);
+void	 account_free(struct account *);
+bool	 account_in(const struct account *, const struct strlist *groups);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * Bytes.  struct slice borrows (never freed, lives as long as its owner);
+ * struct buf owns and grows.  Running out of memory ends the process.
+ */
+#ifndef BUF_H
+#define BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct slice {
+	const uint8_t	*p;
+	size_t		 n;
+};
+
+struct buf {
+	uint8_t	*p;
+	size_t	 n;
+	size_t	 cap;
+};
+
+void	 buf_add(struct buf *, const void *, size_t);
+void	 buf_addc(struct buf *, uint8_t);
+void	 buf_puts(struct buf *, const char *);		/* without the NUL */
+void	 buf_printf(struct buf *, const char *, ...)
+	    __attribute__((format(printf, 2, 3)));
+void	 buf_hex(struct buf *, const uint8_t *, size_t);	/* lower case */
+void	 buf_reset(struct buf *);	/* n = 0, memory kept */
+void	 buf_free(struct buf *);	/* frees and zeroes the struct */
+void	 buf_wipe(struct buf *);	/* cleanse, then buf_free */
+char	*buf_str(struct buf *);		/* NUL behind n (not counted); lent */
+
+struct slice	 buf_slice(const struct buf *);
+struct slice	 slice_of(const void *, size_t);
+struct slice	 slice_str(const char *);
+bool	 slice_eq(struct slice, struct slice);
+bool	 slice_is(struct slice, const char *);	/* bytes equal the string's */
+
+/* malloc family that never returns NULL; the caller frees with free(3). */
+void	*xcalloc(size_t, size_t);
+void	*xmemdup(const void *, size_t);
+char	*xstrdup(const char *);
+char	*xstrndup(const char *, size_t);
+void	*xreallocarray(void *, size_t, size_t);
+
+/*
+ * Lower-case hex of n bytes into out (2n + 1 bytes), NUL ended; and back:
+ * exactly n bytes from 2n digits of either case, -1 otherwise.
+ */
+void	 hex_encode(const uint8_t *, size_t, char *);
+int	 hex_decode(const char *, uint8_t *, size_t);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * Configuration files of the programs, read with libconfuse.  Unknown and
+ * doubled options are errors with file and line.
+ */
+#ifndef CONF_H
+#define CONF_H
+
+#include <confuse.h>
+
+#include "buf.h"
+#include "err.h"
+#include "policy.h"
+
+/* Parse a file / a text with these options; cfg_free by the caller. */
+cfg_t	*conf_file(const char *path, cfg_opt_t *, struct err *);
+cfg_t	*conf_text(struct slice, const char *name, cfg_opt_t *, struct err *);
+
+/* A string option that must be there; copied into *out, caller frees. */
+int	 conf_need(cfg_t *, const char *opt, char **out, struct err *);
+void	 conf_list(cfg_t *, const char *opt, struct strlist *out);
+void	 strlist_free(struct strlist *);
+/* "90s", "15m", "8h", "30d", "6w", "1y" (365 d) to seconds. */
+int	 conf_duration(const char *, int64_t *, struct err *);
+
+#endif

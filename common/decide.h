@@ -1,0 +1,43 @@
+/*
+ * The decision: policy + account + request -> what would be issued, or the
+ * rule that refuses.  The signer decides with it; the worker and "countersign
+ * explain" call the same function, so what is explained is what happens.
+ */
+#ifndef DECIDE_H
+#define DECIDE_H
+
+#include "account.h"
+#include "policy.h"
+#include "request.h"
+
+struct decision {
+	const struct template	*tmpl;		/* borrowed from the policy */
+	const struct policy_ca	*ca;
+	bool			 pending;	/* a manager must approve */
+	struct names		 names;		/* final; owned */
+	const char		*sid;		/* for the SID extension, or NULL;
+						   borrowed from the account */
+};
+
+/*
+ * May this account enroll / autoenroll for the template?  Used by CEP too.
+ * On refusal err says which rule.
+ */
+int	 decide_enroll(const struct template *, const struct account *,
+	    struct err *);
+bool	 decide_autoenroll(const struct template *, const struct account *);
+
+/* The one template all hints name, offered by this CA; or a refusal. */
+const struct template	*decide_template(const struct policy *,
+			    const char *ca, const struct request *,
+			    struct err *);
+
+/*
+ * All rules of [MS-WCCE] 3.2.2.6.2.1.4 that apply, in its order.  ERR_DENIED
+ * with the HRESULT and a text naming rule and value.  decision_free on 0.
+ */
+int	 decide(const struct policy *, const char *ca, const struct account *,
+	    const struct request *, struct decision *, struct err *);
+void	 decision_free(struct decision *);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * One line per request on standard error, "key=value" with values quoted and
+ * escaped when they hold anything but [A-Za-z0-9._:@/+-].  Never a password,
+ * token or request body.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdint.h>
+
+#include "buf.h"
+
+struct log_line {
+	struct buf	 b;
+};
+
+/* Starts with time (UTC, microseconds), program, pid and event=. */
+void	 log_begin(struct log_line *, const char *event);
+void	 log_str(struct log_line *, const char *key, const char *value);
+void	 log_slice(struct log_line *, const char *key, struct slice);
+void	 log_num(struct log_line *, const char *key, int64_t);
+void	 log_id(struct log_line *, const char *key, const uint8_t id[16]);
+void	 log_end(struct log_line *);	/* one write(2), frees */
+
+/* A line with a free text, for start, stop and trouble. */
+void	 log_note(const char *event, const char *fmt, ...)
+	    __attribute__((format(printf, 2, 3)));
+void	 log_program(const char *name);	/* once, in main */
+int64_t	 log_usec(void);		/* monotonic microseconds */
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * What crosses the trust boundary: one DER message each way (the ASN.1 is
+ * the documentation, the bytes are audit evidence).
+ *
+ *	Ask ::= SEQUENCE {
+ *	  version       INTEGER (1),
+ *	  call          ENUMERATED { issue(1), query(2), ping(3) },
+ *	  id            OCTET STRING (SIZE(16)),  -- this attempt
+ *	  replayKey     OCTET STRING (SIZE(16)),  -- same message, same key
+ *	  policyHash    OCTET STRING (SIZE(32)),
+ *	  sentAt        INTEGER,                  -- unix milliseconds
+ *	  ca            UTF8String,
+ *	  method        INTEGER,                  -- clientAuthentication
+ *	  account       UTF8String,               -- canonical name
+ *	  address       UTF8String,               -- of the client, for the row
+ *	  token         OCTET STRING,             -- the client's original bytes
+ *	  hints         SEQUENCE OF UTF8String,   -- AdditionalContext templates
+ *	  number        INTEGER,                  -- query: RequestID
+ *	  evidence      OCTET STRING }            -- client certificate or empty
+ *
+ *	Answer ::= SEQUENCE {
+ *	  version       INTEGER (1),
+ *	  id            OCTET STRING (SIZE(16)),
+ *	  status        ENUMERATED,
+ *	  hresult       INTEGER,
+ *	  text          UTF8String,               -- for the client
+ *	  number        INTEGER,                  -- RequestID, 0 = none
+ *	  template      UTF8String,               -- for the log
+ *	  response      OCTET STRING,             -- CMC full response or empty
+ *	  certificate   OCTET STRING }            -- leaf or empty
+ */
+#ifndef MSG_H
+#define MSG_H
+
+#include "buf.h"
+#include "err.h"
+#include "policy.h"
+
+#define MSG_MAX		(256 * 1024)
+#define MSG_ID		16
+
+enum msg_call { CALL_ISSUE = 1, CALL_QUERY = 2, CALL_PING = 3 };
+
+enum msg_status {
+	MSG_ISSUED = 1,
+	MSG_PENDING = 2,
+	MSG_DENIED = 3,		/* hresult, text; number and response if stored */
+	MSG_MALFORMED = 4,
+	MSG_POLICY_CHANGED = 5,	/* reload the policy and ask once more */
+	MSG_UNAVAILABLE = 6,	/* nothing was recorded; try again */
+	MSG_PONG = 7
+};
+
+struct ask {
+	enum msg_call	 call;
+	uint8_t		 id[MSG_ID];
+	uint8_t		 replay_key[MSG_ID];
+	uint8_t		 policy_hash[32];
+	int64_t		 sent_at;
+	struct slice	 ca;		/* slices borrow from the message */
+	enum auth_method method;
+	struct slice	 account;
+	struct slice	 address;
+	struct slice	 token;
+	struct slice	 hint[4];
+	size_t		 nhint;
+	uint32_t	 number;
+	struct slice	 evidence;
+};
+
+struct answer {
+	uint8_t		 id[MSG_ID];
+	enum msg_status	 status;
+	uint32_t	 hresult;
+	struct slice	 text;
+	uint32_t	 number;
+	struct slice	 template_name;
+	struct slice	 response;
+	struct slice	 certificate;
+};
+
+void	 ask_encode(const struct ask *, struct buf *);
+int	 ask_decode(struct slice, struct ask *, struct err *);
+void	 answer_encode(const struct answer *, struct buf *);
+int	 answer_decode(struct slice, struct answer *, struct err *);
+
+/*
+ * Ids begin with the UTC day (days since 1970, 16 bits, big endian), so that
+ * rows are stored in order of time; the rest is random (id) or a hash of who
+ * asked and what (replay key: [security] X10).
+ */
+void	 msg_new_id(int64_t now, uint8_t out[MSG_ID]);
+void	 msg_replay_key(int64_t now, struct slice account,
+	    struct slice message_id, struct slice token, uint8_t out[MSG_ID]);
+
+#endif

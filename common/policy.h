@@ -1,0 +1,205 @@
+/*
+ * The policy: CAs, templates, name rules, who may enroll.  One text file
+ * (policy.conf, see policy.conf(5)), parsed and linted by the same code in
+ * workers, signers and the command line.  A loaded policy is immutable.
+ */
+#ifndef POLICY_H
+#define POLICY_H
+
+#include "buf.h"
+#include "err.h"
+#include "pubkey.h"
+
+/* [MS-XCEP] 3.1.4.1.3.7 clientAuthentication values. */
+enum auth_method {
+	AUTH_ANONYMOUS = 1,
+	AUTH_KERBEROS = 2,
+	AUTH_PASSWORD = 4,
+	AUTH_CERTIFICATE = 8
+};
+const char	*auth_method_name(enum auth_method);	/* "password", ... */
+
+/* Flag bits of [MS-CRTD]; only those we set. */
+#define GF_MACHINE_TYPE			0x00000040u
+#define GF_ADD_TEMPLATE_NAME		0x00000200u
+#define EF_INCLUDE_SYMMETRIC_ALGORITHMS	0x00000001u
+#define EF_PEND_ALL_REQUESTS		0x00000002u
+#define EF_AUTO_ENROLLMENT		0x00000020u
+#define EF_PREVIOUS_APPROVAL		0x00000040u
+#define EF_USER_INTERACTION		0x00000100u
+#define EF_ALLOW_ON_BEHALF_OF		0x00000800u
+#define EF_KEY_BASED_RENEWAL		0x00010000u
+#define PF_EXPORTABLE_KEY		0x00000010u
+#define PF_STRONG_PROTECTION		0x00000020u
+#define PF_SAME_KEY_RENEWAL		0x00000080u
+#define NF_ENROLLEE_SUPPLIES_SUBJECT	0x00000001u
+#define NF_OLD_CERT_SUPPLIES		0x00000008u
+#define NF_SAN_UPN			0x02000000u
+#define NF_SAN_EMAIL			0x04000000u
+#define NF_SAN_DNS			0x08000000u
+#define NF_DNS_AS_CN			0x10000000u
+#define NF_SUBJECT_EMAIL		0x20000000u
+#define NF_COMMON_NAME			0x40000000u
+#define NF_DIRECTORY_PATH		0x80000000u
+
+struct strlist {
+	char	**v;
+	size_t	  n;
+};
+bool	 strlist_has(const struct strlist *, const char *);
+
+struct ca_uri {				/* [MS-XCEP] 3.1.4.1.3.3 CAURI */
+	enum auth_method method;
+	char		*uri;
+	unsigned	 priority;
+	bool		 renewal_only;
+};
+
+struct policy_ca {
+	char		*name;
+	struct ca_uri	*uris;
+	size_t		 nuris;
+	struct strlist	 cdp;		/* CRL URLs put into certificates */
+	struct strlist	 aia;		/* caIssuers URLs */
+	struct strlist	 ocsp;
+	struct buf	 cert;		/* DER; empty until attached */
+	int64_t		 not_after;	/* of cert */
+};
+
+/*
+ * What an enrollee may ask for where a template takes names from the
+ * request.  A rule applies to members of its groups; every name asked for
+ * must be allowed by some rule that applies.
+ */
+struct name_rule {
+	char		*name;
+	struct strlist	 groups;
+	struct strlist	 dns;		/* "host.example", "*.example": any
+					   name below; ".example" is refused */
+	bool		 wildcard;	/* may ask for "*.x" below an allowed x */
+	struct strlist	 email;		/* "@example.com" or whole address */
+	struct strlist	 upn;		/* "@example.com" or whole UPN */
+	struct strlist	 ip;		/* "10.0.0.0/8", "2001:db8::/32" */
+	struct strlist	 uri;		/* whole URI */
+	struct strlist	 rdn;		/* "O=Example", "OU=*": subject parts
+					   besides CN; CN must be a name that
+					   dns, email or upn allow, or match
+					   cn */
+	struct strlist	 cn;		/* further CN values, "*" = any */
+};
+
+enum key_choice { ALLOW_P256 = 1, ALLOW_P384 = 2, ALLOW_P521 = 4 };
+
+/* Which account data make the names (names = account). */
+enum account_name {
+	NAME_CN_COMMON = 0x01,		/* CN = the account's common name */
+	NAME_CN_DNS = 0x02,		/* CN = its DNS name */
+	NAME_DIRECTORY_PATH = 0x04,	/* subject = its whole DN */
+	NAME_SUBJECT_EMAIL = 0x08,	/* E= in the subject */
+	NAME_SAN_DNS = 0x10,
+	NAME_SAN_UPN = 0x20,
+	NAME_SAN_EMAIL = 0x40
+};
+
+struct template {
+	char		*cn;		/* commonName on the wire */
+	char		*display_name;
+	char		*oid;		/* dotted */
+	struct buf	 oid_der;	/* content octets */
+	unsigned	 schema;	/* 1..4 */
+	uint32_t	 major, minor;
+	struct strlist	 cas;		/* names of the CAs that offer it */
+	bool		 machine;
+	int64_t		 validity;	/* seconds */
+	int64_t		 renewal;	/* seconds before the end */
+	struct strlist	 enroll;	/* groups */
+	struct strlist	 autoenroll;	/* groups; implies enroll */
+
+	bool		 names_from_request;
+	unsigned	 account_names;	/* enum account_name bits */
+	struct strlist	 name_rules;	/* names of rules; request names only */
+
+	unsigned	 rsa_min;	/* bits; 0 = RSA not allowed */
+	unsigned	 rsa_max;	/* default 4096 */
+	unsigned	 curves;	/* enum key_choice bits */
+	char		*advertise;	/* "rsa" or a curve: what CEP tells */
+	unsigned	 minimal_key_length;	/* what CEP tells, bits */
+	struct strlist	 providers;
+	int		 key_spec;	/* 1, 2, or 0 = nil on the wire */
+	uint32_t	 key_usage_property;	/* 0 = nil on the wire */
+	char		*hash;		/* "sha256" ...; schema 3 and 4 */
+	bool		 exportable;
+	bool		 strong_protection;
+
+	unsigned	 key_usage;	/* bit 0 = digitalSignature, [RFC5280] */
+	bool		 key_usage_critical;
+	struct strlist	 eku;		/* dotted, never empty */
+	struct strlist	 policies;	/* certificatePolicies, dotted */
+	bool		 application_policies;	/* emit 311.21.10 */
+	bool		 smime_capabilities;
+
+	bool		 approval;	/* a manager must approve */
+	struct strlist	 approval_groups; /* only requesters in these wait;
+					   empty = all */
+	struct strlist	 approvers;	/* groups that may approve */
+	int64_t		 pending_expires;	/* seconds */
+
+	bool		 renew_previous_approval;
+	bool		 renew_same_key;	/* same key required */
+	bool		 renew_key_based;
+	bool		 renew_anonymous;
+	int64_t		 renew_grace;	/* seconds after the end, default 0 */
+	unsigned	 renew_max;	/* renewals in a chain, 0 = no limit */
+	struct strlist	 supersedes;
+	unsigned	 line;		/* in the file, for messages */
+
+	uint32_t	 general_flags, enrollment_flags, private_key_flags,
+			 name_flags;	/* computed when loaded */
+};
+
+struct policy {
+	struct buf	 text;		/* the file as published */
+	uint8_t		 sha256[32];	/* of text */
+	uint64_t	 version;	/* of the publication; 0 = a file */
+	char		 id[40];	/* "{UPPER-GUID}"; "" until attached */
+	int64_t		 published;	/* unix seconds; 0 = a file */
+	char		*friendly_name;
+	unsigned	 next_update_hours;
+	struct policy_ca *cas;
+	size_t		 ncas;
+	struct template	*templates;
+	size_t		 ntemplates;
+	struct name_rule *rules;
+	size_t		 nrules;
+};
+
+/*
+ * Parse and lint.  A refusal carries "line N: template X: reason" in err
+ * (ERR_MALFORMED).  policy_lint_all calls report for every finding instead of
+ * stopping at the first and returns their number.
+ */
+struct policy	*policy_parse(struct slice text, struct err *);
+void		 policy_free(struct policy *);
+int		 policy_lint_all(struct slice text,
+		    void (*report)(void *, unsigned line, const char *text),
+		    void *);
+
+/*
+ * Before the policy is shared: the CA certificate that CEP shows.  Refuses an
+ * unknown CA name, and a template whose validity is beyond the certificate.
+ */
+int	 policy_attach_ca(struct policy *, const char *name,
+	    struct slice cert, struct err *);
+int	 policy_ready(const struct policy *, struct err *); /* all attached */
+
+const struct policy_ca	*policy_ca_find(const struct policy *, const char *);
+const struct template	*policy_template_by_name(const struct policy *,
+			    const char *);	/* case-insensitive */
+const struct template	*policy_template_by_oid(const struct policy *,
+			    const char *dotted);
+/* Does this CA offer this template? */
+bool	 template_offered_by(const struct template *, const char *ca);
+/* Is one of these EKUs good for authentication (ESC1's list)? */
+bool	 template_authenticates(const struct template *);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * Public keys of requests: fixed-shape SubjectPublicKeyInfo (RSA PKCS#1 and
+ * the named curves P-256, P-384, P-521 uncompressed), built with
+ * EVP_PKEY_fromdata, never with OpenSSL's decoders (86 us and most of the
+ * memory bugs).  A fuzz target proves that what is accepted here OpenSSL
+ * accepts and reads the same.
+ */
+#ifndef PUBKEY_H
+#define PUBKEY_H
+
+#include <openssl/evp.h>
+
+#include "buf.h"
+#include "err.h"
+
+enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521 };
+
+struct pubkey {
+	enum key_kind	 kind;
+	unsigned	 bits;		/* 2048, 256, ... */
+	struct slice	 spki;		/* whole TLV, borrowed */
+	struct slice	 bits_content;	/* the BIT STRING's octets, for SKI */
+	EVP_PKEY	*pkey;		/* owned */
+};
+
+/*
+ * SPKI TLV to key.  Refuses other algorithms, explicit curve parameters,
+ * points off the curve, RSA below 1024 (a template says the real minimum) or
+ * above 8192 bits, even modulus, exponent other than odd 3..2^64, and (with
+ * NTE_BAD_KEY) exponents below 65537, small factors, perfect squares, ROCA,
+ * close primes (Fermat, 100 rounds).  Size gates come before arithmetic.
+ * The input must outlive the key.
+ */
+struct pubkey	*pubkey_parse(struct slice spki, struct err *);
+void		 pubkey_free(struct pubkey *);
+
+/* "RSA 2048", "P-256", for people. */
+const char	*pubkey_name(const struct pubkey *, char *buf, size_t);
+/* SHA-1 over the BIT STRING octets: the SKI of [RFC5280] 4.2.1.2 (1). */
+void		 pubkey_ski(const struct pubkey *, uint8_t out[20]);
+/* SHA-256 over the SPKI TLV. */
+void		 pubkey_sha256(const struct pubkey *, uint8_t out[32]);
+
+/*
+ * Verify a signature made over msg.  sigalg is an AlgorithmIdentifier TLV:
+ * sha1/256/384/512WithRSAEncryption, ecdsa-with-SHA1/256/384/512, RSASSA-PSS
+ * with MGF1 of the same hash and salt = hash length.  SHA-1 is allowed only
+ * here, as proof of possession (Windows' schema 1/2 default).  For CMS,
+ * sigalg may be rsaEncryption or id-ecPublicKey with the digest named apart:
+ * pass its AlgorithmIdentifier in digest, else an empty slice.
+ * -1 with NTE_BAD_SIGNATURE (ERR_DENIED) when it does not verify.
+ */
+int	 pubkey_verify(const struct pubkey *, struct slice sigalg,
+	    struct slice digest, struct slice msg, struct slice sig,
+	    struct err *);
+/* Hash of an AlgorithmIdentifier TLV (SHA-1/256/384/512) or NULL. */
+const EVP_MD	*digest_of(struct slice alg);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * A certificate request as it arrives in the BinarySecurityToken: PKCS#10,
+ * CMS over PKCS#10 (renewal of schema 1), or CMC ([MS-WCCE] 2.2.2.6).  One
+ * parse gives one typed struct; after that nobody looks at the bytes again.
+ *
+ * Accepted is only what real clients send.  Everything else is refused with
+ * the rule's name; duplicates of anything are refused even when identical.
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include "buf.h"
+#include "err.h"
+#include "name.h"
+#include "pubkey.h"
+
+#define REQUEST_MAX	(64 * 1024)	/* bytes of DER */
+#define REQUEST_HINTS	8
+
+enum request_form { FORM_PKCS10, FORM_CMS, FORM_CMC };
+
+/* Where a template was named; [MS-WCCE] 3.2.2.6.2.1.4.1 collects all. */
+enum hint_carrier {
+	HINT_V1_EXT,		/* 1.3.6.1.4.1.311.20.2 name */
+	HINT_V2_EXT,		/* 1.3.6.1.4.1.311.21.7 OID, major, minor */
+	HINT_NAME_VALUE,	/* 1.3.6.1.4.1.311.13.2.1 attribute */
+	HINT_REG_INFO,		/* CMC regInfo */
+	HINT_CONTEXT		/* WSTEP AdditionalContext */
+};
+
+struct template_hint {
+	enum hint_carrier	 carrier;
+	char			*name;	/* template name, or NULL */
+	char			*oid;	/* dotted, or NULL */
+	bool			 has_version;
+	uint64_t		 major, minor;
+};
+
+/* How possession of the private key was proven. */
+enum request_pop { POP_PKCS10, POP_CMC_SKI };
+
+/* A certificate-based signer of a CMS/CMC (renewal, agent): verified later
+ * against the certificate it names. */
+struct request_signer {
+	struct slice	 cert;		/* Certificate TLV found in certificates */
+	struct slice	 issuer;	/* Name TLV */
+	struct slice	 serial;	/* INTEGER content */
+	bool		 verified;	/* signature checked with cert's key */
+};
+
+struct request {
+	struct buf		 der;		/* owned copy of the token */
+	enum request_form	 form;
+	struct slice		 csr;		/* CertificationRequest TLV */
+	struct slice		 subject;	/* Name TLV */
+	struct pubkey		*key;		/* owned */
+	enum request_pop	 pop;
+	struct names		 names;		/* subject and SAN asked for */
+	char			*sid;		/* claimed by the SID extension or
+						   the SAN tag URI, or NULL */
+	struct template_hint	 hint[REQUEST_HINTS];
+	size_t			 nhint;
+	struct slice		 old_cert;	/* renewal attribute or empty */
+	struct request_signer	 signer[2];	/* certificate-based signers */
+	size_t			 nsigner;
+	uint64_t		 body_part_id;	/* of the tcr; 1 without CMC */
+	struct slice		 transaction_id; /* CMC control value or empty */
+	struct slice		 sender_nonce;	/* CMC control value or empty */
+	char			*requester_name; /* signed data only, or NULL */
+	struct slice		 archived_key;	/* unsigned attribute or empty */
+	char			*client_info;	/* process name, for the log only */
+};
+
+/*
+ * Parse and prove possession.  Strict DER, limits of security.md 3.2.
+ * ERR_MALFORMED (HR_INVALID_DATA, CRYPT_E_NO_SIGNER, CRYPT_E_BAD_MSG ...),
+ * ERR_TOO_BIG, or ERR_DENIED with NTE_BAD_SIGNATURE / NTE_BAD_KEY.
+ * The result owns everything; free with request_free.
+ */
+struct request	*request_parse(struct slice der, struct err *);
+void		 request_free(struct request *);
+
+/*
+ * Add what AdditionalContext named; only the template is a hint.  Copies.
+ * -1 when there are too many or the same carrier named one already.
+ */
+int	 request_add_hint(struct request *, enum hint_carrier,
+	    const char *name, struct err *);
+
+#endif

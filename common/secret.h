@@ -1,0 +1,21 @@
+/* Secrets from credential files: never argv, environment or log. */
+#ifndef SECRET_H
+#define SECRET_H
+
+#include "buf.h"
+#include "err.h"
+
+/*
+ * Whole file into out.  Refuses a file that is not regular, readable or
+ * writable by group or others (owner is root or ourselves), or larger than
+ * max.  strip removes one trailing newline.  Wipe out with buf_wipe.
+ */
+int	 secret_read(const char *path, size_t max, bool strip, struct buf *out,
+	    struct err *);
+/* Create with mode 0400, O_EXCL, fsync of file and folder. */
+int	 secret_write(const char *path, struct slice, struct err *);
+
+/* RLIMIT_CORE 0, PR_SET_DUMPABLE 0, PR_SET_NO_NEW_PRIVS; call first. */
+int	 secret_harden(struct err *);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * The policy in force and the accounts, read from PostgreSQL and kept until
+ * the database says that something changed (NOTIFY "countersign").  Shared by
+ * the threads of one process; what is handed out is immutable and counted.
+ */
+#ifndef SNAPSHOT_H
+#define SNAPSHOT_H
+
+#include "account.h"
+#include "policy.h"
+
+struct snapshot;
+
+/*
+ * local_policy: the signer's own policy file, whose SHA-256 must equal that
+ * of the published text (the signer trusts no policy out of the database);
+ * NULL in workers.
+ */
+struct snapshot	*snapshot_new(const char *dsn, const char *local_policy);
+void		 snapshot_free(struct snapshot *);
+
+/*
+ * Current policy; reloaded first when the database notified a change or
+ * force is set.  ERR_UNAVAILABLE when there is none, the database is gone or
+ * local_policy differs.  Release with snapshot_put.
+ */
+const struct policy	*snapshot_policy(struct snapshot *, bool force,
+			    struct err *);
+void			 snapshot_put(struct snapshot *, const struct policy *);
+
+/*
+ * One account, from memory when nothing changed since it was read.  *out is
+ * NULL when there is none.  Release with snapshot_account_put.
+ */
+int	 snapshot_account(struct snapshot *, const char *canonical,
+	    const struct account **out, struct err *);
+void	 snapshot_account_put(struct snapshot *, const struct account *);
+/*
+ * Grows by one with every change that was notified: what was derived from
+ * accounts (verified credentials) under an older epoch is stale.
+ */
+uint64_t snapshot_epoch(struct snapshot *);
+
+#endif
