@@ -1,0 +1,485 @@
+/*
+ * Load generator: one thread, many TLS connections, one request in flight on
+ * each.  A body file holds the message with the words @MESSAGE_ID@ and
+ * @TOKEN@; each request gets a fresh id and the next line of the token file.
+ * Prints one JSON object: counts, rate, latency percentiles, own CPU time.
+ *
+ *	load --url URL --ca PEM --body FILE [--tokens FILE] --connections N
+ *	    --seconds S [--expect WORD] [--handshake keep|full|resume]
+ *	    [--cert PEM --key PEM]
+ */
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+
+#define IN_MAX	(256 * 1024)
+
+enum handshake { HS_KEEP, HS_FULL, HS_RESUME };
+enum step { STEP_CONNECT, STEP_SEND, STEP_RECV };
+
+struct opts {
+	char		*host, *port, *path;
+	const char	*ca, *cert, *key, *expect;
+	char		*body;		/* with the two words */
+	char		**tokens;
+	size_t		 ntokens;
+	int		 connections;
+	double		 seconds;
+	enum handshake	 handshake;
+};
+
+struct conn {
+	int		 fd;
+	SSL		*ssl;
+	SSL_SESSION	*session;
+	enum step	 step;
+	char		*out;
+	size_t		 outlen, sent;
+	char		*in;
+	size_t		 inlen;
+	int64_t		 t0;
+};
+
+struct run {
+	const struct opts *o;
+	SSL_CTX		*ctx;
+	struct addrinfo	*ai;
+	int		 ep;
+	size_t		 next_token;
+	uint64_t	 done, failed;
+	uint32_t	*us;		/* latency of each */
+	size_t		 nus, capus;
+	int64_t		 end;
+	char		 first_failure[400];
+};
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static char *
+read_file(const char *path)
+{
+	FILE *f;
+	char *p = NULL;
+	size_t n = 0, cap = 0;
+
+	if ((f = fopen(path, "r")) == NULL)
+		err(1, "%s", path);
+	do {
+		if (n + 65536 > cap)
+			p = realloc(p, cap = n + 65536 + 1);
+		if (p == NULL)
+			err(1, NULL);
+		n += fread(p + n, 1, 65535, f);
+	} while (!feof(f) && !ferror(f));
+	fclose(f);
+	p[n] = '\0';
+	return p;
+}
+
+static void
+read_tokens(struct opts *o, const char *path)
+{
+	char *p = read_file(path), *line;
+
+	while ((line = strsep(&p, "\n")) != NULL) {
+		if (*line == '\0')
+			continue;
+		o->tokens = realloc(o->tokens,
+		    (o->ntokens + 1) * sizeof(*o->tokens));
+		if (o->tokens == NULL)
+			err(1, NULL);
+		o->tokens[o->ntokens++] = line;
+	}
+}
+
+/* https://host:port/path into its parts. */
+static void
+split_url(struct opts *o, const char *url)
+{
+	char *s, *slash, *colon;
+
+	if (strncmp(url, "https://", 8) != 0)
+		errx(1, "%s: not https", url);
+	s = strdup(url + 8);
+	if (s == NULL || (slash = strchr(s, '/')) == NULL)
+		errx(1, "%s: no path", url);
+	o->path = strdup(slash);
+	*slash = '\0';
+	if ((colon = strrchr(s, ':')) != NULL)
+		*colon++ = '\0';
+	o->host = s;
+	o->port = colon != NULL ? colon : strdup("443");
+}
+
+/* Appends s to out, returning the new end. */
+static char *
+put(char *out, const char *s, size_t n)
+{
+	memcpy(out, s, n);
+	return out + n;
+}
+
+static char *
+fill_body(struct run *r, size_t *len)
+{
+	const struct opts *o = r->o;
+	const char *p = o->body, *at, *token = "";
+	unsigned char rnd[16];
+	char id[60], *out, *w;
+
+	if (o->ntokens > 0)
+		token = o->tokens[r->next_token++ % o->ntokens];
+	RAND_bytes(rnd, sizeof(rnd));
+	snprintf(id, sizeof(id), "urn:uuid:%02x%02x%02x%02x-%02x%02x-4%x%02x-"
+	    "8%x%02x-%02x%02x%02x%02x%02x%02x", rnd[0], rnd[1], rnd[2], rnd[3],
+	    rnd[4], rnd[5], rnd[6] & 15, rnd[7], rnd[8] & 15, rnd[9], rnd[10],
+	    rnd[11], rnd[12], rnd[13], rnd[14], rnd[15]);
+	if ((out = malloc(strlen(p) + strlen(token) + 200)) == NULL)
+		err(1, NULL);
+	for (w = out; (at = strchr(p, '@')) != NULL; ) {
+		w = put(w, p, (size_t)(at - p));
+		if (strncmp(at, "@MESSAGE_ID@", 12) == 0) {
+			w = put(w, id, strlen(id));
+			p = at + 12;
+		} else if (strncmp(at, "@TOKEN@", 7) == 0) {
+			w = put(w, token, strlen(token));
+			p = at + 7;
+		} else {
+			*w++ = '@';
+			p = at + 1;
+		}
+	}
+	w = put(w, p, strlen(p));
+	*len = (size_t)(w - out);
+	return out;
+}
+
+static void
+new_request(struct run *r, struct conn *c)
+{
+	size_t n;
+	char *body = fill_body(r, &n);
+	int h;
+
+	free(c->out);
+	if ((c->out = malloc(n + 600)) == NULL)
+		err(1, NULL);
+	h = snprintf(c->out, 600, "POST %s HTTP/1.1\r\nHost: %s:%s\r\n"
+	    "Content-Type: application/soap+xml; charset=utf-8\r\n"
+	    "Content-Length: %zu\r\n%s\r\n", r->o->path, r->o->host, r->o->port,
+	    n, r->o->handshake == HS_KEEP ? "" : "Connection: close\r\n");
+	memcpy(c->out + h, body, n);
+	free(body);
+	c->outlen = (size_t)h + n;
+	c->sent = c->inlen = 0;
+	c->t0 = now_us();
+}
+
+static void
+conn_open(struct run *r, struct conn *c)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLET };
+	int one = 1;
+
+	c->fd = socket(r->ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (c->fd == -1)
+		err(1, "socket");
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(c->fd, r->ai->ai_addr, r->ai->ai_addrlen) == -1 &&
+	    errno != EINPROGRESS)
+		err(1, "connect");
+	if ((c->ssl = SSL_new(r->ctx)) == NULL)
+		errx(1, "SSL_new");
+	SSL_set_fd(c->ssl, c->fd);
+	SSL_set_tlsext_host_name(c->ssl, r->o->host);
+	SSL_set_connect_state(c->ssl);
+	if (r->o->handshake == HS_RESUME && c->session != NULL)
+		SSL_set_session(c->ssl, c->session);
+	ev.data.ptr = c;
+	if (epoll_ctl(r->ep, EPOLL_CTL_ADD, c->fd, &ev) == -1)
+		err(1, "epoll_ctl");
+	c->step = STEP_CONNECT;
+	new_request(r, c);
+}
+
+static void
+conn_close(struct run *r, struct conn *c)
+{
+	if (r->o->handshake == HS_RESUME) {
+		SSL_SESSION_free(c->session);
+		c->session = SSL_get1_session(c->ssl);
+	}
+	SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(c->ssl);
+	close(c->fd);
+}
+
+/* Is the whole answer there?  Content-Length or chunked. */
+static bool
+answer_whole(struct conn *c)
+{
+	char *body, *h;
+
+	c->in[c->inlen] = '\0';
+	if ((body = strstr(c->in, "\r\n\r\n")) == NULL)
+		return false;
+	body += 4;
+	h = strcasestr(c->in, "\r\nContent-Length:");
+	if (h != NULL && h < body)
+		return c->inlen - (size_t)(body - c->in) >=
+		    (size_t)strtoul(h + 17, NULL, 10);
+	return c->inlen >= 5 && memcmp(c->in + c->inlen - 5, "0\r\n\r\n", 5) == 0;
+}
+
+static void
+record(struct run *r, struct conn *c, bool broken)
+{
+	const char *want = r->o->expect;
+	bool good = !broken && strncmp(c->in, "HTTP/1.1 200", 12) == 0 &&
+	    (want == NULL || strstr(c->in, want) != NULL);
+
+	if (!good) {
+		if (r->failed++ == 0)
+			snprintf(r->first_failure, sizeof(r->first_failure),
+			    "%s", broken ? "connection lost" : c->in);
+		return;
+	}
+	r->done++;
+	if (r->nus == r->capus) {
+		r->capus = r->capus * 2 + 65536;
+		r->us = realloc(r->us, r->capus * sizeof(*r->us));
+		if (r->us == NULL)
+			err(1, NULL);
+	}
+	r->us[r->nus++] = (uint32_t)(now_us() - c->t0);
+}
+
+static void
+finish(struct run *r, struct conn *c, bool broken)
+{
+	record(r, c, broken);
+	if (broken || r->o->handshake != HS_KEEP ||
+	    strcasestr(c->in, "\r\nConnection: close") != NULL) {
+		conn_close(r, c);
+		if (now_us() < r->end)
+			conn_open(r, c);
+		else
+			c->fd = -1;
+		return;
+	}
+	new_request(r, c);
+	c->step = STEP_SEND;
+}
+
+/* One TLS call; 1 went on, 0 must wait, -1 broken. */
+static int
+conn_step(struct conn *c)
+{
+	size_t n;
+	int rv;
+
+	ERR_clear_error();
+	if (c->step == STEP_CONNECT) {
+		if ((rv = SSL_do_handshake(c->ssl)) == 1)
+			c->step = STEP_SEND;
+	} else if (c->step == STEP_SEND) {
+		rv = SSL_write_ex(c->ssl, c->out + c->sent,
+		    c->outlen - c->sent, &n);
+		if (rv == 1 && (c->sent += n) == c->outlen)
+			c->step = STEP_RECV;
+	} else {
+		if (c->inlen >= IN_MAX)
+			return -1;
+		rv = SSL_read_ex(c->ssl, c->in + c->inlen,
+		    IN_MAX - c->inlen, &n);
+		if (rv == 1)
+			c->inlen += n;
+	}
+	if (rv == 1)
+		return 1;
+	rv = SSL_get_error(c->ssl, rv);
+	return rv == SSL_ERROR_WANT_READ || rv == SSL_ERROR_WANT_WRITE ? 0 : -1;
+}
+
+static void
+conn_ready(struct run *r, struct conn *c)
+{
+	int rv;
+
+	while (c->fd != -1) {
+		if ((rv = conn_step(c)) == 0)
+			return;
+		if (rv == -1)
+			finish(r, c, true);
+		else if (c->step == STEP_RECV && c->inlen > 0 &&
+		    answer_whole(c))
+			finish(r, c, false);
+		if (now_us() >= r->end)
+			return;
+	}
+}
+
+static int
+cmp_u32(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double
+percentile(const struct run *r, double q)
+{
+	if (r->nus == 0)
+		return 0;
+	return r->us[(size_t)(q * (double)(r->nus - 1))] / 1000.0;
+}
+
+static void
+report(struct run *r, double seconds)
+{
+	struct rusage ru;
+	double cpu;
+	char *p;
+
+	qsort(r->us, r->nus, sizeof(*r->us), cmp_u32);
+	getrusage(RUSAGE_SELF, &ru);
+	cpu = (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1e6 +
+	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec);
+	printf("{\"done\": %llu, \"failed\": %llu, \"seconds\": %.3f, "
+	    "\"per_second\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, "
+	    "\"p999_ms\": %.3f, \"max_ms\": %.3f, \"cpu_s\": %.3f",
+	    (unsigned long long)r->done, (unsigned long long)r->failed,
+	    seconds, (double)r->done / seconds, percentile(r, 0.5),
+	    percentile(r, 0.99), percentile(r, 0.999), percentile(r, 1),
+	    cpu / 1e6);
+	if (r->failed > 0) {
+		for (p = r->first_failure; *p != '\0'; p++)
+			if (*p == '"' || *p == '\\' || *p < ' ')
+				*p = ' ';
+		printf(", \"first_failure\": \"%s\"", r->first_failure);
+	}
+	printf("}\n");
+}
+
+static SSL_CTX *
+tls_ctx(const struct opts *o)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (ctx == NULL || SSL_CTX_load_verify_file(ctx, o->ca) != 1)
+		errx(1, "%s: no CA certificate", o->ca);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	if (o->cert != NULL &&
+	    (SSL_CTX_use_certificate_chain_file(ctx, o->cert) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(ctx, o->key, SSL_FILETYPE_PEM) != 1))
+		errx(1, "%s: bad certificate or key", o->cert);
+	return ctx;
+}
+
+static void
+run_load(struct run *r)
+{
+	struct epoll_event ev[256];
+	struct conn *conns;
+	int64_t t0 = now_us();
+	int i, n;
+
+	if ((conns = calloc((size_t)r->o->connections, sizeof(*conns))) == NULL)
+		err(1, NULL);
+	r->end = t0 + (int64_t)(r->o->seconds * 1e6);
+	for (i = 0; i < r->o->connections; i++) {
+		if ((conns[i].in = malloc(IN_MAX + 1)) == NULL)
+			err(1, NULL);
+		conn_open(r, &conns[i]);
+	}
+	while (now_us() < r->end) {
+		n = epoll_wait(r->ep, ev, 256, 100);
+		for (i = 0; i < n; i++)
+			conn_ready(r, ev[i].data.ptr);
+	}
+	report(r, (double)(now_us() - t0) / 1e6);
+}
+
+static void
+parse_option(struct opts *o, const char *name, char *arg)
+{
+	if (strcmp(name, "url") == 0)
+		split_url(o, arg);
+	else if (strcmp(name, "ca") == 0)
+		o->ca = arg;
+	else if (strcmp(name, "body") == 0)
+		o->body = read_file(arg);
+	else if (strcmp(name, "tokens") == 0)
+		read_tokens(o, arg);
+	else if (strcmp(name, "connections") == 0)
+		o->connections = atoi(arg);
+	else if (strcmp(name, "seconds") == 0)
+		o->seconds = atof(arg);
+	else if (strcmp(name, "expect") == 0)
+		o->expect = arg;
+	else if (strcmp(name, "cert") == 0)
+		o->cert = arg;
+	else if (strcmp(name, "key") == 0)
+		o->key = arg;
+	else
+		o->handshake = strcmp(arg, "full") == 0 ? HS_FULL :
+		    strcmp(arg, "resume") == 0 ? HS_RESUME : HS_KEEP;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "url", 1, NULL, 0 }, { "ca", 1, NULL, 0 },
+		{ "body", 1, NULL, 0 }, { "tokens", 1, NULL, 0 },
+		{ "connections", 1, NULL, 0 }, { "seconds", 1, NULL, 0 },
+		{ "expect", 1, NULL, 0 }, { "handshake", 1, NULL, 0 },
+		{ "cert", 1, NULL, 0 }, { "key", 1, NULL, 0 },
+		{ NULL, 0, NULL, 0 }
+	};
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct opts o = { .connections = 1, .seconds = 5 };
+	struct run r = { .o = &o };
+	int ch, ix;
+
+	while ((ch = getopt_long(argc, argv, "", longs, &ix)) == 0)
+		parse_option(&o, longs[ix].name, optarg);
+	if (ch != -1 || o.host == NULL || o.body == NULL || o.ca == NULL)
+		errx(2, "usage: load --url URL --ca PEM --body FILE ...");
+	signal(SIGPIPE, SIG_IGN);
+	if (getaddrinfo(o.host, o.port, &hints, &r.ai) != 0)
+		errx(1, "%s: unknown host", o.host);
+	if ((r.ep = epoll_create1(0)) == -1)
+		err(1, "epoll");
+	r.ctx = tls_ctx(&o);
+	run_load(&r);
+	return r.done > 0 ? 0 : 1;
+}
