@@ -1,0 +1,115 @@
+"""Every test here drives the real stack: nginx, workers, signer, PostgreSQL,
+as "make run" starts it, in a folder of its own.  CS_ENV names the env file of
+a stack that runs already (quicker while writing tests)."""
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+SHARED = TOP.parent / 'shared'
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import client  # noqa: E402
+
+
+def read_env(path):
+    return dict(part.split('=', 1) for line in open(path)
+                for part in shlex.split(line) if '=' in part)
+
+
+class Stack:
+    """A running deployment and its command line."""
+
+    def __init__(self, env_file):
+        self.env_file = pathlib.Path(env_file)
+        self.dir = self.env_file.parent
+        self.env = read_env(env_file)
+
+    def ctl(self, *args, ok=True, input=None):
+        """Run the command line; ok=None takes any exit code."""
+        r = subprocess.run(shlex.split(self.env['CS_CTL']) + list(args),
+                           capture_output=True, text=True, timeout=60,
+                           input=input)
+        if ok is True:
+            assert r.returncode == 0, (args, r.stdout, r.stderr)
+        elif ok is not None:
+            assert r.returncode == ok, (args, r.returncode, r.stdout, r.stderr)
+        return r
+
+    def ctl_json(self, *args, **kw):
+        import json
+        return json.loads(self.ctl('--json', *args, **kw).stdout)
+
+    def account(self, name, password='correct horse', groups=(), **attrs):
+        """Make (once) an account to test with; returns a client for it."""
+        args = ['account', 'add', name, '--password-stdin']
+        for g in groups:
+            args += ['--group', g]
+        for k, v in attrs.items():
+            if k == 'machine':
+                args += ['--machine']
+            else:
+                args += ['--' + k, v]
+        self.ctl(*args, input=password + '\n')
+        return client.Client(self.env, name, password)
+
+    def sql(self, query, *params):
+        import psycopg
+        with psycopg.connect(self.env['CS_DSN']) as c:
+            return c.execute(query, params).fetchall()
+
+    def pids(self, part):
+        """Process ids of one part, from its pid files."""
+        return [int(p.read_text()) for p in
+                sorted((self.dir / 'run').glob(part + '*.pid'))]
+
+    def log(self, part):
+        return ''.join(p.read_text(errors='replace') for p in
+                       sorted((self.dir / 'log').glob(part + '*')))
+
+
+@pytest.fixture(scope='session')
+def stack(tmp_path_factory):
+    if 'CS_ENV' in os.environ:
+        yield Stack(os.environ['CS_ENV'])
+        return
+    state = pathlib.Path(os.environ.get('CS_TEST_STATE', TOP / 'var/e2e'))
+    env_file = state / 'env'
+    env_file.unlink(missing_ok=True)
+    log = open(TOP / 'var' / 'e2e.log', 'w') if (TOP / 'var').is_dir() else \
+        subprocess.DEVNULL
+    p = subprocess.Popen(['make', '-s', 'run', 'STATE=%s' % state], cwd=TOP,
+                         stdout=log, stderr=subprocess.STDOUT,
+                         start_new_session=True)
+    deadline = time.time() + 120
+    while not env_file.exists():
+        assert p.poll() is None, 'make run ended: see var/e2e.log'
+        assert time.time() < deadline, 'make run is not ready after 120 s'
+        time.sleep(0.2)
+    yield Stack(env_file)
+    os.killpg(p.pid, signal.SIGINT)
+    try:
+        p.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(p.pid, signal.SIGKILL)
+        raise
+
+
+@pytest.fixture(scope='session')
+def demo(stack):
+    """The demo user."""
+    return client.Client(stack.env)
+
+
+@pytest.fixture(scope='session')
+def shared():
+    """The captures of real clients; absent in a plain clone."""
+    if not (SHARED / 'captures').is_dir():
+        pytest.skip('no ../shared: captures of real clients are not here')
+    return SHARED
