@@ -1,0 +1,251 @@
+"""The request contributes the public key, and names only where the template
+lets it.  Same identity, template and key with any other content gives a
+refusal or a byte-identical TBSCertificate, serial and times aside."""
+import itertools
+
+import pytest
+from asn1crypto import cms, core, x509 as ax
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+
+import client
+
+
+def essence(der):
+    """TBSCertificate without serial and validity."""
+    tbs = ax.Certificate.load(der)['tbs_certificate']
+    return [tbs[f].dump() for f in ('version', 'signature', 'issuer',
+                                    'subject', 'subject_public_key_info',
+                                    'extensions')]
+
+
+UPN = '1.3.6.1.4.1.311.20.2.3'
+EVIL_SAN = x509.SubjectAlternativeName([
+    x509.DNSName('dc01.demo.example'),
+    x509.OtherName(ObjectIdentifier(UPN), core.UTF8String(
+        'administrator@demo.example').dump())])
+SID = 'S-1-5-21-1-2-3-500'
+
+
+def raw(oid, der):
+    return x509.UnrecognizedExtension(ObjectIdentifier(oid), der)
+
+
+def sid_ext():
+    v = core.OctetString(SID.encode()).dump()
+    v = b'\xa0' + bytes([len(v)]) + v
+    v = core.ObjectIdentifier('1.3.6.1.4.1.311.25.2.1').dump() + v
+    v = b'\xa0' + bytes([len(v)]) + v
+    return raw('1.3.6.1.4.1.311.25.2', b'\x30' + bytes([len(v)]) + v)
+
+
+def policies(oid):
+    inner = core.ObjectIdentifier(oid).dump()
+    inner = b'\x30' + bytes([len(inner)]) + inner
+    return b'\x30' + bytes([len(inner)]) + inner
+
+
+EXTENSIONS = {
+    'san': EVIL_SAN,
+    'san-sid-uri': x509.SubjectAlternativeName([
+        x509.UniformResourceIdentifier(
+            'tag:microsoft.com,2022-09-14:sid:' + SID)]),
+    'sid': sid_ext(),
+    'eku': x509.ExtendedKeyUsage([
+        ExtendedKeyUsageOID.CODE_SIGNING,
+        ObjectIdentifier('1.3.6.1.4.1.311.20.2.1'),
+        ObjectIdentifier('2.5.29.37.0')]),
+    'app-policies': raw('1.3.6.1.4.1.311.21.10',
+                        policies('1.3.6.1.5.5.7.3.2')),
+    'cert-policies': raw('2.5.29.32', policies('1.2.3.4.5')),
+    'ca-true': x509.BasicConstraints(True, None),
+    'key-usage': x509.KeyUsage(False, False, False, False, False, True, True,
+                               False, False),
+    'name-constraints': x509.NameConstraints([x509.DNSName('x')], None),
+    'aia': x509.AuthorityInformationAccess([x509.AccessDescription(
+        x509.oid.AuthorityInformationAccessOID.OCSP,
+        x509.UniformResourceIdentifier('http://evil.example/'))]),
+    'cdp': x509.CRLDistributionPoints([x509.DistributionPoint(
+        [x509.UniformResourceIdentifier('http://evil.example/')], None, None,
+        None)]),
+    'ocsp-nocheck': x509.OCSPNoCheck(),
+    'ct-poison': x509.PrecertPoison(),
+    'must-staple': x509.TLSFeature([x509.TLSFeatureType.status_request]),
+    'unknown': raw('1.2.3.4.5.6', b'\x05\0'),
+}
+ATTRIBUTES = ['SAN', 'CertificateUsage', 'ApplicationPolicies',
+              'ValidityPeriod', 'ValidityPeriodUnits', 'ExpirationDate',
+              'certfile', 'CertType', 'CRLPartitionIndex', 'cdc', 'rmd',
+              'RequesterName', 'ccm']
+VALUES = {'SAN': 'dns=dc01.demo.example&upn=administrator@demo.example',
+          'CertificateUsage': '1.3.6.1.5.5.7.3.3', 'ValidityPeriod': 'Years',
+          'ValidityPeriodUnits': '99', 'RequesterName': 'DEMO\\administrator'}
+
+
+class Case:
+    """One caller, template and key; tries variations against the plain one."""
+
+    def __init__(self, who, template, key, cn, dns):
+        self.who, self.template, self.key = who, template, key
+        self.cn, self.dns = cn, dns
+        self.plain = essence(self.send(self.csr()).leaf)
+
+    def csr(self, cn=None, extensions=(), dns=None, **kw):
+        return client.make_csr(self.key, cn or self.cn, self.dns if dns is None
+                               else dns, self.template, extensions, **kw)
+
+    def send(self, csr, **kw):
+        return self.who.enroll(csr, **kw)
+
+    def holds(self, reply):
+        if reply.fault is not None:
+            assert reply.status == 500 and reply.leaf is None
+            return 'refused'
+        assert essence(reply.leaf) == self.plain
+        return 'same'
+
+
+@pytest.fixture(scope='module', params=['machine', 'names-in-request'])
+def case(request, stack, demo):
+    key = client.rsa_key(2048, 7)
+    if request.param == 'machine':
+        who = stack.account('meta', groups=['computers'], machine=True,
+                            dns='meta.demo.example', cn='meta')
+        return Case(who, stack.env['CS_TEMPLATE_MACHINE'], key, None, [])
+    return Case(demo, stack.env['CS_TEMPLATE'], key, 'meta.demo.example',
+                ['meta.demo.example'])
+
+
+def c2(name, value):
+    """Enrollment name-value pair of two BMPStrings, as an attribute value."""
+    body = client.bmp(name) + core.BMPString(value).dump()
+    return core.Sequence(contents=body).dump()
+
+
+def add_attribute(case, csr_der, oid, value_der):
+    from asn1crypto import csr as acsr
+    r = acsr.CertificationRequest.load(csr_der)
+    info = r['certification_request_info']
+
+    class Attr(core.Sequence):
+        _fields = [('type', core.ObjectIdentifier),
+                   ('values', core.SetOf, {'spec': core.Any})]
+    new = Attr({'type': oid, 'values': [core.Any.load(value_der)]}).dump()
+    old = info['attributes'].contents or b''
+    parts = sorted([a.dump() for a in info['attributes']] + [new])
+    assert old is not None
+    head = b''.join(info[f].dump() for f in ('version', 'subject',
+                                             'subject_pk_info'))
+    attrs = b''.join(parts)
+    body = core.Sequence(contents=head + core.Any(
+        contents=attrs).contents if False else head + tlv(0xa0, attrs)).dump()
+    sig, _ = client.sign_attrs(case.key, body)
+    return tlv(0x30, body + r['signature_algorithm'].dump() +
+               core.OctetBitString(sig).dump())
+
+
+def tlv(tag, content):
+    n = len(content)
+    if n < 128:
+        head = bytes([n])
+    else:
+        raw_len = n.to_bytes((n.bit_length() + 7) // 8, 'big')
+        head = bytes([0x80 | len(raw_len)]) + raw_len
+    return bytes([tag]) + head + content
+
+
+@pytest.mark.parametrize('ext', EXTENSIONS)
+def test_extension_in_the_csr(case, ext):
+    e = EXTENSIONS[ext]
+    kw = {'dns': []} if ext.startswith('san') else {}
+    case.holds(case.send(case.csr(extensions=[e], **kw)))
+    if not ext.startswith('ca-'):
+        case.holds(case.send(case.csr(extensions=[(e, True)], **kw)))
+
+
+@pytest.mark.parametrize('ext', EXTENSIONS)
+def test_extension_in_ms_attribute(case, ext):
+    """1.3.6.1.4.1.311.2.1.14 beside or instead of extensionRequest."""
+    e = EXTENSIONS[ext]
+    value = e.value if isinstance(e, x509.UnrecognizedExtension) else None
+    value = value or e.public_bytes() if value is None else value
+    extension = tlv(0x30, core.ObjectIdentifier(
+        e.oid.dotted_string).dump() + core.OctetString(value).dump())
+    csr = add_attribute(case, case.csr(), '1.3.6.1.4.1.311.2.1.14',
+                        tlv(0x30, extension))
+    case.holds(case.send(csr))
+
+
+@pytest.mark.parametrize('ext', EXTENSIONS)
+def test_extension_in_cmc_control(case, ext):
+    e = EXTENSIONS[ext]
+    value = e.value if isinstance(e, x509.UnrecognizedExtension) else \
+        e.public_bytes()
+    extension = tlv(0x30, core.ObjectIdentifier(
+        e.oid.dotted_string).dump() + core.OctetString(value).dump())
+    control = tlv(0x30, b'\x02\x01\0' + b'\x30\x03\x02\x01\x01' +
+                  tlv(0x30, extension))
+    blob = client.make_cmc(case.key, case.csr(), [('1.3.6.1.5.5.7.7.8',
+                                                   control)])
+    case.holds(case.send(blob, pkcs10=False))
+
+
+@pytest.mark.parametrize('name', ATTRIBUTES)
+def test_request_attribute_in_each_carrier(case, name):
+    value = VALUES.get(name, 'evil')
+    outcome = [case.holds(case.send(case.csr(), context=[(name, value)]))]
+    outcome.append(case.holds(case.send(add_attribute(
+        case, case.csr(), '1.3.6.1.4.1.311.13.2.1', c2(name, value)))))
+    outcome.append(case.holds(case.send(client.make_cmc(
+        case.key, case.csr(), [client.reg_info('%s=%s&' % (
+            name, value.replace('&', '%26').replace('=', '%3D')))]),
+        pkcs10=False)))
+    attr = tlv(0x30, core.ObjectIdentifier('1.3.6.1.4.1.311.13.2.1').dump() +
+               tlv(0x31, c2(name, value)))
+    control = tlv(0x30, b'\x02\x01\0' + b'\x30\x03\x02\x01\x01' +
+                  tlv(0x31, attr))
+    outcome.append(case.holds(case.send(client.make_cmc(
+        case.key, case.csr(), [('1.3.6.1.4.1.311.10.10.1', control)]),
+        pkcs10=False)))
+    assert len(outcome) == 4
+
+
+ODD = ['C-e-rtificateTemplate', ' CertificateTemplate', 'Certificate-Template',
+       'CertificateTemplate ', 'CERTIFICATETEMPLATE\u200b', 'SAN ', 'S-A-N',
+       'san', 'Certificate Template', 'CertificateTemplate:x', '',
+       'CertificateTemplate=User', 'SAN:dns', 'rmd ', '-SAN', 'SAN-',
+       'RequesterName ', 'requestername', 'R-equesterName', 'CDC']
+
+
+@pytest.mark.parametrize('name', ODD)
+def test_odd_spellings(case, name):
+    case.holds(case.send(case.csr(), context=[(name, 'dc01.demo.example')]))
+
+
+def test_sid_only_own(stack):
+    own = 'S-1-5-21-1004336348-1177238915-682003330-2201'
+    who = stack.account('sidder', groups=['computers'], machine=True,
+                        dns='sidder.demo.example', cn='sidder', sid=own)
+    case = Case(who, stack.env['CS_TEMPLATE_MACHINE'], client.rsa_key(), None,
+                [])
+    assert case.holds(case.send(case.csr(extensions=[sid_ext()]))) == 'refused'
+    for spelling in ('tag:microsoft.com,2022-09-14:sid:',
+                     'TAG:microsoft.com,2022-09-14:sid:',
+                     'tag:microsoft.com,2022-09-14:s%69d:',
+                     'tag:MICROSOFT.com,2022-09-14:SID:'):
+        san = x509.SubjectAlternativeName([
+            x509.UniformResourceIdentifier(spelling + SID)])
+        assert case.holds(case.send(case.csr(extensions=[san]))) == 'refused'
+
+
+def test_each_sid_in_two_places_refused(stack, demo):
+    case = Case(demo, stack.env['CS_TEMPLATE'], client.rsa_key(),
+                'two.demo.example', ['two.demo.example'])
+    both = [sid_ext(), x509.SubjectAlternativeName([
+        x509.UniformResourceIdentifier('tag:microsoft.com,2022-09-14:sid:'
+                                       'S-1-5-21-9-9-9-501')])]
+    for n in (1, 2):
+        for exts in itertools.combinations(both, n):
+            kw = {'dns': []}
+            assert case.holds(case.send(case.csr(extensions=list(exts),
+                                                 **kw))) == 'refused'
