@@ -5,10 +5,15 @@
  * where hash is SHA-256 over the line's bytes before ,"hash" and prev is the
  * hash of the line before (64 zeros for the first).
  *
- * Types: start (signer, policy), intent (before signing: id, serial, ca,
- * account, template, policy, worker, tbs SHA-256), issued (after: id, serial,
- * certificate), denied, pending, done (ids whose transaction is committed),
- * void (serials that may have been signed but have no row).
+ * Types and their fields (strings; ids, serials and hashes in lower-case hex):
+ *	start	signer, policy (SHA-256)
+ *	intent	id, serial, ca, account, template, policy, worker,
+ *		tbs (SHA-256): before signing
+ *	issued	id, serial, ca, certificate (DER in base64): after signing
+ *	denied	id, ca, account, template, policy, worker, text
+ *	pending	id, ca, account, template, policy, worker
+ *	done	ids (comma between): their transaction is committed
+ *	void	id, serial, ca: may have been signed, has no row
  */
 #ifndef LEDGER_H
 #define LEDGER_H

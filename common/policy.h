@@ -15,7 +15,8 @@ enum auth_method {
 	AUTH_ANONYMOUS = 1,
 	AUTH_KERBEROS = 2,
 	AUTH_PASSWORD = 4,
-	AUTH_CERTIFICATE = 8
+	AUTH_CERTIFICATE = 8,
+	AUTH_OPERATOR = 16	/* internal: the command line, for an account */
 };
 const char	*auth_method_name(enum auth_method);	/* "password", ... */
 
