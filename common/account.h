@@ -26,10 +26,26 @@ struct account {
 
 /*
  * What a client typed to the canonical name: ASCII lower case, at most 128
- * bytes of [a-z0-9._@$-], no leading or trailing dot; "DOMAIN\user" becomes
- * "user@domain".  -1 (ERR_UNAUTHENTICATED) for anything else.
+ * bytes of [a-z0-9._@$-], no leading or trailing dot, at most one "@" and
+ * something on both sides of it; "DOMAIN\user" becomes "user@domain".
+ * -1 (ERR_UNAUTHENTICATED) for anything else.
  */
 int	 account_canonical(const char *typed, char out[129], struct err *);
+
+/*
+ * The statement account_load runs: a program puts one of these two into its
+ * list (struct db_stmt).  Only workers may read passwords.
+ */
+#define ACCOUNT_SQL(password)						\
+	"SELECT a.name, a.machine, a.disabled, a.cn, a.dns, a.upn,"	\
+	" a.email, a.dn, a.sid, " password ", (SELECT"			\
+	" string_agg(g.name, chr(10) ORDER BY g.name COLLATE \"C\")"	\
+	" FROM countersign.account_group g WHERE g.account = a.name)"	\
+	" FROM countersign.account a WHERE a.name = $1"
+#define ACCOUNT_STMT							\
+	{ "account", ACCOUNT_SQL("a.password"), 1 }
+#define ACCOUNT_STMT_NO_PASSWORD					\
+	{ "account", ACCOUNT_SQL("NULL::text"), 1 }
 
 /*
  * Read one account.  *out is NULL and 0 is returned when there is none.

@@ -14,7 +14,9 @@ struct snapshot;
 /*
  * local_policy: the signer's own policy file, whose SHA-256 must equal that
  * of the published text (the signer trusts no policy out of the database);
- * NULL in workers.
+ * NULL in workers.  Without a local policy (workers) accounts carry their
+ * password, with one (signers) they do not.  Connects lazily; any thread may
+ * call, but make it after fork: the connection belongs to one process.
  */
 struct snapshot	*snapshot_new(const char *dsn, const char *local_policy);
 void		 snapshot_free(struct snapshot *);
@@ -37,7 +39,9 @@ int	 snapshot_account(struct snapshot *, const char *canonical,
 void	 snapshot_account_put(struct snapshot *, const struct account *);
 /*
  * Grows by one with every change that was notified: what was derived from
- * accounts (verified credentials) under an older epoch is stale.
+ * accounts (verified credentials) under an older epoch is stale.  Ask before
+ * snapshot_account when something is to be kept under the epoch: what changes
+ * in between then makes it stale, not wrong.
  */
 uint64_t snapshot_epoch(struct snapshot *);
 
