@@ -7,9 +7,9 @@ WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla $(WERROR)
 # Debian 12's gcc takes all of these; clang lacks two.
 HARDEN = -O2 -fstack-protector-strong -fstack-clash-protection \
-	-fcf-protection=full -ftrivial-auto-var-init=zero -fPIE \
+	-fcf-protection=full -fPIE \
 	$(HARDEN_$(COMPILER)) -D_FORTIFY_SOURCE=2
-HARDEN_gcc = -fzero-call-used-regs=used-gpr
+HARDEN_gcc = -fzero-call-used-regs=used-gpr -ftrivial-auto-var-init=zero
 COMPILER := $(shell $(CC) --version 2>/dev/null | grep -q clang && echo clang || echo gcc)
 LDHARDEN = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed
 ifdef SANITIZE
@@ -32,7 +32,7 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON = $(call obj,$(call src,common))
 FRONTEND = $(call obj,$(filter-out frontend/main.c,$(call src,frontend)))
 SIGNER = $(call obj,$(filter-out signer/main.c,$(call src,signer)))
-CLI = $(call obj,$(call src,cli))
+CLI = $(call obj,$(filter-out cli/main.c,$(call src,cli)))
 PROGRAMS = $(BUILD)/countersign-worker $(BUILD)/countersign-signer \
 	$(BUILD)/countersign
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
@@ -46,16 +46,17 @@ $(BUILD)/%.o: %.c
 $(BUILD)/libcommon.a: $(COMMON)
 $(BUILD)/libfrontend.a: $(FRONTEND)
 $(BUILD)/libsigner.a: $(SIGNER)
+$(BUILD)/libcli.a: $(CLI)
 %.a:
 	rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/countersign-worker: $(BUILD)/frontend/main.o $(BUILD)/libfrontend.a $(BUILD)/libcommon.a
 $(BUILD)/countersign-signer: $(BUILD)/signer/main.o $(BUILD)/libsigner.a $(BUILD)/libcommon.a
-$(BUILD)/countersign: $(CLI) $(BUILD)/libcommon.a
+$(BUILD)/countersign: $(BUILD)/cli/main.o $(BUILD)/libcli.a $(BUILD)/libcommon.a
 $(PROGRAMS):
 	$(CC) $(LDOPT) -o $@ $^ $(LIBS)
 
-$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libfrontend.a $(BUILD)/libsigner.a $(BUILD)/libcommon.a
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libfrontend.a $(BUILD)/libsigner.a $(BUILD)/libcli.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(LDOPT) -o $@ $^ $(LIBS) -lcmocka
 
