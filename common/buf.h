@@ -26,6 +26,7 @@ void	 buf_puts(struct buf *, const char *);		/* without the NUL */
 void	 buf_printf(struct buf *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
 void	 buf_hex(struct buf *, const uint8_t *, size_t);	/* lower case */
+uint8_t	*buf_extend(struct buf *, size_t);	/* grow; the new bytes, lent */
 void	 buf_reset(struct buf *);	/* n = 0, memory kept */
 void	 buf_free(struct buf *);	/* frees and zeroes the struct */
 void	 buf_wipe(struct buf *);	/* cleanse, then buf_free */

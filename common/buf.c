@@ -1,0 +1,241 @@
+/* Growing bytes, borrowed bytes, and an allocator that cannot fail. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "buf.h"
+
+/* Not a process state to go on in; the supervisor starts a new one. */
+static void __attribute__((noreturn))
+out_of_memory(void)
+{
+	static const char	msg[] = "out of memory\n";
+
+	if (write(STDERR_FILENO, msg, sizeof(msg) - 1) < 0)
+		abort();
+	abort();
+}
+
+void *
+xcalloc(size_t n, size_t size)
+{
+	void	*p;
+
+	p = calloc(n != 0 ? n : 1, size != 0 ? size : 1);
+	if (p == NULL)
+		out_of_memory();
+	return p;
+}
+
+void *
+xmemdup(const void *src, size_t n)
+{
+	void	*p;
+
+	p = malloc(n != 0 ? n : 1);
+	if (p == NULL)
+		out_of_memory();
+	if (n != 0)
+		memcpy(p, src, n);
+	return p;
+}
+
+char *
+xstrdup(const char *s)
+{
+	return xmemdup(s, strlen(s) + 1);
+}
+
+char *
+xstrndup(const char *s, size_t max)
+{
+	char	*p;
+
+	p = strndup(s, max);
+	if (p == NULL)
+		out_of_memory();
+	return p;
+}
+
+void *
+xreallocarray(void *old, size_t n, size_t size)
+{
+	void	*p;
+
+	p = reallocarray(old, n != 0 ? n : 1, size != 0 ? size : 1);
+	if (p == NULL)
+		out_of_memory();
+	return p;
+}
+
+uint8_t *
+buf_extend(struct buf *b, size_t n)
+{
+	uint8_t	*at;
+	size_t	 cap;
+
+	if (b->p == NULL || n > b->cap - b->n) {
+		if (n > SIZE_MAX / 4 || b->n > SIZE_MAX / 4)
+			out_of_memory();
+		cap = b->cap < 64 ? 64 : b->cap * 2;
+		if (cap < b->n + n)
+			cap = b->n + n;
+		b->p = xreallocarray(b->p, cap, 1);
+		b->cap = cap;
+	}
+	at = b->p + b->n;
+	b->n += n;
+	return at;
+}
+
+void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (n != 0)
+		memcpy(buf_extend(b, n), p, n);
+}
+
+void
+buf_addc(struct buf *b, uint8_t c)
+{
+	*buf_extend(b, 1) = c;
+}
+
+void
+buf_puts(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+void
+buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list	 ap;
+	uint8_t	*at;
+	int	 n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		abort();	/* only a broken format or locale */
+	at = buf_extend(b, (size_t)n + 1);
+	va_start(ap, fmt);
+	vsnprintf((char *)at, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	b->n--;			/* the NUL stays behind, not counted */
+}
+
+void
+buf_hex(struct buf *b, const uint8_t *p, size_t n)
+{
+	if (n > SIZE_MAX / 8)
+		out_of_memory();
+	hex_encode(p, n, (char *)buf_extend(b, 2 * n + 1));
+	b->n--;
+}
+
+void
+buf_reset(struct buf *b)
+{
+	b->n = 0;
+}
+
+void
+buf_free(struct buf *b)
+{
+	free(b->p);
+	*b = (struct buf){ 0 };
+}
+
+void
+buf_wipe(struct buf *b)
+{
+	if (b->p != NULL)
+		OPENSSL_cleanse(b->p, b->cap);
+	buf_free(b);
+}
+
+char *
+buf_str(struct buf *b)
+{
+	*buf_extend(b, 1) = '\0';
+	b->n--;
+	return (char *)b->p;
+}
+
+struct slice
+buf_slice(const struct buf *b)
+{
+	return slice_of(b->p, b->n);
+}
+
+struct slice
+slice_of(const void *p, size_t n)
+{
+	return (struct slice){ p, n };
+}
+
+struct slice
+slice_str(const char *s)
+{
+	return slice_of(s, strlen(s));
+}
+
+bool
+slice_eq(struct slice a, struct slice b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool
+slice_is(struct slice a, const char *s)
+{
+	return slice_eq(a, slice_str(s));
+}
+
+void
+hex_encode(const uint8_t *p, size_t n, char *out)
+{
+	static const char	digits[] = "0123456789abcdef";
+	size_t			i;
+
+	for (i = 0; i < n; i++) {
+		*out++ = digits[p[i] >> 4];
+		*out++ = digits[p[i] & 15];
+	}
+	*out = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int
+hex_decode(const char *s, uint8_t *out, size_t n)
+{
+	size_t	i;
+
+	/* Untouched output on failure, hence two rounds. */
+	for (i = 0; i < 2 * n; i++)
+		if (hex_digit(s[i]) == -1)
+			return -1;
+	if (s[2 * n] != '\0')
+		return -1;
+	for (i = 0; i < n; i++)
+		out[i] = (uint8_t)(hex_digit(s[2 * i]) << 4 |
+		    hex_digit(s[2 * i + 1]));
+	return 0;
+}
