@@ -1,0 +1,120 @@
+"""What real clients sent, replayed from ../shared/captures."""
+import base64
+import re
+
+import pytest
+
+import client
+from schema import check_fault, check_policies, check_rstrc
+
+
+def capture(shared, name):
+    return (shared / 'captures' / name).read_bytes()
+
+
+def as_ours(stack, demo, raw, service):
+    """The capture, addressed to this server and with the demo user's name."""
+    url = stack.env['CS_CEP_URL' if service == 'cep' else 'CS_CES_URL']
+    text = raw.decode('utf-8-sig')
+    text = re.sub(r'(<(\w+):To\b[^>]*>)[^<]*(</\2:To>)',
+                  lambda m: m.group(1) + url + m.group(3), text)
+    text = re.sub(r'(<(\w+):Username>)[^<]*(</)',
+                  lambda m: m.group(1) + demo.user + m.group(3), text)
+    text = re.sub(r'(<(\w+):Password\b[^>]*>)[^<]*(</)',
+                  lambda m: m.group(1) + demo.password + m.group(3), text)
+    if 'UsernameToken' not in text:
+        prefix = re.search(r'<(\w+):Envelope', text).group(1)
+        header = demo.header().replace('s:mustUnderstand',
+                                       prefix + ':mustUnderstand')
+        text = text.replace('</%s:Header>' % prefix,
+                            header + '</%s:Header>' % prefix)
+    return url, text.encode()
+
+
+def send(stack, demo, raw, service):
+    url, body = as_ours(stack, demo, raw, service)
+    return demo.post(url, body)
+
+
+def test_windows_rst(stack, demo, shared):
+    """certreq on Server 2025: PKCS#10 with a name no rule of ours allows."""
+    r = send(stack, demo, capture(
+        shared, 'requests/spiffeadbroker-winsrv2025-certreq-rst-pkcs10.xml'),
+        'ces')
+    if r.fault is not None:
+        check_fault(r)
+        assert r.hresult
+    else:
+        check_rstrc(r)
+
+
+def test_windows_rst_username(stack, demo, shared):
+    r = send(stack, demo, capture(
+        shared, 'requests/creatica-windows-rst-pkcs10-usernametoken.xml'),
+        'ces')
+    check_fault(r)          # its template GenericUser is not ours
+    assert r.hresult == 0x80094800
+    assert 'GenericUser' in r.reason
+
+
+@pytest.mark.parametrize('name', [
+    'adcsrs-standard_certificate_client_request.xml',
+    'adcsrs-renewal_client_request.xml',
+    'adcsrs-retrieve_pended_certificate_request.xml',
+    'adcsrs-key_exchange_token_client_request.xml'])
+def test_specification_examples(stack, demo, shared, name):
+    r = send(stack, demo, capture(shared, 'requests/' + name), 'ces')
+    check_fault(r)          # truncated, or of 2009: SHA-1 and 1024 bits
+    assert r.hresult and r.reason
+
+
+def test_windows_cmc(stack, demo, shared):
+    """certreq and Get-Certificate on Windows 11; Server 2012 with RSA-1024."""
+    texts = {
+        'requests/ucm-windows11-certreq-new-cmc.req': None,
+        'requests/modularca-windows11-getcertificate-cmc.b64': None,
+        'requests/modularca-windows11-certreq-renewal-cmc.b64': None,
+        'requests/pyasn1modules-windows2012-cmc.b64': None}
+    for name in texts:
+        text = re.sub('-----.*?-----', '', capture(shared, name).decode())
+        r = demo.enroll(base64.b64decode(text), pkcs10=False)
+        if r.fault is not None:
+            check_fault(r)
+            assert r.hresult, name
+        else:
+            check_rstrc(r)
+
+
+def test_csrs_of_windows_tools(stack, demo, shared):
+    """Each is issued or refused by a rule; none is an internal error."""
+    seen = 0
+    for path in sorted((shared / 'captures/csr').glob('*.b64')):
+        blob = base64.b64decode(re.sub('-----.*?-----', '', path.read_text()))
+        r = demo.enroll(blob, pkcs10='pkcs10' in path.name, context=[
+            ('CertificateTemplate', stack.env['CS_TEMPLATE'])])
+        if r.fault is not None:
+            check_fault(r)
+            assert r.hresult not in (None, 0x8000FFFF), (path.name, r.reason)
+        else:
+            check_rstrc(r)
+        seen += 1
+    assert seen >= 20
+
+
+def test_cepces_requests(stack, demo, shared):
+    for path in sorted((shared / 'captures/cepces').glob('*-up-*.xml')):
+        service = 'cep' if path.name.endswith('CEP.xml') else 'ces'
+        r = send(stack, demo, path.read_bytes(), service)
+        if service == 'cep':
+            check_policies(r)
+        else:
+            check_fault(r)  # template Machine is not ours; unknown number
+            assert r.hresult
+
+
+def test_samples(stack, demo, shared):
+    for path in sorted((shared / 'protocol/samples').glob(
+            'getpolicies-request-username*.xml')):
+        raw = path.read_bytes()
+        raw = re.sub(rb'<u:Timestamp.*</u:Timestamp>', b'', raw)
+        check_policies(send(stack, demo, raw, 'cep'))

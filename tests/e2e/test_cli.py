@@ -1,0 +1,189 @@
+"""The command line, against the running deployment."""
+import json
+
+import pytest
+from cryptography import x509
+
+import client
+from schema import check_rstrc
+
+
+@pytest.fixture(scope='module')
+def issued(stack, demo):
+    r = demo.enroll(client.make_csr(client.ec_key(), 'cli.demo.example', [],
+                                    stack.env['CS_TEMPLATE']))
+    check_rstrc(r)
+    return r
+
+
+def serial_of(reply):
+    return '%032X' % reply.certificate.serial_number
+
+
+def test_help_everywhere(stack):
+    top = stack.ctl('--help').stdout
+    for noun in ('init', 'ca', 'account', 'policy', 'request', 'cert', 'db',
+                 'ledger', 'explain'):
+        assert noun in top
+        assert stack.ctl(noun, '--help').stdout
+    for sub in ('account add', 'account passwd', 'account disable',
+                'account list', 'account group', 'policy check',
+                'policy publish', 'policy show', 'policy diff',
+                'request list', 'request show', 'cert list', 'cert show',
+                'cert export', 'db migrate', 'ledger verify', 'ca create',
+                'ca import', 'ca show', 'ca export'):
+        assert stack.ctl(*sub.split(), '--help').stdout
+
+
+def test_usage_errors(stack):
+    for args in (['frobnicate'], ['cert', 'show'], ['account', 'add'],
+                 ['cert', 'list', '--no-such-option']):
+        assert stack.ctl(*args, ok=None).returncode == 2
+
+
+def test_request_list_and_show(stack, issued):
+    rows = stack.ctl_json('request', 'list', '--limit', '5')
+    assert len(rows) <= 5
+    assert any(str(r['number']) == issued.request_id for r in rows)
+    for r in rows:
+        assert {'id', 'number', 'account', 'template', 'state'} <= set(r)
+    shown = stack.ctl('request', 'show', issued.request_id).stdout
+    assert 'cli.demo.example' in shown and stack.env['CS_USER'] in shown
+
+
+def test_request_list_pages(stack, demo, issued):
+    for i in range(3):
+        demo.enroll(client.make_csr(client.ec_key(), 'page%d.demo.example' % i,
+                                    [], stack.env['CS_TEMPLATE']))
+    everything = [r['id'] for r in stack.ctl_json('request', 'list',
+                                                  '--limit', '1000')]
+    assert len(set(everything)) == len(everything) >= 4
+
+
+def test_cert_list_show_export(stack, issued, tmp_path):
+    rows = stack.ctl_json('cert', 'list', '--account', stack.env['CS_USER'])
+    assert any(int(r['serial'], 16) == issued.certificate.serial_number
+               for r in rows)
+    s = serial_of(issued)
+    assert 'cli.demo.example' in stack.ctl('cert', 'show', s).stdout
+    pem = stack.ctl('cert', 'export', s).stdout
+    assert x509.load_pem_x509_certificate(
+        pem.encode()) == issued.certificate
+    out = tmp_path / 'c.der'
+    stack.ctl('cert', 'export', s, '--format', 'der', '-o', str(out))
+    assert out.read_bytes() == issued.leaf
+    assert stack.ctl('cert', 'show', '00FF', ok=None).returncode == 1
+
+
+def test_accounts(stack):
+    stack.account('clark', groups=['users', 'web-admins'], cn='Clark',
+                  email='clark@demo.example')
+    rows = {r['name']: r for r in stack.ctl_json('account', 'list')}
+    assert rows['clark']['groups'] == ['users', 'web-admins']
+    assert 'password' not in json.dumps(rows).lower().replace(
+        'has_password', '')
+    assert stack.ctl('account', 'add', 'clark', '--password-stdin',
+                     input='x\n', ok=None).returncode == 1
+    c = client.Client(stack.env, 'clark', 'second password')
+    assert c.policies().fault is not None
+    stack.ctl('account', 'passwd', 'clark', '--password-stdin',
+              input='second password\n')
+    assert c.policies().fault is None
+    old = client.Client(stack.env, 'clark', 'correct horse')
+    assert old.policies().fault is not None
+
+
+def test_policy_check(stack, tmp_path):
+    good = tmp_path / 'good.conf'
+    good.write_text(stack.ctl('policy', 'show').stdout)
+    stack.ctl('policy', 'check', str(good))
+    bad = tmp_path / 'bad.conf'
+    bad.write_text(good.read_text() + '\nsurprise = 1\n')
+    r = stack.ctl('policy', 'check', str(bad), ok=None)
+    assert r.returncode == 1
+    assert 'surprise' in r.stdout + r.stderr
+
+
+def test_explain(stack, tmp_path):
+    r = stack.ctl('explain', '--user', stack.env['CS_USER'])
+    assert stack.env['CS_TEMPLATE'] in r.stdout
+    csr = tmp_path / 'r.der'
+    csr.write_bytes(client.make_csr(client.ec_key(), 'ex.demo.example', [],
+                                    stack.env['CS_TEMPLATE']))
+    r = stack.ctl('explain', '--user', stack.env['CS_USER'], '--csr', str(csr))
+    assert 'ex.demo.example' in r.stdout
+    csr.write_bytes(client.make_csr(client.ec_key(), 'ex.other.example', [],
+                                    stack.env['CS_TEMPLATE']))
+    r = stack.ctl('explain', '--user', stack.env['CS_USER'], '--csr', str(csr),
+                  ok=1)
+    assert 'ex.other.example' in r.stdout + r.stderr
+
+
+def test_explain_says_what_ces_says(stack, tmp_path):
+    """Same code, same words."""
+    c = stack.account('asker', groups=['users'])
+    csr = client.make_csr(client.ec_key(), 'ask.demo.example', [],
+                          stack.env['CS_TEMPLATE'])
+    reason = c.enroll(csr).reason.split(' (request')[0]
+    path = tmp_path / 'r.der'
+    path.write_bytes(csr)
+    r = stack.ctl('explain', '--user', 'asker', '--csr', str(path), ok=1)
+    assert reason in ' '.join((r.stdout + r.stderr).split())
+
+
+def test_ca_show_and_export(stack, tmp_path):
+    import subprocess
+    name = stack.sql('SELECT name FROM countersign.ca LIMIT 1')[0][0]
+    assert name in stack.ctl('ca', 'show').stdout
+    out = tmp_path / 'ca.p7b'
+    stack.ctl('ca', 'export', name, '--format', 'p7b', '-o', str(out))
+    r = subprocess.run(['openssl', 'pkcs7', '-inform', 'DER', '-in', out,
+                        '-print_certs'], capture_output=True, text=True)
+    if r.returncode:
+        r = subprocess.run(['openssl', 'pkcs7', '-in', out, '-print_certs'],
+                           capture_output=True, text=True)
+    assert r.stdout.count('BEGIN CERTIFICATE') >= 1
+
+
+def test_ledger_verify_finds_an_edit(stack, issued, tmp_path):
+    r = stack.ctl('ledger', 'verify')
+    assert r.returncode == 0
+    import shutil
+    src = sorted((stack.dir / 'ledger').iterdir())[0]
+    copy = tmp_path / 'ledger'
+    shutil.copytree(src, copy)
+    file = copy / 'ledger'
+    lines = file.read_bytes().splitlines(keepends=True)
+    k = len(lines) // 2
+    for edit in (lines[:k] + lines[k + 1:],
+                 lines[:k] + [lines[k].replace(b'"type":"', b'"type":"x')] +
+                 lines[k + 1:],
+                 lines[:k] + [lines[k + 1], lines[k]] + lines[k + 2:]):
+        file.write_bytes(b''.join(edit))
+        assert stack.ctl('ledger', 'verify', str(copy),
+                         ok=None).returncode == 4
+
+
+def test_landing_page(stack, demo):
+    import subprocess
+    r = demo.http.get(stack.env['CS_HOME_URL'], timeout=10)
+    assert r.status_code == 200 and 'text/html' in r.headers['Content-Type']
+    for must in (stack.env['CS_CEP_URL'], 'certmgr.msc', 'certlm.msc',
+                 'Add-CertificateEnrollmentPolicyServer', stack.sql(
+                     'SELECT policy_id FROM countersign.deployment')[0][0]):
+        assert must in r.text, must
+    assert '@' + 'BASE_URL@' not in r.text
+    from lxml import html
+    tree = html.fromstring(r.text)
+    base = stack.env['CS_HOME_URL'].rstrip('/') + '/'
+    links = {a.get('href') for a in tree.iter('a') if a.get('href')}
+    kinds = {'.cer': 0, '.pem': 0, '.p7b': 0}
+    for href in links:
+        if href.startswith('#') or href.startswith('http'):
+            continue
+        got = demo.http.get(base + href.lstrip('/'), timeout=10)
+        assert got.status_code == 200, href
+        for k in kinds:
+            kinds[k] += href.endswith(k)
+    assert all(kinds.values()), kinds
+    assert subprocess
