@@ -15,6 +15,11 @@ END $$;
 
 CREATE SCHEMA countersign;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
+DO $$
+BEGIN
+	EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC',
+	    current_database());
+END $$;
 GRANT USAGE ON SCHEMA countersign TO countersign_worker, countersign_signer,
     countersign_operator, countersign_auditor;
 SET search_path = countersign;
@@ -44,7 +49,9 @@ CREATE TABLE policy (
 );
 
 CREATE TABLE account (
-	name		text PRIMARY KEY CHECK (name = lower(name)),
+	name		text PRIMARY KEY	-- see account_canonical
+			    CHECK (name ~ '^[a-z0-9@_$-][a-z0-9@._$-]*$'
+				AND length(name) <= 128),
 	machine		boolean NOT NULL DEFAULT false,
 	disabled	boolean NOT NULL DEFAULT false,
 	cn		text NOT NULL,
@@ -53,7 +60,7 @@ CREATE TABLE account (
 	email		text,
 	dn		text,
 	sid		text,
-	password	text,			-- argon2id, self-describing
+	password	text CHECK (password LIKE '$argon2id$%'),
 	created_at	timestamptz NOT NULL DEFAULT now()
 );
 -- Two principals with one name would be one to a relying party (Certifried).
@@ -64,7 +71,8 @@ CREATE UNIQUE INDEX account_sid ON account (sid);
 
 CREATE TABLE account_group (
 	account		text NOT NULL REFERENCES account,
-	name		text NOT NULL,
+	name		text NOT NULL CHECK (name !~ '[[:cntrl:]]'
+			    AND length(name) BETWEEN 1 AND 128),
 	PRIMARY KEY (account, name)
 );
 
@@ -154,7 +162,9 @@ CREATE TABLE audit (
 );
 
 -- Partitions: a month each, made ahead.  Called by the migration and by every
--- signer at start and once a day.
+-- signer at start and once a day.  A month whose first rows came before its
+-- partitions (a clock gone wild) stays in the default partitions: no reason to
+-- stop issuing.
 CREATE FUNCTION make_partitions(months integer DEFAULT 3) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = countersign, pg_temp AS $$
 DECLARE
@@ -171,14 +181,20 @@ BEGIN
 		IF to_regclass('countersign.request_' || suffix) IS NOT NULL THEN
 			CONTINUE;
 		END IF;
-		EXECUTE format('CREATE TABLE request_%s PARTITION OF request '
-		    'FOR VALUES FROM (%s) TO (%s)', suffix,
-		    extract(epoch FROM m0)::bigint / 86400,
-		    extract(epoch FROM m1)::bigint / 86400);
-		EXECUTE format('CREATE TABLE certificate_%s PARTITION OF '
-		    'certificate FOR VALUES FROM (%L) TO (%L)', suffix,
-		    serial_time(m0), serial_time(m1));
-		made := made + 1;
+		BEGIN
+			EXECUTE format('CREATE TABLE request_%s PARTITION OF '
+			    'request FOR VALUES FROM (%s) TO (%s)', suffix,
+			    extract(epoch FROM m0)::bigint / 86400,
+			    extract(epoch FROM m1)::bigint / 86400);
+			EXECUTE format('CREATE TABLE certificate_%s '
+			    'PARTITION OF certificate '
+			    'FOR VALUES FROM (%L) TO (%L)', suffix,
+			    serial_time(m0), serial_time(m1));
+			made := made + 1;
+		EXCEPTION WHEN check_violation THEN
+			RAISE WARNING 'month % stays in the default partitions',
+			    suffix;
+		END;
 	END LOOP;
 	RETURN made;
 END $$;
@@ -188,7 +204,7 @@ END $$;
 CREATE FUNCTION serial_time(t timestamptz) RETURNS bytea
 LANGUAGE sql IMMUTABLE SET search_path = countersign, pg_temp AS $$
 	SELECT substring(int4send((4194304
-	    + (extract(epoch FROM t)::bigint - 1577836800) / 1024)::integer)
+	    + floor((extract(epoch FROM t) - 1577836800) / 1024))::integer)
 	    FROM 2 FOR 3)
 $$;
 
@@ -217,13 +233,13 @@ BEGIN
 	PERFORM pg_notify('countersign', TG_TABLE_NAME);
 	RETURN NULL;
 END $$;
-CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON account
+CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON account
     FOR EACH STATEMENT EXECUTE FUNCTION tell();
-CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON account_group
-    FOR EACH STATEMENT EXECUTE FUNCTION tell();
+CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE
+    ON account_group FOR EACH STATEMENT EXECUTE FUNCTION tell();
 CREATE TRIGGER tell AFTER INSERT ON policy
     FOR EACH STATEMENT EXECUTE FUNCTION tell();
-CREATE TRIGGER tell AFTER INSERT OR UPDATE ON ca
+CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON ca
     FOR EACH STATEMENT EXECUTE FUNCTION tell();
 
 -- Rows of what was issued and decided are never changed back or removed.
@@ -236,7 +252,33 @@ CREATE TRIGGER keep BEFORE DELETE ON request
     FOR EACH ROW EXECUTE FUNCTION keep();
 CREATE TRIGGER keep BEFORE DELETE ON certificate
     FOR EACH ROW EXECUTE FUNCTION keep();
+CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON void_serial
+    FOR EACH ROW EXECUTE FUNCTION keep();
+CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON deployment
+    FOR EACH ROW EXECUTE FUNCTION keep();
+-- A decision is final, and only the revocation of a certificate is news.
+CREATE TRIGGER keep_decided BEFORE UPDATE ON request
+    FOR EACH ROW WHEN (OLD.state <> 'pending') EXECUTE FUNCTION keep();
+CREATE TRIGGER keep_issued BEFORE UPDATE ON certificate
+    FOR EACH ROW WHEN ((OLD.serial, OLD.ca, OLD.request_id, OLD.account,
+	OLD.template, OLD.der) IS DISTINCT FROM (NEW.serial, NEW.ca,
+	NEW.request_id, NEW.account, NEW.template, NEW.der))
+    EXECUTE FUNCTION keep();
 CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON policy
     FOR EACH ROW EXECUTE FUNCTION keep();
 CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON audit
     FOR EACH ROW EXECUTE FUNCTION keep();
+
+-- TRUNCATE asks no row trigger.
+DO $$
+DECLARE t text;
+BEGIN
+	FOREACH t IN ARRAY ARRAY['deployment', 'policy', 'request',
+	    'certificate', 'void_serial', 'audit'] LOOP
+		EXECUTE format('CREATE TRIGGER keep_all BEFORE TRUNCATE ON %I '
+		    'FOR EACH STATEMENT EXECUTE FUNCTION keep()', t);
+	END LOOP;
+END $$;
+
+-- Nothing is anybody's by default; what is granted stands in the next file.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA countersign FROM PUBLIC;

@@ -2,14 +2,10 @@
 -- in audit.  No program but the owner's migrations changes a table otherwise.
 SET search_path = countersign;
 
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA countersign FROM PUBLIC;
-ALTER DEFAULT PRIVILEGES IN SCHEMA countersign
-    REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-
 GRANT SELECT ON deployment, ca, policy, account, account_group
     TO countersign_worker;
 
-GRANT SELECT ON deployment, ca, policy, account, account_group, signer,
+GRANT SELECT ON deployment, ca, policy, account_group, signer,
     request, certificate, void_serial TO countersign_signer;
 GRANT INSERT ON request, certificate, void_serial TO countersign_signer;
 GRANT EXECUTE ON FUNCTION make_partitions(integer), signer_register(text)
@@ -20,7 +16,8 @@ GRANT SELECT ON deployment, ca, policy, signer, request, certificate,
     countersign_operator;
 -- Not the password.
 GRANT SELECT (name, machine, disabled, cn, dns, upn, email, dn, sid,
-    created_at) ON account TO countersign_auditor, countersign_operator;
+    created_at) ON account TO countersign_signer, countersign_auditor,
+    countersign_operator;
 
 CREATE FUNCTION note(action text, detail text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = countersign, pg_temp AS $$
@@ -37,7 +34,7 @@ BEGIN
 	    password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 	INSERT INTO account_group SELECT $1, g FROM unnest($10) g;
 	PERFORM note('account add', $1 || ' groups '
-	    || array_to_string($10, ','));
+	    || coalesce(array_to_string($10, ','), ''));
 END $$;
 
 CREATE FUNCTION account_set_password(who text, hash text) RETURNS boolean
@@ -101,6 +98,9 @@ BEGIN
 	RETURN v;
 END $$;
 
+-- PostgreSQL lets everybody execute a new function, and default privileges of
+-- a schema cannot take that back: every migration ends like this.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA countersign FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION account_add(text, boolean, text, text, text, text,
     text, text, text, text[]), account_set_password(text, text),
     account_set_disabled(text, boolean),
