@@ -89,6 +89,19 @@ struct name_rule {
 	struct strlist	 cn;		/* further CN values, "*" = any */
 };
 
+/* Key usage bits of [RFC5280] 4.2.1.3: bit n of the BIT STRING is 1 << n. */
+enum key_usage {
+	KU_DIGITAL_SIGNATURE = 0x001,
+	KU_NON_REPUDIATION = 0x002,
+	KU_KEY_ENCIPHERMENT = 0x004,
+	KU_DATA_ENCIPHERMENT = 0x008,
+	KU_KEY_AGREEMENT = 0x010,
+	KU_KEY_CERT_SIGN = 0x020,	/* never in a template */
+	KU_CRL_SIGN = 0x040,		/* never in a template */
+	KU_ENCIPHER_ONLY = 0x080,
+	KU_DECIPHER_ONLY = 0x100
+};
+
 enum key_choice { ALLOW_P256 = 1, ALLOW_P384 = 2, ALLOW_P521 = 4 };
 
 /* Which account data make the names (names = account). */
@@ -118,6 +131,7 @@ struct template {
 
 	bool		 names_from_request;
 	unsigned	 account_names;	/* enum account_name bits */
+	unsigned	 optional_names; /* those that an account may lack */
 	struct strlist	 name_rules;	/* names of rules; request names only */
 
 	unsigned	 rsa_min;	/* bits; 0 = RSA not allowed */
@@ -132,7 +146,8 @@ struct template {
 	bool		 exportable;
 	bool		 strong_protection;
 
-	unsigned	 key_usage;	/* bit 0 = digitalSignature, [RFC5280] */
+	unsigned	 key_usage;	/* enum key_usage bits; what a certificate
+					   gets is template_key_usage */
 	bool		 key_usage_critical;
 	struct strlist	 eku;		/* dotted, never empty */
 	struct strlist	 policies;	/* certificatePolicies, dotted */
@@ -152,6 +167,8 @@ struct template {
 	int64_t		 renew_grace;	/* seconds after the end, default 0 */
 	unsigned	 renew_max;	/* renewals in a chain, 0 = no limit */
 	struct strlist	 supersedes;
+	struct strlist	 overrides;	/* linter rules switched off: whoever
+					   loads the policy logs each */
 	unsigned	 line;		/* in the file, for messages */
 
 	uint32_t	 general_flags, enrollment_flags, private_key_flags,
@@ -187,7 +204,10 @@ int		 policy_lint_all(struct slice text,
 
 /*
  * Before the policy is shared: the CA certificate that CEP shows.  Refuses an
- * unknown CA name, and a template whose validity is beyond the certificate.
+ * unknown CA name, what is no CA certificate, and a template whose validity
+ * is beyond the certificate, counted from policy->published (set it first; a
+ * policy in force must not stop loading because time goes by) or, for a file,
+ * from now.
  */
 int	 policy_attach_ca(struct policy *, const char *name,
 	    struct slice cert, struct err *);
@@ -202,5 +222,11 @@ const struct template	*policy_template_by_oid(const struct policy *,
 bool	 template_offered_by(const struct template *, const char *ca);
 /* Is one of these EKUs good for authentication (ESC1's list)? */
 bool	 template_authenticates(const struct template *);
+/*
+ * Key usage of a certificate for this kind of key: an EC key cannot encipher
+ * keys or data and an RSA key cannot agree on one ([RFC5480] 3, [RFC3279]
+ * 2.3.1), so these bits are left out; enum key_usage bits, never 0.
+ */
+unsigned template_key_usage(const struct template *, enum key_kind);
 
 #endif
