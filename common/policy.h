@@ -89,17 +89,18 @@ struct name_rule {
 	struct strlist	 cn;		/* further CN values, "*" = any */
 };
 
-/* Key usage bits of [RFC5280] 4.2.1.3: bit n of the BIT STRING is 1 << n. */
+/* Key usage, [RFC5280] 4.2.1.3: bit n of the BIT STRING is 1 << n.  Not the
+   KU_ values of OpenSSL, which count from the other end of the octet. */
 enum key_usage {
-	KU_DIGITAL_SIGNATURE = 0x001,
-	KU_NON_REPUDIATION = 0x002,
-	KU_KEY_ENCIPHERMENT = 0x004,
-	KU_DATA_ENCIPHERMENT = 0x008,
-	KU_KEY_AGREEMENT = 0x010,
-	KU_KEY_CERT_SIGN = 0x020,	/* never in a template */
-	KU_CRL_SIGN = 0x040,		/* never in a template */
-	KU_ENCIPHER_ONLY = 0x080,
-	KU_DECIPHER_ONLY = 0x100
+	USAGE_DIGITAL_SIGNATURE = 0x001,
+	USAGE_NON_REPUDIATION = 0x002,
+	USAGE_KEY_ENCIPHERMENT = 0x004,
+	USAGE_DATA_ENCIPHERMENT = 0x008,
+	USAGE_KEY_AGREEMENT = 0x010,
+	USAGE_KEY_CERT_SIGN = 0x020,	/* never in a template */
+	USAGE_CRL_SIGN = 0x040,		/* never in a template */
+	USAGE_ENCIPHER_ONLY = 0x080,
+	USAGE_DECIPHER_ONLY = 0x100
 };
 
 enum key_choice { ALLOW_P256 = 1, ALLOW_P384 = 2, ALLOW_P521 = 4 };
