@@ -198,6 +198,42 @@ slice_is(struct slice a, const char *s)
 	return slice_eq(a, slice_str(s));
 }
 
+/* [RFC3629] section 4; overlong forms and surrogates are broken. */
+size_t
+utf8_char(const uint8_t *p, size_t n)
+{
+	size_t	len, i;
+
+	if (n == 0 || (p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4)
+		return 0;
+	if (p[0] < 0x80)
+		return p[0] >= 0x20 && p[0] != 0x7f;
+	len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	if (len > n)
+		return 0;
+	for (i = 1; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((p[0] == 0xc2 && p[1] < 0xa0) ||	/* C1 controls */
+	    (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+bool
+slice_is_text(struct slice s)
+{
+	size_t	n;
+
+	for (; s.n > 0; s.p += n, s.n -= n) {
+		n = utf8_char(s.p, s.n);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
 void
 hex_encode(const uint8_t *p, size_t n, char *out)
 {

@@ -37,6 +37,12 @@ struct slice	 slice_of(const void *, size_t);
 struct slice	 slice_str(const char *);
 bool	 slice_eq(struct slice, struct slice);
 bool	 slice_is(struct slice, const char *);	/* bytes equal the string's */
+/*
+ * Octets of the UTF-8 character at p; 0 when it is broken, longer than n or
+ * a control character.  slice_is_text: all of them are good.
+ */
+size_t	 utf8_char(const uint8_t *p, size_t n);
+bool	 slice_is_text(struct slice);
 
 /* malloc family that never returns NULL; the caller frees with free(3). */
 void	*xcalloc(size_t, size_t);

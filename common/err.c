@@ -6,6 +6,7 @@
 
 #include <openssl/err.h>
 
+#include "buf.h"
 #include "err.h"
 #include "hresult.h"
 
@@ -32,25 +33,6 @@ static const struct {
 };
 #define NKINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-/* Bytes of the UTF-8 character at s ([RFC3629] section 4), 0 when broken. */
-static size_t
-utf8_len(const unsigned char *s)
-{
-	if (s[0] < 0x80)
-		return s[0] >= 0x20 && s[0] != 0x7f;
-	if (s[0] < 0xc2 || s[0] > 0xf4 || (s[1] & 0xc0) != 0x80)
-		return 0;
-	if (s[0] < 0xe0)
-		return s[0] == 0xc2 && s[1] < 0xa0 ? 0 : 2;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f) ||
-	    (s[2] & 0xc0) != 0x80)
-		return 0;
-	if (s[0] < 0xf0)
-		return 3;
-	return (s[3] & 0xc0) == 0x80 ? 4 : 0;
-}
-
 /*
  * A text may quote what a client sent and may have been cut in the middle of
  * a character; it goes into XML and log lines, so only whole printable
@@ -59,16 +41,15 @@ utf8_len(const unsigned char *s)
 static void
 err_clean(char *text)
 {
-	unsigned char	*s = (unsigned char *)text;
-	size_t		 n;
+	uint8_t	*s = (uint8_t *)text;
+	size_t	 left = strlen(text), n;
 
-	while (*s != '\0') {
-		n = utf8_len(s);
+	for (; left > 0; s += n, left -= n) {
+		n = utf8_char(s, left);
 		if (n == 0) {
 			*s = '?';
 			n = 1;
 		}
-		s += n;
 	}
 }
 
