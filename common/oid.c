@@ -198,9 +198,9 @@ oid_parse(const char *text, struct buf *out, struct err *err)
 	len = put_base128(der, arc[0] * 40 + arc[1]);
 	for (i = 2; i < n; i++)
 		len += put_base128(der + len, arc[i]);
-	if (len > OID_MAX)
+	if (len > OID_OCTETS)
 		return err_bad(err, 0, "%.60s is longer than %d octets", text,
-		    OID_MAX);
+		    OID_OCTETS);
 	buf_add(out, der, len);
 	return 0;
 }
@@ -231,11 +231,11 @@ next_arc(struct slice *s, uint64_t *out)
 int
 oid_text(struct slice s, char *out, size_t outlen)
 {
-	char		text[OID_MAX * 4 + 32];
+	char		text[OID_OCTETS * 4 + 32];
 	size_t		len;
 	uint64_t	v, top;
 
-	if (s.n > OID_MAX || next_arc(&s, &v) == -1)
+	if (s.n > OID_OCTETS || next_arc(&s, &v) == -1)
 		return -1;
 	top = v < 80 ? v / 40 : 2;
 	len = (size_t)snprintf(text, sizeof(text), "%llu.%llu",

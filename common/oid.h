@@ -8,7 +8,7 @@
 #include "buf.h"
 #include "err.h"
 
-#define OID_MAX 64	/* content octets of any OID we accept */
+#define OID_OCTETS 64	/* content octets of any OID we accept */
 
 /*
  * Dotted text to content octets, appended to out.  Refuses arcs above
