@@ -1,0 +1,25 @@
+#include <openssl/rand.h>
+
+#include "serial.h"
+
+int
+serial_new(int64_t now, uint16_t prefix, uint8_t out[SERIAL_LEN],
+    struct err *err)
+{
+	int64_t units = (now - SERIAL_EPOCH) / 1024;
+	uint32_t t;
+
+	if (now < SERIAL_EPOCH || units > 0x3fffff)
+		return err_set(err, ERR_INTERNAL,
+		    "clock: %lld is outside the serials' years",
+		    (long long)now);
+	if (RAND_bytes(out + 5, SERIAL_LEN - 5) != 1)
+		return err_openssl(err, "serial: no random bytes");
+	t = 0x400000 + (uint32_t)units;
+	out[0] = (uint8_t)(t >> 16);
+	out[1] = (uint8_t)(t >> 8);
+	out[2] = (uint8_t)t;
+	out[3] = (uint8_t)(prefix >> 8);
+	out[4] = (uint8_t)prefix;
+	return 0;
+}

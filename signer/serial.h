@@ -1,0 +1,19 @@
+/*
+ * Serial numbers ([RFC5280] 4.1.2.2), 16 octets: 3 of time (0x400000 plus
+ * units of 1024 s since 2020-01-01: positive, never longer, and inserts stay
+ * at the right edge of the index; see serial_time() in the schema), 2 of the
+ * signer, 11 random.  No two signers need to agree on anything.
+ */
+#ifndef SERIAL_H
+#define SERIAL_H
+
+#include "buf.h"
+#include "err.h"
+
+#define SERIAL_LEN	16
+#define SERIAL_EPOCH	1577836800	/* 2020-01-01 */
+
+int	 serial_new(int64_t now, uint16_t prefix, uint8_t out[SERIAL_LEN],
+	    struct err *);
+
+#endif
