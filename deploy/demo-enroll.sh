@@ -1,0 +1,107 @@
+#!/bin/bash
+# Enrolls as a client would, with openssl and curl: demo-enroll.sh ENV-FILE.
+# The messages are those of [MS-XCEP] 4.1 and [MS-WSTEP] 4.1.
+set -euo pipefail
+umask 077
+
+. "$1"
+dir=$(mktemp -d "$(dirname "$1")/enroll.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+name=www.demo.example
+
+oasis=http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss
+secext=$oasis-wssecurity-secext-1.0.xsd
+trust=http://docs.oasis-open.org/ws-sx/ws-trust/200512
+pki=http://schemas.microsoft.com/windows/pki/2009/01
+
+# Address, action; the body comes on standard input.  Neither the password nor
+# anything else secret is an argument of a program.
+envelope() {
+	local now expires
+	now=$(date -u +%Y-%m-%dT%H:%M:%S.000Z)
+	expires=$(date -u -d '+5 minutes' +%Y-%m-%dT%H:%M:%S.000Z)
+	cat <<-XML
+	<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
+	    xmlns:a="http://www.w3.org/2005/08/addressing"><s:Header>
+	<a:Action s:mustUnderstand="1">$2</a:Action>
+	<a:MessageID>urn:uuid:$(cat /proc/sys/kernel/random/uuid)</a:MessageID>
+	<a:To s:mustUnderstand="1">$1</a:To>
+	<o:Security s:mustUnderstand="1" xmlns:o="$secext">
+	<u:Timestamp u:Id="_0" xmlns:u="$oasis-wssecurity-utility-1.0.xsd">
+	<u:Created>$now</u:Created><u:Expires>$expires</u:Expires>
+	</u:Timestamp><o:UsernameToken><o:Username>$CS_USER</o:Username>
+	<o:Password Type="$oasis-username-token-profile-1.0#PasswordText"
+	>$CS_PASSWORD</o:Password></o:UsernameToken></o:Security></s:Header>
+	<s:Body xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">$(cat)</s:Body>
+	</s:Envelope>
+	XML
+}
+
+# Shows the reason of a refusal and ends.
+call() {
+	local status
+	envelope "$1" "$2" >"$dir/request.xml"
+	status=$(curl -sS --noproxy '*' --cacert "$CS_ROOT_PEM" \
+	    -H 'Content-Type: application/soap+xml; charset=utf-8' \
+	    --data-binary "@$dir/request.xml" -o "$dir/reply.xml" \
+	    -w '%{http_code}' "$1")
+	if [ "$status" != 200 ]; then
+		echo "refused (HTTP $status):" \
+		    "$(elements Text <"$dir/reply.xml")" >&2
+		exit 1
+	fi
+}
+
+# The texts of all elements of that name, one a line.
+elements() {
+	tr -d '\n' | grep -oE "<([A-Za-z0-9]+:)?$1( [^>]*)?>[^<]*" |
+	    sed 's/^[^>]*>//'
+}
+
+echo
+echo "1. The policy: which templates may $CS_USER use?"
+call "$CS_CEP_URL" "$pki/enrollmentpolicy/IPolicy/GetPolicies" <<XML
+<GetPolicies xmlns="$pki/enrollmentpolicy"><client>
+<lastUpdate xsi:nil="true"/><preferredLanguage xsi:nil="true"/></client>
+<requestFilter xsi:nil="true"/></GetPolicies>
+XML
+echo "   policy     $(elements policyID <"$dir/reply.xml")"
+echo "   templates  $(elements commonName <"$dir/reply.xml" | xargs)"
+echo "   enroll at  $(elements uri <"$dir/reply.xml" | head -n 1)"
+
+echo
+echo "2. A key and a request for $name from template $CS_TEMPLATE"
+openssl req -new -newkey rsa:2048 -nodes -keyout "$dir/key.pem" \
+    -subj "/CN=$name" -addext "subjectAltName=DNS:$name" -outform DER \
+    -out "$dir/request.der" 2>/dev/null
+call "$CS_CES_URL" "$pki/enrollment/RST/wstep" <<XML
+<RequestSecurityToken PreferredLanguage="en-US" xmlns="$trust">
+<TokenType>$oasis-x509-token-profile-1.0#X509v3</TokenType>
+<RequestType>$trust/Issue</RequestType>
+<BinarySecurityToken ValueType="$pki/enrollment#PKCS10"
+    EncodingType="$secext#base64binary"
+    xmlns="$secext">$(base64 -w 0 "$dir/request.der")</BinarySecurityToken>
+<AdditionalContext xmlns="http://schemas.xmlsoap.org/ws/2006/12/authorization">
+<ContextItem Name="CertificateTemplate"><Value>$CS_TEMPLATE</Value>
+</ContextItem></AdditionalContext></RequestSecurityToken>
+XML
+
+# The CMC answer comes first and holds the chain, the certificate second.
+elements BinarySecurityToken <"$dir/reply.xml" >"$dir/tokens"
+sed -n 1p "$dir/tokens" | tr -d ' \r' | base64 -d >"$dir/cmc.der"
+sed -n 2p "$dir/tokens" | tr -d ' \r' | base64 -d |
+    openssl x509 -inform DER -out "$dir/certificate.pem"
+openssl pkcs7 -inform DER -in "$dir/cmc.der" -print_certs -out "$dir/chain.pem"
+echo "   request    $(elements RequestID <"$dir/reply.xml")"
+echo "   answer     $(elements DispositionMessage <"$dir/reply.xml")"
+
+echo
+echo "3. The certificate"
+openssl x509 -in "$dir/certificate.pem" -noout -text \
+    -certopt no_pubkey,no_sigdump,no_header | sed 's/^/   /'
+printf '   chain      '
+openssl verify -purpose sslserver -verify_hostname "$name" \
+    -CAfile "$CS_ROOT_PEM" -untrusted "$dir/chain.pem" \
+    "$dir/certificate.pem" | sed 's/.*: //'
+cp "$dir/certificate.pem" "$(dirname "$1")/$name.pem"
+echo "   kept as    $(dirname "$1")/$name.pem"

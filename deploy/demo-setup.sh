@@ -1,0 +1,218 @@
+# Part of demo.sh: ports, folders, database, CA, accounts, web server.  Each
+# step is skipped when the state has its result.
+
+free_port() {
+	! (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# Told, or as last time, or any that is free; $4: how many in a row.
+choose_port() {
+	local told=$2 last=$3 n=$4 p i try
+	if [ -n "$told" ]; then
+		[[ $told =~ ^[1-9][0-9]{0,4}$ ]] || die "$1=$told is no port"
+		for ((i = 0; i < n; i++)); do
+			free_port $((told + i)) ||
+			    die "$1: port $((told + i)) is in use"
+		done
+		port=$told
+		return
+	fi
+	for ((try = 0; try < 200; try++)); do
+		# below the range from which Linux takes ports for clients
+		p=${last:-$((10000 + (RANDOM << 15 | RANDOM) % 22000))}
+		last=
+		for ((i = 0; i < n; i++)); do
+			free_port $((p + i)) || continue 2
+		done
+		port=$p
+		return
+	done
+	die "no free port"
+}
+
+choose_ports() {
+	local old_https= old_http= old_signer= port
+	if [ -e "$S/ports" ]; then
+		read -r old_https old_http old_signer <"$S/ports"
+	fi
+	choose_port HTTPS_PORT "${HTTPS_PORT-}" "$old_https" 1
+	https_port=$port
+	choose_port HTTP_PORT "${HTTP_PORT-}" "$old_http" 1
+	http_port=$port
+	choose_port SIGNER_PORT "${SIGNER_PORT-}" "$old_signer" "$signers"
+	first_signer_port=$port
+	base_url=https://$host:$https_port
+	http_url=http://$host:$http_port
+}
+
+signer_port() { echo $((first_signer_port + $1 - 1)); }
+
+# Sockets have short names or none: 107 bytes.
+runtime_folder() {
+	local base
+	sock=$S/run short=
+	if [ ${#sock} -gt 80 ] || [[ $sock =~ [^A-Za-z0-9_./-] ]]; then
+		base=${XDG_RUNTIME_DIR:-/tmp}
+		[ -w "$base" ] || base=/tmp
+		# The name is in configuration files, so it cannot be random.
+		short=$base/countersign-$(id -u)-$(printf %s "$S" |
+		    sha256sum | cut -c 1-16)
+		[ ! -L "$short" ] && mkdir -p -m 700 "$short" &&
+		    [ -O "$short" ] || die "$short belongs to somebody else"
+		chmod 700 "$short"
+		sock=$short
+	fi
+	worker_sock=$sock/worker.sock
+	rm -f "$worker_sock"
+}
+
+dsn() { echo "host=$sock port=5432 dbname=countersign user=$1"; }
+query() { "$pgbin/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
+
+# Whoever may enter the folder of the socket is us or root: no passwords.
+set_up_database() {
+	[ -e "$S/pg/ready" ] && return
+	say "making the PostgreSQL cluster (2 s)"
+	rm -rf "$S/pg"
+	"$pgbin/initdb" -D "$S/pg" -U postgres -A trust -E UTF8 \
+	    --locale=C --data-checksums >"$S/log/initdb.log" 2>&1 ||
+	    die "initdb: see $S/log/initdb.log"
+	cat >>"$S/pg/postgresql.conf" <<-CONF
+		listen_addresses = ''
+		unix_socket_permissions = 0700
+		dynamic_shared_memory_type = mmap
+		fsync = on
+		full_page_writes = on
+		synchronous_commit = on
+		log_line_prefix = '%m [%p] %u '
+		timezone = 'UTC'
+		log_timezone = 'UTC'
+	CONF
+	: >"$S/pg/ready"
+}
+
+# A file with the words of the template replaced: FILE NAME=VALUE...
+render() {
+	local text v
+	text=$(cat "$1")
+	shift
+	for v in "$@"; do
+		text=${text//"@${v%%=*}@"/"${v#*=}"}
+	done
+	printf '%s\n' "$text"
+}
+
+# What the state was made with and what it is now, where they differ.
+move_ports() {
+	local was now f
+	now="$https_port $http_port $first_signer_port"
+	was=$(cat "$S/ports")
+	[ "$was" != "$now" ] || return 0
+	say "other ports than last time: changing configuration and policy"
+	set -- $was
+	for f in "$S"/etc/*.conf; do
+		sed -i -e "s|:$1/|:$https_port/|g" -e "s|:$2/|:$http_port/|g" \
+		    "$f"
+		for ((i = 0; i < signers; i++)); do
+			sed -i "s|:$(($3 + i))\"|:@$i@\"|g" "$f"
+		done
+		for ((i = 0; i < signers; i++)); do
+			sed -i "s|:@$i@\"|:$((first_signer_port + i))\"|g" "$f"
+		done
+	done
+	"${ctl[@]}" policy publish "$S/etc/policy.conf"
+	echo "$now" >"$S/ports"
+}
+
+add_account() {
+	local name=$1
+	shift
+	"${ctl[@]}" account list | grep -q "^$name[[:space:]]" ||
+	    "${ctl[@]}" account add "$name" "$@"
+}
+
+set_up_countersign() {
+	if [ -e "$S/ports" ]; then
+		move_ports
+		return
+	fi
+	say "making configuration, keys and tables"
+	rm -rf "$S/etc" "$S/keys" "$S/ca" "$S/ledger"
+	query -h "$sock" -U postgres -d postgres <<-SQL
+		DROP DATABASE IF EXISTS countersign;
+		SELECT 'CREATE ROLE countersign_owner LOGIN CREATEROLE'
+		    WHERE NOT EXISTS (SELECT FROM pg_roles
+		    WHERE rolname = 'countersign_owner') \gexec
+		CREATE DATABASE countersign OWNER countersign_owner;
+	SQL
+	"$bin/countersign" init "$S" --host "$host" \
+	    --https-port "$https_port" --http-port "$http_port" \
+	    --signer-port "$first_signer_port" --signers "$signers" \
+	    --dsn-host "$sock" --dsn-port 5432 \
+	    --processes "${PROCESSES:-2}" --threads "${THREADS:-16}"
+	"${ctl[@]}" db migrate
+	say "making a root and an issuing CA"
+	"${ctl[@]}" ca create $ca --key "${CA_KEY:-ec:P-256}" \
+	    --aia "$http_url/ca/$ca-root.cer"
+	set_up_accounts
+	render deploy/policy.conf.in "BASE_URL=$base_url" "CA=$ca" \
+	    "HTTP_URL=$http_url" "HOST=$host" >"$S/policy.new"
+	"${ctl[@]}" policy publish "$S/policy.new"
+	rm "$S/policy.new"
+	echo "$https_port $http_port $first_signer_port" >"$S/ports"
+}
+
+set_up_accounts() {
+	openssl rand -hex 12 >"$S/password"
+	add_account demo --cn "Demo User" --dns demo.demo.example \
+	    --upn demo@demo.example --email demo@demo.example \
+	    --group users --group web-admins --group computers \
+	    --password-file "$S/password"
+	add_account webserver --machine --cn webserver --group web-admins \
+	    --no-password
+}
+
+# The web server's own certificate comes from the CA like any other.
+set_up_tls() {
+	local d=$S/tls names
+	mkdir -p "$d"
+	if openssl x509 -in "$d/server.pem" -noout -checkend 2592000 \
+	    >/dev/null 2>&1; then
+		return
+	fi
+	say "the web server enrolls for its certificate"
+	names="DNS:$host"
+	if [ "$host" = localhost ]; then
+		names="$names,IP:127.0.0.1"
+	fi
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+	    -keyout "$d/server.key" -subj "/CN=$host" \
+	    -addext "subjectAltName=$names" -out "$d/server.csr" 2>/dev/null
+	"${ctl[@]}" request submit --account webserver --template WebServer \
+	    --csr "$d/server.csr" -o "$d/leaf.pem"
+	cat "$d/leaf.pem" "$S/ca/$ca.pem" >"$d/server.pem"
+}
+
+set_up_web() {
+	local a
+	cp "$S/ca/$ca-root.pem" "$S/root.pem"
+	set_up_tls
+	deploy/site.sh "$S/web" "$base_url" "$http_url" "$ca" "$S/ca/$ca.pem" \
+	    "$S/root.pem" "$(query "$(dsn countersign_auditor)" \
+	    -c 'SELECT policy_id FROM countersign.deployment')"
+	if [ "$host" = localhost ]; then
+		a=127.0.0.1:
+	else
+		a=
+	fi
+	mkdir -p "$S/nginx"
+	render nginx/countersign.conf.in "HOST=$host" "CA=$ca" \
+	    "LISTEN_HTTPS=$a$https_port" "LISTEN_HTTP=$a$http_port" \
+	    "BASE_URL=$base_url" "CERTIFICATE=$S/tls/server.pem" \
+	    "KEY=$S/tls/server.key" "WORKER=unix:$worker_sock" \
+	    "WEB=$S/web" \
+	    "FASTCGI=$here/nginx/countersign_fastcgi.conf" "RATE=${RATE:-100000}" "BURST=${RATE:-100000}" \
+	    "CONNECTIONS=${CONNECTIONS:-4096}" >"$S/etc/site.conf"
+	render nginx/demo.conf.in "STATE=$S" \
+	    >"$S/etc/nginx.conf"
+}

@@ -1,0 +1,101 @@
+#!/bin/bash
+# A whole deployment in one folder: demo.sh demo|run|clean.
+#
+# demo: set up, start, enroll once, show the certificate, stop.
+# run: the same left running until Ctrl-C.  clean: stop it and remove it.
+#
+# STATE (var/demo) holds everything: database, CA, keys, ledger, logs.  BUILD
+# (build) holds the programs.  HOST, HTTPS_PORT, HTTP_PORT, SIGNER_PORT,
+# SIGNERS, PROCESSES, THREADS, CA_KEY and RATE change what is set up.
+set -euo pipefail
+umask 077
+here=$(cd "$(dirname "$0")/.." && pwd -P)
+cd "$here"
+
+what=${1-}
+S=$(realpath -m "${STATE:-var/demo}")
+bin=$(realpath -m "${BUILD:-build}")
+pgbin=/usr/lib/postgresql/15/bin
+host=${HOST:-localhost}
+ca=Demo-CA
+signers=${SIGNERS:-2}
+ctl=("$bin/countersign" -c "$S/etc/countersign.conf")
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
+
+. deploy/demo-user.sh
+. deploy/demo-supervise.sh
+. deploy/demo-setup.sh
+
+# Only one at a time in a folder; a run that was killed left no lock.
+lock() {
+	mkdir -p "$S/run" "$S/log"
+	exec 9>>"$S/lock"
+	flock -n 9 || die "already running here (process" \
+	    "$(cat "$S/run/supervisor.pid" 2>/dev/null)): stop it first"
+	echo $$ >"$S/run/supervisor.pid"
+	rm -f "$S/env"
+	kill_stale
+}
+
+write_env() {
+	local web="https://$host:$https_port" tool
+	printf -v tool '%q ' "${ctl_words[@]}"
+	{
+		printf '%s=%q\n' \
+		    CS_CEP_URL "$web/ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP" \
+		    CS_CES_URL "$web/${ca}_CES_UsernamePassword/service.svc/CES" \
+		    CS_USER demo \
+		    CS_PASSWORD "$(cat "$S/password")" \
+		    CS_ROOT_PEM "$S/root.pem" \
+		    CS_HOME_URL "$web/" \
+		    CS_CTL "${tool% }" \
+		    CS_DSN "$(dsn countersign_auditor)" \
+		    CS_TEMPLATE WebServer \
+		    CS_TEMPLATE_MACHINE Computer
+	} >"$S/env.new"
+	mv "$S/env.new" "$S/env"
+}
+
+up() {
+	lock
+	trap 'stopping=1' INT TERM HUP
+	trap 'stop_all' EXIT
+	choose_ports
+	runtime_folder
+	set_up_database
+	start_wait postgres postgres_ready
+	set_up_countersign
+	for ((i = 1; i <= signers; i++)); do
+		start_wait "signer-$i" signer_ready
+	done
+	set_up_web
+	start_wait worker worker_ready
+	start_wait nginx nginx_ready
+	write_env
+	say "ready in $SECONDS s"
+}
+
+case $what in
+demo)
+	become_user "$@"
+	up
+	deploy/demo-enroll.sh "$S/env"
+	;;
+run)
+	become_user "$@"
+	up
+	say "" "$(cat "$S/env")" "" \
+	    "the same lines are in $S/env; Ctrl-C stops everything"
+	supervise
+	;;
+clean)
+	stop_other
+	rm -rf "$S"
+	;;
+*)
+	echo "usage: demo.sh demo|run|clean" >&2
+	exit 2
+	;;
+esac

@@ -1,0 +1,74 @@
+#!/bin/bash
+# Makes the folder that nginx serves: the landing page, what Windows imports,
+# the CA certificates.
+#
+#	site.sh FOLDER BASE-URL HTTP-URL CA CA-PEM ROOT-PEM POLICY-ID
+#
+# for example: site.sh /var/www/countersign https://pki.example.org
+# http://pki.example.org Example-CA ca.pem root.pem "$(psql -Atc 'SELECT
+# policy_id FROM countersign.deployment' ...)"
+set -euo pipefail
+umask 022
+
+[ $# -eq 7 ] || { sed -n 5p "$0" >&2; exit 2; }
+out=$1 base=$2 http=$3 ca=$4 ca_pem=$5 root_pem=$6 policy_id=$7
+die() { printf 'site.sh: %s\n' "$*" >&2; exit 1; }
+
+# Next to deploy/ in a checkout, next to this file when installed.
+web=$(dirname "$0")/../web
+[ -d "$web" ] || web=$(dirname "$0")/web
+
+[[ $base =~ ^https://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "base url \"$base\""
+[[ $http =~ ^http://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "http url \"$http\""
+[[ $ca =~ ^[A-Za-z0-9._-]+$ ]] || die "ca name \"$ca\""
+[[ $policy_id =~ ^\{[0-9A-F-]{36}\}$ ]] || die "policy id \"$policy_id\""
+
+cep=$base/ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP
+ces=$base/${ca}_CES_UsernamePassword/service.svc/CES
+host=${base#https://}
+
+fingerprint() {
+	openssl x509 -in "$1" -outform DER | sha256sum | cut -c 1-64 |
+	    tr a-f A-F
+}
+
+# Windows names the key of a policy server after its address.
+key=$(printf %s "$cep" | tr A-Z a-z | iconv -t UTF-16LE | sha1sum |
+    cut -c 1-40)
+root_sha256=$(fingerprint "$root_pem")
+ca_sha256=$(fingerprint "$ca_pem")
+
+# bytes as people read them aloud, four at a time
+grouped() { printf %s "$1" | sed 's/..../& /g; s/ $//'; }
+
+render() {
+	local text v
+	text=$(cat "$1")
+	for v in "BASE_URL=$base" "HTTP_URL=$http" "HOST=${host%:*}" "CA=$ca" \
+	    "CEP_URL=$cep" "CES_URL=$ces" "POLICY_ID=$policy_id" "KEY=$key" \
+	    "ROOT_SHA256=$root_sha256" \
+	    "ROOT_GROUPED=$(grouped "$root_sha256")" \
+	    "CA_GROUPED=$(grouped "$ca_sha256")"; do
+		text=${text//"@${v%%=*}@"/"${v#*=}"}
+	done
+	printf '%s\n' "$text"
+}
+
+mkdir -p "$out/ca"
+render "$web/index.html.in" >"$out/index.html"
+cp "$web/style.css" "$web/copy.js" "$out"
+# Both as Windows' own programs write them.
+render "$web/countersign.ps1.in" | sed 's/$/\r/' >"$out/countersign.ps1"
+{
+	printf '\377\376'
+	render "$web/countersign.reg.in" | sed 's/$/\r/' | iconv -t UTF-16LE
+} >"$out/countersign.reg"
+
+openssl x509 -in "$root_pem" -out "$out/ca/$ca-root.pem"
+openssl x509 -in "$root_pem" -outform DER -out "$out/ca/$ca-root.cer"
+openssl x509 -in "$ca_pem" -out "$out/ca/$ca.pem"
+openssl x509 -in "$ca_pem" -outform DER -out "$out/ca/$ca.cer"
+openssl crl2pkcs7 -nocrl -certfile "$ca_pem" -certfile "$root_pem" \
+    -outform DER -out "$out/ca/$ca.p7b"
+chmod 644 "$out"/*.* "$out"/ca/*
+chmod 755 "$out" "$out/ca"
