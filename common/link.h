@@ -65,9 +65,9 @@ struct link_job {		/* one message received; owned by the caller */
 
 /*
  * Binds, and on tcp:// starts the ZAP handler and proves with a random key
- * that an unknown peer is refused; fails if it is not.  On ipc:// (keys NULL)
- * the folder's permissions decide who may connect; the worker is then called
- * by the only peer's name, or "local".  Two peers may have one name (a key
+ * that an unknown peer is refused; fails if it is not.  On ipc:// keys are
+ * not used: the socket (0660) and its folder decide who may connect, and the
+ * worker is called by the only peer's name, or "local".  Two peers may have one name (a key
  * being replaced), never one key.  One server, one thread.
  */
 struct link_server	*link_server_new(const char *uri,
