@@ -46,6 +46,14 @@ int	 names_parse_dn(struct names *, struct slice tlv, struct err *);
 /* GeneralNames TLV (the extnValue content) into n->san. */
 int	 names_parse_san(struct names *, struct slice tlv, struct err *);
 
+/*
+ * One string of ASN.1 (UTF8, Printable, IA5 or BMP) as clean UTF-8 by the same
+ * rules, 1..1024 octets; the caller frees.  NULL when refused.
+ */
+char	*name_string(int tag, struct slice content, const char *what,
+	    struct err *);
+
+/* The caller keeps to NAME_RDN_MAX and NAME_SAN_MAX.  Copies. */
 void	 names_add_rdn(struct names *, const char *type, const char *value);
 void	 names_add_san(struct names *, enum san_kind, const char *text);
 
