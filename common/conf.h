@@ -11,7 +11,12 @@
 #include "err.h"
 #include "policy.h"
 
-/* Parse a file / a text with these options; cfg_free by the caller. */
+/*
+ * Parse a file / a text with these options; cfg_free by the caller.  The
+ * line of a section (cfg->line) is where it begins.  Strings are '...' or
+ * "..." on one line with no escapes but of the quote and the backslash;
+ * unquoted are only letters, digits and _.:@-; no "+=", no ${variables}.
+ */
 cfg_t	*conf_file(const char *path, cfg_opt_t *, struct err *);
 cfg_t	*conf_text(struct slice, const char *name, cfg_opt_t *, struct err *);
 
