@@ -100,8 +100,9 @@ run: deps
 	@$(DEMO) run
 
 clean:
-	@if [ -d var ]; then deploy/demo.sh clean; fi
-	rm -rf build build-*
+	@for s in $(STATE) var/*; do \
+	    if [ -e $$s/lock ]; then STATE=$$s deploy/demo.sh clean; fi; done
+	rm -rf var build build-*
 
 # Everything that must hold.  The end-to-end tests come last.
 test: deps-test
@@ -127,6 +128,7 @@ fuzz: deps-test
 	@deploy/fuzz.sh build-fuzz/fuzz $(FUZZ_SECONDS)
 
 e2e: deps-test
+	@STATE=var/e2e deploy/demo.sh clean
 	@mkdir -p var
 	/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST)
 

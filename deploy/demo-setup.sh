@@ -67,7 +67,7 @@ runtime_folder() {
 }
 
 dsn() { echo "host=$sock port=5432 dbname=countersign user=$1"; }
-query() { "$pgbin/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
+query() { PGOPTIONS="-c client_min_messages=warning" "$pgbin/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 
 # Whoever may enter the folder of the socket is us or root: no passwords.
 set_up_database() {

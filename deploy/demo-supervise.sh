@@ -26,6 +26,7 @@ part_nginx() {
 start() {
 	"part_${1%%-*}" "$1" </dev/null >>"$S/log/$1.log" 2>&1 9>&- &
 	pid[$1]=$!
+	disown
 	since[$1]=$SECONDS
 	echo $! >"$S/run/$1.pid"
 }
@@ -57,43 +58,32 @@ nginx_ready() {
 	    "https://$host:$https_port/"
 }
 
-name_of() {
-	local n
-	for n in "${!pid[@]}"; do
-		if [ "${pid[$n]}" = "$1" ]; then
-			printf '%s' "$n"
-		fi
-	done
-}
-
 # One that dies at once each time is broken, not unlucky.
 restart() {
-	local name=$1 rc=$2
+	local name=$1
 	if [ $((SECONDS - ${since[$name]})) -ge 10 ]; then
 		quick[$name]=0
 	fi
 	quick[$name]=$((${quick[$name]:-0} + 1))
 	[ "${quick[$name]}" -le 20 ] || failed "$name" "dies again and again"
-	say "$name ended with status $rc (log/$name.log): starting it again"
+	say "$name ended (log/$name.log): starting it again"
+	# its children, who may still hold its port
+	kill -s KILL -- "-${pid[$name]}" 2>/dev/null || :
 	if [ "${quick[$name]}" -gt 3 ]; then
 		sleep 1
-	else
-		sleep 0.2
 	fi
 	start "$name"
 }
 
 supervise() {
-	local gone rc name
+	local name
 	while [ $stopping -eq 0 ]; do
-		rc=0 gone=
-		wait -n -p gone || rc=$?
-		[ $stopping -eq 0 ] || break
-		name=$(name_of "${gone:-none}")
-		if [ -n "$name" ]; then
-			restart "$name" $rc
-		fi
+		for name in "${order[@]}"; do
+			kill -0 "${pid[$name]}" 2>/dev/null || restart "$name"
+		done
+		sleep 0.2
 	done
+	say "stopping"
 }
 
 # Name, process id, seconds: ask it to end, then make it.
@@ -111,7 +101,7 @@ end() {
 		fi
 		sleep 0.05
 	done
-	kill -s KILL "$2" 2>/dev/null || :
+	kill -s KILL -- "-$2" 2>/dev/null || :
 }
 
 stop_all() {
@@ -126,10 +116,6 @@ stop_all() {
 	rm -f "$S/run/supervisor.pid"
 	if [ -n "${short-}" ]; then
 		rm -rf "$short"
-	fi
-	if [ $stopping -eq 1 ]; then
-		say "stopped"
-		rc=0
 	fi
 	exit $rc
 }
@@ -146,6 +132,7 @@ kill_stale() {
 			f=${f##*/}
 			say "stopping ${f%.pid}, left by a run that was killed"
 			end "${f%.pid}" "$p" 10
+			kill -s KILL -- "-$p" 2>/dev/null || :
 		fi
 		rm -f "$S/run/${f##*/}"
 	done

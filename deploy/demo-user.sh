@@ -23,7 +23,8 @@ drop_words() {
 
 # Does a process started so reach the programs and write the state?
 drop_works() {
-	chown "$owner" "$S" && "${drop[@]}" sh -c \
+	"${drop[@]}" mkdir -p "$S" 2>/dev/null && chown "$owner" "$S" &&
+	    "${drop[@]}" sh -c \
 	    'test -r "$0" && test -x "$1" && : >"$2/.try" && rm "$2/.try"' \
 	    "$here/deploy/demo.sh" "$bin/countersign" "$S" 2>/dev/null
 }
@@ -37,7 +38,6 @@ become_user() {
 		fi
 		return
 	fi
-	mkdir -p "$S"
 	for way in owner namespace postgres; do
 		drop_words $way && drop_works || continue
 		if [ -n "$(find "$S" ! -user "${owner%:*}" -print -quit)" ]; then

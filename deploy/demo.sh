@@ -18,10 +18,12 @@ bin=$(realpath -m "${BUILD:-build}")
 pgbin=/usr/lib/postgresql/15/bin
 host=${HOST:-localhost}
 ca=Demo-CA
+cep_path=ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP
+ces_path=${ca}_CES_UsernamePassword/service.svc/CES
 signers=${SIGNERS:-2}
 ctl=("$bin/countersign" -c "$S/etc/countersign.conf")
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 . deploy/demo-user.sh
@@ -39,21 +41,29 @@ lock() {
 	kill_stale
 }
 
+# One shell assignment, quoted only where it must be.
+assign() {
+	if [[ $2 =~ ^[A-Za-z0-9_./:-]+$ ]]; then
+		printf '%s=%s\n' "$1" "$2"
+	else
+		printf '%s=%s\n' "$1" "${2@Q}"
+	fi
+}
+
 write_env() {
-	local web="https://$host:$https_port" tool
+	local tool
 	printf -v tool '%q ' "${ctl_words[@]}"
 	{
-		printf '%s=%q\n' \
-		    CS_CEP_URL "$web/ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP" \
-		    CS_CES_URL "$web/${ca}_CES_UsernamePassword/service.svc/CES" \
-		    CS_USER demo \
-		    CS_PASSWORD "$(cat "$S/password")" \
-		    CS_ROOT_PEM "$S/root.pem" \
-		    CS_HOME_URL "$web/" \
-		    CS_CTL "${tool% }" \
-		    CS_DSN "$(dsn countersign_auditor)" \
-		    CS_TEMPLATE WebServer \
-		    CS_TEMPLATE_MACHINE Computer
+		assign CS_CEP_URL "$base_url/$cep_path"
+		assign CS_CES_URL "$base_url/$ces_path"
+		assign CS_USER demo
+		assign CS_PASSWORD "$(cat "$S/password")"
+		assign CS_ROOT_PEM "$S/root.pem"
+		assign CS_HOME_URL "$base_url/"
+		assign CS_CTL "${tool% }"
+		assign CS_DSN "$(dsn countersign_auditor)"
+		assign CS_TEMPLATE WebServer
+		assign CS_TEMPLATE_MACHINE Computer
 	} >"$S/env.new"
 	mv "$S/env.new" "$S/env"
 }
