@@ -65,6 +65,7 @@ struct policy_ca {
 	struct strlist	 ocsp;
 	struct buf	 cert;		/* DER; empty until attached */
 	int64_t		 not_after;	/* of cert */
+	unsigned	 line;		/* in the file, for messages */
 };
 
 /*
@@ -86,7 +87,9 @@ struct name_rule {
 					   besides CN; CN must be a name that
 					   dns, email or upn allow, or match
 					   cn */
-	struct strlist	 cn;		/* further CN values, "*" = any */
+	struct strlist	 cn;		/* further CN values; "*" = any that
+					   looks like no name of the above */
+	unsigned	 line;		/* in the file, for messages */
 };
 
 /* Key usage, [RFC5280] 4.2.1.3: bit n of the BIT STRING is 1 << n.  Not the

@@ -1,0 +1,526 @@
+/*
+ * The linter: policies that would hand out more than they seem to.  One
+ * function per rule; the ESC numbers are those of the published attacks on
+ * certificate services, [MS-XCEP] and [MS-CRTD] rules are about clients that
+ * would silently do nothing.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "namerule.h"
+#include "policy.h"
+#include "policy_int.h"
+
+#define DAY ((int64_t)86400)
+#define RSA_MIN	2048
+#define RSA_MAX	8192		/* pubkey.h */
+
+enum override { OVER_ESC1, OVER_ESC17, OVER_SHORT_VALIDITY, OVER_LAST };
+
+static const char *const overrides[OVER_LAST] = {
+	"esc1", "esc17", "short-validity"
+};
+
+/* The legacy CSPs; every other provider is taken for a CNG provider. */
+static const char *const legacy[] = {
+	"Microsoft Base Cryptographic Provider v1.0",
+	"Microsoft Strong Cryptographic Provider",
+	"Microsoft Enhanced Cryptographic Provider v1.0",
+	"Microsoft Enhanced RSA and AES Cryptographic Provider",
+	"Microsoft RSA SChannel Cryptographic Provider",
+	"Microsoft DH SChannel Cryptographic Provider",
+	"Microsoft Base DSS Cryptographic Provider",
+	"Microsoft Base Smart Card Crypto Provider"
+};
+
+/* Is the finding switched off by the template's own line? */
+static bool
+overridden(struct lint *l, enum override o)
+{
+	if (!strlist_has(&l->tmpl->overrides, overrides[o]))
+		return false;
+	l->overridden |= 1u << o;
+	return true;
+}
+
+static bool
+is_name(const char *s, const char *more)
+{
+	size_t	n = strlen(s);
+
+	if (n == 0 || n > 64 || s[0] == ' ' || s[n - 1] == ' ')
+		return false;
+	for (; *s != '\0'; s++)
+		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+		    (*s >= '0' && *s <= '9') || strchr(more, *s) != NULL))
+			return false;
+	return true;
+}
+
+static void
+lint_groups(struct lint *l, const char *opt, const struct strlist *groups)
+{
+	size_t	i;
+
+	for (i = 0; i < groups->n; i++)
+		if (!is_name(groups->v[i], "._-"))
+			lint_add(l, "%s: group %s: only letters, digits, "
+			    "\".\", \"_\" and \"-\", 1..64", opt,
+			    groups->v[i]);
+}
+
+static void
+lint_url(struct lint *l, const char *opt, const char *url, const char *scheme)
+{
+	size_t	n = strlen(scheme);
+	bool	ok = strncmp(url, scheme, n) == 0 && url[n] != '\0' &&
+		    url[n] != '/';
+
+	for (; *url != '\0'; url++)
+		if (*url <= ' ' || *url >= 0x7f ||
+		    strchr("\"<>\\^`{|}", *url) != NULL)
+			ok = false;
+	if (!ok)
+		lint_add(l, "%s: is no url that begins with %s", opt, scheme);
+}
+
+static void
+lint_urls(struct lint *l, const char *opt, const struct strlist *urls)
+{
+	size_t	i;
+
+	/* [RFC5280] 8: https would need what is being fetched. */
+	for (i = 0; i < urls->n; i++)
+		lint_url(l, opt, urls->v[i], "http://");
+}
+
+static void
+lint_ca(const struct policy *p, size_t nth, struct lint *l)
+{
+	const struct policy_ca	*ca = &p->cas[nth];
+	size_t			 i;
+
+	lint_about(l, ca->line, "ca", ca->name);
+	/* The name is a part of service addresses. */
+	if (!is_name(ca->name, "._ -"))
+		lint_add(l, "name: only letters, digits, blank, \".\", \"_\" "
+		    "and \"-\", 1..64");
+	for (i = 0; i < nth; i++)
+		if (strcasecmp(p->cas[i].name, ca->name) == 0)
+			lint_add(l, "name: stands twice");
+	if (ca->nuris == 0)
+		lint_add(l, "uri: is missing");
+	for (i = 0; i < ca->nuris; i++) {
+		lint_url(l, "uri", ca->uris[i].uri, "https://");
+		/* [MS-WSTEP] 3.1.4.1: nobody to judge a new request by. */
+		if (ca->uris[i].method == AUTH_ANONYMOUS &&
+		    !ca->uris[i].renewal_only)
+			lint_add(l, "uri anonymous: needs renewal-only");
+	}
+	lint_urls(l, "cdp", &ca->cdp);
+	lint_urls(l, "aia", &ca->aia);
+	lint_urls(l, "ocsp", &ca->ocsp);
+}
+
+static void
+lint_patterns(struct lint *l, const char *opt, const struct strlist *list,
+    const char *(*fault)(const char *))
+{
+	const char	*why;
+	size_t		 i;
+
+	for (i = 0; i < list->n; i++) {
+		why = fault(list->v[i]);
+		if (why != NULL)
+			lint_add(l, "%s: %s %s", opt, list->v[i], why);
+	}
+}
+
+static void
+lint_rule(const struct policy *p, size_t nth, struct lint *l)
+{
+	const struct name_rule	*r = &p->rules[nth];
+	size_t			 i;
+
+	lint_about(l, r->line, "name-rule", r->name);
+	if (!is_name(r->name, "._-"))
+		lint_add(l, "name: only letters, digits, \".\", \"_\" and "
+		    "\"-\", 1..64");
+	for (i = 0; i < nth; i++)
+		if (strcasecmp(p->rules[i].name, r->name) == 0)
+			lint_add(l, "name: stands twice");
+	if (r->groups.n == 0)
+		lint_add(l, "groups: is missing; the rule would apply to "
+		    "nobody");
+	lint_groups(l, "groups", &r->groups);
+	if (r->dns.n + r->email.n + r->upn.n + r->ip.n + r->uri.n + r->rdn.n +
+	    r->cn.n == 0)
+		lint_add(l, "allows no name");
+	if (r->wildcard && r->dns.n == 0)
+		lint_add(l, "wildcard: needs dns");
+	lint_patterns(l, "dns", &r->dns, dns_pattern_fault);
+	lint_patterns(l, "email", &r->email, email_pattern_fault);
+	lint_patterns(l, "upn", &r->upn, upn_pattern_fault);
+	lint_patterns(l, "ip", &r->ip, ip_pattern_fault);
+	lint_patterns(l, "uri", &r->uri, uri_pattern_fault);
+	lint_patterns(l, "rdn", &r->rdn, rdn_pattern_fault);
+	lint_patterns(l, "cn", &r->cn, cn_pattern_fault);
+}
+
+static const struct name_rule *
+rule_find(const struct policy *p, const char *name)
+{
+	size_t	i;
+
+	for (i = 0; i < p->nrules; i++)
+		if (strcmp(p->rules[i].name, name) == 0)
+			return &p->rules[i];
+	return NULL;
+}
+
+static void
+check_identity(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	const struct template	*o;
+	size_t			 i;
+
+	if (!is_name(t->cn, "._ -"))
+		lint_add(l, "name: only letters, digits, blank, \".\", \"_\" "
+		    "and \"-\", 1..64");
+	if (t->display_name[0] == '\0' || strlen(t->display_name) > 255)
+		lint_add(l, "display-name: is empty or above 255 bytes");
+	for (o = p->templates; o < t; o++) {
+		if (strcasecmp(o->cn, t->cn) == 0)
+			lint_add(l, "name: stands twice, as in line %u",
+			    o->line);
+		if (t->oid[0] != '\0' && strcmp(o->oid, t->oid) == 0)
+			lint_add(l, "oid: %s is that of template %s", t->oid,
+			    o->cn);
+	}
+	for (i = 0; i < t->supersedes.n; i++)
+		if (!is_name(t->supersedes.v[i], "._ -") ||
+		    strcasecmp(t->supersedes.v[i], t->cn) == 0)
+			lint_add(l, "supersedes: %s is no other template's "
+			    "name", t->supersedes.v[i]);
+}
+
+static void
+check_cas(const struct policy *p, const struct template *t, struct lint *l)
+{
+	size_t	i;
+
+	if (t->cas.n == 0)
+		lint_add(l, "ca: no ca offers the template");
+	for (i = 0; i < t->cas.n; i++)
+		if (policy_ca_find(p, t->cas.v[i]) == NULL)
+			lint_add(l, "ca: %s is not in this file", t->cas.v[i]);
+}
+
+static void
+check_access(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	(void)p;
+	lint_groups(l, "enroll", &t->enroll);
+	lint_groups(l, "autoenroll", &t->autoenroll);
+	if (t->enroll.n == 0 && t->autoenroll.n == 0)
+		lint_add(l, "enroll: no group may enroll");
+	/* [MS-XCEP] clients skip such a template without a word. */
+	if (t->autoenroll.n != 0 && t->names_from_request)
+		lint_add(l, "autoenroll: cannot be with names = request");
+}
+
+static void
+check_lifetime(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	(void)p;
+	if (t->validity <= 0)
+		lint_add(l, "validity: must be above 0");
+	else if (t->renewal <= 0 || t->renewal >= t->validity)
+		lint_add(l, "renewal: must be above 0 and below the validity");
+	/* Windows enrolls but never renews below these. */
+	if (t->autoenroll.n != 0 && (t->validity < 5 * DAY ||
+	    t->renewal < DAY) && !overridden(l, OVER_SHORT_VALIDITY))
+		lint_add(l, "autoenroll: needs a validity of 5d and a renewal "
+		    "of 1d (short-validity)");
+}
+
+static void
+check_account_names(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	unsigned	one = NAME_CN_COMMON | NAME_CN_DNS |
+			    NAME_DIRECTORY_PATH;
+	unsigned	has = t->account_names & one;
+
+	(void)p;
+	if (t->names_from_request) {
+		if (t->account_names != 0)
+			lint_add(l, "subject, san: only with names = account");
+		return;
+	}
+	if (t->name_rules.n != 0)
+		lint_add(l, "name-rules: only with names = request");
+	if (t->account_names == 0)
+		lint_add(l, "subject, san: the certificate would name nobody");
+	if ((has & (has - 1)) != 0)
+		lint_add(l, "subject: only one of common-name, dns and "
+		    "directory-path");
+	if (t->machine && (t->account_names & NAME_SAN_UPN))
+		lint_add(l, "san: upn is no name of a machine");
+}
+
+static void
+check_rules(const struct policy *p, const struct template *t, struct lint *l)
+{
+	const struct name_rule	*r;
+	size_t			 i;
+
+	for (i = 0; i < t->name_rules.n; i++) {
+		r = rule_find(p, t->name_rules.v[i]);
+		if (r == NULL) {
+			lint_add(l, "name-rules: %s is not in this file",
+			    t->name_rules.v[i]);
+			continue;
+		}
+		if (t->machine && r->upn.n != 0)
+			lint_add(l, "name-rules: upn of %s is no name of a "
+			    "machine", r->name);
+		if (r->wildcard && template_authenticates(t))
+			lint_add(l, "name-rules: wildcard of %s would "
+			    "authenticate as many hosts", r->name);
+	}
+}
+
+/* ESC2: such a certificate is good for everything. */
+static void
+check_eku(const struct policy *p, const struct template *t, struct lint *l)
+{
+	(void)p;
+	if (t->eku.n == 0)
+		lint_add(l, "eku: is missing; without one a certificate is "
+		    "good for everything (esc2)");
+	if (strlist_has(&t->eku, "2.5.29.37.0") ||
+	    strlist_has(&t->eku, "1.3.6.1.4.1.311.10.12.1"))
+		lint_add(l, "eku: any purpose is never issued (esc2)");
+	/* ESC3: an agent enrolls in the name of others. */
+	if (strlist_has(&t->eku, "1.3.6.1.4.1.311.20.2.1"))
+		lint_add(l, "eku: enrollment agent needs an agent rule, and "
+		    "there are none yet (esc3)");
+}
+
+/* Does one rule let its members log on under whole domains of names? */
+static const struct name_rule *
+open_rule(const struct policy *p, const struct template *t)
+{
+	const struct name_rule	*r;
+	size_t			 i, j;
+
+	for (i = 0; i < t->name_rules.n; i++) {
+		r = rule_find(p, t->name_rules.v[i]);
+		if (r == NULL)
+			continue;
+		if (strlist_has(&r->cn, "*"))
+			return r;
+		for (j = 0; j < r->upn.n; j++)
+			if (r->upn.v[j][0] == '@')
+				return r;
+	}
+	return NULL;
+}
+
+/*
+ * ESC1: who may choose the name logs on as anybody.  ESC17: or is taken for
+ * any server.  An approver sees the names; approval of some groups only
+ * protects nothing from the others.
+ */
+static void
+check_request_names(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	const struct name_rule	*open = open_rule(p, t);
+	bool			 seen;
+
+	seen = t->approval && t->approval_groups.n == 0;
+	if (!t->names_from_request || seen)
+		return;
+	if (template_authenticates(t)) {
+		if (t->name_rules.n == 0 && !overridden(l, OVER_ESC1))
+			lint_add(l, "names: taken from the request, with an "
+			    "eku that authenticates, need a name rule or "
+			    "approval of all (esc1)");
+		else if (open != NULL && !overridden(l, OVER_ESC1))
+			lint_add(l, "names: name rule %s lets members "
+			    "authenticate as anybody (esc1)", open->name);
+	} else if (t->name_rules.n == 0 && !overridden(l, OVER_ESC17)) {
+		lint_add(l, "names: taken from the request need a name rule "
+		    "or approval of all (esc17)");
+	}
+}
+
+static void
+check_keys(const struct policy *p, const struct template *t, struct lint *l)
+{
+	(void)p;
+	if (t->rsa_min == 0 && t->curves == 0)
+		lint_add(l, "keys: no key is allowed");
+	if (t->rsa_min != 0 && (t->rsa_min < RSA_MIN || t->rsa_min % 8 != 0))
+		lint_add(l, "keys: rsa:%u is below %d or no multiple of 8",
+		    t->rsa_min, RSA_MIN);
+	if (t->rsa_max > RSA_MAX || t->rsa_max < t->rsa_min)
+		lint_add(l, "keys: rsa maximum %u is above %d or below the "
+		    "minimum", t->rsa_max, RSA_MAX);
+	if (t->schema <= 2 && t->advertise != NULL &&
+	    strcmp(t->advertise, "rsa") != 0)
+		lint_add(l, "keys: %s cannot be first, clients of schema %u "
+		    "make rsa keys", t->advertise, t->schema);
+	/* [MS-XCEP] 3.1.4.1.3.1: hashAlgorithmOIDReference must be nil. */
+	if (t->schema <= 2 && t->hash != NULL)
+		lint_add(l, "hash: cannot be told to clients of schema %u",
+		    t->schema);
+}
+
+static bool
+is_legacy(const char *provider)
+{
+	size_t	i;
+
+	for (i = 0; i < sizeof(legacy) / sizeof(legacy[0]); i++)
+		if (strcmp(legacy[i], provider) == 0)
+			return true;
+	return false;
+}
+
+static void
+check_providers(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	const char	*v;
+	bool		 ec;
+	size_t		 i;
+
+	(void)p;
+	ec = t->advertise != NULL && strcmp(t->advertise, "rsa") != 0;
+	if (t->providers.n == 0)
+		lint_add(l, "providers: is missing; Windows would make keys "
+		    "of 1024 bits");
+	for (i = 0; i < t->providers.n; i++) {
+		v = t->providers.v[i];
+		if (strlen(v) > 255)
+			lint_add(l, "providers: name above 255 bytes");
+		if (t->schema <= 2 && !is_legacy(v))
+			lint_add(l, "providers: %s is none of the legacy "
+			    "providers that schema %u is limited to", v,
+			    t->schema);
+		if (t->schema >= 3 && is_legacy(v) && t->key_spec == 0)
+			lint_add(l, "providers: %s needs key-spec 1 or 2", v);
+		if (ec && is_legacy(v))
+			lint_add(l, "providers: %s makes no %s keys", v,
+			    t->advertise);
+	}
+	if (t->schema <= 2 && t->key_spec == 0)
+		lint_add(l, "key-spec: schema %u needs 1 or 2", t->schema);
+}
+
+static void
+check_usage(const struct policy *p, const struct template *t, struct lint *l)
+{
+	(void)p;
+	if (t->key_usage == 0)
+		lint_add(l, "key-usage: is missing");
+	if (t->key_usage & (USAGE_KEY_CERT_SIGN | USAGE_CRL_SIGN))
+		lint_add(l, "key-usage: key-cert-sign and crl-sign are for "
+		    "cas, which are never enrolled");
+	if (t->key_usage & (USAGE_ENCIPHER_ONLY | USAGE_DECIPHER_ONLY) &&
+	    (t->key_usage & USAGE_KEY_AGREEMENT) == 0)
+		lint_add(l, "key-usage: encipher-only and decipher-only need "
+		    "key-agreement");
+	if (t->key_usage == 0)
+		return;
+	if (t->rsa_min != 0 && template_key_usage(t, KEY_RSA) == 0)
+		lint_add(l, "key-usage: leaves an rsa key nothing to do");
+	if (t->curves != 0 && template_key_usage(t, KEY_P256) == 0)
+		lint_add(l, "key-usage: leaves an ec key nothing to do");
+}
+
+static void
+check_approval(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	(void)p;
+	lint_groups(l, "approval-groups", &t->approval_groups);
+	lint_groups(l, "approvers", &t->approvers);
+	if (!t->approval && (t->approval_groups.n != 0 || t->approvers.n != 0))
+		lint_add(l, "approval-groups, approvers: need approval = "
+		    "manager");
+	if (t->pending_expires <= 0)
+		lint_add(l, "pending-expires: must be above 0");
+}
+
+/* [MS-WCCE] 3.2.2.6.2.1.4.5.7 with [MS-CRTD] 2.26, 0x10000. */
+static void
+check_renewal(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	(void)p;
+	if (t->renew_key_based && !(t->renew_previous_approval &&
+	    t->names_from_request))
+		lint_add(l, "renewal-key-based: needs names = request and "
+		    "renewal-previous-approval");
+	if (t->renew_anonymous && !t->renew_key_based)
+		lint_add(l, "renewal-anonymous: needs renewal-key-based");
+	if (t->renew_grace > t->validity)
+		lint_add(l, "renewal-grace: is above the validity");
+}
+
+/* Last: an override that covers nothing would cover a later mistake. */
+static void
+check_overrides(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	enum override	o;
+	size_t		i;
+
+	(void)p;
+	for (i = 0; i < t->overrides.n; i++) {
+		for (o = 0; o < OVER_LAST; o++)
+			if (strcmp(t->overrides.v[i], overrides[o]) == 0)
+				break;
+		if (o == OVER_LAST)
+			lint_add(l, "override: %s cannot be overridden",
+			    t->overrides.v[i]);
+		else if ((l->overridden & 1u << o) == 0)
+			lint_add(l, "override: %s covers nothing here",
+			    t->overrides.v[i]);
+	}
+}
+
+static void (*const checks[])(const struct policy *, const struct template *,
+    struct lint *) = {
+	check_identity, check_cas, check_access, check_lifetime,
+	check_account_names, check_rules, check_eku, check_request_names,
+	check_keys, check_providers, check_usage, check_approval,
+	check_renewal, check_overrides
+};
+
+void
+policy_lint(const struct policy *p, struct lint *l)
+{
+	const struct template	*t;
+	size_t			 i, j;
+
+	for (i = 0; i < p->ncas; i++)
+		lint_ca(p, i, l);
+	for (i = 0; i < p->nrules; i++)
+		lint_rule(p, i, l);
+	for (i = 0; i < p->ntemplates; i++) {
+		t = &p->templates[i];
+		lint_about(l, t->line, "template", t->cn);
+		l->tmpl = t;
+		l->overridden = 0;
+		for (j = 0; j < sizeof(checks) / sizeof(checks[0]); j++)
+			checks[j](p, t, l);
+	}
+}

@@ -1,0 +1,394 @@
+/*
+ * Policy text to struct policy: the file, its CAs and name rules.  The
+ * grammar is libconfuse's behind conf_text, which refuses what is unknown or
+ * stands twice; whatever else is wrong becomes a finding with its line.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "conf.h"
+#include "oid.h"
+#include "policy.h"
+#include "policy_int.h"
+
+#define POLICY_MAX	(512 * 1024)	/* bytes of text */
+#define SECTIONS_MAX	500		/* of a kind */
+#define LIST_MAX	200		/* entries of one list */
+#define VALUE_MAX	512		/* bytes of one value */
+#define FILE_NAME	"policy"
+
+static const struct word methods[] = {
+	{ "anonymous", AUTH_ANONYMOUS }, { "kerberos", AUTH_KERBEROS },
+	{ "password", AUTH_PASSWORD }, { "certificate", AUTH_CERTIFICATE },
+	{ NULL, 0 }
+};
+
+/* Set means given: every option is NODEFAULT, defaults stand where used. */
+#define STR(name)	CFG_STR(name, NULL, CFGF_NODEFAULT)
+#define LIST(name)	CFG_STR_LIST(name, NULL, CFGF_NODEFAULT)
+#define INT(name)	CFG_INT(name, 0, CFGF_NODEFAULT)
+#define BOOL(name)	CFG_BOOL(name, cfg_false, CFGF_NODEFAULT)
+#define SECTION(name, o) CFG_SEC(name, o, \
+	CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES)
+
+static cfg_t *
+policy_confuse(struct slice text, struct err *err)
+{
+	cfg_opt_t uri[] = {
+		LIST("uri"), INT("priority"), BOOL("renewal-only"), CFG_END()
+	};
+	cfg_opt_t ca[] = {
+		SECTION("uri", uri), LIST("cdp"), LIST("aia"), LIST("ocsp"),
+		CFG_END()
+	};
+	cfg_opt_t rule[] = {
+		LIST("groups"), LIST("dns"), BOOL("wildcard"), LIST("email"),
+		LIST("upn"), LIST("ip"), LIST("uri"), LIST("rdn"), LIST("cn"),
+		CFG_END()
+	};
+	cfg_opt_t template[] = {
+		STR("display-name"), STR("oid"), INT("schema"),
+		STR("version"), LIST("ca"), STR("type"),
+		STR("validity"), STR("renewal"),
+		LIST("enroll"), LIST("autoenroll"),
+		STR("names"), LIST("subject"), LIST("san"), LIST("name-rules"),
+		LIST("keys"), LIST("providers"), INT("key-spec"), STR("hash"),
+		BOOL("exportable"), BOOL("strong-key-protection"),
+		LIST("key-usage"), BOOL("key-usage-critical"), LIST("eku"),
+		LIST("policies"), BOOL("application-policies"),
+		BOOL("smime-capabilities"),
+		STR("approval"), LIST("approval-groups"), LIST("approvers"),
+		STR("pending-expires"),
+		BOOL("renewal-previous-approval"), BOOL("renewal-same-key"),
+		BOOL("renewal-key-based"), BOOL("renewal-anonymous"),
+		STR("renewal-grace"), INT("renewal-max"),
+		LIST("supersedes"), LIST("override"), CFG_END()
+	};
+	cfg_opt_t top[] = {
+		STR("policy-name"), INT("next-update-hours"),
+		SECTION("ca", ca), SECTION("name-rule", rule),
+		SECTION("template", template), CFG_END()
+	};
+
+	return conf_text(text, FILE_NAME, top, err);
+}
+
+void
+lint_about(struct lint *l, unsigned line, const char *kind, const char *title)
+{
+	l->line = line;
+	snprintf(l->what, sizeof(l->what), "%s%s%.50s", kind,
+	    *title != '\0' ? " " : "", title);
+}
+
+void
+lint_add(struct lint *l, const char *fmt, ...)
+{
+	char	reason[200], text[300];
+	va_list	ap;
+
+	va_start(ap, fmt);
+	if (vsnprintf(reason, sizeof(reason), fmt, ap) < 0)
+		reason[0] = '\0';
+	va_end(ap);
+	snprintf(text, sizeof(text), "%s: %s", l->what, reason);
+	l->n++;
+	l->report(l->arg, l->line, text);
+}
+
+bool
+word_value(const struct word *w, const char *s, unsigned *out)
+{
+	for (; w->name != NULL; w++)
+		if (strcmp(w->name, s) == 0) {
+			*out = w->value;
+			return true;
+		}
+	return false;
+}
+
+/* conf_text let only UTF-8 without control characters through. */
+char *
+read_text(cfg_t *cfg, const char *opt)
+{
+	return cfg_size(cfg, opt) == 0 ? NULL : xstrdup(cfg_getstr(cfg, opt));
+}
+
+void
+read_list(cfg_t *cfg, const char *opt, struct strlist *out, struct lint *l)
+{
+	size_t	i, j;
+
+	if (cfg_size(cfg, opt) > LIST_MAX) {
+		lint_add(l, "%s: more than %d entries", opt, LIST_MAX);
+		return;
+	}
+	conf_list(cfg, opt, out);
+	for (i = 0; i < out->n; i++) {
+		if (out->v[i][0] == '\0' || strlen(out->v[i]) > VALUE_MAX)
+			lint_add(l, "%s: entry is empty or above %d bytes",
+			    opt, VALUE_MAX);
+		for (j = 0; j < i; j++)
+			if (strcmp(out->v[i], out->v[j]) == 0)
+				lint_add(l, "%s: %s stands twice", opt,
+				    out->v[i]);
+	}
+}
+
+void
+read_duration(cfg_t *cfg, const char *opt, int64_t *out, struct lint *l)
+{
+	struct err	why = ERR_INIT;
+
+	if (cfg_size(cfg, opt) == 0)
+		return;
+	if (conf_duration(cfg_getstr(cfg, opt), out, &why) == -1)
+		lint_add(l, "%s: %s", opt, why.text);
+}
+
+/* The option must be set. */
+long
+read_int(cfg_t *cfg, const char *opt, long min, long max, struct lint *l)
+{
+	long	v = cfg_getint(cfg, opt);
+
+	if (v >= min && v <= max)
+		return v;
+	lint_add(l, "%s: %ld is not in %ld..%ld", opt, v, min, max);
+	return min;
+}
+
+char *
+read_oid(const char *opt, const char *dotted, struct buf *der, struct lint *l)
+{
+	struct err	why = ERR_INIT;
+	struct buf	tmp = { NULL, 0, 0 };
+	char		text[256], *r = NULL;
+
+	if (oid_parse(dotted, &tmp, &why) == -1)
+		lint_add(l, "%s: %s", opt, why.text);
+	else if (oid_text(buf_slice(&tmp), text, sizeof(text)) == -1)
+		lint_add(l, "%s: %s is too long", opt, dotted);
+	else {
+		r = xstrdup(text);
+		if (der != NULL)
+			buf_add(der, tmp.p, tmp.n);
+	}
+	buf_free(&tmp);
+	return r;
+}
+
+/* Several addresses of one method: the first has the lowest number. */
+static void
+read_uri(cfg_t *cfg, struct policy_ca *ca, struct lint *l)
+{
+	struct strlist	 uris = { NULL, 0 };
+	struct ca_uri	*u;
+	unsigned	 method, priority = 1;
+	size_t		 i;
+
+	if (!word_value(methods, cfg_title(cfg), &method)) {
+		lint_add(l, "uri %.40s: is no way to authenticate",
+		    cfg_title(cfg));
+		return;
+	}
+	if (cfg_size(cfg, "priority") != 0)
+		priority = (unsigned)read_int(cfg, "priority", 1, 1000000, l);
+	read_list(cfg, "uri", &uris, l);
+	if (uris.n == 0)
+		lint_add(l, "uri %s: has no uri", cfg_title(cfg));
+	for (i = 0; i < uris.n; i++) {
+		ca->uris = xreallocarray(ca->uris, ca->nuris + 1, sizeof(*u));
+		u = &ca->uris[ca->nuris++];
+		u->method = method;
+		u->uri = xstrdup(uris.v[i]);
+		u->priority = priority + (unsigned)i;
+		u->renewal_only = cfg_size(cfg, "renewal-only") != 0 &&
+		    cfg_getbool(cfg, "renewal-only");
+	}
+	strlist_free(&uris);
+}
+
+static void
+read_ca(cfg_t *cfg, struct policy_ca *ca, struct lint *l)
+{
+	unsigned	i;
+
+	ca->name = xstrdup(cfg_title(cfg));
+	for (i = 0; i < cfg_size(cfg, "uri"); i++)
+		read_uri(cfg_getnsec(cfg, "uri", i), ca, l);
+	read_list(cfg, "cdp", &ca->cdp, l);
+	read_list(cfg, "aia", &ca->aia, l);
+	read_list(cfg, "ocsp", &ca->ocsp, l);
+}
+
+static void
+read_rule(cfg_t *cfg, struct name_rule *r, struct lint *l)
+{
+	r->name = xstrdup(cfg_title(cfg));
+	read_list(cfg, "groups", &r->groups, l);
+	read_list(cfg, "dns", &r->dns, l);
+	read_list(cfg, "email", &r->email, l);
+	read_list(cfg, "upn", &r->upn, l);
+	read_list(cfg, "ip", &r->ip, l);
+	read_list(cfg, "uri", &r->uri, l);
+	read_list(cfg, "rdn", &r->rdn, l);
+	read_list(cfg, "cn", &r->cn, l);
+	r->wildcard = cfg_size(cfg, "wildcard") != 0 &&
+	    cfg_getbool(cfg, "wildcard");
+}
+
+static size_t
+sections(cfg_t *cfg, const char *kind, struct lint *l)
+{
+	size_t	n = cfg_size(cfg, kind);
+
+	if (n <= SECTIONS_MAX)
+		return n;
+	lint_about(l, 1, "policy", "");
+	lint_add(l, "more than %d sections %s", SECTIONS_MAX, kind);
+	return 0;
+}
+
+static void
+read_sections(cfg_t *cfg, const struct marks *m, struct policy *p,
+    struct lint *l)
+{
+	cfg_t		*sec;
+	struct template	*t;
+	size_t		 i;
+
+	p->ncas = sections(cfg, "ca", l);
+	p->cas = xcalloc(p->ncas + 1, sizeof(*p->cas));
+	for (i = 0; i < p->ncas; i++) {
+		sec = cfg_getnsec(cfg, "ca", (unsigned)i);
+		p->cas[i].line = marks_line(m, "ca", i);
+		lint_about(l, p->cas[i].line, "ca", cfg_title(sec));
+		read_ca(sec, &p->cas[i], l);
+	}
+	p->nrules = sections(cfg, "name-rule", l);
+	p->rules = xcalloc(p->nrules + 1, sizeof(*p->rules));
+	for (i = 0; i < p->nrules; i++) {
+		sec = cfg_getnsec(cfg, "name-rule", (unsigned)i);
+		p->rules[i].line = marks_line(m, "name-rule", i);
+		lint_about(l, p->rules[i].line, "name-rule", cfg_title(sec));
+		read_rule(sec, &p->rules[i], l);
+	}
+	p->ntemplates = sections(cfg, "template", l);
+	p->templates = xcalloc(p->ntemplates + 1, sizeof(*p->templates));
+	for (i = 0; i < p->ntemplates; i++) {
+		sec = cfg_getnsec(cfg, "template", (unsigned)i);
+		t = &p->templates[i];
+		t->line = marks_line(m, "template", i);
+		lint_about(l, t->line, "template", cfg_title(sec));
+		template_read(sec, t, l);
+	}
+}
+
+static void
+read_top(cfg_t *cfg, struct policy *p, struct lint *l)
+{
+	lint_about(l, 1, "policy", "");
+	p->friendly_name = read_text(cfg, "policy-name");
+	if (p->friendly_name == NULL)
+		p->friendly_name = xstrdup("Countersign");
+	if (strlen(p->friendly_name) > VALUE_MAX)
+		lint_add(l, "policy-name: above %d bytes", VALUE_MAX);
+	p->next_update_hours = 8;	/* as AD CS does, [MS-XCEP] 7 */
+	if (cfg_size(cfg, "next-update-hours") != 0)
+		p->next_update_hours = (unsigned)read_int(cfg,
+		    "next-update-hours", 1, 8760, l);
+}
+
+/* conf_text's "policy:12: reason" as a finding about the section there. */
+static void
+syntax_finding(const char *text, const struct marks *m, struct lint *l)
+{
+	const struct mark	*k = NULL;
+	unsigned		 line = 1;
+	int			 n = 0;
+
+	if (sscanf(text, FILE_NAME ":%u: %n", &line, &n) == 1 && n > 0) {
+		text += n;
+		k = marks_around(m, line);
+	}
+	lint_about(l, line, k != NULL ? k->kind : "policy",
+	    k != NULL ? k->title : "");
+	lint_add(l, "%s", text);
+}
+
+/* Everything that can be told about the text; NULL when it does not parse. */
+static struct policy *
+policy_read(struct slice text, struct lint *l)
+{
+	struct err	 why = ERR_INIT;
+	struct marks	 m;
+	struct policy	*p;
+	cfg_t		*cfg;
+
+	if (text.n == 0 || text.n > POLICY_MAX) {
+		lint_about(l, 1, "policy", "");
+		lint_add(l, "%zu bytes, not 1..%d", text.n, POLICY_MAX);
+		return NULL;
+	}
+	marks_read(&m, text);
+	cfg = policy_confuse(text, &why);
+	if (cfg == NULL) {
+		syntax_finding(why.text, &m, l);
+		marks_free(&m);
+		return NULL;
+	}
+	p = xcalloc(1, sizeof(*p));
+	buf_add(&p->text, text.p, text.n);
+	read_top(cfg, p, l);
+	read_sections(cfg, &m, p, l);
+	cfg_free(cfg);
+	marks_free(&m);
+	policy_lint(p, l);
+	return p;
+}
+
+static void
+first_finding(void *arg, unsigned line, const char *text)
+{
+	err_bad(arg, 0, "line %u: %s", line, text);
+}
+
+struct policy *
+policy_parse(struct slice text, struct err *err)
+{
+	struct lint	 l;
+	struct policy	*p;
+
+	memset(&l, 0, sizeof(l));
+	l.report = first_finding;
+	l.arg = err;
+	p = policy_read(text, &l);
+	if (l.n == 0 && EVP_Digest(text.p, text.n, p->sha256, NULL,
+	    EVP_sha256(), NULL) != 1) {
+		err_openssl(err, "policy: sha-256");
+		l.n++;
+	}
+	if (l.n != 0) {
+		policy_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+int
+policy_lint_all(struct slice text,
+    void (*report)(void *, unsigned line, const char *text), void *arg)
+{
+	struct lint	l;
+
+	memset(&l, 0, sizeof(l));
+	l.report = report;
+	l.arg = arg;
+	policy_free(policy_read(text, &l));
+	return l.n;
+}
