@@ -1,0 +1,164 @@
+#include <string.h>
+
+#include "rows.h"
+
+#define PG_EPOCH	INT64_C(946684800)	/* 2000-01-01 in unix time */
+
+static void
+be(struct buf *b, uint64_t v, unsigned octets)
+{
+	while (octets-- > 0)
+		buf_addc(b, (uint8_t)(v >> (8 * octets)));
+}
+
+void
+row_be32(struct buf *b, uint32_t v)
+{
+	be(b, v, 4);
+}
+
+uint32_t
+row_day(const uint8_t id[MSG_ID])
+{
+	return (uint32_t)id[0] << 8 | id[1];
+}
+
+/* Every field is its length and its bytes; NULL is the length -1. */
+static void
+put_null(struct buf *b)
+{
+	be(b, UINT32_MAX, 4);
+}
+
+static void
+put_int(struct buf *b, uint64_t v, unsigned octets)
+{
+	be(b, octets, 4);
+	be(b, v, octets);
+}
+
+static void
+put_bytes(struct buf *b, const void *p, size_t n)
+{
+	be(b, n, 4);
+	buf_add(b, p, n);
+}
+
+static void
+put_slice(struct buf *b, struct slice s)
+{
+	put_bytes(b, s.p, s.n);
+}
+
+static void
+put_text(struct buf *b, const char *s)
+{
+	put_bytes(b, s, strlen(s));
+}
+
+static void
+put_time(struct buf *b, int64_t unix_usec)
+{
+	put_int(b, (uint64_t)(unix_usec - PG_EPOCH * 1000000), 8);
+}
+
+void
+rows_open(struct buf *b)
+{
+	buf_add(b, "PGCOPY\n\377\r\n", 11);	/* with its NUL */
+	be(b, 0, 4);				/* flags */
+	be(b, 0, 4);				/* no header extension */
+}
+
+void
+rows_close(struct buf *b)
+{
+	be(b, 0xffff, 2);
+}
+
+static const char *
+state_name(enum msg_status status)
+{
+	switch (status) {
+	case MSG_ISSUED:
+		return "issued";
+	case MSG_PENDING:
+		return "pending";
+	default:
+		return "denied";
+	}
+}
+
+static void
+put_template(struct buf *b, const struct template *t)
+{
+	if (t == NULL) {
+		put_null(b);
+		put_null(b);
+		put_null(b);
+		return;
+	}
+	put_text(b, t->cn);
+	put_int(b, t->major, 8);
+	put_int(b, t->minor, 8);
+}
+
+static void
+put_serial(struct buf *b, const struct job *j)
+{
+	if (j->status == MSG_ISSUED)
+		put_bytes(b, j->tbs.serial, SERIAL_LEN);
+	else
+		put_null(b);
+}
+
+void
+row_request(struct buf *b, const struct job *j, const char *signer)
+{
+	be(b, 24, 2);
+	put_int(b, row_day(j->ask.id), 4);
+	put_bytes(b, j->ask.id, MSG_ID);
+	put_bytes(b, j->ask.replay_key, MSG_ID);
+	put_int(b, j->number, 4);
+	put_text(b, state_name(j->status));
+	put_time(b, j->received);
+	put_time(b, j->decided);
+	put_text(b, j->ca->name);
+	put_text(b, j->account);
+	put_int(b, j->ask.method, 2);
+	put_text(b, j->link.worker);
+	put_text(b, signer);
+	put_slice(b, j->ask.address);
+	put_template(b, j->tmpl);
+	put_bytes(b, j->ask.policy_hash, sizeof(j->ask.policy_hash));
+	put_int(b, j->hresult, 8);
+	put_text(b, j->text);
+	put_slice(b, buf_slice(&j->subject));
+	put_slice(b, buf_slice(&j->san));
+	put_serial(b, j);
+	if (j->ask.evidence.n > 0)
+		put_slice(b, j->ask.evidence);
+	else
+		put_null(b);
+	put_slice(b, j->ask.token);
+}
+
+void
+row_certificate(struct buf *b, const struct job *j)
+{
+	uint8_t spki[32];
+
+	pubkey_sha256(j->req->key, spki);
+	be(b, 11, 2);
+	put_bytes(b, j->tbs.serial, SERIAL_LEN);
+	put_text(b, j->ca->name);
+	put_bytes(b, j->ask.id, MSG_ID);
+	put_text(b, j->account);
+	put_text(b, j->tmpl->cn);
+	put_slice(b, buf_slice(&j->subject));
+	put_slice(b, buf_slice(&j->san));
+	put_time(b, j->tbs.not_before * 1000000);
+	put_time(b, j->tbs.not_after * 1000000);
+	put_bytes(b, spki, sizeof(spki));
+	put_slice(b, buf_slice(&j->cert));
+}

@@ -1,0 +1,78 @@
+/*
+ * The signer's PostgreSQL: everything it reads and writes there.  Rows of one
+ * batch go in with COPY, in one transaction.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include "db.h"
+#include "job.h"
+#include "recover.h"
+
+struct store;
+
+/* Connects lazily; signer is the name whose lock is held while connected. */
+struct store	*store_open(const char *dsn, const char *signer);
+void		 store_close(struct store *);
+
+/*
+ * Connected, durable by its settings, and the only signer of this name: the
+ * lock is the session's, so a session that still has a COMMIT to finish keeps
+ * its successor waiting.  Cheap when nothing happened since the last call.
+ */
+int		 store_ready(struct store *, struct err *);
+/* Ask for the settings again: somebody may have changed them. */
+int		 store_settings(struct store *, struct err *);
+int		 store_register(struct store *, uint16_t *prefix,
+		    struct err *);
+int		 store_partitions(struct store *, struct err *);
+
+/*
+ * Rows found.  found_free at the end; what found_get lends lives until then.
+ */
+struct found {
+	PGresult	*res;
+};
+struct stored {
+	struct slice	 id, replay_key;
+	enum msg_status	 status;
+	uint32_t	 number, hresult;
+	struct slice	 text, account, ca, template_name, token_sha256;
+	struct slice	 serial, certificate;	/* empty unless issued */
+	struct slice	 token;			/* of store_query only */
+	int64_t		 received;		/* unix seconds */
+};
+size_t		 found_count(const struct found *);
+int		 found_get(const struct found *, size_t, struct stored *,
+		    struct err *);
+void		 found_free(struct found *);
+
+struct store_key {
+	uint8_t	 id[MSG_ID];
+	uint8_t	 replay_key[MSG_ID];
+	bool	 by_replay_key;		/* also, unless denied */
+};
+/* Rows with one of these ids, or one of these replay keys, on the id's day. */
+int		 store_find(struct store *, const struct store_key *, size_t,
+		    struct found *, struct err *);
+/* At most one row: this number, and whose it is. */
+int		 store_query(struct store *, const struct job *,
+		    struct found *, struct err *);
+
+/*
+ * Insert the rows of these jobs.  On failure nothing is there, unless
+ * *in_doubt: then nobody knows until store_barrier and store_find say so.
+ */
+int		 store_insert(struct store *, struct job *const *, size_t,
+		    bool *in_doubt, struct err *);
+/*
+ * Commit something that waits for the standby: what was committed before is
+ * then durable too, also when its own COMMIT said that it might not be.
+ */
+int		 store_barrier(struct store *, struct err *);
+
+/* Rows for serials that may have been signed and have no certificate. */
+int		 store_void(struct store *, const struct intents *,
+		    struct err *);
+
+#endif
