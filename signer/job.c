@@ -1,0 +1,446 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include "hresult.h"
+#include "log.h"
+#include "rows.h"
+#include "signer.h"
+
+#define MAX_AGE_MS	(60 * 1000)
+#define DAY_USEC	(INT64_C(86400) * 1000000)
+
+struct job *
+job_new(void)
+{
+	return xcalloc(1, sizeof(struct job));
+}
+
+void
+job_free(struct signer *s, struct job *j)
+{
+	if (j == NULL)
+		return;
+	if (j->acct != NULL)
+		snapshot_account_put(s->snapshot, j->acct);
+	if (j->has_decision)
+		decision_free(&j->decision);
+	request_free(j->req);
+	free(j->account);
+	free(j->template_name);
+	buf_free(&j->subject);
+	buf_free(&j->san);
+	buf_free(&j->tbs_der);
+	buf_free(&j->cert);
+	link_job_free(&j->link);
+	free(j);
+}
+
+/*
+ * Texts of refusals repeat what was asked for and may be cut in the middle of
+ * a character: PostgreSQL and UTF8String take neither half characters nor
+ * control characters.
+ */
+static void
+set_text(struct job *j, struct slice text)
+{
+	size_t n, out = 0;
+
+	while (text.n > 0) {
+		n = utf8_char(text.p, text.n);
+		if (out + (n > 0 ? n : 1) >= sizeof(j->text))
+			break;
+		if (n > 0)
+			memcpy(j->text + out, text.p, n);
+		else
+			j->text[out] = '?';
+		out += n > 0 ? n : 1;
+		text.p += n > 0 ? n : 1;
+		text.n -= n > 0 ? n : 1;
+	}
+	j->text[out] = '\0';
+}
+
+static void
+answered(struct job *j, enum msg_status status, const char *text)
+{
+	j->state = JOB_ANSWERED;
+	j->status = status;
+	set_text(j, slice_str(text));
+}
+
+void
+job_unavailable(struct job *j, const char *text)
+{
+	answered(j, MSG_UNAVAILABLE, text);
+	j->hresult = HR_RETRY;
+	j->number = 0;
+}
+
+/* A refusal of which no row is kept. */
+static void
+refuse(struct job *j, const struct err *err)
+{
+	switch (err->kind) {
+	case ERR_MALFORMED:
+	case ERR_TOO_BIG:
+		answered(j, MSG_MALFORMED, err->text);
+		break;
+	case ERR_DENIED:
+	case ERR_UNAUTHENTICATED:
+		answered(j, MSG_DENIED, err->text);
+		break;
+	default:
+		job_unavailable(j, err->text);
+		return;
+	}
+	j->hresult = err_hresult(err);
+}
+
+/* What a worker or an operator may do is in our own configuration. */
+static int
+check_peer(const struct signer *s, const struct job *j, struct err *err)
+{
+	bool is_operator;
+
+	if (!sconf_peer(s->conf, j->link.worker, &is_operator))
+		return err_deny(err, HR_ACCESS_DENIED,
+		    "worker %s is not in the allow-list", j->link.worker);
+	if (is_operator != (j->ask.method == AUTH_OPERATOR))
+		return err_deny(err, HR_ACCESS_DENIED,
+		    "worker %s may not use method %s", j->link.worker,
+		    auth_method_name(j->ask.method));
+	return 0;
+}
+
+/* A message that lay somewhere for long must not be acted upon; and the day
+ * in an id says where its row is. */
+static int
+check_times(const struct job *j, struct err *err)
+{
+	int64_t age = j->received / 1000 - j->ask.sent_at;
+	int64_t day = row_day(j->ask.id) - j->received / DAY_USEC;
+
+	if (age > MAX_AGE_MS || age < -MAX_AGE_MS)
+		return err_set(err, ERR_UNAVAILABLE,
+		    "message is %lld ms old", (long long)age);
+	if (day < -1 || day > 1)
+		return err_bad(err, 0, "request id is of another day");
+	return 0;
+}
+
+static int
+check_account_name(struct job *j, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	char canonical[129];
+
+	j->account = xstrndup((const char *)j->ask.account.p,
+	    j->ask.account.n);
+	if (account_canonical(j->account, canonical, &ignored) == -1 ||
+	    strcmp(canonical, j->account) != 0)
+		return err_bad(err, 0, "account name is not canonical");
+	return 0;
+}
+
+static int
+find_ca(const struct signer *s, struct job *j, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < s->ncas; i++) {
+		if (!slice_is(j->ask.ca, s->cas[i]->name))
+			continue;
+		j->ca = s->cas[i];
+		return 0;
+	}
+	return err_set(err, ERR_UNAVAILABLE, "ca %.*s is not on this signer",
+	    (int)j->ask.ca.n, (const char *)j->ask.ca.p);
+}
+
+void
+job_open(struct signer *s, struct job *j)
+{
+	struct err err = ERR_INIT;
+
+	if (ask_decode(buf_slice(&j->link.msg), &j->ask, &err) == -1) {
+		j->state = JOB_DROPPED;
+		set_text(j, slice_str(err.text));
+	} else if (j->ask.call == CALL_PING)
+		answered(j, MSG_PONG, "");
+	else if (check_peer(s, j, &err) == -1 ||
+	    check_times(j, &err) == -1 ||
+	    check_account_name(j, &err) == -1 || find_ca(s, j, &err) == -1)
+		refuse(j, &err);
+}
+
+void
+job_policy(struct signer *s, struct job *j)
+{
+	if (memcmp(j->ask.policy_hash, s->policy->sha256,
+	    sizeof(s->policy->sha256)) != 0)
+		answered(j, MSG_POLICY_CHANGED, "policy changed");
+}
+
+/* Is this row an earlier coming of this very request? */
+static bool
+is_same(const struct job *j, const struct stored *row)
+{
+	uint8_t md[32];
+
+	if (!slice_is(row->account, j->account) ||
+	    !slice_is(row->ca, j->ca->name))
+		return false;
+	if (j->ask.call != CALL_ISSUE)
+		return true;
+	if (EVP_Digest(j->ask.token.p, j->ask.token.n, md, NULL,
+	    EVP_sha256(), NULL) != 1)
+		abort();
+	return slice_eq(row->token_sha256, slice_of(md, sizeof(md)));
+}
+
+void
+job_stored(struct job *j, const struct stored *row)
+{
+	struct err ignored = ERR_INIT;
+
+	if (!is_same(j, row)) {
+		answered(j, MSG_MALFORMED,
+		    "request id was used for another request");
+		j->hresult = HR_INVALID_DATA;
+		return;
+	}
+	j->state = JOB_ANSWERED;
+	j->stored = true;
+	j->status = row->status;
+	j->number = row->number;
+	j->hresult = row->hresult;
+	j->pending_since = row->received;
+	set_text(j, row->text);
+	free(j->template_name);
+	j->template_name = xstrndup((const char *)row->template_name.p,
+	    row->template_name.n);
+	buf_reset(&j->cert);
+	buf_add(&j->cert, row->certificate.p, row->certificate.n);
+	/* For the parts of it that the CMC response repeats. */
+	if (j->req == NULL)
+		j->req = request_parse(j->ask.call == CALL_ISSUE ?
+		    j->ask.token : row->token, &ignored);
+}
+
+static int
+load_account(struct signer *s, struct job *j, struct err *err)
+{
+	if (snapshot_account(s->snapshot, j->account, &j->acct, err) == -1)
+		return -1;
+	if (j->acct == NULL || j->acct->disabled)
+		return err_deny(err, HR_ACCESS_DENIED, "account %s %s",
+		    j->account, j->acct == NULL ? "does not exist" :
+		    "is disabled");
+	return 0;
+}
+
+/* Not there and not the caller's are one answer ([MS-WSTEP] has no rule). */
+static int
+query(struct signer *s, struct job *j, struct err *err)
+{
+	struct found found = { NULL };
+	struct stored row;
+	int rc;
+
+	if (load_account(s, j, err) == -1 ||
+	    store_query(s->store, j, &found, err) == -1)
+		return -1;
+	if (found_count(&found) == 0)
+		rc = err_deny(err, CERTSRV_E_PROPERTY_EMPTY,
+		    "no request with this id");
+	else if ((rc = found_get(&found, 0, &row, err)) == 0)
+		job_stored(j, &row);
+	found_free(&found);
+	return rc;
+}
+
+void
+job_query(struct signer *s, struct job *j)
+{
+	struct err err = ERR_INIT;
+
+	if (query(s, j, &err) == -1)
+		refuse(j, &err);
+}
+
+/* The certificate that CEP shows must be the one we sign with. */
+static int
+check_ca(const struct signer *s, const struct job *j,
+    const struct policy_ca **out, struct err *err)
+{
+	*out = policy_ca_find(s->policy, j->ca->name);
+	if (*out == NULL)
+		return err_set(err, ERR_UNAVAILABLE,
+		    "ca %s is not in the policy", j->ca->name);
+	if (!slice_eq(buf_slice(&(*out)->cert),
+	    buf_slice(&j->ca->cert.der)))
+		return err_set(err, ERR_UNAVAILABLE,
+		    "ca %s: the database has another certificate",
+		    j->ca->name);
+	return 0;
+}
+
+static int
+check_method(const struct job *j, const struct policy_ca *ca,
+    struct err *err)
+{
+	size_t i;
+
+	if (j->ask.method == AUTH_OPERATOR)
+		return 0;	/* check_peer has */
+	for (i = 0; i < ca->nuris; i++) {
+		if (ca->uris[i].method == j->ask.method &&
+		    (!ca->uris[i].renewal_only || j->req->old_cert.n > 0))
+			return 0;
+	}
+	return err_deny(err, CERTSRV_E_ENROLL_DENIED,
+	    "ca %s has no service for method %s", ca->name,
+	    auth_method_name(j->ask.method));
+}
+
+static int
+add_hints(struct job *j, struct err *err)
+{
+	char *name;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < j->ask.nhint && rc == 0; i++) {
+		name = xstrndup((const char *)j->ask.hint[i].p,
+		    j->ask.hint[i].n);
+		rc = request_add_hint(j->req, HINT_CONTEXT, name, err);
+		free(name);
+	}
+	return rc;
+}
+
+static int
+build(struct signer *s, struct job *j, struct err *err)
+{
+	int64_t now = j->received / 1000000;
+
+	j->tbs.ca = j->ca;
+	j->tbs.decision = &j->decision;
+	j->tbs.key = j->req->key;
+	if (tbs_validity(&j->tbs, now, err) == -1 ||
+	    serial_new(now, s->prefix, j->tbs.serial, err) == -1)
+		return -1;
+	return tbs_build(&j->tbs, &j->tbs_der, err);
+}
+
+static int
+check(struct signer *s, struct job *j, struct err *err)
+{
+	const struct policy_ca *ca;
+
+	if (check_ca(s, j, &ca, err) == -1)
+		return -1;
+	j->req = request_parse(j->ask.token, err);
+	if (j->req == NULL || add_hints(j, err) == -1 ||
+	    load_account(s, j, err) == -1 || check_method(j, ca, err) == -1 ||
+	    decide(s->policy, j->ca->name, j->acct, j->req, &j->decision,
+	    err) == -1)
+		return -1;
+	j->has_decision = true;
+	return j->decision.pending ? 0 : build(s, j, err);
+}
+
+/* Random, so that nobody can count through others' requests; a LONG. */
+static int
+new_number(uint32_t *out, struct err *err)
+{
+	uint32_t n = 0;
+
+	while (n == 0) {
+		if (RAND_bytes((unsigned char *)&n, sizeof(n)) != 1)
+			return err_openssl(err, "number: no random bytes");
+		n &= 0x7fffffff;
+	}
+	*out = n;
+	return 0;
+}
+
+/* The names and the template that the row and the log will show. */
+static void
+describe(struct signer *s, struct job *j)
+{
+	const struct names *names = NULL;
+	struct err ignored = ERR_INIT;
+
+	if (j->has_decision) {
+		names = &j->decision.names;
+		j->tmpl = j->decision.tmpl;
+	} else if (j->req != NULL) {
+		names = &j->req->names;
+		j->tmpl = decide_template(s->policy, j->ca->name, j->req,
+		    &ignored);
+	}
+	if (names != NULL) {
+		names_text_dn(names, &j->subject);
+		names_text_san(names, &j->san);
+	}
+	if (j->tmpl != NULL)
+		j->template_name = xstrdup(j->tmpl->cn);
+}
+
+static void
+record(struct signer *s, struct job *j, enum msg_status status,
+    const char *text)
+{
+	struct err err = ERR_INIT;
+
+	if (new_number(&j->number, &err) == -1) {
+		refuse(j, &err);
+		return;
+	}
+	j->state = JOB_RECORD;
+	j->status = status;
+	j->pending_since = j->received / 1000000;
+	set_text(j, slice_str(text));
+	describe(s, j);
+}
+
+void
+job_check(struct signer *s, struct job *j)
+{
+	struct err err = ERR_INIT;
+	int64_t t = log_usec();
+
+	ERR_clear_error();
+	if (check(s, j, &err) == 0 && j->decision.pending)
+		record(s, j, MSG_PENDING, "Taken Under Submission");
+	else if (err.kind == ERR_NONE)
+		record(s, j, MSG_ISSUED, "Issued");
+	else if (err.kind == ERR_DENIED) {
+		j->hresult = err_hresult(&err);
+		record(s, j, MSG_DENIED, err.text);
+	} else
+		refuse(j, &err);
+	j->us_check = log_usec() - t;
+	j->decided = j->received + (log_usec() - j->t0);
+}
+
+int
+job_sign(struct job *j, struct err *err)
+{
+	struct buf sig = { 0 };
+	int64_t t = log_usec();
+	int rc;
+
+	rc = cakey_sign(j->ca->key, buf_slice(&j->tbs_der), true, &sig, err);
+	if (rc == 0)
+		tbs_certificate(j->ca, buf_slice(&j->tbs_der),
+		    buf_slice(&sig), &j->cert);
+	buf_free(&sig);
+	j->us_sign = log_usec() - t;
+	return rc;
+}

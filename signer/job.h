@@ -1,0 +1,78 @@
+/*
+ * One request on the signer's side: everything of it, freed at one place.
+ * The worker has checked it already; here it is checked again, from the
+ * client's own bytes.
+ */
+#ifndef JOB_H
+#define JOB_H
+
+#include "account.h"
+#include "ca.h"
+#include "decide.h"
+#include "link.h"
+#include "msg.h"
+#include "request.h"
+#include "tbs.h"
+
+struct signer;
+struct stored;
+
+enum job_state {
+	JOB_NEW,		/* to be looked up, checked and decided */
+	JOB_ANSWERED,		/* status is set; nothing to record */
+	JOB_COPY,		/* the same as an earlier job of the batch */
+	JOB_RECORD,		/* status is set; a row is to be written */
+	JOB_DROPPED		/* not a message: no answer */
+};
+
+struct job {
+	enum job_state	 state;
+	enum msg_status	 status;
+	struct link_job	 link;
+	struct ask	 ask;		/* borrows from link.msg */
+	int64_t		 received;	/* unix microseconds */
+	int64_t		 decided;	/* unix microseconds */
+	char		*account;	/* canonical name */
+	const struct account *acct;	/* from the snapshot, or NULL */
+	struct ca	*ca;		/* borrowed */
+	struct request	*req;
+	bool		 has_decision;
+	struct decision	 decision;
+	const struct template *tmpl;	/* borrowed from the policy, or NULL */
+	char		*template_name;
+	uint32_t	 number, hresult;
+	char		 text[256];	/* clean UTF-8; for client and row */
+	struct buf	 subject, san;	/* as text; issued or asked for */
+	struct tbs	 tbs;
+	struct buf	 tbs_der, cert;
+	bool		 intent;	/* its serial is in the ledger */
+	bool		 committed;	/* its row is there */
+	bool		 stored;	/* answered from a row */
+	int64_t		 pending_since;	/* unix seconds */
+	const struct job *first;	/* of a JOB_COPY */
+	int64_t		 t0, us_check, us_sign, us_commit;
+};
+
+struct job	*job_new(void);
+void		 job_free(struct signer *, struct job *);
+
+/* Decode and check what needs neither policy nor database. */
+void		 job_open(struct signer *, struct job *);
+/* The policy hash, for calls that decide something. */
+void		 job_policy(struct signer *, struct job *);
+/* Answer from a row, if it is this caller's and this request's. */
+void		 job_stored(struct job *, const struct stored *);
+/* Look a request number up. */
+void		 job_query(struct signer *, struct job *);
+/* Parse, decide, build the TBSCertificate: JOB_RECORD or JOB_ANSWERED. */
+void		 job_check(struct signer *, struct job *);
+/* Sign a job whose intent is in the ledger; -1 leaves no certificate. */
+int		 job_sign(struct job *, struct err *);
+
+/* Nothing is recorded; try again.  The text is for our log only. */
+void		 job_unavailable(struct job *, const char *text);
+
+/* Build the answer, send it, and write the line of the log. */
+void		 job_answer(struct signer *, struct job *);
+
+#endif
