@@ -1,0 +1,16 @@
+/*
+ * The signer's loop.  What is queued is taken as a batch of about 5 ms of
+ * signing; one fdatasync of the ledger and one transaction serve all of it.
+ */
+#ifndef BATCH_H
+#define BATCH_H
+
+#include "signer.h"
+
+/*
+ * Until SIGTERM or SIGINT (blocked by the caller) is pending: 0.  -1 when
+ * going on could lose something: the ledger or the link failed.
+ */
+int	 batch_loop(struct signer *, struct err *);
+
+#endif
