@@ -16,6 +16,8 @@
 #define LINK_HEARTBEAT_LIMIT_MS	15000
 #define LINK_HANDSHAKE_MS	5000
 #define LINK_KEEPALIVE_S	15
+/* ZeroMQ compares the encrypted frame: name, nonce, flags, authenticator. */
+#define LINK_CURVE_OVERHEAD	64
 
 int
 link_keys_load(const char *path, struct link_keys *keys, struct err *err)
@@ -133,7 +135,7 @@ link_setopt(void *sock, int opt, int value, const char *what, struct err *err)
 int
 link_common_options(void *sock, const char *uri, struct err *err)
 {
-	const int64_t max = MSG_MAX;
+	const int64_t max = MSG_MAX + LINK_CURVE_OVERHEAD;
 
 	if (zmq_setsockopt(sock, ZMQ_MAXMSGSIZE, &max, sizeof(max)) != 0)
 		return err_set(err, ERR_INTERNAL, "zeromq maxmsgsize: %s",

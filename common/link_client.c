@@ -343,7 +343,7 @@ client_round(struct link *l, const struct call *c, bool last, size_t *asked,
 	enum outcome got = NO_CONNECTION;
 
 	l->next = (first + 1) % n;
-	for (k = 0; k < n && link_now_ms() < c->end; k++) {
+	for (k = 0; k < n && *asked < 2 * n && link_now_ms() < c->end; k++) {
 		i = (first + k) % n;
 		if (!endpoint_usable(&l->pool->ep[i], link_now_ms()) && !last)
 			continue;
