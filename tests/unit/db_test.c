@@ -1,0 +1,499 @@
+/* Database connections against a real PostgreSQL. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "account.h"
+#include "db.h"
+#include "pg.h"
+
+static struct pg pg;
+
+static const struct db_stmt stmts[] = {
+	{ "one", "SELECT 1", 0 },
+	{ "echo", "SELECT $1::text, $2::bytea, $3::text IS NULL", 3 },
+	{ "zero", "SELECT 1 / $1::integer", 1 },
+	{ "state", "SELECT x.raise($1)", 1 },
+	{ "put", "INSERT INTO x.t VALUES ($1::integer)", 1 },
+	{ "count", "SELECT count(*) FROM x.t", 0 },
+	{ "settings", "SELECT current_setting('synchronous_commit'),"
+	  " current_setting('client_encoding')", 0 },
+	{ "kill", "SELECT pg_terminate_backend(pg_backend_pid())", 0 },
+	{ "readonly", "SET default_transaction_read_only = on", 0 },
+	{ NULL, NULL, 0 }
+};
+
+static struct db *
+open_db(const char *role, const struct db_stmt *list)
+{
+	char dsn[160];
+
+	return db_open(pg_dsn(&pg, role, dsn, sizeof(dsn)), list, "countersign");
+}
+
+static void
+owner(const char *sql)
+{
+	assert_int_equal(pg_sql(&pg, "countersign", sql), 0);
+}
+
+static const char *
+value(struct db *db, const char *stmt, char *out, size_t max)
+{
+	struct err err = ERR_INIT;
+	PGresult *r = db_exec(db, stmt, NULL, 0, &err);
+
+	assert_string_equal(err.text, "");
+	assert_non_null(r);
+	snprintf(out, max, "%s", PQgetvalue(r, 0, 0));
+	PQclear(r);
+	return out;
+}
+
+static int64_t
+ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void
+test_exec(void **state)
+{
+	const struct db_param p[3] = {
+		DB_TEXT("caf\xc3\xa9"), DB_BIN("\0\x01", 2), DB_TEXT(NULL)
+	};
+	struct db *db = open_db("owner", stmts);
+	struct err err = ERR_INIT;
+	char v[64];
+	PGresult *r;
+
+	(void)state;
+	r = db_exec(db, "echo", p, 3, &err);
+	assert_non_null(r);
+	assert_string_equal(PQgetvalue(r, 0, 0), "caf\xc3\xa9");
+	assert_string_equal(PQgetvalue(r, 0, 1), "\\x0001");
+	assert_string_equal(PQgetvalue(r, 0, 2), "t");
+	PQclear(r);
+	r = db_exec_bin(db, "echo", p, 3, &err);
+	assert_int_equal(PQgetlength(r, 0, 1), 2);
+	PQclear(r);
+	assert_string_equal(value(db, "settings", v, sizeof(v)), "on");
+	assert_null(db_exec(db, "echo", p, 2, &err));
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	memset(&err, 0, sizeof(err));
+	assert_null(db_exec(db, "absent", NULL, 0, &err));
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	db_close(db);
+	db_close(NULL);
+}
+
+static void
+assert_state(struct db *db, const char *sqlstate, enum err_kind kind)
+{
+	const struct db_param p = DB_TEXT(sqlstate);
+	struct err err = ERR_INIT;
+
+	assert_null(db_exec(db, "state", &p, 1, &err));
+	if (err.kind != kind)
+		fail_msg("%s: %s", sqlstate, err.text);
+	if (kind == ERR_INTERNAL)
+		assert_non_null(strstr(err.text, sqlstate));
+	assert_null(strchr(err.text, '\n'));
+}
+
+static void
+test_sqlstates(void **state)
+{
+	static const char *const passing[] = {
+		"08006", "53100", "53200", "53300", "57014", "57P01", "25006",
+		"40001", "40P01", "55P03"
+	};
+	static const char *const ours[] = {
+		"22012", "23505", "42501", "40002", "XX000", "P0001"
+	};
+	struct db *db = open_db("owner", stmts);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+		assert_state(db, passing[i], ERR_UNAVAILABLE);
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		assert_state(db, ours[i], ERR_INTERNAL);
+	db_close(db);
+}
+
+static void
+test_notifications(void **state)
+{
+	struct db *db = open_db("owner", stmts);
+	struct err err = ERR_INIT;
+	char v[16];
+
+	(void)state;
+	assert_int_equal(db_changed(db, &err), 1);	/* new connection */
+	assert_int_equal(db_changed(db, &err), 0);
+	owner("NOTIFY countersign");
+	owner("NOTIFY other");
+	usleep(50000);
+	assert_int_equal(db_changed(db, &err), 1);
+	assert_int_equal(db_changed(db, &err), 0);
+	/* One that came with the answer of a statement. */
+	owner("NOTIFY countersign");
+	usleep(50000);
+	value(db, "one", v, sizeof(v));
+	assert_int_equal(db_changed(db, &err), 1);
+	/* The server ends our session: reconnected, and so changed. */
+	owner("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+	    " WHERE application_name = 'countersign'");
+	usleep(100000);
+	assert_int_equal(db_changed(db, &err), 1);
+	assert_int_equal(db_changed(db, &err), 0);
+	db_close(db);
+}
+
+static void
+test_transactions(void **state)
+{
+	const struct db_param p = DB_TEXT("7"), bad = DB_TEXT("x");
+	struct db *db = open_db("owner", stmts);
+	struct err err = ERR_INIT;
+	bool in_doubt;
+	char v[16];
+
+	(void)state;
+	owner("TRUNCATE x.t");
+	assert_int_equal(db_begin(db, &err), 0);
+	PQclear(db_exec(db, "put", &p, 1, &err));
+	assert_int_equal(db_commit(db, &in_doubt, &err), 0);
+	assert_string_equal(value(db, "count", v, sizeof(v)), "1");
+
+	assert_int_equal(db_begin(db, &err), 0);
+	PQclear(db_exec(db, "put", &p, 1, &err));
+	db_rollback(db);
+	assert_string_equal(value(db, "count", v, sizeof(v)), "1");
+
+	/* COMMIT after an error is a rollback, known as such. */
+	assert_int_equal(db_begin(db, &err), 0);
+	assert_null(db_exec(db, "put", &bad, 1, &err));
+	memset(&err, 0, sizeof(err));
+	in_doubt = true;
+	assert_int_equal(db_commit(db, &in_doubt, &err), -1);
+	assert_false(in_doubt);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(db_commit(db, &in_doubt, &err), -1);
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	assert_string_equal(value(db, "count", v, sizeof(v)), "1");
+	db_close(db);
+}
+
+/* What a deferred trigger does happens at COMMIT. */
+static int
+commit_with(const char *how, bool *in_doubt, struct err *err)
+{
+	const struct db_param p = DB_TEXT("8");
+	struct db *db = open_db("owner", stmts);
+	struct err none = ERR_INIT;
+	char sql[256];
+	int rc;
+
+	snprintf(sql, sizeof(sql), "TRUNCATE x.t; UPDATE x.how SET how = '%s'",
+	    how);
+	owner(sql);
+	memset(err, 0, sizeof(*err));
+	assert_int_equal(db_begin(db, &none), 0);
+	PQclear(db_exec(db, "put", &p, 1, &none));
+	*in_doubt = false;
+	rc = db_commit(db, in_doubt, err);
+	owner("UPDATE x.how SET how = 'ok'");
+	db_close(db);
+	return rc;
+}
+
+static void
+test_commit_lies(void **state)
+{
+	struct err err;
+	bool in_doubt;
+
+	(void)state;
+	assert_int_equal(commit_with("ok", &in_doubt, &err), 0);
+	/* [security] P4: the row may not be on the standby. */
+	assert_int_equal(commit_with("warning", &in_doubt, &err), -1);
+	assert_true(in_doubt);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	/* P5: gone in the middle of COMMIT. */
+	assert_int_equal(commit_with("kill", &in_doubt, &err), -1);
+	assert_true(in_doubt);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	/* An ERROR at COMMIT is an abort. */
+	assert_int_equal(commit_with("error", &in_doubt, &err), -1);
+	assert_false(in_doubt);
+	assert_int_equal(err.kind, ERR_INTERNAL);
+}
+
+/* A connection lost in a transaction is not taken up by another session. */
+static void
+test_lost_transaction(void **state)
+{
+	const struct db_param p = DB_TEXT("9");
+	struct db *db = open_db("owner", stmts);
+	struct err err = ERR_INIT;
+	bool in_doubt = true;
+	char v[16];
+
+	(void)state;
+	owner("TRUNCATE x.t");
+	assert_int_equal(db_begin(db, &err), 0);
+	assert_null(db_exec(db, "kill", NULL, 0, &err));
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	memset(&err, 0, sizeof(err));
+	assert_null(db_exec(db, "put", &p, 1, &err));
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(db_commit(db, &in_doubt, &err), -1);
+	assert_false(in_doubt);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_string_equal(value(db, "count", v, sizeof(v)), "0");
+	db_close(db);
+}
+
+static void
+test_copy(void **state)
+{
+	static const uint8_t rows[] =
+	    "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"
+	    "\0\1\0\0\0\4\0\0\0\1"
+	    "\0\1\0\0\0\4\0\0\0\2"
+	    "\377\377";
+	const char *sql = "COPY x.t FROM STDIN (FORMAT binary)";
+	struct db *db = open_db("owner", stmts);
+	struct err err = ERR_INIT;
+	char v[16];
+
+	(void)state;
+	owner("TRUNCATE x.t");
+	assert_int_equal(db_copy(db, sql, slice_of(rows, sizeof(rows) - 1),
+	    &err), 0);
+	assert_string_equal(value(db, "count", v, sizeof(v)), "2");
+	/* A torn stream stores nothing, and the connection goes on. */
+	assert_int_equal(db_copy(db, sql, slice_of(rows, sizeof(rows) - 5),
+	    &err), -1);
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(db_copy(db, "COPY absent FROM STDIN",
+	    slice_of(rows, 3), &err), -1);
+	assert_non_null(strstr(err.text, "42P01"));
+	assert_string_equal(value(db, "count", v, sizeof(v)), "2");
+	db_close(db);
+}
+
+static void
+test_absent_server(void **state)
+{
+	struct db *db = db_open("host=/nonexistent dbname=x", stmts, NULL);
+	struct err err = ERR_INIT;
+	int64_t start;
+	int i;
+
+	(void)state;
+	assert_int_equal(db_ready(db, &err), -1);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_null(strchr(err.text, '\n'));
+	start = ms();
+	for (i = 0; i < 1000; i++) {
+		memset(&err, 0, sizeof(err));
+		assert_null(db_exec(db, "one", NULL, 0, &err));
+		assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	}
+	assert_true(ms() - start < 2000);
+	db_close(db);
+
+	db = db_open("host=x pass word = 'secret", stmts, NULL);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(db_changed(db, &err), -1);
+	assert_string_equal(err.text, "database: malformed connection string");
+	db_close(db);
+}
+
+static void
+test_restarted_server(void **state)
+{
+	struct db *db = open_db("owner", stmts);
+	struct err err = ERR_INIT;
+	char v[16];
+
+	(void)state;
+	assert_string_equal(value(db, "one", v, sizeof(v)), "1");
+	pg_stop(&pg, SIGQUIT);
+	assert_null(db_exec(db, "one", NULL, 0, &err));
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_int_equal(pg_start(&pg), 0);
+	usleep(300000);
+	assert_string_equal(value(db, "one", v, sizeof(v)), "1");
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(db_changed(db, &err), 1);
+	db_close(db);
+}
+
+/* A statement the server does not know fails at connect, by name. */
+static void
+test_bad_statement(void **state)
+{
+	static const struct db_stmt bad[] = {
+		{ "wrong", "SELECT absent FROM x.t", 0 }, { NULL, NULL, 0 }
+	};
+	struct db *db = open_db("owner", bad);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(db_ready(db, &err), -1);
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	assert_non_null(strstr(err.text, "wrong: 42703"));
+	db_close(db);
+}
+
+/* A server that became read only is left. */
+static void
+test_read_only(void **state)
+{
+	const struct db_param p = DB_TEXT("1");
+	struct db *db = open_db("owner", stmts);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	PQclear(db_exec(db, "readonly", NULL, 0, &err));
+	assert_null(db_exec(db, "put", &p, 1, &err));
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	memset(&err, 0, sizeof(err));
+	PQclear(db_exec(db, "put", &p, 1, &err));
+	assert_string_equal(err.text, "");
+	db_close(db);
+}
+
+static struct account *
+load(struct db *db, const char *name)
+{
+	struct account *a = NULL;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(account_load(db, name, &a, &err), 0);
+	return a;
+}
+
+static void
+test_account(void **state)
+{
+	static const struct db_stmt worker[] = {
+		ACCOUNT_STMT, { NULL, NULL, 0 }
+	};
+	static const struct db_stmt signer[] = {
+		ACCOUNT_STMT_NO_PASSWORD, { NULL, NULL, 0 }
+	};
+	char b[] = "b group", z[] = "z", *v1[] = { z }, *v2[] = { z, b };
+	const struct strlist none = { v1, 1 }, some = { v2, 2 };
+	struct db *db = open_db("countersign_worker", worker);
+	struct account *a;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	owner("SELECT countersign.account_add('ann', false, 'Ann', NULL,"
+	    " 'ann@x.example', NULL, NULL, 'S-1-5-21-1', '$argon2id$v=19$x',"
+	    " ARRAY['c', 'B', 'b group'])");
+	owner("SELECT countersign.account_add('pc$', true, 'PC',"
+	    " 'pc.x.example', NULL, NULL, 'CN=pc', NULL, NULL, '{}');"
+	    "SELECT countersign.account_set_disabled('pc$', true)");
+	assert_null(load(db, "nobody"));
+	assert_null(load(db, "ann' OR '1'='1"));
+	a = load(db, "ann");
+	assert_string_equal(a->name, "ann");
+	assert_false(a->machine || a->disabled);
+	assert_string_equal(a->upn, "ann@x.example");
+	assert_null(a->dns);
+	assert_string_equal(a->password, "$argon2id$v=19$x");
+	assert_int_equal(a->groups.n, 3);
+	assert_string_equal(a->groups.v[0], "B");
+	assert_string_equal(a->groups.v[1], "b group");
+	assert_true(account_in(a, &some));
+	assert_false(account_in(a, &none));
+	account_free(a);
+	a = load(db, "pc$");
+	assert_true(a->machine && a->disabled);
+	assert_string_equal(a->dn, "CN=pc");
+	assert_null(a->password);
+	assert_int_equal(a->groups.n, 0);
+	assert_false(account_in(a, &some));
+	account_free(a);
+	db_close(db);
+
+	db = open_db("countersign_signer", signer);
+	a = load(db, "ann");
+	assert_null(a->password);
+	account_free(a);
+	db_close(db);
+	db = open_db("countersign_signer", worker);
+	assert_int_equal(account_load(db, "ann", &a, &err), -1);
+	assert_non_null(strstr(err.text, "42501"));
+	db_close(db);
+	account_free(NULL);
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	if (pg_new(&pg) != 0)
+		return -1;
+	return pg_sql(&pg, "countersign", "CREATE SCHEMA x;"
+	    "CREATE TABLE x.t (n integer);"
+	    "CREATE TABLE x.how (how text); INSERT INTO x.how VALUES ('ok');"
+	    "CREATE FUNCTION x.raise(s text) RETURNS integer LANGUAGE plpgsql"
+	    " AS $$ BEGIN RAISE EXCEPTION 'a text' USING ERRCODE = s; END $$;"
+	    "CREATE FUNCTION x.at_commit() RETURNS trigger LANGUAGE plpgsql"
+	    " AS $$ DECLARE h text; BEGIN SELECT how INTO h FROM x.how;"
+	    " IF h = 'warning' THEN RAISE WARNING 'canceling wait';"
+	    " ELSIF h = 'error' THEN RAISE EXCEPTION 'deferred';"
+	    " ELSIF h = 'kill' THEN"
+	    " PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
+	    " RETURN NULL; END $$;"
+	    "CREATE CONSTRAINT TRIGGER c AFTER INSERT ON x.t"
+	    " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
+	    " EXECUTE FUNCTION x.at_commit()");
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	pg_free(&pg);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_sqlstates),
+		cmocka_unit_test(test_notifications),
+		cmocka_unit_test(test_transactions),
+		cmocka_unit_test(test_commit_lies),
+		cmocka_unit_test(test_lost_transaction),
+		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_absent_server),
+		cmocka_unit_test(test_bad_statement),
+		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_account),
+		cmocka_unit_test(test_restarted_server),
+	};
+
+	if (!pg_installed("db_test"))
+		return 0;
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
