@@ -126,7 +126,7 @@ put_time(struct log_line *l)
 {
 	struct timespec	ts;
 	struct tm	tm;
-	char		day[32] = "", s[48];
+	char		day[32] = "", s[64];
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	if (gmtime_r(&ts.tv_sec, &tm) != NULL)
