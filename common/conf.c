@@ -361,7 +361,10 @@ scan_section(struct scan *s, cfg_opt_t *opts, size_t self)
  * lexer.
  */
 static pthread_mutex_t lexer = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local struct err *parse_err;
+static _Thread_local struct {
+	const char	*name;
+	struct err	*err;
+} parsing;
 
 static void __attribute__((format(printf, 2, 0)))
 on_error(cfg_t *cfg, const char *fmt, va_list ap)
@@ -370,8 +373,8 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		text[0] = '\0';
-	err_bad(parse_err, 0, "%s:%d: %s",
-	    cfg != NULL && cfg->filename != NULL ? cfg->filename : "",
+	err_bad(parsing.err, 0, "%s:%d: %s",
+	    parsing.name != NULL ? parsing.name : "",
 	    cfg != NULL ? cfg->line : 0, text);
 }
 
@@ -388,11 +391,13 @@ parse(FILE *fp, const char *name, cfg_opt_t *opts, struct err *err)
 	}
 	cfg->filename = xstrdup(name);
 	cfg_set_error_function(cfg, on_error);
-	parse_err = err;
+	parsing.name = name;
+	parsing.err = err;
 	pthread_mutex_lock(&lexer);
 	r = cfg_parse_fp(cfg, fp);
 	pthread_mutex_unlock(&lexer);
-	parse_err = NULL;
+	parsing.name = NULL;
+	parsing.err = NULL;
 	if (r != CFG_SUCCESS) {
 		err_bad(err, 0, "%s: cannot be read", name);
 		cfg_free(cfg);
@@ -416,6 +421,8 @@ set_lines(cfg_t *cfg, const struct scan *s, size_t self)
 		if (sec == NULL)
 			continue;
 		sec->line = (int)p->line;
+		if (sec->filename == NULL)
+			sec->filename = xstrdup(s->name);
 		set_lines(sec, s, i);
 	}
 }
