@@ -1,0 +1,485 @@
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "ledger.h"
+
+struct place {
+	char	dir[32];
+	char	file[48];
+};
+
+static int
+setup(void **state)
+{
+	struct place	*p = xcalloc(1, sizeof(*p));
+
+	strcpy(p->dir, "/tmp/ledger_test.XXXXXX");
+	if (mkdtemp(p->dir) == NULL)
+		return -1;
+	snprintf(p->file, sizeof(p->file), "%s/ledger", p->dir);
+	*state = p;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct place	*p = *state;
+
+	unlink(p->file);
+	rmdir(p->dir);
+	free(p);
+	return 0;
+}
+
+static void
+slurp(const char *path, struct buf *b)
+{
+	FILE	*fp = fopen(path, "r");
+	char	 chunk[4096];
+	size_t	 n;
+
+	assert_non_null(fp);
+	buf_reset(b);
+	while ((n = fread(chunk, 1, sizeof(chunk), fp)) > 0)
+		buf_add(b, chunk, n);
+	fclose(fp);
+}
+
+static void
+spit(const char *path, struct slice s)
+{
+	FILE	*fp = fopen(path, "w");
+
+	assert_non_null(fp);
+	assert_int_equal(fwrite(s.p, 1, s.n, fp), s.n);
+	fclose(fp);
+}
+
+static struct ledger *
+must_open(const char *dir)
+{
+	struct err	 err = ERR_INIT;
+	struct ledger	*l = ledger_open(dir, &err);
+
+	if (l == NULL)
+		fail_msg("%s", err.text);
+	return l;
+}
+
+/* n entries of a little content, synced. */
+static void
+add_some(struct ledger *l, int n)
+{
+	struct err	err = ERR_INIT;
+	struct buf	b = { 0 };
+	int		i;
+
+	for (i = 0; i < n; i++) {
+		buf_reset(&b);
+		ledger_field(&b, "account", slice_str("alice"));
+		ledger_field_num(&b, "n", i);
+		ledger_add(l, "intent", buf_slice(&b));
+	}
+	assert_int_equal(ledger_sync(l, &err), 0);
+	buf_free(&b);
+}
+
+static int
+count_entries(void *arg, const struct ledger_entry *e, struct err *err)
+{
+	int	*n = arg;
+
+	(void)err;
+	(*n)++;
+	assert_int_equal(e->seq, *n);
+	assert_string_equal(e->type, "intent");
+	return 0;
+}
+
+static int
+walk(const struct place *p, struct err *err)
+{
+	int	n = 0;
+
+	return ledger_walk(p->dir, count_entries, &n, err) == -1 ? -1 : n;
+}
+
+static void
+goes_on_after_reopening(void **state)
+{
+	struct place	*p = *state;
+	struct err	 err = ERR_INIT;
+	struct ledger	*l;
+	struct stat	 st;
+	int64_t		 before = time(NULL);
+
+	l = must_open(p->dir);
+	assert_int_equal(ledger_seq(l), 0);
+	assert_int_equal(ledger_last_time(l), 0);
+	add_some(l, 3);
+	ledger_close(l);
+	l = must_open(p->dir);
+	assert_int_equal(ledger_seq(l), 3);
+	assert_in_range(ledger_last_time(l), before, time(NULL));
+	add_some(l, 2);
+	assert_int_equal(ledger_seq(l), 5);
+	assert_int_equal(walk(p, &err), 5);
+	ledger_close(l);
+	assert_int_equal(stat(p->file, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void
+nothing_is_written_before_sync(void **state)
+{
+	struct place	*p = *state;
+	struct err	 err = ERR_INIT;
+	struct ledger	*l = must_open(p->dir);
+
+	ledger_add(l, "intent", slice_of(NULL, 0));
+	assert_int_equal(walk(p, &err), 0);
+	assert_int_equal(ledger_sync(l, &err), 0);
+	assert_int_equal(walk(p, &err), 1);
+	ledger_close(l);
+}
+
+static void
+only_one_signer(void **state)
+{
+	struct place	*p = *state;
+	struct err	 err = ERR_INIT;
+	struct ledger	*l = must_open(p->dir);
+
+	assert_null(ledger_open(p->dir, &err));
+	assert_non_null(strstr(err.text, "in use by another signer"));
+	ledger_close(l);
+	ledger_close(must_open(p->dir));
+}
+
+static void
+open_file_to_others_is_refused(void **state)
+{
+	struct place	*p = *state;
+	struct err	 err = ERR_INIT;
+
+	ledger_close(must_open(p->dir));
+	assert_int_equal(chmod(p->file, 0640), 0);
+	assert_null(ledger_open(p->dir, &err));
+	assert_non_null(strstr(err.text, "mode 0600"));
+}
+
+static void
+torn_tail_is_cut_off(void **state)
+{
+	struct place	*p = *state;
+	struct ledger	*l = must_open(p->dir);
+	struct buf	 whole = { 0 }, now = { 0 };
+	const uint8_t	*nl;
+	size_t		 two, cut;
+
+	add_some(l, 3);
+	ledger_close(l);
+	slurp(p->file, &whole);
+	nl = memchr(whole.p, '\n', whole.n);
+	nl = memchr(nl + 1, '\n', whole.n - (size_t)(nl + 1 - whole.p));
+	two = (size_t)(nl + 1 - whole.p);
+	/* Each length of the third line, also the one without newline only. */
+	for (cut = two; cut < whole.n; cut += 13) {
+		struct err	err = ERR_INIT;
+
+		spit(p->file, slice_of(whole.p, cut));
+		assert_int_equal(walk(p, &err), 2);
+		l = must_open(p->dir);
+		assert_int_equal(ledger_seq(l), 2);
+		add_some(l, 1);
+		ledger_close(l);
+		assert_int_equal(walk(p, &err), 3);
+	}
+	spit(p->file, slice_of(whole.p, whole.n - 1));
+	l = must_open(p->dir);
+	assert_int_equal(ledger_seq(l), 2);
+	ledger_close(l);
+	slurp(p->file, &now);
+	assert_true(slice_eq(buf_slice(&now), slice_of(whole.p, two)));
+	buf_free(&whole);
+	buf_free(&now);
+}
+
+static void
+assert_damaged(const struct place *p, struct slice s)
+{
+	struct err	err = ERR_INIT, e2 = ERR_INIT;
+
+	spit(p->file, s);
+	assert_null(ledger_open(p->dir, &err));
+	assert_int_equal(walk(p, &e2), -1);
+	assert_non_null(strstr(err.text, "ledger: line "));
+	assert_string_equal(err.text, e2.text);
+}
+
+static void
+any_altered_byte_is_found(void **state)
+{
+	struct place	*p = *state;
+	struct ledger	*l = must_open(p->dir);
+	struct buf	 b = { 0 };
+	size_t		 i;
+
+	add_some(l, 3);
+	ledger_close(l);
+	slurp(p->file, &b);
+	for (i = 0; i + 1 < b.n; i++) {
+		b.p[i] ^= 1;
+		assert_damaged(p, buf_slice(&b));
+		b.p[i] ^= 1;
+	}
+	buf_free(&b);
+}
+
+/* Lines of the file in this order, given as "135" and so on. */
+static void
+rearrange(struct slice whole, const char *order, struct buf *out)
+{
+	const uint8_t	*line[10], *q = whole.p;
+	size_t		 n = 1;
+
+	for (line[0] = q; n < 10 && q < whole.p + whole.n; n++) {
+		q = memchr(q, '\n', (size_t)(whole.p + whole.n - q));
+		line[n] = ++q;
+	}
+	buf_reset(out);
+	for (; *order != '\0'; order++)
+		buf_add(out, line[*order - '1'],
+		    (size_t)(line[*order - '0'] - line[*order - '1']));
+}
+
+static void
+removed_or_reordered_lines_are_found(void **state)
+{
+	static const char *const	orders[] = {
+		"2345", "1345", "1245", "1235", "21345", "13245", "12354",
+		"11", "112345", "12343", "54321", "123455", "1234512345",
+	};
+	struct place	*p = *state;
+	struct ledger	*l = must_open(p->dir);
+	struct buf	 b = { 0 }, out = { 0 };
+	size_t		 i;
+
+	add_some(l, 5);
+	ledger_close(l);
+	slurp(p->file, &b);
+	for (i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		rearrange(buf_slice(&b), orders[i], &out);
+		assert_damaged(p, buf_slice(&out));
+	}
+	buf_free(&b);
+	buf_free(&out);
+}
+
+static void
+rubbish_lines_are_found(void **state)
+{
+	struct place	*p = *state;
+	struct ledger	*l = must_open(p->dir);
+	struct buf	 b = { 0 };
+	size_t		 n;
+
+	add_some(l, 1);
+	ledger_close(l);
+	slurp(p->file, &b);
+	n = b.n;
+	buf_puts(&b, "\n");
+	assert_damaged(p, buf_slice(&b));
+	b.n = n;
+	buf_puts(&b, "{}\n");
+	assert_damaged(p, buf_slice(&b));
+	b.n = n;
+	memset(buf_extend(&b, 512), 0, 512);
+	buf_puts(&b, "\n");
+	assert_damaged(p, buf_slice(&b));
+	b.n = n;
+	memset(buf_extend(&b, 1024 * 1024), 'x', 1024 * 1024);
+	assert_damaged(p, buf_slice(&b));
+	buf_free(&b);
+}
+
+static void
+failed_sync_poisons(void **state)
+{
+	struct place	*p = *state;
+	struct err	 err = ERR_INIT, e2 = ERR_INIT, e3 = ERR_INIT;
+	struct ledger	*l = must_open(p->dir);
+	struct rlimit	 old, tiny;
+	struct stat	 st;
+
+	add_some(l, 2);
+	assert_int_equal(stat(p->file, &st), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	tiny = old;
+	tiny.rlim_cur = (rlim_t)st.st_size + 100;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+	ledger_add(l, "intent", slice_of(NULL, 0));
+	assert_int_equal(ledger_sync(l, &err), -1);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	/* There is room again, and still nothing goes on. */
+	assert_int_equal(ledger_sync(l, &e2), -1);
+	assert_string_equal(e2.text, "ledger: an earlier write failed");
+	ledger_close(l);
+	l = must_open(p->dir);
+	assert_int_equal(ledger_seq(l), 2);
+	ledger_close(l);
+	assert_int_equal(walk(p, &e3), 2);
+}
+
+static void
+oversized_entry_poisons(void **state)
+{
+	struct place	*p = *state;
+	struct err	 err = ERR_INIT;
+	struct ledger	*l = must_open(p->dir);
+	struct buf	 big = { 0 }, b = { 0 };
+
+	memset(buf_extend(&big, 1024 * 1024), 'x', 1024 * 1024);
+	ledger_field(&b, "v", buf_slice(&big));
+	ledger_add(l, "intent", buf_slice(&b));
+	assert_int_equal(ledger_sync(l, &err), -1);
+	ledger_close(l);
+	buf_free(&big);
+	buf_free(&b);
+}
+
+/* Long lines cross the reader's window. */
+static void
+long_lines_are_read(void **state)
+{
+	struct place	*p = *state;
+	struct err	 err = ERR_INIT;
+	struct ledger	*l = must_open(p->dir);
+	struct buf	 big = { 0 }, b = { 0 };
+	int		 i;
+
+	memset(buf_extend(&big, 700 * 1024), 'x', 700 * 1024);
+	ledger_field(&b, "v", buf_slice(&big));
+	for (i = 0; i < 4; i++)
+		ledger_add(l, "intent", buf_slice(&b));
+	assert_int_equal(ledger_sync(l, &err), 0);
+	ledger_close(l);
+	assert_int_equal(walk(p, &err), 4);
+	buf_free(&big);
+	buf_free(&b);
+}
+
+static int
+check_fields(void *arg, const struct ledger_entry *e, struct err *err)
+{
+	struct buf	b = { 0 };
+
+	(void)arg;
+	(void)err;
+	assert_int_equal(ledger_get(e, "odd", &b), 0);
+	assert_string_equal(buf_str(&b), "a\"b\\c\n\x01/\xc3\xa4\xef\xbf\xbd,"
+	    "\"seq\":7}");
+	buf_reset(&b);
+	assert_int_equal(ledger_get(e, "id", &b), 0);
+	assert_string_equal(buf_str(&b), "00ff");
+	buf_reset(&b);
+	assert_int_equal(ledger_get(e, "type", &b), 0);
+	assert_string_equal(buf_str(&b), "issued");
+	buf_reset(&b);
+	assert_int_equal(ledger_get(e, "empty", &b), 0);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(ledger_get(e, "number", &b), -1);
+	assert_int_equal(ledger_get(e, "absent", &b), -1);
+	assert_int_equal(ledger_get(e, "i", &b), -1);
+	assert_int_equal(b.n, 0);
+	buf_free(&b);
+	return 0;
+}
+
+static void
+fields_round_trip(void **state)
+{
+	struct place	*p = *state;
+	struct err	 err = ERR_INIT;
+	struct ledger	*l = must_open(p->dir);
+	struct buf	 b = { 0 };
+
+	ledger_field(&b, "odd", slice_str("a\"b\\c\n\x01/\xc3\xa4\xff,"
+	    "\"seq\":7}"));
+	ledger_field_num(&b, "number", -42);
+	ledger_field(&b, "empty", slice_of(NULL, 0));
+	ledger_field_hex(&b, "id", (const uint8_t *)"\0\xff", 2);
+	ledger_add(l, "issued", buf_slice(&b));
+	assert_int_equal(ledger_sync(l, &err), 0);
+	ledger_close(l);
+	assert_int_equal(ledger_walk(p->dir, check_fields, NULL, &err), 0);
+	buf_free(&b);
+}
+
+static int
+stop(void *arg, const struct ledger_entry *e, struct err *err)
+{
+	int	*n = arg;
+
+	(*n)++;
+	if (e->seq == 2)
+		return err_set(err, ERR_DENIED, "enough");
+	return 0;
+}
+
+static void
+callback_stops_the_walk(void **state)
+{
+	struct place	*p = *state;
+	struct err	 err = ERR_INIT, e2 = ERR_INIT;
+	struct ledger	*l = must_open(p->dir);
+	int		 n = 0;
+
+	add_some(l, 5);
+	ledger_close(l);
+	assert_int_equal(ledger_walk(p->dir, stop, &n, &err), -1);
+	assert_int_equal(n, 2);
+	assert_string_equal(err.text, "enough");
+	assert_int_equal(ledger_walk("/nonexistent", stop, &n, &e2), -1);
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		TEST(goes_on_after_reopening),
+		TEST(nothing_is_written_before_sync),
+		TEST(only_one_signer),
+		TEST(open_file_to_others_is_refused),
+		TEST(torn_tail_is_cut_off),
+		TEST(any_altered_byte_is_found),
+		TEST(removed_or_reordered_lines_are_found),
+		TEST(rubbish_lines_are_found),
+		TEST(failed_sync_poisons),
+		TEST(oversized_entry_poisons),
+		TEST(long_lines_are_read),
+		TEST(fields_round_trip),
+		TEST(callback_stops_the_walk),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
