@@ -1,0 +1,173 @@
+#include "args.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct opt builtin[] = {
+	{ "help", NULL, NULL, false },
+	{ "json", NULL, NULL, false },
+	{ NULL, NULL, NULL, false }
+};
+
+int
+number_parse(const char *text, int64_t min, int64_t max, int64_t *out,
+    struct err *err)
+{
+	char *end;
+	long long v;
+
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	/* strtoll takes white space and "+"; people do not mean that. */
+	if (errno != 0 || end == text || *end != '\0' ||
+	    strspn(text, "-0123456789") != strlen(text))
+		return err_set(err, ERR_MALFORMED, "not a number: %.40s",
+		    text);
+	if (v < min || v > max)
+		return err_set(err, ERR_MALFORMED,
+		    "%lld is not between %" PRId64 " and %" PRId64, v, min,
+		    max);
+	*out = v;
+	return 0;
+}
+
+static const struct opt *
+opt_find(const struct opt *opts, const char *name, size_t n)
+{
+	for (; opts != NULL && opts->name != NULL; opts++)
+		if (strlen(opts->name) == n &&
+		    strncmp(opts->name, name, n) == 0)
+			return opts;
+	return NULL;
+}
+
+static int
+opt_add(struct args *a, const struct opt *opt, const char *value,
+    struct err *err)
+{
+	if (!opt->many && args_has(a, opt->name))
+		return err_set(err, ERR_MALFORMED, "option %s given twice",
+		    opt->name);
+	if (a->nopt == ARGS_MAX)
+		return err_set(err, ERR_MALFORMED, "more than %d options",
+		    ARGS_MAX);
+	a->opt[a->nopt].name = opt->name;
+	a->opt[a->nopt++].value = value;
+	return 0;
+}
+
+/* argv[*i] begins with a dash. */
+static int
+opt_take(struct args *a, const struct opt *opts, int argc, char **argv, int *i,
+    struct err *err)
+{
+	const char *name = argv[*i] + 1, *value = NULL;
+	const struct opt *opt;
+	size_t n;
+
+	if (*name == '-')
+		name++;
+	n = strcspn(name, "=");
+	if (name[n] == '=')
+		value = name + n + 1;
+	if ((opt = opt_find(opts, name, n)) == NULL &&
+	    (opt = opt_find(builtin, name, n)) == NULL)
+		return err_set(err, ERR_MALFORMED, "unknown option %.60s",
+		    argv[*i]);
+	if (opt->arg == NULL && value != NULL)
+		return err_set(err, ERR_MALFORMED, "option %s takes no value",
+		    opt->name);
+	if (opt->arg != NULL && value == NULL) {
+		if (*i + 1 >= argc)
+			return err_set(err, ERR_MALFORMED,
+			    "option %s needs %s", opt->name, opt->arg);
+		value = argv[++*i];
+	}
+	return opt_add(a, opt, value, err);
+}
+
+static int
+pos_add(struct args *a, const char *value, struct err *err)
+{
+	if (a->npos == ARGS_MAX)
+		return err_set(err, ERR_MALFORMED, "more than %d arguments",
+		    ARGS_MAX);
+	a->pos[a->npos++] = value;
+	return 0;
+}
+
+int
+args_parse(struct args *a, const struct opt *opts, int argc, char **argv,
+    struct err *err)
+{
+	bool ended = false;
+	int i, rc;
+
+	memset(a, 0, sizeof *a);
+	for (i = 0; i < argc; i++) {
+		if (!ended && strcmp(argv[i], "--") == 0) {
+			ended = true;
+			continue;
+		}
+		if (!ended && argv[i][0] == '-' && argv[i][1] != '\0')
+			rc = opt_take(a, opts, argc, argv, &i, err);
+		else
+			rc = pos_add(a, argv[i], err);
+		if (rc != 0)
+			return -1;
+	}
+	a->help = args_has(a, "help");
+	a->json = args_has(a, "json");
+	return 0;
+}
+
+bool
+args_has(const struct args *a, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < a->nopt; i++)
+		if (strcmp(a->opt[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+const char *
+args_get(const struct args *a, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < a->nopt; i++)
+		if (strcmp(a->opt[i].name, name) == 0)
+			return a->opt[i].value;
+	return NULL;
+}
+
+int
+args_num(const struct args *a, const char *name, int64_t min, int64_t max,
+    int64_t *inout, struct err *err)
+{
+	const char *value = args_get(a, name);
+	struct err why = ERR_INIT;
+
+	if (value == NULL)
+		return 0;
+	if (number_parse(value, min, max, inout, &why) != 0)
+		return err_set(err, ERR_MALFORMED, "--%s: %s", name, why.text);
+	return 0;
+}
+
+void
+args_list(const struct args *a, const char *name, struct strlist *out)
+{
+	size_t i;
+
+	for (i = 0; i < a->nopt; i++) {
+		if (strcmp(a->opt[i].name, name) != 0)
+			continue;
+		out->v = xreallocarray(out->v, out->n + 1, sizeof *out->v);
+		out->v[out->n++] = xstrdup(a->opt[i].value);
+	}
+}
