@@ -1,0 +1,31 @@
+/* countersign.conf: where the command line finds everything. */
+#ifndef CCONF_H
+#define CCONF_H
+
+#include "conf.h"
+#include "link.h"
+
+#define CCONF_DEFAULT	"/etc/countersign/countersign.conf"
+
+struct cconf_signer {
+	char			*name;
+	struct link_endpoint	 at;
+};
+
+struct cconf {
+	char			*path;
+	char			*database;	/* as the operator */
+	char			*admin_database; /* as the owner, or NULL */
+	char			*policy;	/* the installed policy file */
+	char			*ca_dir;
+	char			*sql_dir;
+	char			*key_file;	/* CURVE, or NULL */
+	struct strlist		 ledgers;
+	struct cconf_signer	*signers;
+	size_t			 nsigners;
+};
+
+struct cconf	*cconf_load(const char *path, struct err *);
+void		 cconf_free(struct cconf *);
+
+#endif

@@ -1,0 +1,202 @@
+#include "cli.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "sql.h"
+
+int
+cli_conf(struct cli *c, struct err *err)
+{
+	if (c->conf == NULL)
+		c->conf = cconf_load(c->conf_path, err);
+	return c->conf == NULL ? -1 : 0;
+}
+
+int
+cli_db(struct cli *c, struct err *err)
+{
+	if (cli_conf(c, err) != 0)
+		return -1;
+	if (c->db == NULL)
+		c->db = db_open(c->conf->database, cli_sql, NULL);
+	return db_ready(c->db, err);
+}
+
+void
+cli_free(struct cli *c)
+{
+	db_close(c->db);
+	cconf_free(c->conf);
+}
+
+int
+cli_usage(struct cli *c, struct err *err, const char *fmt, ...)
+{
+	char text[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	c->code = EXIT_USAGE;
+	return err_set(err, ERR_MALFORMED, "%s", text);
+}
+
+int
+cli_print(struct cli *c, struct out *o, struct err *err)
+{
+	if (out_print(o, c->json, stdout) != 0)
+		return err_set(err, ERR_INTERNAL, "standard output: write");
+	return 0;
+}
+
+PGresult *
+cli_query(struct cli *c, const char *stmt, const char *const *v, int n,
+    struct err *err)
+{
+	struct db_param p[16];
+	int i;
+
+	if (n > 16 || cli_db(c, err) != 0)
+		return NULL;
+	for (i = 0; i < n; i++)
+		p[i] = DB_TEXT(v[i]);
+	return db_exec(c->db, stmt, p, n, err);
+}
+
+int
+cli_bytea(const char *text, struct buf *b, struct err *err)
+{
+	size_t n = strlen(text);
+	uint8_t *p;
+	int rc;
+
+	if (n < 2 || n % 2 != 0 || text[0] != '\\' || text[1] != 'x')
+		return err_set(err, ERR_INTERNAL, "bytea not in hex form");
+	n = (n - 2) / 2;
+	p = xcalloc(n + 1, 1);
+	if ((rc = hex_decode(text + 2, p, n)) == 0)
+		buf_add(b, p, n);
+	else
+		err_set(err, ERR_INTERNAL, "bytea not in hex form");
+	free(p);
+	return rc;
+}
+
+void
+cli_array(const struct strlist *list, struct buf *b)
+{
+	const char *s;
+	size_t i;
+
+	buf_addc(b, '{');
+	for (i = 0; i < list->n; i++) {
+		buf_puts(b, i == 0 ? "\"" : ",\"");
+		for (s = list->v[i]; *s != '\0'; s++) {
+			if (*s == '"' || *s == '\\')
+				buf_addc(b, '\\');
+			buf_addc(b, (uint8_t)*s);
+		}
+		buf_addc(b, '"');
+	}
+	buf_addc(b, '}');
+}
+
+int
+cli_time(const char *text, int64_t *out, struct err *err)
+{
+	static const char *const forms[] = { "%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ",
+	    "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M" };
+	struct err why = ERR_INIT;
+	const char *end;
+	struct tm tm;
+	int64_t ago;
+	size_t i;
+
+	for (i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		memset(&tm, 0, sizeof tm);
+		end = strptime(text, forms[i], &tm);
+		if (end != NULL && *end == '\0') {
+			*out = timegm(&tm);
+			return 0;
+		}
+	}
+	if (conf_duration(text, &ago, &why) != 0)
+		return err_set(err, ERR_MALFORMED,
+		    "neither a time (UTC) nor a duration: %.40s", text);
+	*out = time(NULL) - ago;
+	return 0;
+}
+
+int
+cli_chain(struct cli *c, const char *ca, struct certs *certs, struct err *err)
+{
+	PGresult *res = cli_query(c, "ca_chain", &ca, 1, err);
+	struct buf der = { 0 };
+	int row, rc = res == NULL ? -1 : 0;
+
+	for (row = 0; rc == 0 && row < PQntuples(res); row++) {
+		buf_reset(&der);
+		rc = cli_bytea(PQgetvalue(res, row, 0), &der, err);
+		if (rc == 0)
+			rc = certs_add(certs, buf_slice(&der), err);
+	}
+	PQclear(res);
+	buf_free(&der);
+	return rc;
+}
+
+int
+cli_attach(struct cli *c, struct policy *p, struct err *err)
+{
+	struct buf der = { 0 };
+	PGresult *res;
+	int row, rc = 0;
+
+	if ((res = cli_query(c, "policy_id", NULL, 0, err)) == NULL)
+		return -1;
+	if (PQntuples(res) == 1)
+		snprintf(p->id, sizeof p->id, "%s", PQgetvalue(res, 0, 0));
+	PQclear(res);
+	if ((res = cli_query(c, "ca_all", NULL, 0, err)) == NULL)
+		return -1;
+	for (row = 0; row < PQntuples(res) && rc == 0; row++) {
+		if (policy_ca_find(p, PQgetvalue(res, row, 0)) == NULL)
+			continue;
+		buf_reset(&der);
+		rc = cli_bytea(PQgetvalue(res, row, 1), &der, err);
+		if (rc == 0)
+			rc = policy_attach_ca(p, PQgetvalue(res, row, 0),
+			    buf_slice(&der), err);
+	}
+	PQclear(res);
+	buf_free(&der);
+	return rc == 0 ? policy_ready(p, err) : -1;
+}
+
+struct policy *
+cli_policy(struct cli *c, struct err *err)
+{
+	struct policy *p = NULL;
+	struct buf text = { 0 };
+	PGresult *res;
+
+	if ((res = cli_query(c, "policy_last", NULL, 0, err)) == NULL)
+		return NULL;
+	if (PQntuples(res) == 0)
+		err_set(err, ERR_DENIED, "no policy has been published");
+	else if (cli_bytea(PQgetvalue(res, 0, 1), &text, err) == 0 &&
+	    (p = policy_parse(buf_slice(&text), err)) != NULL) {
+		p->version = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
+		if (cli_attach(c, p, err) != 0) {
+			policy_free(p);
+			p = NULL;
+		}
+	}
+	PQclear(res);
+	buf_free(&text);
+	return p;
+}

@@ -1,0 +1,79 @@
+/*
+ * What the commands share: the options before the sub-command, configuration
+ * and database when a command asks for them, and the table of commands.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include "args.h"
+#include "cconf.h"
+#include "certfile.h"
+#include "db.h"
+#include "out.h"
+#include "policy.h"
+
+/* What a script sees; documented in countersign(1). */
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_REFUSED = 1,	/* refused, or the answer is no */
+	EXIT_USAGE = 2,
+	EXIT_UNAVAILABLE = 3,	/* database or signer */
+	EXIT_DAMAGED = 4	/* ledger verify */
+};
+
+struct cli {
+	const char	*conf_path;
+	bool		 json;
+	struct cconf	*conf;		/* cli_conf */
+	struct db	*db;		/* cli_db */
+	int		 code;		/* exit code, when not told by err */
+};
+
+/*
+ * A handler returns 0 (exit code cli->code) or -1 with err (exit code by its
+ * kind, or cli->code when that is set).
+ */
+struct command {
+	const char		*noun;
+	const char		*verb;	/* or NULL */
+	const char		*args;	/* positional, for people */
+	size_t			 min, max;	/* number of them */
+	const char		*help;	/* one line */
+	const struct opt	*opts;
+	int			(*run)(struct cli *, const struct args *,
+				    struct err *);
+};
+
+/* Load the configuration / connect as the operator, once. */
+int	 cli_conf(struct cli *, struct err *);
+int	 cli_db(struct cli *, struct err *);
+void	 cli_free(struct cli *);
+
+/* A mistake in the command line: -1, exit code 2. */
+int	 cli_usage(struct cli *, struct err *, const char *, ...)
+	    __attribute__((format(printf, 3, 4)));
+/* Print on standard output and free; -1 when it could not be written. */
+int	 cli_print(struct cli *, struct out *, struct err *);
+/* One prepared statement of sql.c, with text parameters (NULL = NULL). */
+PGresult *cli_query(struct cli *, const char *stmt, const char *const *v,
+	    int n, struct err *);
+
+/*
+ * The policy in force with its id and the certificates of its CAs.
+ * NULL with ERR_DENIED when there is none.  policy_free by the caller.
+ */
+struct policy	*cli_policy(struct cli *, struct err *);
+/* Give a policy its id and the certificates of the CAs it names. */
+int	 cli_attach(struct cli *, struct policy *, struct err *);
+
+/* Add a CA's certificate and its issuers up to the root; none: no such CA. */
+int	 cli_chain(struct cli *, const char *ca, struct certs *, struct err *);
+
+/* Bytes of a bytea in text form ("\x..."), appended; -1 if it is not. */
+int	 cli_bytea(const char *text, struct buf *, struct err *);
+/* {"a","b"}: an array parameter in text form, appended. */
+void	 cli_array(const struct strlist *, struct buf *);
+/* "2026-11-24", "2026-11-24T09:00:00Z", or "7d" (ago) to unix seconds. */
+int	 cli_time(const char *, int64_t *, struct err *);
+
+#endif

@@ -1,0 +1,22 @@
+/* Files an operator names. */
+#ifndef FILE_H
+#define FILE_H
+
+#include "buf.h"
+#include "err.h"
+
+/* Whole file, at most max bytes, appended; "-" is standard input. */
+int	 file_read(const char *path, size_t max, struct buf *, struct err *);
+/* A new file (never over an old one) with this mode; fsynced. */
+int	 file_create(const char *path, unsigned mode, struct slice,
+	    struct err *);
+/* Replace or create, atomically and durably; NULL = standard output. */
+int	 file_put(const char *path, unsigned mode, struct slice, struct err *);
+/* The two halves of file_put: write beside, then rename. */
+int	 file_stage(const char *path, unsigned mode, struct slice,
+	    char **staged, struct err *);
+int	 file_commit(const char *staged, const char *path, struct err *);
+/* "dir/name.suffix", caller frees. */
+char	*file_path(const char *dir, const char *name, const char *suffix);
+
+#endif
