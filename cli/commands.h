@@ -1,0 +1,42 @@
+/* Every sub-command: its handler and its options.  The table is in main.c. */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+#include "cli.h"
+
+#define COMMAND(name) \
+	int cmd_##name(struct cli *, const struct args *, struct err *)
+
+COMMAND(init);
+COMMAND(ping);
+COMMAND(db_migrate);
+COMMAND(ca_create);
+COMMAND(ca_import);
+COMMAND(ca_show);
+COMMAND(ca_export);
+COMMAND(account_add);
+COMMAND(account_passwd);
+COMMAND(account_disable);
+COMMAND(account_enable);
+COMMAND(account_list);
+COMMAND(account_group);
+COMMAND(policy_check);
+COMMAND(policy_publish);
+COMMAND(policy_show);
+COMMAND(policy_diff);
+COMMAND(request_list);
+COMMAND(request_show);
+COMMAND(request_submit);
+COMMAND(cert_list);
+COMMAND(cert_show);
+COMMAND(cert_export);
+COMMAND(ledger_verify);
+COMMAND(explain);
+
+extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
+	opts_ca_import[], opts_ca_export[], opts_account_add[],
+	opts_account_passwd[], opts_account_list[], opts_policy_show[],
+	opts_request_list[], opts_request_submit[], opts_cert_list[],
+	opts_cert_export[], opts_explain[];
+
+#endif
