@@ -1,0 +1,50 @@
+/*
+ * Certificates in files: PEM, DER, and PKCS#7 that carries nothing else.
+ * Only our own certificates and those an operator imports come here, so
+ * OpenSSL's X.509 functions are good enough.
+ */
+#ifndef CERTFILE_H
+#define CERTFILE_H
+
+#include <openssl/x509.h>
+
+#include "buf.h"
+#include "err.h"
+
+#define CERT_CHAIN_MAX	8
+#define CERT_FILE_MAX	(256 * 1024)
+
+struct certs {			/* DER, leaf first, root last */
+	struct buf	 der[CERT_CHAIN_MAX];
+	size_t		 n;
+};
+
+/* Free with certs_free. */
+int	 certs_add(struct certs *, struct slice der, struct err *);
+int	 certs_add_x509(struct certs *, X509 *, struct err *);
+/* A file of PEM certificates or one in DER, behind those that are there. */
+int	 certs_read(struct certs *, const char *path, struct err *);
+void	 certs_free(struct certs *);
+
+X509	*certs_x509(const struct certs *, size_t i, struct err *);
+/*
+ * Format "pem", "der" (one certificate only) or "p7b" to path (NULL =
+ * standard output).
+ */
+int	 certs_write(const struct certs *, const char *format,
+	    const char *path, struct err *);
+void	 certs_pem(const struct certs *, size_t first, struct buf *);
+
+/* RFC 4514 text of a name, appended; UTF-8. */
+void	 cert_name(const X509_NAME *, struct buf *);
+/* "2026-11-24T09:00:00Z". */
+void	 cert_time(const ASN1_TIME *, struct buf *);
+int64_t	 cert_unix(const ASN1_TIME *);
+/* Upper-case hex, as openssl x509 -serial prints it. */
+void	 cert_serial(const X509 *, struct buf *);
+/* "RSA 3072", "P-256". */
+void	 cert_key(const X509 *, struct buf *);
+/* What openssl x509 -text shows. */
+int	 cert_text(struct slice der, struct buf *, struct err *);
+
+#endif
