@@ -1,0 +1,258 @@
+#include "commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "account.h"
+#include "name.h"
+#include "password.h"
+
+const struct opt opts_account_add[] = {
+	{ "machine", NULL, "a computer, not a person", false },
+	{ "cn", "TEXT", "common name (default: the account's name, or the "
+	    "DNS name of a machine)", false },
+	{ "dns", "NAME", "DNS host name", false },
+	{ "upn", "USER@DOMAIN", "user principal name", false },
+	{ "email", "ADDRESS", "e-mail address", false },
+	{ "dn", "DN", "directory path, most specific part first", false },
+	{ "sid", "S-1-5-21-...", "security identifier in Active Directory",
+	    false },
+	{ "group", "NAME", "member of this group; may be repeated", true },
+	PASSWORD_OPTS,
+	{ "no-password", NULL, "cannot log in with a password", false },
+	{ NULL, NULL, NULL, false }
+};
+
+const struct opt opts_account_passwd[] = {
+	PASSWORD_OPTS,
+	{ NULL, NULL, NULL, false }
+};
+
+const struct opt opts_account_list[] = {
+	{ "group", "NAME", "only members of this group", false },
+	{ NULL, NULL, NULL, false }
+};
+
+static const struct out_col cols[] = {
+	{ "name", OUT_TEXT }, { "machine", OUT_BOOL },
+	{ "disabled", OUT_BOOL }, { "cn", OUT_TEXT }, { "dns", OUT_TEXT },
+	{ "upn", OUT_TEXT }, { "email", OUT_TEXT }, { "dn", OUT_JSON_ONLY },
+	{ "sid", OUT_JSON_ONLY }, { "groups", OUT_LIST },
+	{ "created_at", OUT_JSON_ONLY }, { NULL, OUT_TEXT }
+};
+
+/* Groups are written in the policy, so they are names like those there. */
+static int
+check_group(const char *g, struct err *err)
+{
+	size_t n = strlen(g);
+
+	if (n == 0 || n > 64 || strspn(g, "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != n)
+		return err_set(err, ERR_MALFORMED, "a group is 1 to 64 of "
+		    "letters, digits, . _ -: %.64s", g);
+	return 0;
+}
+
+static bool
+is_text(const char *s)
+{
+	size_t n = strlen(s), i;
+
+	for (i = 0; i < n; i++)
+		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+			return false;
+	return n > 0 && n <= 64;	/* ub-common-name, [RFC5280] A.1 */
+}
+
+static bool
+is_dn(const char *s)
+{
+	struct err ignored = ERR_INIT;
+	struct names n = { 0 };
+	bool ok = names_parse_text(&n, s, &ignored) == 0 && n.nrdn > 0;
+
+	names_free(&n);
+	return ok;
+}
+
+static bool
+is_dns(const char *s)
+{
+	return name_is_dns(s, false);
+}
+
+/* A UPN has the form of an address; [MS-ADTS] 5.1.1.1.1. */
+static const struct {
+	const char	*opt;
+	bool		(*ok)(const char *);
+} checks[] = {
+	{ "cn", is_text }, { "dns", is_dns }, { "upn", name_is_email },
+	{ "email", name_is_email }, { "dn", is_dn }, { "sid", name_is_sid },
+};
+
+static int
+check_names(const struct args *a, struct err *err)
+{
+	const char *v;
+	size_t i;
+
+	for (i = 0; i < sizeof checks / sizeof checks[0]; i++)
+		if ((v = args_get(a, checks[i].opt)) != NULL &&
+		    !checks[i].ok(v))
+			return err_set(err, ERR_MALFORMED,
+			    "--%s: not a valid value: %.80s", checks[i].opt,
+			    v);
+	return 0;
+}
+
+/* The database refuses a clash too; this says which it is. */
+static int
+refuse_clash(struct cli *c, const char *name, const struct args *a,
+    struct err *err)
+{
+	const char *v[] = { name, args_get(a, "dns"), args_get(a, "upn"),
+	    args_get(a, "email"), args_get(a, "sid") };
+	PGresult *res = cli_query(c, "account_clash", v, 5, err);
+	int rc = 0;
+
+	if (res == NULL)
+		return -1;
+	if (PQntuples(res) > 0)
+		rc = err_set(err, ERR_DENIED, "account %.80s has this %s "
+		    "already", PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 0));
+	PQclear(res);
+	return rc;
+}
+
+static int
+insert(struct cli *c, const char *name, const struct args *a,
+    const struct strlist *groups, struct err *err)
+{
+	const char *cn = args_get(a, "cn"), *dns = args_get(a, "dns");
+	bool machine = args_has(a, "machine");
+	struct buf array = { 0 };
+	char *hash = NULL;
+	PGresult *res;
+
+	if (cn == NULL)
+		cn = machine && dns != NULL ? dns : name;
+	if (password_hash(a, &hash, err) != 0)
+		return -1;
+	cli_array(groups, &array);
+	res = cli_query(c, "account_add", (const char *[]){ name,
+	    machine ? "t" : "f", cn, dns, args_get(a, "upn"),
+	    args_get(a, "email"), args_get(a, "dn"), args_get(a, "sid"), hash,
+	    buf_str(&array) }, 10, err);
+	PQclear(res);
+	buf_free(&array);
+	free(hash);
+	return res == NULL ? -1 : 0;
+}
+
+int
+cmd_account_add(struct cli *c, const struct args *a, struct err *err)
+{
+	struct strlist groups = { 0 };
+	char name[129];
+	size_t i;
+	int rc = -1;
+
+	args_list(a, "group", &groups);
+	for (i = 0; i < groups.n; i++)
+		if (check_group(groups.v[i], err) != 0)
+			goto out;
+	if (account_canonical(a->pos[0], name, err) == 0 &&
+	    check_names(a, err) == 0 &&
+	    refuse_clash(c, name, a, err) == 0)
+		rc = insert(c, name, a, &groups, err);
+out:
+	strlist_free(&groups);
+	return rc;
+}
+
+/*
+ * A statement that changes one account and says whether it was there; v[0]
+ * is the account as typed.
+ */
+static int
+change(struct cli *c, const char *stmt, const char **v, int n,
+    struct err *err)
+{
+	char name[129];
+	PGresult *res;
+	int rc = 0;
+
+	if (account_canonical(v[0], name, err) != 0)
+		return -1;
+	v[0] = name;
+	if ((res = cli_query(c, stmt, v, n, err)) == NULL)
+		return -1;
+	if (*PQgetvalue(res, 0, 0) != 't')
+		rc = err_set(err, ERR_DENIED, "no account %s", name);
+	PQclear(res);
+	return rc;
+}
+
+int
+cmd_account_passwd(struct cli *c, const struct args *a, struct err *err)
+{
+	char *hash = NULL;
+	int rc;
+
+	/* Before a password is asked for. */
+	if (cli_db(c, err) != 0 || password_hash(a, &hash, err) != 0)
+		return -1;
+	rc = change(c, "account_passwd", (const char *[]){ a->pos[0], hash },
+	    2, err);
+	free(hash);
+	return rc;
+}
+
+int
+cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
+{
+	return change(c, "account_disabled", (const char *[]){ a->pos[0],
+	    "t" }, 2, err);
+}
+
+int
+cmd_account_enable(struct cli *c, const struct args *a, struct err *err)
+{
+	return change(c, "account_disabled", (const char *[]){ a->pos[0],
+	    "f" }, 2, err);
+}
+
+int
+cmd_account_group(struct cli *c, const struct args *a, struct err *err)
+{
+	bool add = strcmp(a->pos[1], "add") == 0;
+	size_t i;
+
+	if (!add && strcmp(a->pos[1], "remove") != 0)
+		return cli_usage(c, err, "add or remove, not %.40s",
+		    a->pos[1]);
+	for (i = 2; i < a->npos; i++)
+		if (check_group(a->pos[i], err) != 0)
+			return -1;
+	for (i = 2; i < a->npos; i++)
+		if (change(c, "account_group", (const char *[]){ a->pos[0],
+		    a->pos[i], add ? "t" : "f" }, 3, err) != 0)
+			return -1;
+	return 0;
+}
+
+int
+cmd_account_list(struct cli *c, const struct args *a, struct err *err)
+{
+	const char *group = args_get(a, "group");
+	PGresult *res = cli_query(c, "account_list", &group, 1, err);
+	struct out *o;
+
+	if (res == NULL)
+		return -1;
+	o = out_new(cols, OUT_TABLE);
+	out_result(o, res);
+	PQclear(res);
+	return cli_print(c, o, err);
+}
