@@ -1,0 +1,55 @@
+#include "csrfile.h"
+
+#include <string.h>
+
+#include "base64.h"
+#include "der.h"
+#include "file.h"
+#include "request.h"
+
+/* What stands between the lines of PEM; without any, the whole text. */
+static int
+armoured(char *text, struct slice *body, const char *path, struct err *err)
+{
+	char *begin = strstr(text, "-----BEGIN "), *end;
+
+	if (begin == NULL) {
+		*body = slice_str(text);
+		return 0;
+	}
+	if (strstr(begin + 1, "-----BEGIN ") != NULL)
+		return err_set(err, ERR_MALFORMED,
+		    "%.100s: more than one object", path);
+	if ((begin = strchr(begin, '\n')) == NULL ||
+	    (end = strstr(begin, "-----END ")) == NULL)
+		return err_set(err, ERR_MALFORMED, "%.100s: no end line",
+		    path);
+	*body = slice_of(begin, (size_t)(end - begin));
+	return 0;
+}
+
+int
+csr_read(const char *path, struct buf *out, struct err *err)
+{
+	struct buf b = { 0 };
+	struct slice body;
+	int rc;
+
+	/* Base64 and line ends take up to half as much again. */
+	rc = file_read(path, REQUEST_MAX * 3 / 2, &b, err);
+	if (rc == 0 && b.n > 0 && b.p[0] == DER_SEQ)
+		buf_add(out, b.p, b.n);
+	else if (rc == 0 && memchr(b.p, '\0', b.n) != NULL)
+		rc = err_set(err, ERR_MALFORMED,
+		    "%.100s: neither der nor text", path);
+	else if (rc == 0) {
+		rc = armoured(buf_str(&b), &body, path, err);
+		if (rc == 0)
+			rc = base64_decode((const char *)body.p, body.n,
+			    REQUEST_MAX, out, err);
+	}
+	if (rc == 0 && out->n == 0)
+		rc = err_set(err, ERR_MALFORMED, "%.100s: empty", path);
+	buf_free(&b);
+	return rc;
+}
