@@ -1,0 +1,57 @@
+#include "serials.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+
+#define LATELY	100000
+
+void
+serials_add(struct serials *s, const uint8_t *octets)
+{
+	if (s->n == s->cap) {
+		s->cap = s->cap == 0 ? 1024 : s->cap * 2;
+		s->v = xreallocarray(s->v, s->cap, sizeof *s->v);
+	}
+	memcpy(s->v[s->n].octets, octets, SERIAL_OCTETS);
+	s->v[s->n++].state = SERIAL_INTENT;
+	s->sorted = false;
+}
+
+static int
+by_octets(const void *a, const void *b)
+{
+	return memcmp(a, b, SERIAL_OCTETS);
+}
+
+struct serial *
+serials_find(const struct serials *s, const uint8_t *octets)
+{
+	size_t i, end;
+
+	if (s->n == 0)
+		return NULL;
+	if (s->sorted)
+		return bsearch(octets, s->v, s->n, sizeof *s->v, by_octets);
+	end = s->n > LATELY ? s->n - LATELY : 0;
+	for (i = s->n; i-- > end;)
+		if (memcmp(s->v[i].octets, octets, SERIAL_OCTETS) == 0)
+			return &s->v[i];
+	return NULL;
+}
+
+void
+serials_sort(struct serials *s)
+{
+	if (s->n > 0)
+		qsort(s->v, s->n, sizeof *s->v, by_octets);
+	s->sorted = true;
+}
+
+void
+serials_free(struct serials *s)
+{
+	free(s->v);
+	memset(s, 0, sizeof *s);
+}
