@@ -1,0 +1,303 @@
+/*
+ * Why somebody gets a certificate or not: the very functions that workers and
+ * signers decide with, asked without issuing anything.
+ */
+#include "commands.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "csrfile.h"
+#include "decide.h"
+#include "hresult.h"
+#include "oid.h"
+
+const struct opt opts_explain[] = {
+	{ "user", "NAME", "the account that asks", false },
+	{ "template", "NAME", "only this template, or the one asked for "
+	    "beside the request", false },
+	{ "csr", "FILE", "a request: PEM, DER or base64; - is standard input",
+	    false },
+	{ "ca", "NAME", "the CA asked (default: the first that offers the "
+	    "template)", false },
+	{ NULL, NULL, NULL, false }
+};
+
+static const struct out_col template_cols[] = {
+	{ "template", OUT_TEXT }, { "version", OUT_TEXT },
+	{ "ca", OUT_TEXT }, { "enroll", OUT_BOOL }, { "autoenroll", OUT_BOOL },
+	{ "approval", OUT_BOOL }, { "text", OUT_TEXT }, { NULL, OUT_TEXT }
+};
+
+static const struct out_col csr_cols[] = {
+	{ "outcome", OUT_TEXT }, { "account", OUT_TEXT },
+	{ "template", OUT_TEXT }, { "template_version", OUT_TEXT },
+	{ "policy_version", OUT_NUMBER }, { "ca", OUT_TEXT },
+	{ "key", OUT_TEXT }, { "asked_subject", OUT_TEXT },
+	{ "asked_san", OUT_TEXT }, { "subject", OUT_TEXT },
+	{ "san", OUT_TEXT }, { "sid", OUT_TEXT }, { "eku", OUT_LIST },
+	{ "eku_names", OUT_LIST }, { "validity_seconds", OUT_NUMBER },
+	{ "not_after", OUT_TEXT }, { "hresult", OUT_TEXT },
+	{ "text", OUT_TEXT }, { NULL, OUT_TEXT }
+};
+
+struct question {
+	struct cli		*cli;
+	const struct args	*args;
+	struct policy		*policy;
+	struct account		*account;
+	struct request		*request;	/* or NULL */
+};
+
+static void
+add_version(struct out *o, const struct template *t)
+{
+	out_addf(o, "%" PRIu32 ".%" PRIu32, t->major, t->minor);
+}
+
+static int
+template_row(const struct question *q, const struct template *t,
+    struct out *o)
+{
+	struct err why = ERR_INIT;
+	bool may = decide_enroll(t, q->account, &why) == 0;
+	struct buf cas = { 0 };
+	size_t i;
+
+	for (i = 0; i < t->cas.n; i++)
+		buf_printf(&cas, "%s%s", i == 0 ? "" : " ", t->cas.v[i]);
+	out_add(o, t->cn);
+	add_version(o, t);
+	out_add(o, buf_str(&cas));
+	out_bool(o, may);
+	out_bool(o, decide_autoenroll(t, q->account));
+	out_bool(o, t->approval);
+	out_add(o, may ? NULL : why.text);
+	buf_free(&cas);
+	return may ? 1 : 0;
+}
+
+static int
+explain_templates(const struct question *q, struct err *err)
+{
+	const char *only = args_get(q->args, "template");
+	const struct policy *p = q->policy;
+	struct out *o;
+	size_t i;
+	int may = 0;
+
+	if (only != NULL && policy_template_by_name(p, only) == NULL)
+		return err_deny(err, CERTSRV_E_UNSUPPORTED_CERT_TYPE,
+		    "no template %.80s", only);
+	o = out_new(template_cols, OUT_TABLE);
+	for (i = 0; i < p->ntemplates; i++)
+		if (only == NULL || strcasecmp(p->templates[i].cn, only) == 0)
+			may += template_row(q, &p->templates[i], o);
+	if (may == 0)
+		q->cli->code = EXIT_REFUSED;
+	return cli_print(q->cli, o, err);
+}
+
+/* Lists for out.c have one element a line. */
+static void
+add_ekus(struct out *o, const struct template *t, bool names)
+{
+	const char *name;
+	struct buf b = { 0 };
+	size_t i;
+
+	for (i = 0; i < t->eku.n; i++) {
+		name = names ? oid_name(t->eku.v[i]) : NULL;
+		buf_printf(&b, "%s%s", i == 0 ? "" : "\n",
+		    name != NULL ? name : t->eku.v[i]);
+	}
+	out_add(o, buf_str(&b));
+	buf_free(&b);
+}
+
+static void
+add_names(struct out *o, const struct names *n)
+{
+	struct buf b = { 0 };
+
+	names_text_dn(n, &b);
+	out_add(o, buf_str(&b));
+	buf_reset(&b);
+	names_text_san(n, &b);
+	out_add(o, buf_str(&b));
+	buf_free(&b);
+}
+
+static void
+add_nulls(struct out *o, int n)
+{
+	while (n-- > 0)
+		out_add(o, NULL);
+}
+
+/* Of a request that parsed. */
+static void
+add_request(const struct question *q, struct out *o)
+{
+	char key[32];
+
+	if (q->request == NULL) {
+		add_nulls(o, 3);
+		return;
+	}
+	out_add(o, pubkey_name(q->request->key, key, sizeof key));
+	add_names(o, &q->request->names);
+}
+
+/* As the signer counts: never beyond the CA. */
+static void
+add_validity(const struct decision *d, struct out *o)
+{
+	time_t end = time(NULL) + d->tmpl->validity;
+	char text[32];
+	struct tm tm;
+
+	if (end > d->ca->not_after)
+		end = d->ca->not_after;
+	out_num(o, d->tmpl->validity);
+	gmtime_r(&end, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	out_add(o, text);
+}
+
+static void
+add_accepted(const struct question *q, const struct decision *d,
+    struct out *o)
+{
+	out_add(o, d->pending ? "pending" : "issued");
+	out_add(o, q->account->name);
+	out_add(o, d->tmpl->cn);
+	add_version(o, d->tmpl);
+	out_num(o, (int64_t)q->policy->version);
+	out_add(o, d->ca->name);
+	add_request(q, o);
+	add_names(o, &d->names);
+	out_add(o, d->sid);
+	add_ekus(o, d->tmpl, false);
+	add_ekus(o, d->tmpl, true);
+	add_validity(d, o);
+	add_nulls(o, 1);
+	out_add(o, d->pending ? "a manager must approve" : NULL);
+}
+
+static void
+add_refused(const struct question *q, const char *ca, const struct err *why,
+    struct out *o)
+{
+	struct err ignored = ERR_INIT;
+	const struct template *t = NULL;
+
+	if (q->request != NULL)
+		t = decide_template(q->policy, ca, q->request, &ignored);
+	out_add(o, why->kind == ERR_DENIED ? "denied" :
+	    err_kind_name(why->kind));
+	out_add(o, q->account->name);
+	out_add(o, t == NULL ? NULL : t->cn);
+	if (t == NULL)
+		add_nulls(o, 1);
+	else
+		add_version(o, t);
+	out_num(o, (int64_t)q->policy->version);
+	out_add(o, ca);
+	add_request(q, o);
+	add_nulls(o, 3);
+	out_add(o, "");
+	out_add(o, "");
+	add_nulls(o, 2);
+	out_addf(o, "0x%08X", err_hresult(why));
+	out_add(o, why->text);
+}
+
+/* The CA that was named, else the first that offers what is asked for. */
+static const char *
+choose_ca(const struct question *q)
+{
+	const char *named = args_get(q->args, "ca");
+	const struct policy *p = q->policy;
+	size_t i;
+
+	if (named != NULL)
+		return named;
+	for (i = 0; q->request != NULL && i < p->ncas; i++) {
+		struct err ignored = ERR_INIT;
+
+		if (decide_template(p, p->cas[i].name, q->request,
+		    &ignored) != NULL)
+			return p->cas[i].name;
+	}
+	return p->ncas > 0 ? p->cas[0].name : "";
+}
+
+static int
+explain_request(struct question *q, struct slice der, struct err *err)
+{
+	const char *named = args_get(q->args, "template"), *ca;
+	struct out *o = out_new(csr_cols, OUT_RECORD);
+	struct err why = ERR_INIT;
+	struct decision d;
+	int rc = -1;
+
+	memset(&d, 0, sizeof d);
+	q->request = request_parse(der, &why);
+	if (q->request != NULL && (named == NULL ||
+	    request_add_hint(q->request, HINT_CONTEXT, named, &why) == 0))
+		rc = 0;
+	ca = choose_ca(q);
+	if (rc == 0)
+		rc = decide(q->policy, ca, q->account, q->request, &d, &why);
+	if (rc == 0) {
+		add_accepted(q, &d, o);
+		decision_free(&d);
+	} else {
+		add_refused(q, ca, &why, o);
+		q->cli->code = EXIT_REFUSED;
+	}
+	return cli_print(q->cli, o, err);
+}
+
+static int
+find_account(struct question *q, struct err *err)
+{
+	char name[129];
+
+	if (account_canonical(args_get(q->args, "user"), name, err) != 0 ||
+	    cli_db(q->cli, err) != 0 ||
+	    account_load(q->cli->db, name, &q->account, err) != 0)
+		return -1;
+	if (q->account == NULL)
+		return err_set(err, ERR_DENIED, "no account %s", name);
+	return 0;
+}
+
+int
+cmd_explain(struct cli *c, const struct args *a, struct err *err)
+{
+	struct question q = { c, a, NULL, NULL, NULL };
+	struct buf csr = { 0 };
+	int rc = -1;
+
+	if (!args_has(a, "user"))
+		return cli_usage(c, err, "--user is needed");
+	if ((args_has(a, "csr") &&
+	    csr_read(args_get(a, "csr"), &csr, err) != 0) ||
+	    find_account(&q, err) != 0 ||
+	    (q.policy = cli_policy(c, err)) == NULL)
+		goto out;
+	if (args_has(a, "csr"))
+		rc = explain_request(&q, buf_slice(&csr), err);
+	else
+		rc = explain_templates(&q, err);
+out:
+	request_free(q.request);
+	account_free(q.account);
+	policy_free(q.policy);
+	buf_free(&csr);
+	return rc;
+}
