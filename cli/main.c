@@ -1,0 +1,261 @@
+/* countersign: the operator's command. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "log.h"
+#include "secret.h"
+
+#ifndef VERSION
+#define VERSION "0.1"
+#endif
+
+static const struct command commands[] = {
+	{ "init", NULL, "DIR", 1, 1,
+	    "make keys, folders and configuration of a new deployment",
+	    opts_init, cmd_init },
+	{ "db", "migrate", "", 0, 0,
+	    "make or update tables, functions and roles",
+	    opts_db_migrate, cmd_db_migrate },
+	{ "ca", "create", "NAME", 1, 1,
+	    "make a root and an issuing CA below it, and register it",
+	    opts_ca_create, cmd_ca_create },
+	{ "ca", "import", "NAME", 1, 1,
+	    "take over a CA that exists",
+	    opts_ca_import, cmd_ca_import },
+	{ "ca", "show", "[NAME]", 0, 1,
+	    "registered CAs", NULL, cmd_ca_show },
+	{ "ca", "export", "NAME", 1, 1,
+	    "write a CA's certificate, its root or its chain",
+	    opts_ca_export, cmd_ca_export },
+	{ "account", "add", "NAME", 1, 1,
+	    "add a person or machine that may enroll",
+	    opts_account_add, cmd_account_add },
+	{ "account", "passwd", "NAME", 1, 1,
+	    "set a new password", opts_account_passwd, cmd_account_passwd },
+	{ "account", "disable", "NAME", 1, 1,
+	    "refuse everything it asks for", NULL, cmd_account_disable },
+	{ "account", "enable", "NAME", 1, 1,
+	    "allow it to ask again", NULL, cmd_account_enable },
+	{ "account", "list", "", 0, 0,
+	    "accounts and their groups", opts_account_list,
+	    cmd_account_list },
+	{ "account", "group", "NAME add|remove GROUP...", 3, ARGS_MAX,
+	    "change its groups", NULL, cmd_account_group },
+	{ "policy", "check", "FILE", 1, 1,
+	    "print everything that is wrong with a policy file",
+	    NULL, cmd_policy_check },
+	{ "policy", "publish", "FILE", 1, 1,
+	    "put a policy in force, here and in the database",
+	    NULL, cmd_policy_publish },
+	{ "policy", "show", "", 0, 0,
+	    "print the policy in force", opts_policy_show, cmd_policy_show },
+	{ "policy", "diff", "[FILE]", 0, 1,
+	    "what a file would change (default: the installed one)",
+	    NULL, cmd_policy_diff },
+	{ "request", "list", "", 0, 0,
+	    "requests, newest first", opts_request_list, cmd_request_list },
+	{ "request", "show", "ID", 1, 1,
+	    "everything about a request: id or number",
+	    NULL, cmd_request_show },
+	{ "request", "submit", "", 0, 0,
+	    "enroll for an account, through a signer",
+	    opts_request_submit, cmd_request_submit },
+	{ "cert", "list", "", 0, 0,
+	    "certificates, newest first", opts_cert_list, cmd_cert_list },
+	{ "cert", "show", "SERIAL", 1, 1,
+	    "everything about a certificate", NULL, cmd_cert_show },
+	{ "cert", "export", "SERIAL", 1, 1,
+	    "write a certificate", opts_cert_export, cmd_cert_export },
+	{ "ledger", "verify", "[DIR...]", 0, ARGS_MAX,
+	    "check ledgers, and the database against them",
+	    NULL, cmd_ledger_verify },
+	{ "explain", NULL, "", 0, 0,
+	    "what a user may enroll for, or why a request is refused",
+	    opts_explain, cmd_explain },
+	{ "ping", NULL, "", 0, 0,
+	    "ask every signer whether it is there", NULL, cmd_ping },
+};
+#define NCOMMANDS (sizeof commands / sizeof commands[0])
+
+static const struct opt global_opts[] = {
+	{ "c", "FILE", "configuration (default " CCONF_DEFAULT ")", false },
+	{ "json", NULL, "print an array of objects", false },
+	{ "version", NULL, "print the version", false },
+	{ "help", NULL, "print this, or the help of a command", false },
+	{ NULL, NULL, NULL, false }
+};
+
+static void
+help_opts(const struct opt *o)
+{
+	char name[80];
+
+	for (; o != NULL && o->name != NULL; o++) {
+		snprintf(name, sizeof name, "%s%s%s%s",
+		    o->name[1] == '\0' ? "-" : "--", o->name,
+		    o->arg == NULL ? "" : " ", o->arg == NULL ? "" : o->arg);
+		printf("  %-26s %s\n", name, o->help);
+	}
+}
+
+static void
+help_line(const struct command *cmd)
+{
+	char name[80];
+
+	snprintf(name, sizeof name, "%s%s%s %s", cmd->noun,
+	    cmd->verb == NULL ? "" : " ", cmd->verb == NULL ? "" : cmd->verb,
+	    cmd->args);
+	printf("  %-38s %s\n", name, cmd->help);
+}
+
+/* noun: only its commands; NULL = all. */
+static int
+help_nouns(const char *noun)
+{
+	size_t i;
+
+	puts("usage: countersign [-c FILE] [--json] COMMAND "
+	    "[ARGUMENTS] [OPTIONS]\n");
+	for (i = 0; i < NCOMMANDS; i++)
+		if (noun == NULL || strcmp(noun, commands[i].noun) == 0)
+			help_line(&commands[i]);
+	puts("");
+	help_opts(global_opts);
+	puts("\n\"countersign COMMAND --help\" lists a command's options; "
+	    "countersign(1) has the rest");
+	return EXIT_OK;
+}
+
+static int
+help_command(const struct command *cmd)
+{
+	printf("usage: countersign [-c FILE] [--json] %s%s%s %s%s\n\n%s\n",
+	    cmd->noun, cmd->verb == NULL ? "" : " ",
+	    cmd->verb == NULL ? "" : cmd->verb, cmd->args,
+	    cmd->opts == NULL ? "" : " [OPTIONS]", cmd->help);
+	if (cmd->opts != NULL)
+		puts("");
+	help_opts(cmd->opts);
+	return EXIT_OK;
+}
+
+static int
+usage(const char *text)
+{
+	fprintf(stderr, "countersign: %s\n"
+	    "\"countersign --help\" lists the commands\n", text);
+	return EXIT_USAGE;
+}
+
+/* Text of requests and databases may stand in it. */
+static void
+complain(const struct err *err)
+{
+	struct buf b = { 0 };
+
+	out_plain(&b, err->text);
+	fprintf(stderr, "countersign: %s\n", buf_str(&b));
+	buf_free(&b);
+}
+
+static int
+exit_code(const struct cli *c, int rc, const struct err *err)
+{
+	if (rc == 0 || c->code != 0)
+		return c->code;
+	return err->kind == ERR_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_REFUSED;
+}
+
+static int
+run(struct cli *c, const struct command *cmd, int argc, char **argv)
+{
+	struct err err = ERR_INIT;
+	struct args args;
+	int rc;
+
+	if (args_parse(&args, cmd->opts, argc, argv, &err) != 0)
+		return usage(err.text);
+	if (args.help)
+		return help_command(cmd);
+	if (args.npos < cmd->min || args.npos > cmd->max) {
+		fprintf(stderr, "countersign: usage: %s%s%s %s\n", cmd->noun,
+		    cmd->verb == NULL ? "" : " ",
+		    cmd->verb == NULL ? "" : cmd->verb, cmd->args);
+		return EXIT_USAGE;
+	}
+	c->json = c->json || args.json;
+	rc = cmd->run(c, &args, &err);
+	if (rc != 0)
+		complain(&err);
+	rc = exit_code(c, rc, &err);
+	cli_free(c);
+	return rc;
+}
+
+/* "noun verb ..." or "noun ...", for nouns that have no verbs. */
+static int
+dispatch(struct cli *c, int argc, char **argv)
+{
+	bool noun = false;
+	size_t i;
+
+	for (i = 0; i < NCOMMANDS; i++) {
+		if (strcmp(commands[i].noun, argv[0]) != 0)
+			continue;
+		noun = true;
+		if (commands[i].verb == NULL)
+			return run(c, &commands[i], argc - 1, argv + 1);
+		if (argc > 1 && strcmp(commands[i].verb, argv[1]) == 0)
+			return run(c, &commands[i], argc - 2, argv + 2);
+	}
+	if (noun && argc > 1 && strcmp(argv[1], "--help") == 0)
+		return help_nouns(argv[0]);
+	if (noun) {
+		help_nouns(argv[0]);
+		return EXIT_USAGE;
+	}
+	return usage("no such command");
+}
+
+/* Options before the command; the index of the command in *at. */
+static int
+global_options(struct cli *c, int argc, char **argv, int *at)
+{
+	int i;
+
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--help") == 0)
+			return help_nouns(NULL);
+		if (strcmp(argv[i], "--version") == 0) {
+			puts("countersign " VERSION);
+			return EXIT_OK;
+		}
+		if (strcmp(argv[i], "--json") == 0)
+			c->json = true;
+		else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
+			c->conf_path = argv[++i];
+		else
+			return usage("unknown option before the command");
+	}
+	*at = i;
+	return i < argc ? -1 : usage("no command");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cli c = { .conf_path = CCONF_DEFAULT };
+	struct err err = ERR_INIT;
+	int at, rc;
+
+	log_program("countersign");
+	if (secret_harden(&err) != 0) {
+		complain(&err);
+		return EXIT_REFUSED;
+	}
+	if ((rc = global_options(&c, argc, argv, &at)) >= 0)
+		return rc;
+	return dispatch(&c, argc - at, argv + at);
+}
