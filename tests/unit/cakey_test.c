@@ -1,0 +1,184 @@
+/* The CA key: what is refused as a key, and what its signatures are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ca_fixture.h"
+#include "der.h"
+#include "oid.h"
+
+/* The signature verifies with an independent call of OpenSSL. */
+static void
+sign_with(const char *kind, enum key_kind want, const EVP_MD *md)
+{
+	struct ca_fixture f;
+	struct err err = ERR_INIT;
+	struct cakey *k;
+	struct slice msg = slice_str("some bytes"), spki;
+	struct buf sig = { 0 };
+	const unsigned char *p;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY *pub;
+
+	fixture_make(&f, kind);
+	k = cakey_load(f.key, f.pass, &err);
+	assert_string_equal(err.text, "");
+	assert_int_equal(cakey_kind(k), want);
+	assert_true(cakey_cost(k) > 0);
+	assert_int_equal(cakey_sign(k, msg, true, &sig, &err), 0);
+	spki = cakey_spki(k);
+	p = spki.p;
+	pub = d2i_PUBKEY(NULL, &p, (long)spki.n);
+	assert_non_null(pub);
+	assert_int_equal(EVP_DigestVerifyInit(ctx, NULL, md, NULL, pub), 1);
+	assert_int_equal(EVP_DigestVerify(ctx, sig.p, sig.n, msg.p, msg.n),
+	    1);
+	EVP_PKEY_free(pub);
+	EVP_MD_CTX_free(ctx);
+	buf_free(&sig);
+	cakey_free(k);
+	fixture_remove(&f);
+}
+
+static void
+signs(void **state)
+{
+	(void)state;
+	sign_with("rsa:2048", KEY_RSA, EVP_sha256());
+	sign_with("rsa:3072", KEY_RSA, EVP_sha256());
+	sign_with("P-256", KEY_P256, EVP_sha256());
+	sign_with("P-384", KEY_P384, EVP_sha384());
+}
+
+static void
+refused(const struct ca_fixture *f, const char *text)
+{
+	struct err err = ERR_INIT;
+
+	assert_null(cakey_load(f->key, f->pass, &err));
+	if (strstr(err.text, text) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", err.text, text);
+}
+
+static void
+refuses_kinds(void **state)
+{
+	static const char *const kinds[] = { "rsa:1024", "P-521",
+	    "secp256k1", "P-224" };
+	struct ca_fixture f;
+	EVP_PKEY *key;
+	size_t i;
+
+	(void)state;
+	fixture_make(&f, "P-256");
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		key = fixture_key(kinds[i]);
+		fixture_write_key(f.key, key, FIXTURE_PASS);
+		EVP_PKEY_free(key);
+		refused(&f, "must be rsa 2048 to 4096, p-256 or p-384");
+	}
+	key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	fixture_write_key(f.key, key, FIXTURE_PASS);
+	EVP_PKEY_free(key);
+	refused(&f, "must be rsa");
+	fixture_remove(&f);
+}
+
+static void
+refuses_files(void **state)
+{
+	struct ca_fixture f;
+	EVP_PKEY *key;
+
+	(void)state;
+	fixture_make(&f, "P-256");
+	fixture_write_text(f.pass, "wrong");
+	refused(&f, "passphrase does not open it");
+	fixture_write_text(f.pass, FIXTURE_PASS "\n");
+	assert_int_equal(chmod(f.key, 0640), 0);
+	refused(&f, "");
+	assert_int_equal(chmod(f.key, 0600), 0);
+	assert_int_equal(chmod(f.pass, 0604), 0);
+	refused(&f, "");
+	assert_int_equal(chmod(f.pass, 0600), 0);
+	key = fixture_key("P-256");
+	fixture_write_key(f.key, key, NULL);	/* in the clear */
+	EVP_PKEY_free(key);
+	refused(&f, "must be \"ENCRYPTED PRIVATE KEY\"");
+	fixture_write_text(f.key, "nothing of the kind");
+	refused(&f, "no pem");
+	unlink(f.pass);
+	refused(&f, "");
+	fixture_remove(&f);
+}
+
+static void
+other_key(void **state)
+{
+	struct ca_fixture f, g;
+	struct err err = ERR_INIT;
+	struct ca *ca;
+	struct cakey *k;
+
+	(void)state;
+	fixture_make(&f, "P-256");
+	fixture_make(&g, "P-256");
+	ca = ca_load("F", f.cert, f.chain, &err);
+	assert_non_null(ca);
+	assert_int_equal(ca->nchain, 1);
+	assert_true(slice_eq(ca->cert.issuer, ca->chain[0].subject));
+	assert_int_equal(ca->ski.n, 20);
+	k = cakey_load(g.key, g.pass, &err);
+	assert_int_equal(ca_set_key(ca, k, &err), -1);
+	assert_non_null(strstr(err.text, "key is not the certificate's"));
+	cakey_free(k);
+	ca_free(ca);
+	/* A chain that is another CA's. */
+	memset(&err, 0, sizeof(err));
+	assert_null(ca_load("F", f.cert, g.chain, &err));
+	assert_non_null(strstr(err.text, "is not the issuer"));
+	fixture_remove(&f);
+	fixture_remove(&g);
+}
+
+/* An end entity's certificate is no CA. */
+static void
+not_a_ca(void **state)
+{
+	struct ca_fixture f;
+	struct err err = ERR_INIT;
+	EVP_PKEY *key = fixture_key("P-256");
+	X509 *x = X509_new();
+
+	(void)state;
+	fixture_make(&f, "P-256");
+	X509_set_version(x, 2);
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	fixture_ext(x, x, NID_basic_constraints, "critical,CA:FALSE");
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	fixture_write_cert(f.cert, x);
+	assert_null(ca_load("F", f.cert, NULL, &err));
+	assert_non_null(strstr(err.text, "is not a ca's"));
+	X509_free(x);
+	EVP_PKEY_free(key);
+	fixture_remove(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(signs),
+		cmocka_unit_test(refuses_kinds),
+		cmocka_unit_test(refuses_files),
+		cmocka_unit_test(other_key),
+		cmocka_unit_test(not_a_ca),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
