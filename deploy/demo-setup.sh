@@ -34,6 +34,8 @@ choose_ports() {
 	local old_https= old_http= old_signer= port
 	if [ -e "$S/ports" ]; then
 		read -r old_https old_http old_signer <"$S/ports"
+		# as many as it was set up with
+		signers=$(find "$S/etc" -name 'signer-*.conf' | wc -l)
 	fi
 	choose_port HTTPS_PORT "${HTTPS_PORT-}" "$old_https" 1
 	https_port=$port
@@ -120,7 +122,9 @@ move_ports() {
 			sed -i "s|:@$i@\"|:$((first_signer_port + i))\"|g" "$f"
 		done
 	done
-	"${ctl[@]}" policy publish "$S/etc/policy.conf"
+	cp "$S/etc/policy.conf" "$S/etc/policy-draft.conf"
+	"${ctl[@]}" policy publish "$S/etc/policy-draft.conf" \
+	    >>"$S/log/setup.log"
 	echo "$now" >"$S/ports"
 }
 
@@ -145,20 +149,21 @@ set_up_countersign() {
 		    WHERE rolname = 'countersign_owner') \gexec
 		CREATE DATABASE countersign OWNER countersign_owner;
 	SQL
-	"$bin/countersign" init "$S" --host "$host" \
+	"$bin/countersign" init "$S" --host "$host" --ca $ca \
 	    --https-port "$https_port" --http-port "$http_port" \
 	    --signer-port "$first_signer_port" --signers "$signers" \
-	    --dsn-host "$sock" --dsn-port 5432 \
-	    --processes "${PROCESSES:-2}" --threads "${THREADS:-16}"
-	"${ctl[@]}" db migrate
+	    --dsn-host "$sock" --socket "$worker_sock" \
+	    --sql-dir "$here/sql" \
+	    --policy-template "$here/deploy/policy.conf.in" \
+	    --processes "${PROCESSES:-2}" --threads "${THREADS:-16}" \
+	    >"$S/log/setup.log"
+	"${ctl[@]}" db migrate >>"$S/log/setup.log"
 	say "making a root and an issuing CA"
 	"${ctl[@]}" ca create $ca --key "${CA_KEY:-ec:P-256}" \
-	    --aia "$http_url/ca/$ca-root.cer"
-	set_up_accounts
-	render deploy/policy.conf.in "BASE_URL=$base_url" "CA=$ca" \
-	    "HTTP_URL=$http_url" "HOST=$host" >"$S/policy.new"
-	"${ctl[@]}" policy publish "$S/policy.new"
-	rm "$S/policy.new"
+	    --aia "$http_url/ca/$ca-root.cer" >>"$S/log/setup.log"
+	set_up_accounts >>"$S/log/setup.log"
+	"${ctl[@]}" policy publish "$S/etc/policy-draft.conf" \
+	    >>"$S/log/setup.log"
 	echo "$https_port $http_port $first_signer_port" >"$S/ports"
 }
 
@@ -189,7 +194,7 @@ set_up_tls() {
 	    -keyout "$d/server.key" -subj "/CN=$host" \
 	    -addext "subjectAltName=$names" -out "$d/server.csr" 2>/dev/null
 	"${ctl[@]}" request submit --account webserver --template WebServer \
-	    --csr "$d/server.csr" -o "$d/leaf.pem"
+	    --csr "$d/server.csr" -o "$d/leaf.pem" >>"$S/log/setup.log"
 	cat "$d/leaf.pem" "$S/ca/$ca.pem" >"$d/server.pem"
 }
 

@@ -10,7 +10,7 @@ test="libcmocka-dev clang llvm libclang-rt-14-dev clang-tidy cppcheck curl
     xxd python3-pytest python3-lxml python3-cryptography python3-requests
     python3-psycopg python3-gssapi python3-requests-toolbelt
     python3-asn1crypto universal-ctags gnutls-bin libnss3-tools certmonger
-    faketime chromium strace mandoc"
+    faketime chromium strace mandoc procps"
 bench="golang-cfssl"
 
 wanted=

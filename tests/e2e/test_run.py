@@ -1,0 +1,160 @@
+"""make run: what it leaves, what it comes back from, what it refuses."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+import client
+from conftest import TOP, read_env
+
+
+class Run:
+    """One "make run" in a folder of its own."""
+
+    def __init__(self, state, **variables):
+        self.state, self.env_file = state, state / 'env'
+        self.out = open(state.parent / 'out', 'a+')
+        self.p = subprocess.Popen(
+            ['make', '-s', 'run', 'STATE=%s' % state, 'SIGNERS=1'] +
+            ['%s=%s' % v for v in variables.items()], cwd=TOP,
+            stdout=self.out, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def ready(self):
+        deadline = time.time() + 60
+        while not self.env_file.exists():
+            assert self.p.poll() is None, self.text()
+            assert time.time() < deadline, self.text()
+            time.sleep(0.1)
+        return read_env(self.env_file)
+
+    def text(self):
+        self.out.seek(0)
+        return self.out.read()
+
+    def supervisor(self):
+        return int((self.state / 'run' / 'supervisor.pid').read_text())
+
+    def stop(self, sig=signal.SIGINT):
+        if self.p.poll() is None:
+            os.killpg(self.p.pid, sig)
+        return self.p.wait(30)
+
+
+def processes(state):
+    """Command lines that name the folder."""
+    found = []
+    for p in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            line = p.read_bytes().replace(b'\0', b' ').decode()
+        except OSError:
+            continue
+        if '%s/' % state in line:
+            found.append(line)
+    return found
+
+
+def until_gone(state, seconds=15):
+    deadline = time.time() + seconds
+    while processes(state):
+        assert time.time() < deadline, processes(state)
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope='module')
+def state(tmp_path_factory):
+    path = tmp_path_factory.mktemp('run') / 'state'
+    yield path
+    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP,
+                   env=dict(os.environ, STATE=str(path)), check=True)
+    assert not path.exists()
+
+
+def enrolls(env, name):
+    r = client.Client(env).enroll(client.make_csr(
+        client.ec_key(), name + '.demo.example', [], env['CS_TEMPLATE']))
+    assert r.fault is None and r.leaf, r.text
+    return r
+
+
+def test_stop_and_start_again(state):
+    run = Run(state)
+    first = run.ready()
+    assert (state / 'env').stat().st_mode & 0o77 == 0
+    enrolls(first, 'first')
+    root = pathlib.Path(first['CS_ROOT_PEM']).read_bytes()
+    run.stop()
+    assert not run.env_file.exists()
+    until_gone(state)
+
+    run = Run(state)
+    second = run.ready()
+    assert second == first, 'same ports, same password'
+    assert pathlib.Path(second['CS_ROOT_PEM']).read_bytes() == root
+    enrolls(second, 'second')
+    run.stop(signal.SIGTERM)
+    until_gone(state)
+
+
+def test_killed_run_is_cleaned_up(state):
+    run = Run(state)
+    env = run.ready()
+    os.kill(run.supervisor(), signal.SIGKILL)
+    run.stop(signal.SIGKILL)
+    run = Run(state)
+    time.sleep(0.5)
+    again = run.ready()
+    assert again['CS_CEP_URL'] == env['CS_CEP_URL']
+    enrolls(again, 'killed')
+    run.stop()
+    until_gone(state)
+
+
+def test_only_one_in_a_folder(state):
+    run = Run(state)
+    env = run.ready()
+    other = Run(state)
+    assert other.p.wait(30) != 0
+    assert 'already running' in other.text()
+    enrolls(env, 'other')
+    run.stop()
+
+
+def test_a_taken_port_is_given_up(state):
+    run = Run(state)
+    before = run.ready()
+    run.stop()
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(('127.0.0.1', int(before['CS_HOME_URL'].rstrip('/')
+                                 .rsplit(':')[-1])))
+        s.listen()
+        run = Run(state)
+        after = run.ready()
+        assert after['CS_CEP_URL'] != before['CS_CEP_URL']
+        assert enrolls(after, 'moved')
+        uris = client.Client(after).policies().findall('.//p:cAURI/p:uri')
+        assert {u.text for u in uris} == {after['CS_CES_URL']}
+        run.stop()
+        told = Run(state, HTTPS_PORT=s.getsockname()[1])
+        assert told.p.wait(30) != 0
+        assert 'in use' in told.text()
+
+
+def test_as_root_elsewhere(tmp_path):
+    """Nobody but root may enter the folder, and its name is long."""
+    if os.getuid() != 0:
+        pytest.skip('needs root')
+    state = tmp_path / ('long' * 30) / 'state'
+    state.parent.mkdir(mode=0o700)
+    run = Run(state)
+    try:
+        enrolls(run.ready(), 'long')
+    finally:
+        run.stop()
+    until_gone(state)
+    shutil.rmtree(state)
