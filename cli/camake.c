@@ -122,10 +122,11 @@ set_validity(X509 *x, const struct ca_plan *plan, struct err *err)
 	    X509_time_adj_ex(X509_getm_notAfter(x), (int)days, 0,
 	    NULL) == NULL)
 		return err_openssl(err, "ca validity");
+	/* Nothing outlives its issuer ([RFC5280] 6.1 would not care). */
 	if (plan->issuer != NULL && ASN1_TIME_compare(
-	    X509_get0_notAfter(x), X509_get0_notAfter(plan->issuer)) > 0)
-		return err_set(err, ERR_MALFORMED,
-		    "the issuing ca would outlive its root");
+	    X509_get0_notAfter(x), X509_get0_notAfter(plan->issuer)) > 0 &&
+	    X509_set1_notAfter(x, X509_get0_notAfter(plan->issuer)) != 1)
+		return err_openssl(err, "ca validity");
 	return 0;
 }
 

@@ -343,6 +343,9 @@ plans(struct cli *c, const struct args *a, struct ca_plan *root,
 		c->code = EXIT_USAGE;
 		return -1;
 	}
+	if (!args_has(a, "no-root") && plan->years > root->years)
+		return cli_usage(c, err,
+		    "--years: the issuing ca would outlive its root");
 	if (args_has(a, "no-root") && (plan->aia != NULL ||
 	    args_has(a, "root-subject") || args_has(a, "root-years")))
 		return cli_usage(c, err, "--no-root excludes --aia, "

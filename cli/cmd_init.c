@@ -284,6 +284,7 @@ put_dsn(const struct plan *p, const char *opt, const char *role,
 	    p->db_host[0] == '/' ? "" : " sslmode=verify-full");
 }
 
+/* Z85 may hold "${": single quotes, in which that means nothing. */
 static void
 put_signers(const struct plan *p, struct buf *b)
 {
@@ -292,7 +293,7 @@ put_signers(const struct plan *p, struct buf *b)
 	for (i = 0; i < p->signers; i++)
 		buf_printf(b, "\nsigner \"signer-%d\" {\n"
 		    "\tendpoint = \"tcp://127.0.0.1:%d\"\n"
-		    "\tpublic-key = \"%s\"\n}\n", (int)i + 1,
+		    "\tpublic-key = '%s'\n}\n", (int)i + 1,
 		    (int)(p->signer_port + i), p->signer[i].pub);
 }
 
@@ -367,8 +368,8 @@ write_signer(struct plan *p, int i, struct err *err)
 	buf_printf(&b, "policy = \"%s/etc/policy.conf\"\n"
 	    "ledger = \"%s/ledger/signer-%d\"\n"
 	    "\n# nobody else gets an answer\n"
-	    "worker \"worker\" {\n\tpublic-key = \"%s\"\n}\n"
-	    "worker \"operator\" {\n\tpublic-key = \"%s\"\n"
+	    "worker \"worker\" {\n\tpublic-key = '%s'\n}\n"
+	    "worker \"operator\" {\n\tpublic-key = '%s'\n"
 	    "\toperator = true\n}\n", p->dir, p->dir, i, p->worker.pub,
 	    p->operator.pub);
 	put_ca(p, &b);
@@ -500,7 +501,8 @@ cmd_init(struct cli *c, const struct args *a, struct err *err)
 	}
 	take_files(&p, a);
 	p.out = out_new(cols, OUT_TABLE);
-	if (make_folders(&p, a->pos[0], err) == 0)
+	if (check_text("sql-dir", p.sql_dir, err) == 0 &&
+	    make_folders(&p, a->pos[0], err) == 0)
 		rc = write_all(&p, err);
 	if (cli_print(c, p.out, err) != 0)
 		rc = -1;
