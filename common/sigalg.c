@@ -1,0 +1,271 @@
+/* Signature algorithms, and checking a signature with a request's key. */
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+
+#include "der.h"
+#include "hresult.h"
+#include "oid.h"
+#include "pubkey.h"
+
+/* 1.2.840.113549.1.1.8 */
+static const struct slice oid_mgf1 =
+    { (const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08", 9 };
+
+static const struct {
+	const struct slice	*oid;
+	const EVP_MD		*(*md)(void);
+} hashes[] = {
+	{ &OID_SHA256, EVP_sha256 },
+	{ &OID_SHA384, EVP_sha384 },
+	{ &OID_SHA512, EVP_sha512 },
+	{ &OID_SHA1, EVP_sha1 },
+};
+
+enum params { PARAMS_NULL, PARAMS_ABSENT, PARAMS_PSS, PARAMS_CURVE };
+
+/* md NULL: the hash is named elsewhere. */
+static const struct sigalg {
+	const struct slice	*oid;
+	bool			 rsa;
+	enum params		 params;
+	const EVP_MD		*(*md)(void);
+} sigalgs[] = {
+	{ &OID_RSA_SHA256, true, PARAMS_NULL, EVP_sha256 },
+	{ &OID_RSA_SHA384, true, PARAMS_NULL, EVP_sha384 },
+	{ &OID_RSA_SHA512, true, PARAMS_NULL, EVP_sha512 },
+	{ &OID_RSA_SHA1, true, PARAMS_NULL, EVP_sha1 },
+	{ &OID_RSA_PSS, true, PARAMS_PSS, NULL },
+	{ &OID_RSA_ENCRYPTION, true, PARAMS_NULL, NULL },
+	{ &OID_ECDSA_SHA256, false, PARAMS_ABSENT, EVP_sha256 },
+	{ &OID_ECDSA_SHA384, false, PARAMS_ABSENT, EVP_sha384 },
+	{ &OID_ECDSA_SHA512, false, PARAMS_ABSENT, EVP_sha512 },
+	{ &OID_ECDSA_SHA1, false, PARAMS_ABSENT, EVP_sha1 },
+	{ &OID_EC_PUBLIC_KEY, false, PARAMS_CURVE, NULL },
+};
+
+#define NHASHES		(sizeof(hashes) / sizeof(hashes[0]))
+#define NSIGALGS	(sizeof(sigalgs) / sizeof(sigalgs[0]))
+
+/* Hashes have NULL parameters or none ([RFC5754] 2). */
+const EVP_MD *
+digest_of(struct slice alg)
+{
+	struct err	ignored = ERR_INIT;
+	struct der	d;
+	struct slice	oid, null;
+	size_t		i;
+
+	if (der_only(alg, DER_SEQ, &d, "hash", &ignored) == -1 ||
+	    der_get(&d, DER_OID, &oid, "hash", &ignored) == -1 ||
+	    (!der_done(&d) &&
+	    der_get(&d, DER_NULL, &null, "hash", &ignored) == -1) ||
+	    !der_done(&d))
+		return NULL;
+	for (i = 0; i < NHASHES; i++)
+		if (slice_eq(*hashes[i].oid, oid))
+			return hashes[i].md();
+	return NULL;
+}
+
+/* [n] EXPLICIT AlgorithmIdentifier of a hash; SHA-1 where it is absent. */
+static const EVP_MD *
+pss_hash(struct der *d, struct err *err)
+{
+	struct slice	alg;
+	const EVP_MD	*md;
+
+	if (der_peek(d) != DER_CTXC(0))
+		return EVP_sha1();
+	if (der_get(d, DER_CTXC(0), &alg, "pss hash", err) == -1)
+		return NULL;
+	md = digest_of(alg);
+	if (md == NULL)
+		err_bad(err, NTE_BAD_ALGID, "pss hash is not accepted");
+	/* [X.690] 11.5: a default is not encoded. */
+	else if (md == EVP_sha1())
+		err_bad(err, 0, "pss hash: default is encoded");
+	else
+		return md;
+	return NULL;
+}
+
+static int
+pss_mask(struct der *d, const EVP_MD *md, struct err *err)
+{
+	struct der	explicit, mgf;
+	struct slice	oid, hash;
+
+	if (der_peek(d) != DER_CTXC(1)) {
+		if (md != EVP_sha1())
+			return err_bad(err, NTE_BAD_ALGID,
+			    "pss mask is not of the same hash");
+		return 0;
+	}
+	if (der_enter(d, DER_CTXC(1), &explicit, "pss mask", err) == -1 ||
+	    der_enter(&explicit, DER_SEQ, &mgf, "pss mask", err) == -1 ||
+	    der_end(&explicit, "pss mask", err) == -1 ||
+	    der_get(&mgf, DER_OID, &oid, "pss mask", err) == -1 ||
+	    der_tlv(&mgf, DER_SEQ, &hash, "pss mask hash", err) == -1 ||
+	    der_end(&mgf, "pss mask", err) == -1)
+		return -1;
+	if (!slice_eq(oid, oid_mgf1) || digest_of(hash) != md)
+		return err_bad(err, NTE_BAD_ALGID,
+		    "pss mask is not mgf1 of the same hash");
+	return 0;
+}
+
+static int
+pss_salt(struct der *d, const EVP_MD *md, struct err *err)
+{
+	struct der	explicit;
+	uint64_t	salt = 20;
+
+	if (der_peek(d) == DER_CTXC(2) &&
+	    (der_enter(d, DER_CTXC(2), &explicit, "pss salt", err) == -1 ||
+	    der_uint(&explicit, &salt, "pss salt", err) == -1 ||
+	    der_end(&explicit, "pss salt", err) == -1))
+		return -1;
+	if (salt != (uint64_t)EVP_MD_get_size(md))
+		return err_bad(err, NTE_BAD_ALGID,
+		    "pss salt is not as long as the hash");
+	return der_end(d, "pss parameters", err);
+}
+
+/* RSASSA-PSS-params ([RFC4055] 3.1); the trailer field is the default. */
+static int
+pss_params(struct der *alg, const EVP_MD **md, struct err *err)
+{
+	struct der	d;
+
+	if (der_enter(alg, DER_SEQ, &d, "pss parameters", err) == -1)
+		return -1;
+	*md = pss_hash(&d, err);
+	if (*md == NULL || pss_mask(&d, *md, err) == -1)
+		return -1;
+	return pss_salt(&d, *md, err);
+}
+
+/* id-ecPublicKey: nothing, or the curve of the key again. */
+static int
+curve_params(struct der *alg, const struct pubkey *k, struct err *err)
+{
+	static const struct slice *const	oids[] = {
+		[KEY_P256] = &OID_P256, [KEY_P384] = &OID_P384,
+		[KEY_P521] = &OID_P521
+	};
+	struct slice	oid;
+
+	if (der_done(alg))
+		return 0;
+	if (der_get(alg, DER_OID, &oid, "signature curve", err) == -1)
+		return -1;
+	if (!slice_eq(oid, *oids[k->kind]))
+		return err_bad(err, NTE_BAD_ALGID,
+		    "signature curve is not the key's");
+	return 0;
+}
+
+static int
+read_params(const struct sigalg *a, struct der *alg, const struct pubkey *k,
+    const EVP_MD **md, struct err *err)
+{
+	struct slice	null;
+
+	*md = a->md != NULL ? a->md() : NULL;
+	if ((a->params == PARAMS_NULL &&
+	    der_get(alg, DER_NULL, &null, "signature algorithm parameters",
+	    err) == -1) ||
+	    (a->params == PARAMS_PSS && pss_params(alg, md, err) == -1) ||
+	    (a->params == PARAMS_CURVE && curve_params(alg, k, err) == -1))
+		return -1;
+	return der_end(alg, "signature algorithm", err);
+}
+
+static const struct sigalg *
+sigalg_find(struct slice oid, const struct pubkey *k, struct err *err)
+{
+	char	text[128];
+	size_t	i;
+
+	for (i = 0; i < NSIGALGS; i++) {
+		if (!slice_eq(*sigalgs[i].oid, oid))
+			continue;
+		if (sigalgs[i].rsa == (k->kind == KEY_RSA))
+			return &sigalgs[i];
+		err_bad(err, NTE_BAD_ALGID,
+		    "signature algorithm does not fit the key");
+		return NULL;
+	}
+	err_bad(err, NTE_BAD_ALGID, "signature algorithm %s is not accepted",
+	    oid_text(oid, text, sizeof(text)) == 0 ? text : "of an odd name");
+	return NULL;
+}
+
+/* The hash: of the algorithm, of the digest apart, or both when they agree. */
+static int
+choose_hash(const struct sigalg *a, const EVP_MD **md, struct slice digest,
+    struct err *err)
+{
+	const EVP_MD	*apart;
+
+	if (digest.n == 0) {
+		if (*md == NULL)
+			return err_bad(err, NTE_BAD_ALGID,
+			    "signature algorithm names no hash");
+		return 0;
+	}
+	apart = digest_of(digest);
+	if (apart == NULL)
+		return err_bad(err, NTE_BAD_ALGID, "hash is not accepted");
+	if (a->md == NULL && a->params != PARAMS_PSS)
+		*md = apart;
+	if (*md != apart)
+		return err_bad(err, NTE_BAD_ALGID,
+		    "hash is not that of the signature algorithm");
+	return 0;
+}
+
+static int
+verify(const struct pubkey *k, const struct sigalg *a, const EVP_MD *md,
+    struct slice msg, struct slice sig)
+{
+	EVP_MD_CTX	*ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX	*pctx;
+	int		 ok;
+
+	ok = ctx != NULL &&
+	    EVP_DigestVerifyInit(ctx, &pctx, md, NULL, k->pkey) == 1;
+	if (ok && a->params == PARAMS_PSS)
+		ok = EVP_PKEY_CTX_set_rsa_padding(pctx,
+		    RSA_PKCS1_PSS_PADDING) == 1 &&
+		    EVP_PKEY_CTX_set_rsa_mgf1_md(pctx, md) == 1 &&
+		    EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx,
+		    RSA_PSS_SALTLEN_DIGEST) == 1;
+	ok = ok && EVP_DigestVerify(ctx, sig.p, sig.n, msg.p, msg.n) == 1;
+	EVP_MD_CTX_free(ctx);
+	ERR_clear_error();
+	return ok ? 0 : -1;
+}
+
+int
+pubkey_verify(const struct pubkey *k, struct slice sigalg, struct slice digest,
+    struct slice msg, struct slice sig, struct err *err)
+{
+	const struct sigalg	*a;
+	const EVP_MD		*md;
+	struct der		 alg;
+	struct slice		 oid;
+
+	if (der_only(sigalg, DER_SEQ, &alg, "signature algorithm", err) == -1 ||
+	    der_get(&alg, DER_OID, &oid, "signature algorithm", err) == -1)
+		return -1;
+	a = sigalg_find(oid, k, err);
+	if (a == NULL || read_params(a, &alg, k, &md, err) == -1 ||
+	    choose_hash(a, &md, digest, err) == -1)
+		return -1;
+	if (verify(k, a, md, msg, sig) == -1)
+		return err_deny(err, NTE_BAD_SIGNATURE,
+		    "signature does not verify");
+	return 0;
+}
