@@ -318,7 +318,10 @@ parse_atv(struct names *n, struct slice tlv, struct err *err)
 	if (t == NULL && oid_text(oid, dotted, sizeof(dotted)) == -1)
 		return err_bad(err, 0, "name attribute type: not an object "
 		    "identifier we can read");
-	s = name_string(tag, value, t != NULL ? t->name : dotted, err);
+	if (value.n == 0 && (tag == DER_UTF8 || tag == DER_PRINTABLE))
+		s = xstrdup("");	/* clients send "CN="; rules judge */
+	else
+		s = name_string(tag, value, t != NULL ? t->name : dotted, err);
 	if (s == NULL)
 		return -1;
 	names_add_rdn(n, t != NULL ? t->name : dotted, s);

@@ -1,0 +1,25 @@
+/* CMC PKIData ([RFC2797] section 3.2) of a request. */
+#ifndef CMC_H
+#define CMC_H
+
+#include "reqparse.h"
+
+#define CMC_CONTROLS	8
+
+struct cmc {
+	struct slice	 csr;		/* CertificationRequest TLV */
+	uint64_t	 body_part_id;	/* its */
+	struct {
+		uint64_t	 body_part_id;
+		struct slice	 oid;
+		struct slice	 value;	/* the only one, TLV */
+	}		 control[CMC_CONTROLS];
+	size_t		 ncontrol;
+};
+
+/* PKIData TLV: exactly one PKCS#10 request and known controls. */
+int	 cmc_parse(struct cmc *, struct slice, struct err *);
+/* What the controls ask for; after cms_prove. */
+int	 cmc_controls(struct reqparse *, const struct cmc *, struct err *);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * CMS SignedData around a request ([RFC5652] section 5): only the profile
+ * that Windows clients send.  Slices borrow from the parsed bytes.
+ */
+#ifndef CMS_H
+#define CMS_H
+
+#include "reqparse.h"
+
+#define CMS_CERTS	8
+#define CMS_SIGNERS	2
+#define CMS_DIGESTS	4
+
+struct cms_cert {
+	struct slice	 tlv;
+	struct slice	 issuer;	/* Name TLV */
+	struct slice	 serial;	/* INTEGER content */
+	struct slice	 spki;
+};
+
+struct cms_signer {
+	bool		 by_key;	/* named by a key identifier */
+	struct slice	 ski;
+	struct slice	 issuer, serial;
+	struct slice	 digest;	/* AlgorithmIdentifier TLV */
+	bool		 has_attrs;
+	struct slice	 attrs;		/* content of signedAttrs */
+	struct slice	 alg;		/* AlgorithmIdentifier TLV */
+	struct slice	 sig;
+	struct slice	 unsigned_attrs; /* content or empty */
+};
+
+struct cms {
+	struct slice	 type;		/* eContentType */
+	struct slice	 content;	/* eContent's octets */
+	struct slice	 digest[CMS_DIGESTS];
+	size_t		 ndigest;
+	struct cms_cert	 cert[CMS_CERTS];
+	size_t		 ncert;
+	struct cms_signer signer[CMS_SIGNERS];
+	size_t		 nsigner;
+};
+
+/* ContentInfo TLV of SignedData, form only. */
+int	 cms_parse(struct cms *, struct slice, struct err *);
+/*
+ * Check every signature: by the request's key, by a certificate that came
+ * along, or the no-signature form.  Fills what the request takes from signers
+ * and refuses a request that nothing proves.  After pkcs10_parse.
+ */
+int	 cms_prove(struct reqparse *, const struct cms *, struct err *);
+
+#endif

@@ -1,0 +1,365 @@
+/* Attributes of requests, and the name/value pairs some of them hold. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "hresult.h"
+#include "oid.h"
+#include "reqparse.h"
+
+#define ANYWHERE	(ATTR_CSR | ATTR_ADDED | ATTR_SIGNED)
+#define PAIRS_MAX	16
+
+#define MS(n)	{ (const uint8_t *)"\x2b\x06\x01\x04\x01\x82\x37\x15" n, 9 }
+#define PKCS9(n) { (const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x01\x09" n, 9 }
+
+static const struct slice
+	oid_ek_info = MS("\x17"),		/* 1.3.6.1.4.1.311.21.23 */
+	oid_ksp_name = MS("\x19"),		/* .25 */
+	oid_attestation = MS("\x21"),		/* .33 */
+	oid_aik_info = MS("\x27"),		/* .39 */
+	oid_unstructured = PKCS9("\x02"),	/* 1.2.840.113549.1.9.2 */
+	oid_signing_time = PKCS9("\x05"),
+	oid_challenge = PKCS9("\x07"),
+	oid_smime = PKCS9("\x0f"),
+	oid_friendly_name = PKCS9("\x14");
+
+struct attr_value {
+	struct slice	 tlv;
+	enum attr_list	 list;
+	bool		 is_signed;
+};
+
+struct pairs {				/* of one list */
+	enum hint_carrier carrier;
+	bool		 may_name;	/* a requester: the list is signed */
+	unsigned	 seen;		/* bits of pair_names */
+};
+
+/*
+ * [MS-WCCE] 2.2.2.7 names that clients send.  They are compared exactly: AD
+ * CS drops blanks and dashes first, and two readers that differ in that see
+ * two requests.  Those behind the first two are what AD CS ignores as well
+ * unless somebody made it unsafe.
+ */
+static const char *const pair_names[] = {
+	"CertificateTemplate", "RequesterName",
+	"ccm", "rmd", "cdc", "SAN", "CertificateUsage", "ValidityPeriod",
+	"ValidityPeriodUnits", "ExpirationDate", "CRLPartitionIndex",
+	"CertType", "challenge"
+};
+
+#define NPAIR_NAMES	(sizeof(pair_names) / sizeof(pair_names[0]))
+
+/* On behalf of whom ([MS-WCCE] 2.2.2.6.4.1): one name, in signed data. */
+static int
+set_requester(struct request *r, const struct pairs *list, const char *value,
+    struct err *err)
+{
+	if (!list->may_name)
+		return 0;
+	if (r->requester_name != NULL)
+		return err_bad(err, 0, "RequesterName: twice");
+	r->requester_name = xstrdup(value);
+	return 0;
+}
+
+static int
+judge_pair(struct request *r, struct pairs *list, const char *name,
+    char *value, struct err *err)
+{
+	struct template_hint	h = { .carrier = list->carrier, .name = value };
+	size_t			i;
+
+	for (i = 0; i < NPAIR_NAMES; i++)
+		if (strcmp(pair_names[i], name) == 0)
+			break;
+	if (i == NPAIR_NAMES)
+		return err_bad(err, 0, "request attribute %.64s is not known",
+		    name);
+	if ((list->seen & 1u << i) != 0)
+		return err_bad(err, 0, "request attribute %s: twice", name);
+	list->seen |= 1u << i;
+	if (i == 0)
+		return req_hint(r, &h, err);
+	return i == 1 ? set_requester(r, list, value, err) : 0;
+}
+
+static int
+parse_pair(struct request *r, struct pairs *list, struct der *d,
+    struct err *err)
+{
+	struct slice	 n, v;
+	char		*name, *value = NULL;
+	int		 rc = -1;
+
+	if (der_get(d, DER_BMP, &n, "name of a pair", err) == -1 ||
+	    der_get(d, DER_BMP, &v, "value of a pair", err) == -1 ||
+	    der_end(d, "name/value pair", err) == -1)
+		return -1;
+	name = name_string(DER_BMP, n, "name of a pair", err);
+	if (name != NULL)
+		value = name_string(DER_BMP, v, "value of a pair", err);
+	if (value != NULL)
+		rc = judge_pair(r, list, name, value, err);
+	free(name);
+	free(value);
+	return rc;
+}
+
+/* One pair, as clients send, or [MS-WCCE] 2.2.2.7.10's SEQUENCE of pairs. */
+static int
+attr_name_value(struct reqparse *p, const struct attr_value *v,
+    struct err *err)
+{
+	struct pairs	list = { HINT_NAME_VALUE,
+	    v->is_signed && v->list != ATTR_CSR, 0 };
+	struct der	d, pair;
+	unsigned	i;
+
+	if (der_only(v->tlv, DER_SEQ, &d, "name/value pair", err) == -1)
+		return -1;
+	if (der_peek(&d) != DER_SEQ)
+		return parse_pair(p->req, &list, &d, err);
+	for (i = 0; !der_done(&d); i++) {
+		if (i == PAIRS_MAX)
+			return err_set(err, ERR_TOO_BIG, "more than %d "
+			    "name/value pairs", PAIRS_MAX);
+		if (der_enter(&d, DER_SEQ, &pair, "name/value pair",
+		    err) == -1 || parse_pair(p->req, &list, &pair, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+attr_extensions(struct reqparse *p, const struct attr_value *v,
+    struct err *err)
+{
+	if (p->has_extensions)
+		return err_bad(err, 0, "two attributes request extensions");
+	p->has_extensions = true;
+	return reqext_parse(p, EXT_CSR, v->tlv, err);
+}
+
+static int
+attr_renewal(struct reqparse *p, const struct attr_value *v, struct err *err)
+{
+	struct der	cert;
+
+	if (der_only(v->tlv, DER_SEQ, &cert, "renewal certificate", err) == -1)
+		return -1;
+	p->req->old_cert = v->tlv;
+	return 0;
+}
+
+/*
+ * [MS-WCCE] 2.2.2.7.4: client, machine, user, process; the last is worth a
+ * word in the log.  [MS-WCCE] has the CA ignore the content, so whatever is
+ * odd here is no refusal.
+ */
+static int
+attr_client_info(struct reqparse *p, const struct attr_value *v,
+    struct err *err)
+{
+	struct err	ignored = ERR_INIT;
+	struct der	d;
+	struct slice	machine, user, process;
+	uint64_t	id;
+
+	(void)err;
+	if (p->req->client_info == NULL &&
+	    der_only(v->tlv, DER_SEQ, &d, "client info", &ignored) == 0 &&
+	    der_uint(&d, &id, "client id", &ignored) == 0 &&
+	    der_get(&d, DER_UTF8, &machine, "machine", &ignored) == 0 &&
+	    der_get(&d, DER_UTF8, &user, "user", &ignored) == 0 &&
+	    der_get(&d, DER_UTF8, &process, "process", &ignored) == 0)
+		p->req->client_info = name_string(DER_UTF8, process,
+		    "process", &ignored);
+	return 0;
+}
+
+static int
+attr_attestation(struct reqparse *p, const struct attr_value *v,
+    struct err *err)
+{
+	(void)p;
+	(void)v;
+	return err_deny(err, HR_NOT_SUPPORTED,
+	    "key attestation is not supported");
+}
+
+/* [MS-WCCE] 2.2.2.6.4.2: unsigned attribute of the first signer only. */
+static int
+attr_misplaced_key(struct reqparse *p, const struct attr_value *v,
+    struct err *err)
+{
+	(void)p;
+	(void)v;
+	return err_bad(err, CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
+	    "archived key is in the wrong place");
+}
+
+/* What is not here is refused. */
+static const struct attribute {
+	const struct slice	*oid;
+	unsigned		 lists;
+	int			(*judge)(struct reqparse *,
+				    const struct attr_value *, struct err *);
+} known[] = {
+	{ &OID_EXTENSION_REQUEST, ATTR_CSR, attr_extensions },
+	{ &OID_MS_CERT_EXTENSIONS, ATTR_CSR, attr_extensions },
+	{ &OID_RENEWAL_CERT, ATTR_CSR, attr_renewal },
+	{ &OID_NAME_VALUE, ANYWHERE, attr_name_value },
+	{ &OID_CLIENT_INFO, ANYWHERE, attr_client_info },
+	{ &OID_OS_VERSION, ANYWHERE, NULL },
+	{ &OID_CSP_PROVIDER, ANYWHERE, NULL },
+	{ &oid_ksp_name, ATTR_CSR, NULL },
+	{ &oid_unstructured, ATTR_CSR, NULL },
+	{ &oid_challenge, ATTR_CSR, NULL },
+	{ &oid_friendly_name, ATTR_CSR, NULL },
+	{ &oid_smime, ATTR_CSR | ATTR_SIGNED, NULL },
+	{ &oid_signing_time, ATTR_SIGNED, NULL },
+	{ &oid_ek_info, ANYWHERE, attr_attestation },
+	{ &oid_attestation, ANYWHERE, attr_attestation },
+	{ &oid_aik_info, ANYWHERE, attr_attestation },
+	{ &OID_ARCHIVED_KEY, ANYWHERE, attr_misplaced_key },
+};
+
+int
+reqattr_read(struct der *list, struct slice *oid, struct slice *value,
+    struct err *err)
+{
+	struct der	attr, set;
+	struct slice	v;
+	char		text[128];
+
+	if (der_enter(list, DER_SEQ, &attr, "attribute", err) == -1 ||
+	    der_get(&attr, DER_OID, oid, "attribute", err) == -1 ||
+	    der_enter(&attr, DER_SET, &set, "attribute values", err) == -1 ||
+	    der_end(&attr, "attribute", err) == -1)
+		return -1;
+	oid_show(*oid, text, sizeof(text));
+	if (der_done(&set))
+		return err_bad(err, 0, "attribute %s: no value", text);
+	if (der_any(&set, NULL, &v, NULL, "attribute value", err) == -1)
+		return -1;
+	if (!der_done(&set))
+		return err_bad(err, 0, "attribute %s: several values", text);
+	if (v.n > REQ_VALUE_MAX)
+		return err_set(err, ERR_TOO_BIG, "attribute %s: more than %d "
+		    "octets", text, REQ_VALUE_MAX);
+	*value = v;
+	return 0;
+}
+
+int
+reqattr_judge(struct reqparse *p, enum attr_list list, struct slice oid,
+    struct slice value, bool is_signed, struct err *err)
+{
+	struct attr_value	v = { value, list, is_signed };
+	char			text[128];
+	size_t			i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (slice_eq(*known[i].oid, oid) &&
+		    (known[i].lists & list) != 0)
+			return known[i].judge == NULL ? 0 :
+			    known[i].judge(p, &v, err);
+	return err_bad(err, 0, "attribute %s is not accepted here",
+	    oid_show(oid, text, sizeof(text)));
+}
+
+/*
+ * The order in the set is not checked: nothing is read out of it, and some
+ * clients' libraries do not sort what they sign.
+ */
+int
+reqattr_parse(struct reqparse *p, enum attr_list list, struct der *d,
+    struct err *err)
+{
+	struct oidset	seen = { 0 };
+	struct slice	oid, value;
+	bool		is_signed = list == ATTR_ADDED && p->content_signed;
+
+	while (!der_done(d))
+		if (reqattr_read(d, &oid, &value, err) == -1 ||
+		    oidset_add(&seen, oid, REQ_ATTRIBUTES, "attribute",
+		    err) == -1 ||
+		    reqattr_judge(p, list, oid, value, is_signed, err) == -1)
+			return -1;
+	return 0;
+}
+
+/* Undo %XX into text of its own; NULL when it is no clean UTF-8. */
+static char *
+unescape(struct slice s, const char *what, struct err *err)
+{
+	struct buf	 b = { 0 };
+	char		 digits[3] = "", *text = NULL;
+	uint8_t		 c;
+	size_t		 i;
+
+	for (i = 0; i < s.n; i++) {
+		c = s.p[i];
+		if (c == '%') {
+			if (s.n - i >= 3)
+				memcpy(digits, s.p + i + 1, 2);
+			if (s.n - i < 3 || hex_decode(digits, &c, 1) == -1) {
+				err_bad(err, 0, "%s: bad escape", what);
+				goto out;
+			}
+			i += 2;
+		}
+		buf_addc(&b, c);
+	}
+	text = name_string(DER_UTF8, buf_slice(&b), what, err);
+out:
+	buf_free(&b);
+	return text;
+}
+
+static int
+reginfo_item(struct request *r, struct pairs *list, struct slice item,
+    struct err *err)
+{
+	const uint8_t	*eq = memchr(item.p, '=', item.n);
+	char		*name, *value = NULL;
+	size_t		 n;
+	int		 rc = -1;
+
+	if (eq == NULL)
+		return err_bad(err, 0, "regInfo: item without \"=\"");
+	n = (size_t)(eq - item.p);
+	name = name_string(DER_UTF8, slice_of(item.p, n), "regInfo name", err);
+	if (name != NULL)
+		value = unescape(slice_of(eq + 1, item.n - n - 1),
+		    "regInfo value", err);
+	if (value != NULL)
+		rc = judge_pair(r, list, name, value, err);
+	free(name);
+	free(value);
+	return rc;
+}
+
+int
+reqattr_reginfo(struct reqparse *p, struct slice s, struct err *err)
+{
+	struct pairs	 list = { HINT_REG_INFO, p->content_signed, 0 };
+	const uint8_t	*end;
+	size_t		 n;
+
+	if (s.n == 0)
+		return err_bad(err, 0, "regInfo: empty");
+	if (s.n > REQ_VALUE_MAX)
+		return err_set(err, ERR_TOO_BIG, "regInfo: more than %d octets",
+		    REQ_VALUE_MAX);
+	while (s.n != 0) {
+		end = memchr(s.p, '&', s.n);
+		n = end != NULL ? (size_t)(end - s.p) : s.n;
+		if (reginfo_item(p->req, &list, slice_of(s.p, n), err) == -1)
+			return -1;
+		n += end != NULL;
+		s = slice_of(s.p + n, s.n - n);
+	}
+	return 0;
+}

@@ -1,0 +1,76 @@
+/*
+ * What the parts of the request parser share.  Nothing here outlives
+ * request_parse; slices borrow from request->der.
+ */
+#ifndef REQPARSE_H
+#define REQPARSE_H
+
+#include "der.h"
+#include "request.h"
+
+#define REQ_DEPTH	16	/* nesting of anything */
+#define REQ_EXTENSIONS	64	/* in one list */
+#define REQ_ATTRIBUTES	32	/* in one list */
+#define REQ_VALUE_MAX	8192	/* octets of an attribute's value */
+
+struct oidset {			/* what a list has had; lists are short */
+	struct slice	 oid[REQ_EXTENSIONS];
+	size_t		 n;
+};
+
+struct reqparse {
+	struct request	*req;
+	struct oidset	 extensions;	/* of the PKCS#10 */
+	bool		 has_extensions;	/* an extensionRequest was there */
+	struct slice	 ski;		/* its SKI extension's value or empty */
+	bool		 null_signature;	/* the PKCS#10 proves nothing */
+	bool		 content_signed;	/* a real signature is over the
+						   CMS content */
+	bool		 has_key_hash;	/* control 311.21.21 */
+};
+
+/* Refuses a second one, and more than max.  "what" names the list. */
+int	 oidset_add(struct oidset *, struct slice oid, size_t max,
+	    const char *what, struct err *);
+bool	 oidset_has(const struct oidset *, struct slice oid);
+/* Dotted, or "of an odd name"; buf is lent back. */
+const char	*oid_show(struct slice, char *buf, size_t);
+
+/* The strings are copied; NULL where nothing was named. */
+int	 req_hint(struct request *, const struct template_hint *, struct err *);
+/* pubkey_verify with "what: " before its refusal. */
+struct signature {
+	struct slice	 alg;
+	struct slice	 digest;	/* AlgorithmIdentifier or empty */
+	struct slice	 msg;
+	struct slice	 sig;
+};
+int	 req_verify(const struct pubkey *, const struct signature *,
+	    const char *what, struct err *);
+
+/* reqext.c: Extensions TLV, of the PKCS#10 or of CMC addExtensions. */
+enum ext_list { EXT_CSR, EXT_ADDED };
+int	 reqext_parse(struct reqparse *, enum ext_list, struct slice,
+	    struct err *);
+
+/* reqattr.c: attributes. */
+enum attr_list { ATTR_CSR = 1, ATTR_ADDED = 2, ATTR_SIGNED = 4 };
+/* Next Attribute: type and its only value (TLV). */
+int	 reqattr_read(struct der *, struct slice *oid, struct slice *value,
+	    struct err *);
+/*
+ * Judge one attribute of a list.  is_signed: by a real signature, not only
+ * carried.
+ */
+int	 reqattr_judge(struct reqparse *, enum attr_list, struct slice oid,
+	    struct slice value, bool is_signed, struct err *);
+/* SET OF or [0] content: judge each, refuse a second one of a kind. */
+int	 reqattr_parse(struct reqparse *, enum attr_list, struct der *,
+	    struct err *);
+/* regInfo: "Name=Value&Name=Value&" ([RFC2797] 5.12). */
+int	 reqattr_reginfo(struct reqparse *, struct slice, struct err *);
+
+/* pkcs10.c: CertificationRequest TLV; its own signature is checked. */
+int	 pkcs10_parse(struct reqparse *, struct slice, struct err *);
+
+#endif
