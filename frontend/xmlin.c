@@ -1,0 +1,531 @@
+/* XML in. */
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libxml/SAX2.h>
+#include <libxml/parser.h>
+#include <libxml/parserInternals.h>
+
+#include "ns.h"
+#include "xmlchar.h"
+#include "xmlin.h"
+
+/* A context whose dictionary knows more words than this is thrown away. */
+#define DICT_MAX	2000
+
+struct xmlin {
+	xmlParserCtxt	*ctxt;
+	struct err	*err;		/* of the parse that runs */
+	unsigned	 depth;
+	unsigned	 elements;
+	unsigned	 namespaces;
+	size_t		 text;		/* since the last tag */
+};
+
+static void
+wipe_free(void *p)
+{
+	if (p == NULL)
+		return;
+	explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *
+wipe_realloc(void *old, size_t n)
+{
+	void	*p;
+	size_t	 had;
+
+	if (old == NULL)
+		return malloc(n);
+	had = malloc_usable_size(old);
+	if (n <= had && n >= had / 2)
+		return old;
+	p = malloc(n);
+	if (p == NULL)
+		return NULL;
+	memcpy(p, old, n < had ? n : had);
+	wipe_free(old);
+	return p;
+}
+
+void
+xmlin_init(void)
+{
+	xmlMemSetup(wipe_free, malloc, wipe_realloc, strdup);
+	xmlInitParser();
+}
+
+/*
+ * xmlStopParser alone is no error to libxml2: the part read so far would be
+ * handed out as the document.
+ */
+static void
+stop(xmlParserCtxt *ctxt)
+{
+	ctxt->wellFormed = 0;
+	xmlStopParser(ctxt);
+}
+
+static void
+refuse(xmlParserCtxt *ctxt, enum err_kind kind, const char *text)
+{
+	struct xmlin	*x = ctxt->_private;
+
+	err_set(x->err, kind, "xml: %s", text);
+	stop(ctxt);
+}
+
+static void
+on_doctype(void *ctx, const xmlChar *name, const xmlChar *public,
+    const xmlChar *system)
+{
+	(void)name;
+	(void)public;
+	(void)system;
+	refuse(ctx, ERR_MALFORMED, "DOCTYPE");
+}
+
+static void
+on_pi(void *ctx, const xmlChar *target, const xmlChar *data)
+{
+	xmlParserCtxt	*ctxt = ctx;
+	struct xmlin	*x = ctxt->_private;
+
+	(void)target;
+	(void)data;
+	if (x->depth > 0)
+		refuse(ctxt, ERR_MALFORMED,
+		    "processing instruction inside the envelope");
+}
+
+static void
+on_comment(void *ctx, const xmlChar *text)
+{
+	(void)ctx;
+	(void)text;
+}
+
+static void
+on_text(void *ctx, const xmlChar *text, int n)
+{
+	xmlParserCtxt	*ctxt = ctx;
+	struct xmlin	*x = ctxt->_private;
+
+	x->text += (size_t)n;
+	if (x->text > XML_TEXT_MAX)
+		refuse(ctxt, ERR_TOO_BIG, "text of more than 192 KiB");
+	else
+		xmlSAX2Characters(ctxt, text, n);
+}
+
+static bool
+long_name(const xmlChar *name)
+{
+	return name != NULL &&
+	    strnlen((const char *)name, XML_NAME_MAX + 1) > XML_NAME_MAX;
+}
+
+/* Attributes come as local name, prefix, URI, value, end of value. */
+static bool
+long_names(const xmlChar *name, const xmlChar *prefix, int nattr,
+    const xmlChar **attr)
+{
+	int	i;
+
+	if (long_name(name) || long_name(prefix))
+		return true;
+	for (i = 0; i < nattr; i++)
+		if (long_name(attr[5 * i]) || long_name(attr[5 * i + 1]))
+			return true;
+	return false;
+}
+
+static const char *
+over_limit(struct xmlin *x, int nns, int nattr)
+{
+	if (++x->depth > XML_DEPTH_MAX)
+		return "more than 32 elements deep";
+	if (++x->elements > XML_ELEMENTS_MAX)
+		return "more than 2000 elements";
+	x->namespaces += (unsigned)nns;
+	if (x->namespaces > XML_NAMESPACES_MAX)
+		return "more than 64 namespace declarations";
+	if (nattr > XML_ATTRIBUTES_MAX)
+		return "more than 32 attributes in an element";
+	return NULL;
+}
+
+/* The parameters are libxml2's startElementNsSAX2Func. */
+static void
+on_start(void *ctx, const xmlChar *name, const xmlChar *prefix,
+    const xmlChar *uri, int nns, const xmlChar **ns, int nattr, int ndefault,
+    const xmlChar **attr)
+{
+	xmlParserCtxt	*ctxt = ctx;
+	struct xmlin	*x = ctxt->_private;
+	const char	*over;
+
+	x->text = 0;
+	over = over_limit(x, nns, nattr);
+	if (over != NULL) {
+		refuse(ctxt, ERR_TOO_BIG, over);
+		return;
+	}
+	if (long_names(name, prefix, nattr, attr)) {
+		refuse(ctxt, ERR_TOO_BIG, "name of more than 256 bytes");
+		return;
+	}
+	/* Never "ignored and trusted". */
+	if (uri != NULL && (strcmp((const char *)uri, NS_DSIG) == 0 ||
+	    strcmp((const char *)uri, NS_XENC) == 0)) {
+		refuse(ctxt, ERR_MALFORMED,
+		    "XML signature or encryption is not accepted");
+		return;
+	}
+	xmlSAX2StartElementNs(ctxt, name, prefix, uri, nns, ns, nattr,
+	    ndefault, attr);
+}
+
+static void
+on_end(void *ctx, const xmlChar *name, const xmlChar *prefix,
+    const xmlChar *uri)
+{
+	xmlParserCtxt	*ctxt = ctx;
+	struct xmlin	*x = ctxt->_private;
+
+	x->text = 0;
+	x->depth--;
+	xmlSAX2EndElementNs(ctxt, name, prefix, uri);
+}
+
+static void
+context_new(struct xmlin *x)
+{
+	xmlSAXHandler	*sax;
+
+	x->ctxt = xmlNewParserCtxt();
+	if (x->ctxt == NULL)
+		abort();	/* out of memory */
+	x->ctxt->_private = x;
+	sax = x->ctxt->sax;
+	sax->internalSubset = on_doctype;
+	sax->externalSubset = on_doctype;
+	sax->resolveEntity = NULL;
+	sax->processingInstruction = on_pi;
+	sax->comment = on_comment;
+	sax->characters = on_text;
+	sax->ignorableWhitespace = on_text;
+	sax->cdataBlock = on_text;
+	sax->startElementNs = on_start;
+	sax->endElementNs = on_end;
+}
+
+struct xmlin *
+xmlin_new(void)
+{
+	struct xmlin	*x;
+
+	x = xcalloc(1, sizeof(*x));
+	context_new(x);
+	return x;
+}
+
+void
+xmlin_free(struct xmlin *x)
+{
+	if (x == NULL)
+		return;
+	xmlFreeParserCtxt(x->ctxt);
+	free(x);
+}
+
+/*
+ * "<?xml version='1.0' encoding='utf-8'?>": nothing but UTF-8 may be declared,
+ * whatever libxml2 can read ([security] X4).
+ */
+static int
+check_declaration(struct slice decl, struct err *err)
+{
+	const uint8_t	*p, *end = decl.p + decl.n;
+	struct slice	 v;
+	uint8_t		 quote;
+
+	p = memmem(decl.p, decl.n, "encoding", 8);
+	if (p == NULL)
+		return 0;
+	for (p += 8; p < end && (xml_space(*p) || *p == '='); p++)
+		;
+	if (p == end || (*p != '"' && *p != '\''))
+		return err_set(err, ERR_MALFORMED, "xml: bad declaration");
+	quote = *p++;
+	v.p = p;
+	while (p < end && *p != quote)
+		p++;
+	v.n = (size_t)(p - v.p);
+	if (v.n != 5 || strncasecmp((const char *)v.p, "utf-8", 5) != 0)
+		return err_set(err, ERR_MALFORMED,
+		    "xml: encoding other than UTF-8");
+	return 0;
+}
+
+/* Behind the marker's end, or NULL. */
+static const uint8_t *
+skip_to(const uint8_t *p, const uint8_t *end, const char *marker)
+{
+	const uint8_t	*q;
+
+	q = memmem(p, (size_t)(end - p), marker, strlen(marker));
+	return q == NULL ? NULL : q + strlen(marker);
+}
+
+static bool
+starts(const uint8_t *p, const uint8_t *end, const char *word)
+{
+	size_t	n = strlen(word);
+
+	return (size_t)(end - p) >= n && memcmp(p, word, n) == 0;
+}
+
+/*
+ * libxml2 compares every attribute of a tag with every other one before it
+ * tells of any: count them here.  The exact limits are on_start's.
+ */
+static const uint8_t *
+skip_tag(const uint8_t *p, const uint8_t *end, struct err *err)
+{
+	unsigned	 n = 0;
+	uint8_t		 quote = 0;
+
+	for (; p < end; p++) {
+		if (quote != 0) {
+			if (*p == quote)
+				quote = 0;
+		} else if (*p == '"' || *p == '\'') {
+			quote = *p;
+		} else if (*p == '>') {
+			return p + 1;
+		} else if (*p == '=' &&
+		    ++n > XML_ATTRIBUTES_MAX + XML_NAMESPACES_MAX) {
+			err_set(err, ERR_TOO_BIG,
+			    "xml: more than 32 attributes in an element");
+			return NULL;
+		}
+	}
+	err_set(err, ERR_MALFORMED, "xml: not well-formed: a tag has no end");
+	return NULL;
+}
+
+/* Behind the markup that begins at p (a '<'), or NULL with err set. */
+static const uint8_t *
+skip_markup(const uint8_t *p, const uint8_t *end, struct err *err)
+{
+	const uint8_t	*q;
+
+	if (starts(p, end, "<!--"))
+		q = skip_to(p + 4, end, "-->");
+	else if (starts(p, end, "<![CDATA["))
+		q = skip_to(p + 9, end, "]]>");
+	else if (starts(p, end, "<?"))
+		q = skip_to(p + 2, end, "?>");
+	else if (starts(p, end, "<!")) {
+		err_set(err, ERR_MALFORMED, "xml: DOCTYPE");
+		return NULL;
+	} else
+		return skip_tag(p + 1, end, err);
+	if (q == NULL)
+		err_set(err, ERR_MALFORMED,
+		    "xml: not well-formed: a construct has no end");
+	return q;
+}
+
+/* What must be refused before libxml2 sees it. */
+static int
+scan(struct slice s, struct err *err)
+{
+	const uint8_t	*p, *q, *end = s.p + s.n;
+
+	if (s.n == 0)
+		return err_set(err, ERR_MALFORMED, "xml: empty message");
+	if (!xml_chars(s))
+		return err_set(err, ERR_MALFORMED,
+		    "xml: bytes that are not XML characters in UTF-8");
+	if (starts(s.p, end, "<?xml") && s.n > 5 && xml_space(s.p[5])) {
+		q = skip_to(s.p, end, "?>");
+		if (q == NULL)
+			return err_set(err, ERR_MALFORMED,
+			    "xml: bad declaration");
+		if (check_declaration(slice_of(s.p, (size_t)(q - s.p)),
+		    err) == -1)
+			return -1;
+	}
+	for (p = s.p; (p = memchr(p, '<', (size_t)(end - p))) != NULL;) {
+		p = skip_markup(p, end, err);
+		if (p == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+/* libxml2's words quote the message; its number and place do not. */
+static void
+tell(const struct xmlin *x, struct err *err)
+{
+	const xmlError	*e = xmlCtxtGetLastError(x->ctxt);
+
+	err_set(err, ERR_MALFORMED, "xml: not well-formed: line %d, rule %d",
+	    e != NULL ? e->line : 0, e != NULL ? e->code : 0);
+}
+
+xmlDoc *
+xmlin_parse(struct xmlin *x, struct slice s, struct err *err)
+{
+	xmlDoc	*doc;
+
+	if (s.n >= 3 && memcmp(s.p, "\xef\xbb\xbf", 3) == 0) {
+		s.p += 3;
+		s.n -= 3;
+	}
+	if (scan(s, err) == -1)
+		return NULL;
+	if (xmlDictSize(x->ctxt->dict) > DICT_MAX) {
+		xmlFreeParserCtxt(x->ctxt);
+		context_new(x);
+	}
+	x->err = err;
+	x->depth = x->elements = x->namespaces = 0;
+	x->text = 0;
+	doc = xmlCtxtReadMemory(x->ctxt, (const char *)s.p, (int)s.n, NULL,
+	    "UTF-8", XML_PARSE_NONET | XML_PARSE_NOERROR |
+	    XML_PARSE_NOWARNING);
+	x->err = NULL;
+	if (doc != NULL && (xmlDocGetRootElement(doc) == NULL ||
+	    doc->intSubset != NULL || err->kind != ERR_NONE)) {
+		xmlFreeDoc(doc);
+		doc = NULL;
+	}
+	if (doc == NULL)
+		tell(x, err);
+	xmlCtxtReset(x->ctxt);
+	return doc;
+}
+
+bool
+xml_is(const xmlNode *node, const char *ns, const char *name)
+{
+	return node->ns != NULL &&
+	    strcmp((const char *)node->name, name) == 0 &&
+	    strcmp((const char *)node->ns->href, ns) == 0;
+}
+
+static const xmlNode *
+element(const xmlNode *node)
+{
+	while (node != NULL && node->type != XML_ELEMENT_NODE)
+		node = node->next;
+	return node;
+}
+
+const xmlNode *
+xml_first(const xmlNode *parent)
+{
+	return element(parent->children);
+}
+
+const xmlNode *
+xml_next(const xmlNode *node)
+{
+	return element(node->next);
+}
+
+int
+xml_elements_only(const xmlNode *parent, const char *what, struct err *err)
+{
+	const xmlNode	*n;
+	struct slice	 s;
+
+	for (n = parent->children; n != NULL; n = n->next) {
+		if (n->type == XML_ELEMENT_NODE)
+			continue;
+		s = n->content == NULL ? slice_of(NULL, 0) :
+		    slice_str((const char *)n->content);
+		if (n->type != XML_TEXT_NODE || xml_trim(s).n != 0)
+			return err_bad(err, 0, "%s: text between elements",
+			    what);
+	}
+	return 0;
+}
+
+int
+xml_text(const xmlNode *node, size_t max, const char *what, struct slice *out,
+    struct err *err)
+{
+	const xmlNode	*n = node->children;
+	struct slice	 s = { NULL, 0 };
+
+	if (n != NULL && (n->type != XML_TEXT_NODE || n->next != NULL))
+		return err_bad(err, 0, "%s: holds more than text", what);
+	if (n != NULL && n->content != NULL)
+		s = slice_str((const char *)n->content);
+	if (s.n > max)
+		return err_set(err, ERR_TOO_BIG, "%s: %zu bytes, limit %zu",
+		    what, s.n, max);
+	*out = s;
+	return 0;
+}
+
+int
+xml_token(const xmlNode *node, size_t max, const char *what,
+    struct slice *out, struct err *err)
+{
+	struct slice	s;
+
+	if (xml_text(node, XML_TEXT_MAX, what, &s, err) == -1)
+		return -1;
+	s = xml_trim(s);
+	if (s.n > max)
+		return err_set(err, ERR_TOO_BIG, "%s: %zu bytes, limit %zu",
+		    what, s.n, max);
+	*out = s;
+	return 0;
+}
+
+struct slice
+xml_attr(const xmlNode *node, const char *ns, const char *name)
+{
+	const xmlAttr	*a;
+	const char	*uri;
+
+	for (a = node->properties; a != NULL; a = a->next) {
+		uri = a->ns != NULL ? (const char *)a->ns->href : NULL;
+		if (strcmp((const char *)a->name, name) != 0 ||
+		    (uri == NULL) != (ns == NULL) ||
+		    (uri != NULL && strcmp(uri, ns) != 0))
+			continue;
+		if (a->children == NULL || a->children->content == NULL)
+			return slice_str("");
+		return slice_str((const char *)a->children->content);
+	}
+	return slice_of(NULL, 0);
+}
+
+bool
+xml_is_nil(const xmlNode *node)
+{
+	struct slice	v = xml_attr(node, NS_XSI, "nil");
+	bool		nil;
+
+	return v.p != NULL && xml_bool(v, &nil) == 0 && nil;
+}
+
+int
+xml_once(const xmlNode **slot, const xmlNode *node, const char *what,
+    struct err *err)
+{
+	if (*slot != NULL)
+		return err_bad(err, 0, "%s: stands twice", what);
+	*slot = node;
+	return 0;
+}

@@ -1,0 +1,66 @@
+/*
+ * Reads XML of hostile origin: UTF-8 only, no DOCTYPE, no entities but the
+ * five, no processing instruction inside, no XML signature or encryption
+ * anywhere ([security] X8), and limits that hold while libxml2 parses.
+ *
+ * The tree is libxml2's, without comments.  Walk it with the functions below;
+ * slices they lend live as long as the document.
+ */
+#ifndef XMLIN_H
+#define XMLIN_H
+
+#include <libxml/tree.h>
+
+#include "buf.h"
+#include "err.h"
+
+#define XML_DEPTH_MAX		32
+#define XML_ELEMENTS_MAX	2000
+#define XML_ATTRIBUTES_MAX	32	/* of one element */
+#define XML_NAME_MAX		256
+#define XML_NAMESPACES_MAX	64	/* declarations in the document */
+#define XML_TEXT_MAX		(192 * 1024)
+
+struct xmlin;
+
+/*
+ * Once per process, before anything else uses libxml2: from then on it wipes
+ * memory when it frees it, since passwords pass through its buffers.
+ */
+void		 xmlin_init(void);
+struct xmlin	*xmlin_new(void);	/* one per thread */
+void		 xmlin_free(struct xmlin *);
+
+/* NULL with ERR_MALFORMED or ERR_TOO_BIG.  Free with xmlFreeDoc. */
+xmlDoc		*xmlin_parse(struct xmlin *, struct slice, struct err *);
+
+bool		 xml_is(const xmlNode *, const char *ns, const char *name);
+/* First child element, next sibling element; NULL at the end. */
+const xmlNode	*xml_first(const xmlNode *);
+const xmlNode	*xml_next(const xmlNode *);
+/* Refuses text other than white space between the child elements. */
+int		 xml_elements_only(const xmlNode *, const char *what,
+		    struct err *);
+/*
+ * The text of an element that holds nothing but text, at most max bytes.
+ * Untrimmed; empty for an empty element.
+ */
+int		 xml_text(const xmlNode *, size_t max, const char *what,
+		    struct slice *, struct err *);
+/* The same, white space around removed. */
+int		 xml_token(const xmlNode *, size_t max, const char *what,
+		    struct slice *, struct err *);
+/*
+ * An attribute; ns NULL = in no namespace.  Empty slice with p NULL when
+ * absent.
+ */
+struct slice	 xml_attr(const xmlNode *, const char *ns, const char *name);
+/* xsi:nil="true"? */
+bool		 xml_is_nil(const xmlNode *);
+/*
+ * Remember a child that may come once: sets *slot, refuses a second one.
+ */
+int		 xml_once(const xmlNode **slot, const xmlNode *,
+		    const char *what, struct err *);
+
+#endif

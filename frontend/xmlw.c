@@ -1,0 +1,182 @@
+/* XML out. */
+#include <stdlib.h>
+
+#include "base64.h"
+#include "xmlchar.h"
+#include "xmlw.h"
+
+static void
+end_tag(struct xmlw *w)
+{
+	if (w->in_tag)
+		buf_addc(&w->b, '>');
+	w->in_tag = false;
+}
+
+/* What stands for this character, NULL for itself. */
+static const char *
+escape(uint8_t c)
+{
+	switch (c) {
+	case '&':
+		return "&amp;";
+	case '<':
+		return "&lt;";
+	case '>':
+		return "&gt;";
+	case '"':
+		return "&quot;";
+	case '\'':
+		return "&apos;";
+	case '\t':
+		return "&#9;";
+	case '\n':
+		return "&#10;";
+	case '\r':
+		return "&#13;";
+	default:
+		return NULL;
+	}
+}
+
+static void
+put_escaped(struct buf *b, struct slice s)
+{
+	const uint8_t	*p = s.p, *end = s.p + s.n;
+	const char	*e;
+	size_t		 n;
+
+	while (p < end) {
+		n = xml_char(p, end);
+		if (n == 0) {
+			buf_puts(b, "\xef\xbf\xbd");
+			p++;
+			continue;
+		}
+		e = n == 1 ? escape(*p) : NULL;
+		if (e != NULL)
+			buf_puts(b, e);
+		else
+			buf_add(b, p, n);
+		p += n;
+	}
+}
+
+void
+xmlw_open(struct xmlw *w, const char *name)
+{
+	if (w->depth == XMLW_DEPTH)
+		abort();	/* the program's own shapes are flatter */
+	end_tag(w);
+	buf_addc(&w->b, '<');
+	buf_puts(&w->b, name);
+	w->open[w->depth++] = name;
+	w->in_tag = true;
+}
+
+void
+xmlw_attr(struct xmlw *w, const char *name, struct slice value)
+{
+	if (!w->in_tag)
+		abort();
+	buf_addc(&w->b, ' ');
+	buf_puts(&w->b, name);
+	buf_puts(&w->b, "=\"");
+	put_escaped(&w->b, value);
+	buf_addc(&w->b, '"');
+}
+
+void
+xmlw_attr_str(struct xmlw *w, const char *name, const char *value)
+{
+	xmlw_attr(w, name, slice_str(value));
+}
+
+void
+xmlw_text(struct xmlw *w, struct slice text)
+{
+	end_tag(w);
+	put_escaped(&w->b, text);
+}
+
+void
+xmlw_number(struct xmlw *w, int64_t value)
+{
+	end_tag(w);
+	buf_printf(&w->b, "%lld", (long long)value);
+}
+
+void
+xmlw_base64(struct xmlw *w, struct slice bytes)
+{
+	end_tag(w);
+	base64_encode(bytes.p, bytes.n, &w->b);
+}
+
+void
+xmlw_close(struct xmlw *w)
+{
+	if (w->depth == 0)
+		abort();
+	w->depth--;
+	if (w->in_tag) {
+		buf_puts(&w->b, "/>");
+		w->in_tag = false;
+		return;
+	}
+	buf_puts(&w->b, "</");
+	buf_puts(&w->b, w->open[w->depth]);
+	buf_addc(&w->b, '>');
+}
+
+void
+xmlw_leaf(struct xmlw *w, const char *name, struct slice text)
+{
+	xmlw_open(w, name);
+	xmlw_text(w, text);
+	xmlw_close(w);
+}
+
+void
+xmlw_leaf_str(struct xmlw *w, const char *name, const char *text)
+{
+	xmlw_leaf(w, name, slice_str(text));
+}
+
+void
+xmlw_leaf_num(struct xmlw *w, const char *name, int64_t value)
+{
+	xmlw_open(w, name);
+	xmlw_number(w, value);
+	xmlw_close(w);
+}
+
+void
+xmlw_leaf_bool(struct xmlw *w, const char *name, bool value)
+{
+	xmlw_leaf_str(w, name, value ? "true" : "false");
+}
+
+void
+xmlw_nil(struct xmlw *w, const char *name)
+{
+	xmlw_open(w, name);
+	xmlw_attr_str(w, "xsi:nil", "true");
+	xmlw_close(w);
+}
+
+void
+xmlw_add(struct xmlw *w, const struct xmlw *piece)
+{
+	if (piece->depth != 0)
+		abort();
+	end_tag(w);
+	buf_add(&w->b, piece->b.p, piece->b.n);
+}
+
+void
+xmlw_free(struct xmlw *w)
+{
+	buf_free(&w->b);
+	*w = (struct xmlw){ 0 };
+}
