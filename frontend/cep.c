@@ -1,0 +1,256 @@
+/* GetPoliciesResponse: which templates, and the memory of answers. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cepwrite.h"
+#include "cep.h"
+#include "decide.h"
+
+#define ANSWERS		64	/* sets of permissions remembered ... */
+#define ANSWERS_BYTES	(4 * 1024 * 1024)	/* ... if they fit */
+/*
+ * [MS-XCEP] 3.1.4.1.2: lastUpdate is the client's clock.  "Not changed" is
+ * said only when it is later than the last change by more than two clocks may
+ * differ, and not in the future.
+ */
+#define CLOCK_MARGIN	600
+#define CLOCK_FUTURE	300
+
+struct answer_kept {
+	struct buf	 key;
+	struct xmlw	 body;
+	int		 offered;
+	uint64_t	 used;		/* 0 = free */
+};
+
+struct cep {
+	pthread_mutex_t	 lock;
+	struct answer_kept kept[ANSWERS];
+	size_t		 bytes;		/* of all bodies */
+	uint64_t	 clock;		/* counts uses */
+	uint64_t	 epoch;		/* the last one seen ... */
+	int64_t		 changed;	/* ... and when: unix seconds */
+};
+
+struct cep *
+cep_new(int64_t now)
+{
+	struct cep	*c;
+
+	c = xcalloc(1, sizeof(*c));
+	pthread_mutex_init(&c->lock, NULL);
+	c->changed = now;
+	return c;
+}
+
+void
+cep_free(struct cep *c)
+{
+	size_t	i;
+
+	if (c == NULL)
+		return;
+	for (i = 0; i < ANSWERS; i++) {
+		buf_free(&c->kept[i].key);
+		xmlw_free(&c->kept[i].body);
+	}
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+/*
+ * Nothing this caller sees has changed since lastUpdate, as far as this
+ * process can know: it hears of every change of policy, CA, account and
+ * membership, and knows nothing of the time before it started.
+ */
+static bool
+not_changed(struct cep *c, const struct cep_ask *ask)
+{
+	int64_t	since;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->epoch != ask->epoch) {
+		c->epoch = ask->epoch;
+		c->changed = ask->now;
+	}
+	since = c->changed;
+	pthread_mutex_unlock(&c->lock);
+	if (since < ask->policy->published)
+		since = ask->policy->published;
+	return ask->query->last_update > since + CLOCK_MARGIN &&
+	    ask->query->last_update <= ask->now + CLOCK_FUTURE;
+}
+
+static bool
+in_filter(const struct getpolicies *q, const struct template *t)
+{
+	uint32_t	flags = t->private_key_flags;
+	size_t		i;
+
+	/* [MS-XCEP] 3.1.4.1.3.22; 0 filters nothing, as cepces expects. */
+	if (q->client_version > 0 && q->client_version < 16 &&
+	    (flags & 0x0f000000u) > (uint32_t)q->client_version << 24)
+		return false;
+	if (q->server_version > 0 && q->server_version < 16 &&
+	    (flags & 0x000f0000u) > (uint32_t)q->server_version << 16)
+		return false;
+	if (!q->by_oid)
+		return true;
+	for (i = 0; i < q->noids; i++)
+		if (slice_is(q->oids[i], t->oid))
+			return true;
+	return false;
+}
+
+/* One byte for each template: CEP_ENROLL, CEP_AUTOENROLL, 0 = not offered. */
+static void
+permissions(const struct cep_ask *ask, uint8_t *out)
+{
+	const struct template	*t;
+	struct err		 err;
+	size_t			 i;
+
+	for (i = 0; i < ask->policy->ntemplates; i++) {
+		t = &ask->policy->templates[i];
+		err = (struct err)ERR_INIT;
+		out[i] = 0;
+		if (!in_filter(ask->query, t))
+			continue;
+		if (decide_enroll(t, ask->account, &err) == 0)
+			out[i] |= CEP_ENROLL;
+		if (decide_autoenroll(t, ask->account))
+			out[i] |= CEP_AUTOENROLL;
+	}
+}
+
+/* Everything the body is made of, besides the permissions. */
+static void
+put_key(const struct policy *p, struct buf *key)
+{
+	size_t	i;
+
+	buf_add(key, p->sha256, sizeof(p->sha256));
+	buf_add(key, p->id, sizeof(p->id));
+	for (i = 0; i < p->ncas; i++)
+		buf_add(key, p->cas[i].cert.p, p->cas[i].cert.n);
+}
+
+static struct answer_kept *
+find(struct cep *c, const struct buf *key)
+{
+	size_t	i;
+
+	for (i = 0; i < ANSWERS; i++)
+		if (c->kept[i].used != 0 &&
+		    slice_eq(buf_slice(&c->kept[i].key), buf_slice(key)))
+			return &c->kept[i];
+	return NULL;
+}
+
+static bool
+recall(struct cep *c, const struct buf *key, struct xmlw *w, int *offered)
+{
+	struct answer_kept	*a;
+
+	pthread_mutex_lock(&c->lock);
+	a = find(c, key);
+	if (a != NULL) {
+		a->used = ++c->clock;
+		xmlw_add(w, &a->body);
+		*offered = a->offered;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return a != NULL;
+}
+
+static void
+forget(struct cep *c, struct answer_kept *a)
+{
+	c->bytes -= a->body.b.n;
+	buf_free(&a->key);
+	xmlw_free(&a->body);
+	a->used = 0;
+}
+
+static struct answer_kept *
+oldest(struct cep *c)
+{
+	struct answer_kept	*a = NULL;
+	size_t			 i;
+
+	for (i = 0; i < ANSWERS; i++)
+		if (c->kept[i].used != 0 &&
+		    (a == NULL || c->kept[i].used < a->used))
+			a = &c->kept[i];
+	return a;
+}
+
+static struct answer_kept *
+place(struct cep *c)
+{
+	size_t	i;
+
+	for (i = 0; i < ANSWERS; i++)
+		if (c->kept[i].used == 0)
+			return &c->kept[i];
+	i = (size_t)(oldest(c) - c->kept);
+	forget(c, &c->kept[i]);
+	return &c->kept[i];
+}
+
+/* Takes key and body. */
+static void
+keep(struct cep *c, struct buf *key, struct xmlw *body, int offered)
+{
+	struct answer_kept	*a;
+
+	pthread_mutex_lock(&c->lock);
+	a = find(c, key);
+	if (a != NULL)
+		forget(c, a);	/* another thread was quicker */
+	while (c->bytes + body->b.n > ANSWERS_BYTES && (a = oldest(c)) != NULL)
+		forget(c, a);
+	a = place(c);
+	a->key = *key;
+	a->body = *body;
+	a->offered = offered;
+	a->used = ++c->clock;
+	c->bytes += body->b.n;
+	pthread_mutex_unlock(&c->lock);
+	*key = (struct buf){ 0 };
+	*body = (struct xmlw){ 0 };
+}
+
+int
+cep_answer(struct cep *c, const struct cep_ask *ask, struct xmlw *w)
+{
+	struct buf	 key = { 0 };
+	struct xmlw	 body = { 0 };
+	size_t		 i, n = ask->policy->ntemplates;
+	uint8_t		*allowed;
+	int		 offered = 0;
+	bool		 filtered;
+
+	filtered = ask->query->by_oid || ask->query->client_version > 0 ||
+	    ask->query->server_version > 0;
+	if (!filtered && not_changed(c, ask)) {
+		cep_write(ask->policy, NULL, w);
+		return -1;
+	}
+	put_key(ask->policy, &key);
+	allowed = buf_extend(&key, n);
+	permissions(ask, allowed);
+	if (!recall(c, &key, w, &offered)) {
+		for (i = 0; i < n; i++)
+			offered += allowed[i] != 0;
+		cep_write(ask->policy, allowed, &body);
+		xmlw_add(w, &body);
+		if (filtered)	/* the client chooses: not worth keeping */
+			xmlw_free(&body);
+		else
+			keep(c, &key, &body, offered);
+	}
+	buf_free(&key);
+	return offered;
+}
