@@ -1,0 +1,187 @@
+/* CES. */
+#include <string.h>
+
+#include <openssl/rand.h>
+
+#include "ces.h"
+#include "hresult.h"
+#include "ns.h"
+
+/*
+ * The same message again gets the same answer ([security] X10).  A query, and
+ * a message without an id, is never the same as another.
+ */
+static int
+replay_key(const struct ces_ask *c, struct ask *a, struct err *err)
+{
+	uint8_t		random[16];
+	struct slice	id = c->message_id;
+
+	if (a->call == CALL_QUERY || id.n == 0) {
+		if (RAND_bytes(random, sizeof(random)) != 1)
+			return err_openssl(err, "random number");
+		id = slice_of(random, sizeof(random));
+	}
+	msg_replay_key(c->now / 1000, a->account, id, a->token,
+	    a->replay_key);
+	return 0;
+}
+
+static int
+compose(const struct ces_ask *c, struct ask *a, struct err *err)
+{
+	const struct rst	*rst = c->rst;
+
+	a->call = rst->call == RST_QUERY ? CALL_QUERY : CALL_ISSUE;
+	memcpy(a->id, c->id, sizeof(a->id));
+	a->sent_at = c->now;
+	a->ca = slice_str(c->ca);
+	a->method = c->method;
+	a->account = slice_str(c->account);
+	a->address = slice_str(c->address);
+	a->token = buf_slice(&rst->token);
+	if (rst->template != NULL)
+		a->hint[a->nhint++] = slice_str(rst->template);
+	a->number = rst->number;
+	return replay_key(c, a, err);
+}
+
+static int
+exchange(const struct ces_ask *c, struct ask *a, bool newer,
+    struct ces_reply *r, struct err *err)
+{
+	const struct policy	*policy;
+	struct buf		 msg = { 0 };
+	int			 ok;
+
+	policy = snapshot_policy(c->snap, newer, err);
+	if (policy == NULL)
+		return -1;
+	memcpy(a->policy_hash, policy->sha256, sizeof(a->policy_hash));
+	ok = policy_ca_find(policy, c->ca) != NULL;
+	snapshot_put(c->snap, policy);
+	if (!ok)
+		return err_set(err, ERR_INTERNAL,
+		    "CS_CA %.64s: no CA of the policy", c->ca);
+	ask_encode(a, &msg);
+	buf_reset(&r->bytes);
+	ok = link_call(c->link, c->id, buf_slice(&msg), &r->bytes, err);
+	buf_free(&msg);
+	if (ok == -1 || answer_decode(buf_slice(&r->bytes), &r->answer,
+	    err) == -1)
+		return -1;
+	if (memcmp(r->answer.id, c->id, MSG_ID) != 0)
+		return err_set(err, ERR_INTERNAL,
+		    "the signer answers another request");
+	return 0;
+}
+
+/* What a client must be able to rely on. */
+static int
+check_success(const struct answer *a, struct err *err)
+{
+	if (a->number == 0 || a->response.n == 0 ||
+	    (a->status == MSG_ISSUED && a->certificate.n == 0))
+		return err_set(err, ERR_INTERNAL,
+		    "the signer's answer lacks number, response or certificate");
+	return 0;
+}
+
+static int
+judge(const struct answer *a, struct err *err)
+{
+	int		 n = a->text.n < 180 ? (int)a->text.n : 180;
+	const char	*text = (const char *)a->text.p;
+
+	switch (a->status) {
+	case MSG_ISSUED:
+	case MSG_PENDING:
+		return check_success(a, err);
+	case MSG_DENIED:
+		return err_deny(err, a->hresult, "%.*s", n, text);
+	case MSG_MALFORMED:
+		return err_bad(err, a->hresult, "%.*s", n, text);
+	case MSG_POLICY_CHANGED:
+		return err_set(err, ERR_UNAVAILABLE,
+		    "the signer has another policy");
+	case MSG_UNAVAILABLE:
+		return err_set(err, ERR_UNAVAILABLE, "signer: %.*s", n, text);
+	case MSG_PONG:
+		break;
+	}
+	return err_set(err, ERR_INTERNAL, "unexpected answer of the signer");
+}
+
+int
+ces_ask(const struct ces_ask *c, struct ces_reply *r, struct err *err)
+{
+	struct ask	a = { 0 };
+
+	if (compose(c, &a, err) == -1 ||
+	    exchange(c, &a, false, r, err) == -1)
+		return -1;
+	if (r->answer.status == MSG_POLICY_CHANGED &&
+	    exchange(c, &a, true, r, err) == -1)
+		return -1;
+	return judge(&r->answer, err);
+}
+
+void
+ces_reply_free(struct ces_reply *r)
+{
+	buf_free(&r->bytes);
+	*r = (struct ces_reply){ 0 };
+}
+
+static void
+put_token(struct xmlw *w, const char *type, struct slice der)
+{
+	xmlw_open(w, "BinarySecurityToken");
+	xmlw_attr_str(w, "ValueType", type);
+	xmlw_attr_str(w, "EncodingType", ENCODING_BASE64);
+	xmlw_attr_str(w, "xmlns", NS_WSSE);
+	xmlw_base64(w, der);
+	xmlw_close(w);
+}
+
+/* Pending: [MS-WSTEP] 3.1.4.1.3.4, the server names its own URI. */
+static void
+put_requested(struct xmlw *w, const struct answer *a, const char *uri)
+{
+	xmlw_open(w, "RequestedSecurityToken");
+	if (a->status == MSG_ISSUED)
+		put_token(w, TOKEN_X509, a->certificate);
+	else {
+		xmlw_open(w, "SecurityTokenReference");
+		xmlw_attr_str(w, "xmlns", NS_WSSE);
+		xmlw_open(w, "Reference");
+		xmlw_attr_str(w, "URI", uri);
+		xmlw_close(w);
+		xmlw_close(w);
+	}
+	xmlw_close(w);
+}
+
+/* The order is that of AD CS; WWSAPI reads no other. */
+void
+ces_write(const struct answer *a, const char *uri, struct xmlw *w)
+{
+	xmlw_open(w, "RequestSecurityTokenResponseCollection");
+	xmlw_attr_str(w, "xmlns", NS_WST);
+	xmlw_open(w, "RequestSecurityTokenResponse");
+	xmlw_leaf_str(w, "TokenType", TOKEN_X509);
+	xmlw_open(w, "DispositionMessage");
+	xmlw_attr_str(w, "xml:lang", "en-US");
+	xmlw_attr_str(w, "xmlns", NS_WSTEP);
+	xmlw_text(w, slice_str(a->status == MSG_ISSUED ? "Issued" :
+	    "Taken Under Submission"));
+	xmlw_close(w);
+	put_token(w, VALUE_PKCS7, a->response);
+	put_requested(w, a, uri);
+	xmlw_open(w, "RequestID");
+	xmlw_attr_str(w, "xmlns", NS_WSTEP);
+	xmlw_number(w, a->number);
+	xmlw_close(w);
+	xmlw_close(w);
+	xmlw_close(w);
+}

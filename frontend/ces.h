@@ -1,0 +1,45 @@
+/*
+ * CES towards the signer and back: [MS-WSTEP] 3.1.4.2.
+ */
+#ifndef CES_H
+#define CES_H
+
+#include "link.h"
+#include "msg.h"
+#include "rst.h"
+#include "snapshot.h"
+#include "xmlw.h"
+
+struct ces_ask {
+	struct snapshot	*snap;
+	struct link	*link;
+	const uint8_t	*id;		/* 16 bytes: the request's */
+	const char	*ca;
+	enum auth_method method;
+	const char	*account;	/* canonical name */
+	const char	*address;
+	struct slice	 message_id;	/* p NULL: none */
+	int64_t		 now;		/* unix milliseconds */
+	const struct rst *rst;		/* issue or query */
+};
+
+struct ces_reply {
+	struct buf	 bytes;		/* answer's slices borrow from it */
+	struct answer	 answer;
+};
+
+/*
+ * Ask the signer; once more when it has a newer policy.  0: issued or
+ * pending.  -1: err says why, and for a denial *r holds the RequestID and the
+ * CMC response if there is one.  Zero *r before, ces_reply_free after.
+ */
+int	 ces_ask(const struct ces_ask *, struct ces_reply *, struct err *);
+void	 ces_reply_free(struct ces_reply *);
+
+/*
+ * RequestSecurityTokenResponseCollection for issued or pending; uri is where
+ * to ask again.
+ */
+void	 ces_write(const struct answer *, const char *uri, struct xmlw *);
+
+#endif
