@@ -1,0 +1,261 @@
+/* FastCGI parameters and body. */
+#include <string.h>
+#include <strings.h>
+
+#include "http.h"
+#include "xmlchar.h"
+
+#define DRAIN_MAX	((size_t)4 * 1024 * 1024)
+
+enum param {
+	P_SERVICE, P_AUTH, P_CA, P_URI, P_METHOD, P_TYPE, P_LENGTH,
+	P_ADDRESS, P_ENCODING, P_COUNT
+};
+static const char *const names[P_COUNT] = {
+	"CS_SERVICE", "CS_AUTH", "CS_CA", "CS_URI", "REQUEST_METHOD",
+	"CONTENT_TYPE", "CONTENT_LENGTH", "REMOTE_ADDR",
+	"HTTP_CONTENT_ENCODING",
+};
+
+static void
+end(struct http_request *r, int status, const char *why)
+{
+	r->status = status;
+	r->why = why;
+}
+
+static bool
+printable(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
+static int
+collect(char *const *envp, const char **value)
+{
+	size_t	n;
+	int	i;
+
+	for (; *envp != NULL; envp++)
+		for (i = 0; i < P_COUNT; i++) {
+			n = strlen(names[i]);
+			if (strncmp(*envp, names[i], n) != 0 ||
+			    (*envp)[n] != '=')
+				continue;
+			if (value[i] != NULL || !printable(*envp + n))
+				return -1;
+			value[i] = *envp + n + 1;
+		}
+	return 0;
+}
+
+/* The constants of the location; anything else is nginx's configuration. */
+static int
+read_constants(const char *const *v, struct http_request *r)
+{
+	if (v[P_SERVICE] == NULL || v[P_AUTH] == NULL || v[P_URI] == NULL ||
+	    v[P_METHOD] == NULL)
+		return -1;
+	if (strcmp(v[P_SERVICE], "cep") == 0)
+		r->service = HTTP_CEP;
+	else if (strcmp(v[P_SERVICE], "ces") == 0 && v[P_CA] != NULL)
+		r->service = HTTP_CES;
+	else
+		return -1;
+	if (strcmp(v[P_AUTH], "password") == 0)
+		r->auth = AUTH_PASSWORD;
+	else if (strcmp(v[P_AUTH], "certificate") == 0)
+		r->auth = AUTH_CERTIFICATE;
+	else if (strcmp(v[P_AUTH], "anonymous") == 0)
+		r->auth = AUTH_ANONYMOUS;
+	else
+		return -1;
+	r->ca = v[P_CA] != NULL ? v[P_CA] : "";
+	r->uri = v[P_URI];
+	r->address = v[P_ADDRESS] != NULL ? v[P_ADDRESS] : "";
+	return 0;
+}
+
+/* One "; name=value" of a media type; *s moves behind it. */
+static int
+media_param(struct slice *s, struct slice *name, struct slice *value)
+{
+	const uint8_t	*p, *eq;
+
+	s->p++;
+	s->n--;
+	eq = memchr(s->p, '=', s->n);
+	if (eq == NULL)
+		return -1;
+	*name = xml_trim(slice_of(s->p, (size_t)(eq - s->p)));
+	s->n -= (size_t)(eq + 1 - s->p);
+	s->p = eq + 1;
+	if (s->n != 0 && s->p[0] == '"') {
+		p = memchr(s->p + 1, '"', s->n - 1);
+		if (p == NULL)
+			return -1;
+		*value = slice_of(s->p + 1, (size_t)(p - s->p - 1));
+		s->n -= (size_t)(p + 1 - s->p);
+		s->p = p + 1;
+		*s = xml_trim(*s);
+		return s->n == 0 || s->p[0] == ';' ? 0 : -1;
+	}
+	p = memchr(s->p, ';', s->n);
+	if (p == NULL)
+		p = s->p + s->n;
+	*value = xml_trim(slice_of(s->p, (size_t)(p - s->p)));
+	s->n -= (size_t)(p - s->p);
+	s->p = p;
+	return 0;
+}
+
+static bool
+is_word(struct slice s, const char *word)
+{
+	return s.n == strlen(word) &&
+	    strncasecmp((const char *)s.p, word, s.n) == 0;
+}
+
+/* [RFC3902]: application/soap+xml, at most one charset, which is UTF-8. */
+static bool
+is_soap(const char *type)
+{
+	struct slice	 s, name, value;
+	const char	*semi;
+	unsigned	 charsets = 0, actions = 0;
+
+	if (type == NULL)
+		return false;
+	semi = strchrnul(type, ';');
+	s = xml_trim(slice_of(type, (size_t)(semi - type)));
+	if (!is_word(s, "application/soap+xml"))
+		return false;
+	s = xml_trim(slice_str(semi));
+	while (s.n != 0) {
+		if (media_param(&s, &name, &value) == -1)
+			return false;
+		if (is_word(name, "charset") && (!is_word(value, "utf-8") ||
+		    ++charsets > 1))
+			return false;
+		if (is_word(name, "action") && ++actions > 1)
+			return false;
+	}
+	return true;
+}
+
+static int
+read_length(const char *s, size_t *out)
+{
+	size_t	n = 0;
+
+	if (s == NULL || *s == '\0' || strlen(s) > 9)
+		return -1;
+	for (; *s != '\0'; s++) {
+		if (*s < '0' || *s > '9')
+			return -1;
+		n = n * 10 + (size_t)(*s - '0');
+	}
+	*out = n;
+	return 0;
+}
+
+void
+http_parse(char *const *envp, struct http_request *r)
+{
+	const char	*v[P_COUNT] = { NULL };
+
+	*r = (struct http_request){ .ca = "", .uri = "", .address = "" };
+	if (collect(envp, v) == -1) {
+		end(r, 400, "a parameter stands twice or has control bytes");
+		return;
+	}
+	if (read_constants(v, r) == -1) {
+		end(r, 500, "nginx passes no usable CS_ parameters");
+		return;
+	}
+	if (strcmp(v[P_METHOD], "GET") == 0 ||
+	    strcmp(v[P_METHOD], "HEAD") == 0)
+		end(r, 200, "probe");
+	else if (strcmp(v[P_METHOD], "POST") != 0)
+		end(r, 405, "method is not POST");
+	else if (!is_soap(v[P_TYPE]))
+		end(r, 415, "content type is not application/soap+xml");
+	else if (v[P_ENCODING] != NULL && v[P_ENCODING][0] != '\0' &&
+	    strcasecmp(v[P_ENCODING], "identity") != 0)
+		end(r, 415, "content encoding is not accepted");
+	else if (read_length(v[P_LENGTH], &r->length) == -1)
+		end(r, 400, "no content length");
+}
+
+/*
+ * To close a socket with unread bytes would break nginx's write, and the
+ * client would not see the fault.
+ */
+static void
+drain(FCGX_Stream *in)
+{
+	char	scrap[4096];
+	size_t	n = 0;
+	int	got;
+
+	while (n < DRAIN_MAX &&
+	    (got = FCGX_GetStr(scrap, sizeof(scrap), in)) > 0)
+		n += (size_t)got;
+}
+
+int
+http_read(const struct http_request *r, FCGX_Stream *in, struct buf *out,
+    struct err *err)
+{
+	size_t	max = r->service == HTTP_CEP ? HTTP_CEP_MAX : HTTP_CES_MAX;
+	int	got;
+
+	if (r->length > max) {
+		drain(in);
+		return err_set(err, ERR_TOO_BIG,
+		    "message of %zu bytes, limit %zu", r->length, max);
+	}
+	if (r->length == 0)
+		return 0;
+	got = FCGX_GetStr((char *)buf_extend(out, r->length), (int)r->length,
+	    in);
+	if (got < 0 || (size_t)got != r->length)
+		return err_bad(err, 0, "message of %d bytes, %zu announced",
+		    got, r->length);
+	if (FCGX_GetChar(in) != -1) {
+		drain(in);
+		return err_bad(err, 0, "message is longer than announced");
+	}
+	return 0;
+}
+
+static const char *
+status_words(int status)
+{
+	switch (status) {
+	case 200:
+		return "200 OK";
+	case 400:
+		return "400 Bad Request";
+	case 405:
+		return "405 Method Not Allowed\r\nAllow: GET, HEAD, POST";
+	case 415:
+		return "415 Unsupported Media Type";
+	default:
+		return "500 Internal Server Error";
+	}
+}
+
+void
+http_reply(FCGX_Stream *out, int status, struct slice body)
+{
+	FCGX_FPrintF(out, "Status: %s\r\nContent-Length: %lu\r\n",
+	    status_words(status), (unsigned long)body.n);
+	FCGX_FPrintF(out, "Content-Type: %s\r\n\r\n", body.n != 0 ?
+	    "application/soap+xml; charset=utf-8" : "text/plain");
+	if (body.n != 0)
+		FCGX_PutStr((const char *)body.p, (int)body.n, out);
+}

@@ -1,0 +1,45 @@
+/*
+ * FastCGI to request.  nginx has matched the location and says with constant
+ * parameters what it is; nothing is taken from a header that a client could
+ * send but Content-Type, Content-Length and Content-Encoding, and a second
+ * one of anything that is read is refused ([security] N2, N5).
+ */
+#ifndef HTTP_H
+#define HTTP_H
+
+#include <fcgiapp.h>
+
+#include "buf.h"
+#include "err.h"
+#include "policy.h"
+
+enum http_service { HTTP_CEP, HTTP_CES };
+
+#define HTTP_CEP_MAX	((size_t)64 * 1024)
+#define HTTP_CES_MAX	((size_t)256 * 1024)
+
+struct http_request {
+	int		 status;	/* 0: go on; else the whole answer */
+	const char	*why;		/* for the log, with a status */
+	enum http_service service;
+	enum auth_method auth;
+	const char	*ca;		/* lent by envp, as all below */
+	const char	*uri;		/* absolute, of this location */
+	const char	*address;	/* of the client */
+	size_t		 length;
+};
+
+/* Fills all of it.  GET and HEAD get status 200 and an empty body. */
+void	 http_parse(char *const *envp, struct http_request *);
+
+/*
+ * Reads what the request announces, no more and no less.  ERR_TOO_BIG above
+ * the service's limit (the body is then read and dropped).
+ */
+int	 http_read(const struct http_request *, FCGX_Stream *, struct buf *,
+	    struct err *);
+
+/* The whole answer; body may be empty. */
+void	 http_reply(FCGX_Stream *, int status, struct slice body);
+
+#endif
