@@ -1,0 +1,133 @@
+/* countersign-worker: FastCGI in front, signers behind, no CA key. */
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <fcgiapp.h>
+#include <sodium.h>
+
+#include "listen.h"
+#include "log.h"
+#include "secret.h"
+#include "supervise.h"
+#include "wconf.h"
+#include "xmlin.h"
+
+#define DEFAULT_CONF	"/etc/countersign/worker.conf"
+#define VERSION		"0.1"
+
+static void __attribute__((noreturn))
+usage(FILE *f, int status)
+{
+	fprintf(f, "usage: countersign-worker [-t] [-c file]\n"
+	    "  -c, --config FILE  instead of " DEFAULT_CONF "\n"
+	    "  -t, --test         check the configuration and end\n"
+	    "      --help, --version\n");
+	exit(status);
+}
+
+static void
+read_options(int argc, char **argv, const char **path, bool *test)
+{
+	static const struct option	longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "test", no_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int				ch;
+
+	while ((ch = getopt_long(argc, argv, "c:th", longs, NULL)) != -1)
+		switch (ch) {
+		case 'c':
+			*path = optarg;
+			break;
+		case 't':
+			*test = true;
+			break;
+		case 'h':
+			usage(stdout, 0);
+		case 'V':
+			puts("countersign-worker " VERSION);
+			exit(0);
+		default:
+			usage(stderr, 2);
+		}
+	if (optind != argc)
+		usage(stderr, 2);
+}
+
+/*
+ * Many threads that do little: without this every one gets an arena of its
+ * own, and what a large request once needed is never given back.
+ */
+static void
+set_memory(void)
+{
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+}
+
+static int
+set_libraries(struct err *err)
+{
+	signal(SIGPIPE, SIG_IGN);
+	xmlin_init();
+	if (sodium_init() == -1)
+		return err_set(err, ERR_INTERNAL, "sodium_init fails");
+	if (FCGX_Init() != 0)
+		return err_set(err, ERR_INTERNAL, "FCGX_Init fails");
+	return 0;
+}
+
+static int
+load(const char *path, struct wconf **conf, struct link_keys *keys,
+    struct err *err)
+{
+	*conf = wconf_load(path, err);
+	if (*conf == NULL)
+		return -1;
+	if ((*conf)->key_file == NULL)
+		return 0;
+	return link_keys_load((*conf)->key_file, keys, err);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct err		 err = ERR_INIT;
+	struct link_keys	 keys = { "", "" };
+	struct wconf		*conf = NULL;
+	const char		*path = DEFAULT_CONF;
+	bool			 test = false;
+	int			 fd = -1, status = 1;
+
+	read_options(argc, argv, &path, &test);
+	log_program("countersign-worker");
+	set_memory();
+	if (secret_harden(&err) == -1 || set_libraries(&err) == -1 ||
+	    load(path, &conf, &keys, &err) == -1)
+		goto out;
+	if (test) {
+		status = 0;
+		goto out;
+	}
+	fd = listen_open(conf, &err);
+	if (fd == -1)
+		goto out;
+	log_note("start", "%u processes of %u threads at %s",
+	    conf->processes, conf->threads, conf->socket);
+	status = supervise(conf, conf->key_file != NULL ? &keys : NULL, fd);
+out:
+	if (err.kind != ERR_NONE)
+		log_note("start", "%s", err.text);
+	if (fd != -1)
+		listen_close(conf, fd);
+	link_keys_free(&keys);
+	wconf_free(conf);
+	return status;
+}
