@@ -1,0 +1,433 @@
+"""The migrations on a PostgreSQL of their own: who may do what, partitions,
+notifications.  Needs nothing built."""
+import datetime
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+
+import psycopg
+import pytest
+from psycopg import errors
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path('/usr/lib/postgresql/15/bin')
+ROLES = ['countersign_worker', 'countersign_signer', 'countersign_operator',
+         'countersign_auditor']
+UTC = datetime.timezone.utc
+
+pytestmark = pytest.mark.skipif(not (BIN / 'postgres').exists(),
+                                reason='no PostgreSQL 15')
+
+
+def as_user(*args):
+    """PostgreSQL refuses root: then in a namespace where we are not."""
+    ns = ['unshare', '--user', '--map-user=1000', '--map-group=1000']
+    return (ns if os.geteuid() == 0 else []) + [str(a) for a in args]
+
+
+class Cluster:
+    def __init__(self, folder):
+        self.folder = folder
+        subprocess.run(as_user(BIN / 'initdb', '-D', folder + '/data', '-U',
+                               'owner', '-A', 'trust', '-E', 'UTF8',
+                               '--locale=C.UTF-8', '--no-sync'),
+                       check=True, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            as_user(BIN / 'postgres', '-D', folder + '/data', '-k', folder,
+                    '-c', 'listen_addresses=', '-c', 'fsync=off'),
+            stderr=open(folder + '/log', 'w'))
+        for _ in range(100):
+            if subprocess.run([BIN / 'pg_isready', '-q', '-h', folder,
+                               '-U', 'owner', '-d', 'postgres']
+                              ).returncode == 0:
+                break
+            time.sleep(0.05)
+
+    def connect(self, role='owner', db='countersign'):
+        return psycopg.connect(host=self.folder, user=role, dbname=db,
+                               autocommit=True)
+
+
+@pytest.fixture(scope='module')
+def pg():
+    folder = tempfile.mkdtemp(prefix='sql')
+    c = Cluster(folder)
+    try:
+        with c.connect(db='postgres') as db:
+            db.execute('CREATE DATABASE countersign')
+        migrate(c, 'countersign')
+        yield c
+    finally:
+        c.process.terminate()
+        c.process.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def migrate(c, name):
+    for f in sorted((TOP / 'sql').glob('[0-9]*.sql')):
+        with c.connect(db=name) as db, db.transaction():
+            db.execute(f.read_text())
+
+
+@pytest.fixture
+def owner(pg):
+    with pg.connect() as db:
+        db.execute('SET search_path = countersign')
+        yield db
+
+
+def tables(db):
+    return [r[0] for r in db.execute(
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND "
+        "relnamespace = 'countersign'::regnamespace")]
+
+
+def put_request(db, day, n, state='issued', key=None):
+    rid = day.to_bytes(2, 'big') + n.to_bytes(14, 'big')
+    db.execute(
+        'INSERT INTO countersign.request (day, id, replay_key, number, state,'
+        ' received_at, decided_at, ca, account, method, worker, signer,'
+        " client_address, policy_hash, message, token) VALUES (%s, %s, %s,"
+        " %s, %s, now(), now(), 'CA', 'ann', 4, 'w', 's', '::1', '', '', '')",
+        (day, rid, key or rid, n + 1, state))
+    return rid
+
+
+def put_certificate(db, serial):
+    db.execute(
+        'INSERT INTO countersign.certificate (serial, ca, request_id, account,'
+        ' template, subject, san, not_before, not_after, spki_sha256, der)'
+        " VALUES (%s, 'CA', '', 'ann', 'User', '', '', now(), now(), '', '')",
+        (serial,))
+    return serial
+
+
+def today():
+    return int(time.time()) // 86400
+
+
+def serial_at(unix, tail=b'\0' * 13):
+    return (0x400000 + (unix - 1577836800) // 1024).to_bytes(3, 'big') + tail
+
+
+def test_second_migration_of_another_database(pg):
+    """Roles belong to the cluster: a second deployment finds them there."""
+    with pg.connect(db='postgres') as db:
+        db.execute('CREATE DATABASE second')
+    migrate(pg, 'second')
+    with pg.connect() as a, pg.connect(db='second') as b:
+        q = 'SELECT policy_id FROM countersign.deployment'
+        one, two = (x.execute(q).fetchone()[0] for x in (a, b))
+    assert one != two and len(one) == 38 and one == one.upper()
+
+
+# What each role may do with each table besides reading.
+WRITES = {'countersign_signer': {'request': {'INSERT'},
+                                 'certificate': {'INSERT'},
+                                 'void_serial': {'INSERT'}}}
+READS = {
+    'countersign_worker': {'deployment', 'ca', 'policy', 'account',
+                           'account_group'},
+    'countersign_signer': {'deployment', 'ca', 'policy', 'account_group',
+                           'signer', 'request', 'certificate', 'void_serial'},
+    'countersign_operator': {'deployment', 'ca', 'policy', 'account_group',
+                             'signer', 'request', 'certificate',
+                             'void_serial', 'audit'},
+    'countersign_auditor': {'deployment', 'ca', 'policy', 'account_group',
+                            'signer', 'request', 'certificate',
+                            'void_serial', 'audit'},
+}
+
+
+@pytest.mark.parametrize('role', ROLES)
+def test_privileges_are_exactly_these(owner, role):
+    for t in tables(owner):
+        for what in ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE',
+                     'REFERENCES', 'TRIGGER'):
+            has = owner.execute('SELECT has_table_privilege(%s, %s, %s)', (
+                role, 'countersign.' + t, what)).fetchone()[0]
+            want = (t in READS[role] if what == 'SELECT' else
+                    what in WRITES.get(role, {}).get(t, ()))
+            assert has == want, (role, what, t)
+
+
+@pytest.mark.parametrize('role', ROLES)
+def test_nothing_can_be_made(owner, role):
+    assert owner.execute(
+        "SELECT has_schema_privilege(%(r)s, 'countersign', 'CREATE'),"
+        " has_schema_privilege(%(r)s, 'public', 'CREATE'),"
+        " has_schema_privilege(%(r)s, 'public', 'USAGE'),"
+        " has_database_privilege(%(r)s, 'countersign', 'CREATE'),"
+        " has_database_privilege(%(r)s, 'countersign', 'TEMPORARY')",
+        {'r': role}).fetchone() == (False,) * 5
+    assert owner.execute(
+        'SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication,'
+        ' rolbypassrls FROM pg_roles WHERE rolname = %s', (role,)
+    ).fetchone() == (False,) * 5
+
+
+EXECUTES = {
+    'countersign_worker': set(),
+    'countersign_auditor': set(),
+    'countersign_signer': {'make_partitions', 'signer_register'},
+    'countersign_operator': {'account_add', 'account_set_password',
+                             'account_set_disabled', 'account_set_group',
+                             'ca_register', 'policy_publish'},
+}
+
+
+def test_functions(owner):
+    """Nobody executes by default; definer's rights only with a fixed path."""
+    rows = owner.execute(
+        "SELECT oid, proname, proacl::text, prosecdef, proconfig FROM pg_proc"
+        " WHERE pronamespace = 'countersign'::regnamespace").fetchall()
+    assert rows
+    for oid, name, acl, definer, config in rows:
+        assert acl is not None and '{=' not in acl and ',=' not in acl, name
+        assert any(c.startswith('search_path=countersign, pg_temp')
+                   for c in config), name
+        for role in ROLES:
+            has = owner.execute("SELECT has_function_privilege(%s, %s::oid,"
+                                " 'EXECUTE')", (role, oid)).fetchone()[0]
+            assert has == (name in EXECUTES[role]), (role, name)
+
+
+def test_only_workers_read_passwords(pg, owner):
+    owner.execute("SELECT account_add('pw', false, 'P', NULL, NULL, NULL,"
+                  " NULL, NULL, '$argon2id$x', '{users}')")
+    with pg.connect('countersign_worker') as db:
+        assert db.execute("SELECT password FROM countersign.account"
+                          " WHERE name = 'pw'").fetchone()[0]
+    for role in ROLES[1:]:
+        with pg.connect(role) as db:
+            assert db.execute("SELECT cn FROM countersign.account"
+                              " WHERE name = 'pw'").fetchone() == ('P',)
+            for q in ('SELECT password FROM countersign.account',
+                      'SELECT * FROM countersign.account'):
+                with pytest.raises(errors.InsufficientPrivilege):
+                    db.execute(q)
+
+
+@pytest.mark.parametrize('sql', [
+    'INSERT INTO countersign.policy VALUES (9, %s, %s, now(), \'x\')',
+    'UPDATE countersign.policy SET body = %s WHERE body <> %s',
+    'DELETE FROM countersign.policy WHERE sha256 <> %s AND body <> %s'])
+def test_nobody_changes_the_policy(pg, owner, sql):
+    owner.execute("SELECT policy_publish('some policy')")
+    args = (b'\0' * 32, b'')
+    for role in ROLES:
+        with pg.connect(role) as db, \
+                pytest.raises(errors.InsufficientPrivilege):
+            db.execute(sql, args)
+    if not sql.startswith('INSERT'):    # not even the owner
+        with pytest.raises(errors.RaiseException, match='rows are kept'):
+            owner.execute(sql, args)
+
+
+def test_issued_rows_are_kept(pg, owner):
+    with pg.connect('countersign_signer') as db:
+        rid = put_request(db, today(), 1)
+        wait = put_request(db, today(), 2, state='pending')
+        serial = put_certificate(db, serial_at(int(time.time())))
+        for sql in ("UPDATE countersign.request SET state = 'denied'",
+                    'DELETE FROM countersign.request',
+                    "UPDATE countersign.certificate SET der = 'x'",
+                    'DELETE FROM countersign.certificate',
+                    'TRUNCATE countersign.request'):
+            with pytest.raises(errors.InsufficientPrivilege):
+                db.execute(sql)
+    for sql, args in (
+            ("UPDATE request SET state = 'denied' WHERE id = %s", rid),
+            ('DELETE FROM request WHERE id = %s', rid),
+            ("UPDATE certificate SET der = 'x' WHERE serial = %s", serial),
+            ('DELETE FROM certificate WHERE serial = %s', serial)):
+        with pytest.raises(errors.RaiseException, match='rows are kept'):
+            owner.execute(sql, (args,))
+    for t in ('request', 'certificate', 'audit', 'policy', 'void_serial',
+              'deployment'):
+        with pytest.raises(errors.RaiseException, match='rows are kept'):
+            owner.execute('TRUNCATE ' + t)
+    with pytest.raises(errors.RaiseException):
+        owner.execute("UPDATE deployment SET policy_id = 'x'")
+    # What may change: a pending request, and revocation.
+    owner.execute("UPDATE request SET state = 'denied' WHERE id = %s", (wait,))
+    owner.execute('UPDATE certificate SET revoked_at = now() '
+                  'WHERE serial = %s', (serial,))
+
+
+def test_one_request_once(pg):
+    with pg.connect('countersign_signer') as db:
+        day = today()
+        put_request(db, day, 10, key=b'k' * 16)
+        with pytest.raises(errors.UniqueViolation):
+            put_request(db, day, 10)
+        with pytest.raises(errors.UniqueViolation):
+            put_request(db, day, 11, key=b'k' * 16)
+        # A refusal may be repeated: the policy may have changed.
+        put_request(db, day, 12, state='denied', key=b'k' * 16)
+        put_request(db, day, 13, state='denied', key=b'k' * 16)
+        serial = put_certificate(db, serial_at(int(time.time()), b'x' * 13))
+        with pytest.raises(errors.UniqueViolation):
+            put_certificate(db, serial)
+
+
+def months(owner):
+    """[(suffix, first day, first serial)] of the partitions there are."""
+    rows = owner.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND"
+        " relname ~ '^request_[0-9]{6}$' ORDER BY 1").fetchall()
+    out = []
+    for (name,) in rows:
+        start = datetime.datetime(int(name[8:12]), int(name[12:]), 1,
+                                  tzinfo=UTC)
+        out.append((name[8:], int(start.timestamp())))
+    return out
+
+
+def part_of(db, table, column, value):
+    return db.execute(
+        'SELECT tableoid::regclass::text FROM countersign.%s WHERE %s = %%s'
+        % (table, column), (value,)).fetchone()[0].split('.')[-1]
+
+
+def test_partition_boundaries(owner):
+    found = months(owner)
+    assert len(found) == 5
+    now = datetime.datetime.now(UTC)
+    assert found[1][0] == now.strftime('%Y%m')
+    for i, (suffix, start) in enumerate(found):
+        before = found[i - 1][0] if i else 'other'
+        first, last = start // 86400, start // 86400 - 1
+        rid = put_request(owner, first, 100 + i)
+        assert part_of(owner, 'request', 'id', rid) == 'request_' + suffix
+        rid = put_request(owner, last, 200 + i)
+        assert part_of(owner, 'request', 'id', rid) == 'request_' + before
+        # A unit of 1024 s that holds midnight belongs to the new month.
+        low = serial_at(start)
+        assert part_of(owner, 'certificate', 'serial',
+                       put_certificate(owner, low)) == 'certificate_' + suffix
+        prev = (int.from_bytes(low[:3], 'big') - 1).to_bytes(3, 'big')
+        assert part_of(owner, 'certificate', 'serial',
+                       put_certificate(owner, prev + b'\xff' * 13)
+                       ) == 'certificate_' + before
+
+
+def test_rows_outside_all_months_are_kept(owner):
+    rid = put_request(owner, 65535, 300)
+    assert part_of(owner, 'request', 'id', rid) == 'request_other'
+    for serial in (b'\x01', b'\x7f' + b'\xff' * 15):
+        put_certificate(owner, serial)
+        assert part_of(owner, 'certificate', 'serial',
+                       serial) == 'certificate_other'
+
+
+@pytest.mark.parametrize('unix,units', [
+    (1577836800, 0), (1577836800 + 1023, 0), (1577836800 + 1023.999, 0),
+    (1577836800 + 1024, 1), (1796515200, 213553), (2**32, 2653447)])
+def test_serial_time(owner, unix, units):
+    got = owner.execute('SELECT serial_time(to_timestamp(%s))',
+                        (unix,)).fetchone()[0]
+    assert int.from_bytes(got, 'big') == 0x400000 + units
+    assert len(got) == 3
+
+
+def test_make_partitions(pg, owner):
+    with pg.connect('countersign_signer') as db:
+        make = 'SELECT countersign.make_partitions(%s)'
+        assert db.execute(make, (3,)).fetchone()[0] == 0
+        assert db.execute(make, (5,)).fetchone()[0] == 2
+        assert db.execute(make, (5,)).fetchone()[0] == 0
+    # A month with rows already: left where they are, the next is made.
+    last = datetime.datetime.fromtimestamp(months(owner)[-1][1], UTC)
+    wild = (last + datetime.timedelta(days=32)).replace(day=2)
+    rid = put_request(owner, int(wild.timestamp()) // 86400, 400)
+    with pg.connect('countersign_signer') as db:
+        assert db.execute(make, (7,)).fetchone()[0] == 1
+    assert part_of(owner, 'request', 'id', rid) == 'request_other'
+    assert not owner.execute('SELECT to_regclass(%s)', (
+        'certificate_' + wild.strftime('%Y%m'),)).fetchone()[0]
+    assert len(months(owner)) == 8
+
+
+def test_partition_is_pruned(owner):
+    plan = '\n'.join(r[0] for r in owner.execute(
+        'EXPLAIN SELECT * FROM request WHERE day = %d AND id = $$x$$'
+        % today()))
+    assert plan.count('Scan') == 1
+
+
+def test_signers_get_prefixes(pg):
+    with pg.connect('countersign_signer') as db:
+        reg = 'SELECT countersign.signer_register(%s)'
+        one, two, again = (db.execute(reg, (n,)).fetchone()[0]
+                           for n in ('s1', 's2', 's1'))
+        assert one == again != two
+        with pytest.raises(errors.InsufficientPrivilege):
+            db.execute("UPDATE countersign.signer SET prefix = 1")
+
+
+@pytest.mark.parametrize('sql,table', [
+    ("SELECT account_add('tell', false, 'T', NULL, NULL, NULL, NULL, NULL,"
+     " NULL, '{g}')", 'account'),
+    ("SELECT account_set_disabled('tell', true)", 'account'),
+    ("SELECT account_set_password('tell', '$argon2id$y')", 'account'),
+    ("SELECT account_set_group('tell', 'h', true)", 'account_group'),
+    ("SELECT account_set_group('tell', 'h', false)", 'account_group'),
+    ("SELECT ca_register('N', 'x', '{}')", 'ca'),
+    ("SELECT policy_publish('new text')", 'policy')])
+def test_changes_are_told(pg, sql, table):
+    with pg.connect('countersign_worker') as db, \
+            pg.connect('countersign_operator') as op:
+        seen = []
+        db.add_notify_handler(lambda n: seen.append(n.payload))
+        db.execute('LISTEN countersign')
+        op.execute('SET search_path = countersign')
+        op.execute(sql)
+        for _ in range(100):
+            db.execute('SELECT 1')
+            if table in seen:
+                break
+            time.sleep(0.02)
+        assert table in seen
+        assert op.execute('SELECT who FROM audit ORDER BY n DESC LIMIT 1'
+                          ).fetchone() == ('countersign_operator',)
+
+
+def test_operator_functions(pg):
+    with pg.connect('countersign_operator') as op:
+        def ask(q, *args):
+            return op.execute('SELECT countersign.' + q, args).fetchone()[0]
+
+        add = "account_add(%s, false, 'X', %s, NULL, NULL, NULL, NULL, NULL, %s)"
+        ask(add, 'bob', 'b.example', ['a', 'b'])
+        ask(add, 'bare', None, None)
+        with pytest.raises(errors.UniqueViolation):
+            ask(add, 'bob', None, [])
+        with pytest.raises(errors.UniqueViolation):     # Certifried
+            ask(add, 'eve', 'B.Example', [])
+        for bad in ('Bob', 'a b', '.a', 'a\n', 'x' * 129, '', 'ä', "a'"):
+            with pytest.raises(errors.CheckViolation):
+                ask(add, bad, None, [])
+        for bad in ('', 'a\nb', 'x' * 129):
+            with pytest.raises(errors.CheckViolation):
+                ask(add, 'carl', None, [bad])
+        with pytest.raises(errors.CheckViolation):      # not a hash
+            ask('account_set_password(%s, %s)', 'bob', 'secret')
+        assert ask('account_set_disabled(%s, true)', 'bob') is True
+        assert ask('account_set_disabled(%s, true)', 'none') is False
+        assert ask("account_set_password(%s, '$argon2id$z')", 'none') is False
+        assert ask('account_set_group(%s, %s, true)', 'none', 'g') is False
+        one = ask('policy_publish(%s)', b'text one')
+        assert ask('policy_publish(%s)', b'text one') == one
+        assert ask('policy_publish(%s)', b'text two') == one + 1
+        with pytest.raises(errors.UniqueViolation):
+            ask("ca_register('Twice', 'x', '{}')")
+            ask("ca_register('Twice', 'y', '{}')")
+        with pytest.raises(errors.InsufficientPrivilege):
+            ask("note('lie', 'lie')")
+        with pytest.raises(errors.InsufficientPrivilege):
+            op.execute("INSERT INTO countersign.audit (who, action, detail)"
+                       " VALUES ('x', 'y', 'z')")
