@@ -401,7 +401,8 @@ def test_operator_functions(pg):
         def ask(q, *args):
             return op.execute('SELECT countersign.' + q, args).fetchone()[0]
 
-        add = "account_add(%s, false, 'X', %s, NULL, NULL, NULL, NULL, NULL, %s)"
+        add = ("account_add(%s, false, 'X', %s, NULL, NULL, NULL, NULL,"
+               ' NULL, %s)')
         ask(add, 'bob', 'b.example', ['a', 'b'])
         ask(add, 'bare', None, None)
         with pytest.raises(errors.UniqueViolation):
