@@ -15,6 +15,8 @@
 #define IDLE_MS		1000
 #define CLOCK_SLACK	5			/* seconds */
 #define COMMIT_WAIT	(5 * INT64_C(1000000))	/* us, database away */
+#define READY_WAIT	(INT64_C(1500) * 1000)	/* less than a worker's try */
+#define YOUNG_OUTAGE	(INT64_C(10) * 1000000)
 #define RETRY_NSEC	(250 * 1000 * 1000L)
 
 struct batch {
@@ -99,13 +101,15 @@ is_new_issue(const struct job *j)
 	return j->state == JOB_NEW && j->ask.call == CALL_ISSUE;
 }
 
-/* Everything not yet decided gets the answer "try again". */
+/*
+ * Everything not yet decided gets the answer "try again"; the line of each
+ * says why.
+ */
 static void
 give_up(struct batch *b, const struct err *err)
 {
 	size_t i;
 
-	log_note("unavailable", "%s", err->text);
 	for (i = 0; i < b->n; i++) {
 		if (b->job[i]->state == JOB_NEW)
 			job_unavailable(b->job[i], err->text);
@@ -152,6 +156,8 @@ take_policy(struct signer *s, const struct batch *b, struct err *err)
 	int64_t now = now_usec() / 1000000;
 	size_t i;
 
+	if (s->policy != NULL)		/* of an attempt before */
+		snapshot_put(s->snapshot, s->policy);
 	s->policy = snapshot_policy(s->snapshot, false, err);
 	if (s->policy == NULL)
 		return -1;
@@ -171,12 +177,37 @@ take_policy(struct signer *s, const struct batch *b, struct err *err)
 }
 
 static int
-make_ready(struct signer *s, const struct batch *b, struct err *err)
+make_ready_once(struct signer *s, const struct batch *b, struct err *err)
 {
 	if (take_policy(s, b, err) == -1 || check_clock(s, err) == -1 ||
 	    store_ready(s->store, err) == -1)
 		return -1;
 	return recover_resolve(s, err);
+}
+
+/*
+ * A database that restarts is back within seconds, and a worker waits that
+ * long: while an outage is young, wait too before saying "try again".
+ */
+static int
+make_ready(struct signer *s, const struct batch *b, struct err *err)
+{
+	const struct timespec pause = { 0, RETRY_NSEC };
+	int64_t now = log_usec(), end = now + READY_WAIT;
+	struct err e = ERR_INIT;
+
+	while (make_ready_once(s, b, &e) == -1) {
+		if (s->away_since == 0)
+			s->away_since = now;
+		now = log_usec();
+		if (e.kind != ERR_UNAVAILABLE || s->ledger_failed ||
+		    now > end || now - s->away_since > YOUNG_OUTAGE)
+			return err_set(err, e.kind, "%s", e.text);
+		nanosleep(&pause, NULL);
+		memset(&e, 0, sizeof(e));
+	}
+	s->away_since = 0;
+	return 0;
 }
 
 /* A later coming, in this batch, of the same id or the same message. */

@@ -27,6 +27,7 @@ struct signer {
 	int64_t			 next_check;	/* unix seconds */
 	int64_t			 next_partitions;
 	int64_t			 next_force;
+	int64_t			 away_since;	/* monotonic us; 0 = ready */
 };
 
 #endif
