@@ -3,12 +3,12 @@
  */
 #include "db.h"
 
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <openssl/crypto.h>
+#include "log.h"
 
 #define DB_RETRY_MS	250	/* between attempts to connect */
 #define DB_PARAMS_MAX	32
@@ -32,10 +32,7 @@ struct db {
 static int64_t
 now_ms(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return log_usec() / 1000;
 }
 
 /* libpq's texts have several lines; ours have one. */

@@ -5,10 +5,10 @@
 
 #include <openssl/crypto.h>
 #include <string.h>
-#include <time.h>
 #include <zmq.h>
 
 #include "link_zap.h"
+#include "log.h"
 #include "secret.h"
 
 /* Heartbeats find a stopped host, the handshake limit a silent one. */
@@ -90,10 +90,7 @@ link_job_free(struct link_job *job)
 int64_t
 link_now_ms(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return log_usec() / 1000;
 }
 
 bool

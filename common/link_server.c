@@ -15,7 +15,7 @@
 #define SERVER_BACKLOG		256
 #define SERVER_SLICE_MS		500	/* how soon a dead handler is seen */
 #define SELFTEST_MS		5000
-/* Value of 4.3's draft ZMQ_ZAP_ENFORCE_DOMAIN; the ABI has it, zmq.h hides it. */
+/* ZMQ_ZAP_ENFORCE_DOMAIN: libzmq 4.3 knows it, zmq.h calls it a draft. */
 #define SERVER_ENFORCE_DOMAIN	93
 
 struct link_server {

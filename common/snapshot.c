@@ -15,8 +15,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "log.h"
 
 #define CHANNEL		"countersign"
 #define POLICY_MAX	(1024 * 1024)
@@ -111,10 +112,7 @@ snapshot_free(struct snapshot *s)
 static int64_t
 now_ms(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return log_usec() / 1000;
 }
 
 /* Free the policies nobody holds, except the one in force. */
