@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <openssl/ec.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 
 #include "pg.h"
 #include "snapshot.h"
@@ -270,6 +271,63 @@ test_many_accounts(void **state)
 	snapshot_free(s);
 }
 
+struct user {
+	struct snapshot	*s;
+	pthread_t	 thread;
+	int		 wrong;
+};
+
+static void *
+use(void *arg)
+{
+	struct user *u = arg;
+	const struct policy *p;
+	const struct account *a;
+	struct err err;
+	char name[32];
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		memset(&err, 0, sizeof(err));
+		p = snapshot_policy(u->s, i % 100 == 0, &err);
+		u->wrong += p == NULL || p->version != 6;
+		snprintf(name, sizeof(name), "u%d", i % 37);
+		a = NULL;
+		u->wrong += snapshot_account(u->s, name, &a, &err) != 0 ||
+		    a == NULL || strcmp(a->name, name) != 0;
+		snapshot_put(u->s, p);
+		snapshot_account_put(u->s, a);
+		(void)snapshot_epoch(u->s);
+	}
+	return NULL;
+}
+
+/* Threads that ask while accounts change. */
+static void
+test_threads(void **state)
+{
+	struct user u[4];
+	size_t i;
+
+	(void)state;
+	memset(u, 0, sizeof(u));
+	u[0].s = snapshot_new(worker, NULL);
+	for (i = 0; i < 4; i++) {
+		u[i].s = u[0].s;
+		assert_int_equal(pthread_create(&u[i].thread, NULL, use,
+		    &u[i]), 0);
+	}
+	for (i = 0; i < 5; i++)
+		owner("UPDATE countersign.account SET cn = 'V'"
+		    " WHERE name = 'u1'");
+	for (i = 0; i < 4; i++) {
+		pthread_join(u[i].thread, NULL);
+		assert_int_equal(u[i].wrong, 0);
+	}
+	assert_true(snapshot_epoch(u[0].s) >= 2);
+	snapshot_free(u[0].s);
+}
+
 /* Permissions that could not be asked for are not served from memory. */
 static void
 test_database_gone(void **state)
@@ -326,6 +384,7 @@ main(void)
 		cmocka_unit_test(test_local_policy),
 		cmocka_unit_test(test_accounts),
 		cmocka_unit_test(test_many_accounts),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_database_gone),
 	};
 
