@@ -375,6 +375,12 @@ take_void_row(struct verify *v, const char *hex)
 }
 
 static void
+take_contradiction(struct verify *v, const char *hex)
+{
+	finding(v, "void", hex, "void in the database, and has a row there");
+}
+
+static void
 find_open(struct verify *v)
 {
 	size_t i;
@@ -515,7 +521,8 @@ verify(struct verify *v, const struct strlist *dirs, struct err *err)
 	find_doubles(v);
 	if (read_prefixes(v, err) != 0 ||
 	    each_serial(v, "ledger_rows", take_row, err) != 0 ||
-	    each_serial(v, "ledger_voids", take_void_row, err) != 0)
+	    each_serial(v, "ledger_voids", take_void_row, err) != 0 ||
+	    each_serial(v, "ledger_both", take_contradiction, err) != 0)
 		return -1;
 	find_open(v);
 	if (look_again(v, dirs, err) != 0 || ask_again(v, err) != 0)

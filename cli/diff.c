@@ -119,13 +119,13 @@ compare(const struct lines *a, const struct lines *b, struct script *s,
 	return 0;
 }
 
-/* The end of the hunk that begins at edit i: no change for 2 * CONTEXT. */
+/* The end of the hunk that begins at edit i: changes further away start one. */
 static size_t
 hunk_end(const struct script *s, size_t i)
 {
 	size_t last = i;
 
-	for (; i < s->n && i - last <= 2 * CONTEXT; i++)
+	for (; i < s->n && i - last <= 2 * CONTEXT + 1; i++)
 		if (s->v[i].op != ' ')
 			last = i;
 	return last + 1 + CONTEXT < s->n ? last + 1 + CONTEXT : s->n;

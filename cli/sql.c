@@ -131,5 +131,9 @@ const struct db_stmt cli_sql[] = {
 	{ "ledger_voids", "SELECT " HEX("serial") " FROM "
 	    "countersign.void_serial WHERE serial > decode($1, 'hex') "
 	    "ORDER BY serial LIMIT 10000", 1 },
+	{ "ledger_both", "SELECT " HEX("v.serial") " FROM "
+	    "countersign.void_serial v JOIN countersign.certificate c "
+	    "USING (serial) WHERE v.serial > decode($1, 'hex') "
+	    "ORDER BY v.serial LIMIT 10000", 1 },
 	{ NULL, NULL, 0 }
 };
