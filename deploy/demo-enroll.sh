@@ -98,7 +98,7 @@ echo "   answer     $(elements DispositionMessage <"$dir/reply.xml")"
 echo
 echo "3. The certificate"
 openssl x509 -in "$dir/certificate.pem" -noout -text \
-    -certopt no_pubkey,no_sigdump,no_header | sed 's/^/   /'
+    -certopt no_pubkey,no_sigdump,no_header,ext_parse | sed 's/^/   /'
 printf '   chain      '
 openssl verify -purpose sslserver -verify_hostname "$name" \
     -CAfile "$CS_ROOT_PEM" -untrusted "$dir/chain.pem" \

@@ -92,6 +92,7 @@ demo)
 	become_user "$@"
 	up
 	deploy/demo-enroll.sh "$S/env"
+	say "" "stopping; \"make run\" starts the same again"
 	;;
 run)
 	become_user "$@"
