@@ -5,16 +5,20 @@
 #define PG_EPOCH	INT64_C(946684800)	/* 2000-01-01 in unix time */
 
 static void
-be(struct buf *b, uint64_t v, unsigned octets)
+put_be(struct buf *b, uint64_t v, unsigned octets)
 {
-	while (octets-- > 0)
-		buf_addc(b, (uint8_t)(v >> (8 * octets)));
+	uint8_t be[8];
+	unsigned i;
+
+	for (i = 0; i < octets; i++)
+		be[i] = (uint8_t)(v >> (8 * (octets - 1 - i)));
+	buf_add(b, be, octets);
 }
 
 void
 row_be32(struct buf *b, uint32_t v)
 {
-	be(b, v, 4);
+	put_be(b, v, 4);
 }
 
 uint32_t
@@ -27,20 +31,20 @@ row_day(const uint8_t id[MSG_ID])
 static void
 put_null(struct buf *b)
 {
-	be(b, UINT32_MAX, 4);
+	put_be(b, UINT32_MAX, 4);
 }
 
 static void
 put_int(struct buf *b, uint64_t v, unsigned octets)
 {
-	be(b, octets, 4);
-	be(b, v, octets);
+	put_be(b, octets, 4);
+	put_be(b, v, octets);
 }
 
 static void
 put_bytes(struct buf *b, const void *p, size_t n)
 {
-	be(b, n, 4);
+	put_be(b, n, 4);
 	buf_add(b, p, n);
 }
 
@@ -66,14 +70,14 @@ void
 rows_open(struct buf *b)
 {
 	buf_add(b, "PGCOPY\n\377\r\n", 11);	/* with its NUL */
-	be(b, 0, 4);				/* flags */
-	be(b, 0, 4);				/* no header extension */
+	put_be(b, 0, 4);				/* flags */
+	put_be(b, 0, 4);				/* no header extension */
 }
 
 void
 rows_close(struct buf *b)
 {
-	be(b, 0xffff, 2);
+	put_be(b, 0xffff, 2);
 }
 
 static const char *
@@ -115,7 +119,7 @@ put_serial(struct buf *b, const struct job *j)
 void
 row_request(struct buf *b, const struct job *j, const char *signer)
 {
-	be(b, 24, 2);
+	put_be(b, 24, 2);
 	put_int(b, row_day(j->ask.id), 4);
 	put_bytes(b, j->ask.id, MSG_ID);
 	put_bytes(b, j->ask.replay_key, MSG_ID);
@@ -149,7 +153,7 @@ row_certificate(struct buf *b, const struct job *j)
 	uint8_t spki[32];
 
 	pubkey_sha256(j->req->key, spki);
-	be(b, 11, 2);
+	put_be(b, 11, 2);
 	put_bytes(b, j->tbs.serial, SERIAL_LEN);
 	put_text(b, j->ca->name);
 	put_bytes(b, j->ask.id, MSG_ID);
