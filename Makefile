@@ -29,7 +29,7 @@ endif
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lfcgi -lpthread
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE -g $(OPT) $(WARN) $(PKG_CFLAGS) \
-	-I. -Icommon -Ifrontend -Isigner -Icli $(CFLAGS)
+	$(addprefix -iquote,. common frontend signer cli) $(CFLAGS)
 
 src = $(wildcard $(1)/*.c)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
