@@ -6,7 +6,7 @@
  *  - every row was intended in the ledger of the signer that its serial
  *    number names, and where the ledger has no certificate for it (a crash
  *    between signing and writing), its TBSCertificate is the intended one;
- *  - every void serial is known to the database.
+ *  - every void serial is known to the database and has no row.
  *
  * Signers keep working meanwhile: what does not fit at first is looked at
  * once more.
@@ -124,7 +124,7 @@ missing(struct verify *v, const PGresult *res, int row)
 		finding(v, "issued", hex,
 		    "in the ledger, but not in the database");
 	else
-		serials_add(&v->doubts, octets);
+		serials_add(&v->doubts, octets, NULL);
 }
 
 static int
@@ -158,16 +158,16 @@ bad_entry(const struct ledger_entry *e, const char *field, struct err *err)
 }
 
 static int
-get_serial(const struct ledger_entry *e, uint8_t octets[SERIAL_OCTETS],
+get_hex(const struct ledger_entry *e, const char *field, uint8_t octets[16],
     struct err *err)
 {
 	struct buf b = { 0 };
 	int rc = -1;
 
-	if (ledger_get(e, "serial", &b) == 0 && b.n == 2 * SERIAL_OCTETS)
-		rc = hex_decode(buf_str(&b), octets, SERIAL_OCTETS);
+	if (ledger_get(e, field, &b) == 0 && b.n == 32)
+		rc = hex_decode(buf_str(&b), octets, 16);
 	buf_free(&b);
-	return rc == 0 ? 0 : bad_entry(e, "serial", err);
+	return rc == 0 ? 0 : bad_entry(e, field, err);
 }
 
 static int
@@ -195,11 +195,12 @@ take_start(struct verify *v, const struct ledger_entry *e, struct err *err)
 static int
 take_intent(struct verify *v, const struct ledger_entry *e, struct err *err)
 {
-	uint8_t octets[SERIAL_OCTETS];
+	uint8_t octets[SERIAL_OCTETS], id[16];
 
-	if (get_serial(e, octets, err) != 0)
+	if (get_hex(e, "serial", octets, err) != 0 ||
+	    get_hex(e, "id", id, err) != 0)
 		return -1;
-	serials_add(&v->made, octets);
+	serials_add(&v->made, octets, id);
 	return 0;
 }
 
@@ -210,7 +211,7 @@ ended(struct verify *v, const struct ledger_entry *e, uint8_t *octets,
 {
 	struct serial *s;
 
-	if (get_serial(e, octets, err) != 0)
+	if (get_hex(e, "serial", octets, err) != 0)
 		return -1;
 	if ((s = serials_find(&v->made, octets)) == NULL)
 		finding_serial(v, e->type, octets, "without an intent");
@@ -256,6 +257,29 @@ take_void(struct verify *v, const struct ledger_entry *e, struct err *err)
 	return ended(v, e, octets, SERIAL_VOID, err);
 }
 
+/* Ids of requests without a certificate stand there, too. */
+static int
+take_done(struct verify *v, const struct ledger_entry *e, struct err *err)
+{
+	struct buf ids = { 0 };
+	struct serial *s;
+	uint8_t id[16];
+	char *at, *one;
+	int rc = 0;
+
+	if (ledger_get(e, "ids", &ids) != 0)
+		rc = bad_entry(e, "ids", err);
+	at = rc == 0 ? buf_str(&ids) : NULL;
+	while (rc == 0 && (one = strsep(&at, ",")) != NULL) {
+		if (strlen(one) != 32 || hex_decode(one, id, 16) != 0)
+			rc = bad_entry(e, "ids", err);
+		else if ((s = serials_by_id(&v->made, id)) != NULL)
+			s->done = true;
+	}
+	buf_free(&ids);
+	return rc;
+}
+
 static int
 take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 {
@@ -266,6 +290,7 @@ take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 	} types[] = {
 		{ "start", take_start }, { "intent", take_intent },
 		{ "issued", take_issued }, { "void", take_void },
+		{ "done", take_done },
 	};
 	struct verify *v = arg;
 	size_t i;
@@ -325,12 +350,12 @@ take_row(struct verify *v, const char *hex)
 			finding(v, "row", hex, "is void in the ledger");
 		else if (s->state == SERIAL_INTENT) {
 			s->state = SERIAL_ROW;
-			serials_add(&v->unsigned_rows, octets);
+			serials_add(&v->unsigned_rows, octets, NULL);
 		}
 	} else if (!v->covered[prefix] && v->known[prefix])
 		v->elsewhere++;
 	else if (v->strange.n < DOUBTS_MAX)
-		serials_add(&v->strange, octets);
+		serials_add(&v->strange, octets, NULL);
 	else
 		finding(v, "row", hex, "not in the ledger of its signer");
 }
@@ -383,13 +408,18 @@ take_contradiction(struct verify *v, const char *hex)
 static void
 find_open(struct verify *v)
 {
+	const struct serial *s;
 	size_t i;
 
 	for (i = 0; i < v->made.n; i++) {
-		if (v->made.v[i].state == SERIAL_INTENT)
+		s = &v->made.v[i];
+		if (s->state == SERIAL_INTENT && s->done)
+			finding_serial(v, "intent", s->octets, "committed, "
+			    "says the ledger, but not in the database");
+		else if (s->state == SERIAL_INTENT)
 			v->open++;
-		else if (v->made.v[i].state == SERIAL_VOID)
-			finding_serial(v, "void", v->made.v[i].octets,
+		else if (s->state == SERIAL_VOID)
+			finding_serial(v, "void", s->octets,
 			    "void in the ledger, but not in the database");
 	}
 }
@@ -439,7 +469,7 @@ second_look(void *arg, const struct ledger_entry *e, struct err *err)
 
 	if (strcmp(e->type, "intent") != 0)
 		return 0;
-	if (get_serial(e, octets, err) != 0)
+	if (get_hex(e, "serial", octets, err) != 0)
 		return -1;
 	if ((s = serials_find(&v->strange, octets)) != NULL)
 		s->state = SERIAL_ROW;

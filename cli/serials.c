@@ -5,16 +5,19 @@
 
 #include "buf.h"
 
-#define LATELY	100000
+#define LATELY	10000		/* a signer's batch is at most some hundred */
 
 void
-serials_add(struct serials *s, const uint8_t *octets)
+serials_add(struct serials *s, const uint8_t *octets, const uint8_t *id)
 {
 	if (s->n == s->cap) {
 		s->cap = s->cap == 0 ? 1024 : s->cap * 2;
 		s->v = xreallocarray(s->v, s->cap, sizeof *s->v);
 	}
+	memset(&s->v[s->n], 0, sizeof s->v[s->n]);
 	memcpy(s->v[s->n].octets, octets, SERIAL_OCTETS);
+	if (id != NULL)
+		memcpy(s->v[s->n].id, id, sizeof s->v[s->n].id);
 	s->v[s->n++].state = SERIAL_INTENT;
 	s->sorted = false;
 }
@@ -37,6 +40,17 @@ serials_find(const struct serials *s, const uint8_t *octets)
 	end = s->n > LATELY ? s->n - LATELY : 0;
 	for (i = s->n; i-- > end;)
 		if (memcmp(s->v[i].octets, octets, SERIAL_OCTETS) == 0)
+			return &s->v[i];
+	return NULL;
+}
+
+struct serial *
+serials_by_id(const struct serials *s, const uint8_t *id)
+{
+	size_t i, end = s->n > LATELY ? s->n - LATELY : 0;
+
+	for (i = s->n; i-- > end;)
+		if (memcmp(s->v[i].id, id, sizeof s->v[i].id) == 0)
 			return &s->v[i];
 	return NULL;
 }

@@ -17,7 +17,9 @@ enum serial_state {
 
 struct serial {
 	uint8_t	 octets[SERIAL_OCTETS];
+	uint8_t	 id[16];		/* of the request */
 	uint8_t	 state;
+	bool	 done;			/* committed, says the ledger */
 };
 
 struct serials {
@@ -26,12 +28,16 @@ struct serials {
 	bool		 sorted;
 };
 
-void		 serials_add(struct serials *, const uint8_t *);
+/* The id may be NULL. */
+void		 serials_add(struct serials *, const uint8_t *octets,
+		    const uint8_t *id);
 /*
  * By octets.  Before serials_sort only what was added lately is found: an
  * intent and its end stand close together.
  */
 struct serial	*serials_find(const struct serials *, const uint8_t *);
+/* By id, before serials_sort, among what was added lately. */
+struct serial	*serials_by_id(const struct serials *, const uint8_t *id);
 void		 serials_sort(struct serials *);
 void		 serials_free(struct serials *);
 
