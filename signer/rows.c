@@ -71,7 +71,7 @@ rows_open(struct buf *b)
 {
 	buf_add(b, "PGCOPY\n\377\r\n", 11);	/* with its NUL */
 	put_be(b, 0, 4);				/* flags */
-	put_be(b, 0, 4);				/* no header extension */
+	put_be(b, 0, 4);			/* no extension */
 }
 
 void
