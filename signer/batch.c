@@ -130,7 +130,7 @@ has_new(const struct batch *b)
 
 /*
  * A serial's time and a certificate's validity come from this clock; the
- * ledger's last entry says what it showed before (F11).
+ * ledger's last entry says what it showed before.
  */
 static int
 check_clock(const struct signer *s, struct err *err)
