@@ -1,0 +1,235 @@
+/* RequestSecurityToken: what is taken over, and every refusal. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "envelope.h"
+#include "hresult.h"
+#include "ns.h"
+#include "rst.h"
+#include "soap_data.h"
+
+static struct xmlin	*xml;
+
+static int
+parse(struct buf b, struct rst *r, struct err *err)
+{
+	struct envelope	e = { 0 };
+	int		ok;
+
+	*r = (struct rst){ 0 };
+	*err = (struct err)ERR_INIT;
+	if (envelope_parse(xml, buf_slice(&b), SENT, &e, err) == -1)
+		fail_msg("%s", err->text);
+	ok = rst_parse(e.body, e.action, r, err);
+	envelope_free(&e);
+	buf_free(&b);
+	return ok;
+}
+
+static void
+refused(struct buf b, uint32_t hresult, const char *why)
+{
+	struct rst	r;
+	struct err	err;
+
+	if (parse(b, &r, &err) == 0)
+		fail_msg("accepted; wanted \"%s\"", why);
+	if (err_hresult(&err) != hresult || strstr(err.text, why) == NULL)
+		fail_msg("wanted %08x \"%s\", got %08x \"%s\"", hresult, why,
+		    err_hresult(&err), err.text);
+}
+
+static void
+test_issue(void **state)
+{
+	struct rst	r;
+	struct err	err;
+
+	(void)state;
+	assert_int_equal(parse(message("issue-username"), &r, &err), 0);
+	assert_int_equal(r.call, RST_ISSUE);
+	assert_true(slice_eq(buf_slice(&r.token),
+	    slice_of("\x30\x03\x02\x01\x01", 5)));
+	assert_string_equal(r.template, "WebServer");
+	rst_free(&r);
+	assert_int_equal(parse(message("issue-transport"), &r, &err), 0);
+	assert_null(r.template);
+	rst_free(&r);
+	/* RequestID is ignored in an Issue, and so is what is not known. */
+	assert_int_equal(parse(edited("issue-transport",
+	    "</RequestSecurityToken>", "<RequestID xmlns=\"" NS_WSTEP
+	    "\">x</RequestID><Lifetime/></RequestSecurityToken>"), &r,
+	    &err), 0);
+	rst_free(&r);
+	/* An escaped name of an attribute is one that is not known. */
+	assert_int_equal(parse(edited("issue-username",
+	    "\"CertificateTemplate\"", "\"C&amp;ertificate Template\""), &r,
+	    &err), 0);
+	assert_null(r.template);
+	rst_free(&r);
+}
+
+static void
+test_query(void **state)
+{
+	static const char *const good[] = { "1", " 65\n", "2147483647",
+	    "0000000001" };
+	static const char *const bad[] = { "0", "-1", "1.5", "abc", "",
+	    "2147483648", "99999999999999999999", "0x10", "1 2", "+1" };
+	char		 to[64];
+	struct rst	 r;
+	struct err	 err;
+	size_t		 i;
+
+	(void)state;
+	assert_int_equal(parse(message("query"), &r, &err), 0);
+	assert_int_equal(r.call, RST_QUERY);
+	assert_int_equal(r.number, 65);
+	rst_free(&r);
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(to, sizeof(to), ">%s</RequestID>", good[i]);
+		assert_int_equal(parse(edited("query", ">65</RequestID>",
+		    to), &r, &err), 0);
+		rst_free(&r);
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(to, sizeof(to), ">%s</RequestID>", bad[i]);
+		refused(edited("query", ">65</RequestID>", to),
+		    HR_INVALID_ARG, "RequestID");
+	}
+	refused(edited("query", "<RequestID ", "<RequestID xmlns:x=\"" NS_XSI
+	    "\" x:nil=\"true\" "), HR_INVALID_ARG, "RequestID");
+	refused(edited("query", "<RequestID ", "<RequestIx/><RequestID xmlns="
+	    "\"" NS_WSTEP "\"/><RequestID "), HR_INVALID_DATA,
+	    "RequestID: stands twice");
+}
+
+static void
+test_ket(void **state)
+{
+	struct rst	r;
+	struct err	err;
+
+	(void)state;
+	assert_int_equal(parse(message("ket"), &r, &err), 0);
+	assert_int_equal(r.call, RST_KET);
+	rst_free(&r);
+	refused(edited("ket", "<RequestKET/>", ""), HR_INVALID_ARG,
+	    "RequestKET");
+	refused(edited("ket", "200512/KET<", "200512/Issue<"), HR_INVALID_ARG,
+	    "do not fit");
+	refused(edited("issue-username", "200512/Issue<", "200512/KET<"),
+	    HR_INVALID_ARG, "do not fit");
+}
+
+static void
+test_refusals(void **state)
+{
+	static const struct {
+		const char	*from, *to;
+		uint32_t	 hresult;
+		const char	*why;
+	} t[] = {
+		{ "#X509v3<", "#Other<", HR_INVALID_ARG, "TokenType" },
+		{ "<TokenType>", "<TokenType/><TokenType>", HR_INVALID_DATA,
+		    "TokenType: stands twice" },
+		{ "200512/Issue<", "200512/Cancel<", HR_INVALID_ARG,
+		    "RequestType" },
+		{ "<RequestType>" TYPE_ISSUE "</RequestType>", "",
+		    HR_INVALID_ARG, "RequestType" },
+		{ "<RequestType>", "<RequestType/><RequestType>",
+		    HR_INVALID_DATA, "RequestType: stands twice" },
+		{ "#base64binary", "#Base64Binary", HR_INVALID_ARG,
+		    "EncodingType" },
+		{ "EncodingType=", "Encoding=", HR_INVALID_ARG,
+		    "EncodingType" },
+		{ "enrollment#PKCS10", "enrollment#CHALLENGERESPONSE",
+		    HR_INVALID_ARG, "ValueType" },
+		{ "ValueType=", "Value=", HR_INVALID_ARG, "ValueType" },
+		{ "AQE=", "AQE=<x/>", HR_INVALID_DATA, "more than text" },
+		{ "AQE=", "AQE", HR_INVALID_DATA, "base64" },
+		{ "AQE=", "AQF=", HR_INVALID_DATA, "pad bits" },
+		{ "AQE=", "AQE==", HR_INVALID_DATA, "base64" },
+		{ "AQE=", "AQ_=", HR_INVALID_DATA, "alphabet" },
+		{ "AQE=", "AQE=AQE=", HR_INVALID_DATA, "padding" },
+		{ "<BinarySecurityToken", "<BinarySecurityToken xmlns=\""
+		    NS_WSSE "\"/><BinarySecurityToken", HR_INVALID_DATA,
+		    "stands twice" },
+		{ "Name=\"ccm\"", "Name=\"CERTIFICATETEMPLATE\"",
+		    HR_INVALID_ARG, "CertificateTemplate stands twice" },
+		{ "Name=\"ccm\"", "Nome=\"ccm\"", HR_INVALID_ARG,
+		    "ContextItem" },
+		{ "<Value>pc1", "<Value>x</Value><Value>pc1", HR_INVALID_ARG,
+		    "ContextItem" },
+		{ "<Value>pc1.example</Value>", "", HR_INVALID_ARG,
+		    "ContextItem" },
+		{ "<Value>WebServer<", "<Value> <", HR_INVALID_ARG,
+		    "CertificateTemplate of 0" },
+	};
+	size_t	i;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		refused(edited("issue-username", t[i].from, t[i].to),
+		    t[i].hresult, t[i].why);
+	refused(message("child-in-token"), HR_INVALID_DATA, "more than text");
+	refused(message("two-template-hints"), HR_INVALID_ARG, "twice");
+	refused(message("getpolicies"), HR_NOT_SUPPORTED, "Action");
+}
+
+static void
+test_body(void **state)
+{
+	struct rst	r;
+	struct err	err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(rst_parse(NULL, slice_str(ACTION_RST), &r, &err),
+	    -1);
+	assert_int_equal(err.kind, ERR_MALFORMED);
+	refused(edited("issue-transport", "xmlns=\"" NS_WST "\"",
+	    "xmlns=\"" NS_WST "/\""), HR_INVALID_ARG,
+	    "not a RequestSecurityToken");
+}
+
+static void
+test_limits(void **state)
+{
+	struct buf	 b = { NULL, 0, 0 };
+	char		*s = times("AAAA", (64 * 1024) / 3 + 1);
+
+	(void)state;
+	refused(edited("issue-transport", "MAMC", s), HR_INVALID_DATA,
+	    "limit 65536");
+	free(s);
+	s = times("<ContextItem Name=\"x\"><Value/></ContextItem>", 33);
+	buf_printf(&b, "%s</AdditionalContext>", s);
+	refused(edited("issue-username", "</AdditionalContext>",
+	    buf_str(&b)), HR_INVALID_DATA, "more than 32 items");
+	free(s);
+	buf_free(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(test_issue),
+		cmocka_unit_test(test_query),
+		cmocka_unit_test(test_ket),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_body),
+		cmocka_unit_test(test_limits),
+	};
+	int			failed;
+
+	xmlin_init();
+	xml = xmlin_new();
+	failed = cmocka_run_group_tests_name("rst", tests, NULL, NULL);
+	xmlin_free(xml);
+	return failed;
+}
