@@ -1,0 +1,351 @@
+/* GetPoliciesResponse: order, nil rules, filters, memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <libxml/xmlschemas.h>
+
+#include "ca_fixture.h"
+#include "cep.h"
+#include "cepwrite.h"
+#include "ns.h"
+#include "xmlin.h"
+
+#define OIDS	"1.3.6.1.4.1.99999.1."
+#define COMMON	"validity = 1y renewal = 6w names = account " \
+    "subject = {\"common-name\"} eku = {\"client-authentication\"} " \
+    "key-usage = {\"digital-signature\", \"key-encipherment\"} "
+#define NOW	1893553445
+
+static const char text[] =
+    "policy-name = \"A & B\"\n"
+    "ca \"CA\" { uri \"password\" { uri = \"https://h.example/CES\" } }\n"
+    "ca \"Unused\" { uri \"password\" { uri = \"https://h.example/2\" } }\n"
+    "template \"Old\" { " COMMON " oid = \"" OIDS "1\" type = user\n"
+    "  schema = 1 version = \"3.1\" keys = {\"rsa:2048\"} key-spec = 1\n"
+    "  providers = {\"Microsoft Strong Cryptographic Provider\"}\n"
+    "  enroll = {\"users\"} ca = {\"CA\"} }\n"
+    "template \"New\" { " COMMON " oid = \"" OIDS "2\" type = user\n"
+    "  schema = 3 version = \"100.7\" keys = {\"ec:P-384\", \"rsa:2048\"}\n"
+    "  providers = {\"Microsoft Software Key Storage Provider\"}\n"
+    "  ca = {\"CA\"} hash = sha384 supersedes = {\"Old\"} autoenroll = {\"users\"} }\n"
+    "template \"Spare\" { " COMMON " oid = \"" OIDS "3\" type = user\n"
+    "  providers = {\"Microsoft Software Key Storage Provider\"}\n"
+    "  keys = {\"rsa:2048\"} enroll = {\"admins\"} ca = {\"Unused\"} }\n";
+
+static struct policy	*policy;
+static struct cep	*cep;
+static char		*users[] = { (char []){ "users" } };
+static struct account	 user = { .name = (char []){ "alice" },
+    .cn = (char []){ "Alice" }, .groups = { users, 1 } };
+static struct account	 stranger = { .name = (char []){ "bob" },
+    .cn = (char []){ "Bob" } };
+static struct getpolicies everything = { .last_update = INT64_MIN };
+
+static void
+attach(const char *ca, EVP_PKEY *key)
+{
+	X509		*x = fixture_cert(ca, key, NULL, key);
+	unsigned char	*der = NULL;
+	struct err	 err = ERR_INIT;
+	int		 n = i2d_X509(x, &der);
+
+	if (policy_attach_ca(policy, ca, slice_of(der, (size_t)n),
+	    &err) == -1)
+		fail_msg("%s", err.text);
+	OPENSSL_free(der);
+	X509_free(x);
+}
+
+static int
+setup(void **state)
+{
+	struct err	 err = ERR_INIT;
+	EVP_PKEY	*key = fixture_key("P-256");
+
+	(void)state;
+	policy = policy_parse(slice_str(text), &err);
+	if (policy == NULL)
+		fail_msg("%s", err.text);
+	snprintf(policy->id, sizeof(policy->id), "%s",
+	    "{11111111-AAAA-4BBB-8CCC-222222222222}");
+	attach("CA", key);
+	attach("Unused", key);
+	EVP_PKEY_free(key);
+	cep = cep_new(NOW);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	cep_free(cep);
+	policy_free(policy);
+	return 0;
+}
+
+static int
+answer(const struct account *who, const struct getpolicies *q,
+    struct xmlw *w)
+{
+	struct cep_ask	ask = { .policy = policy, .account = who, .query = q,
+			    .epoch = 1, .now = NOW };
+
+	xmlw_free(w);
+	return cep_answer(cep, &ask, w);
+}
+
+static void
+has(struct xmlw *w, const char *what)
+{
+	if (strstr(buf_str(&w->b), what) == NULL)
+		fail_msg("no %s in %s", what, buf_str(&w->b));
+}
+
+static void
+validate(const struct xmlw *w, const char *xsd)
+{
+	xmlSchemaParserCtxt	*pc;
+	xmlSchemaValidCtxt	*vc;
+	xmlSchema		*schema;
+	xmlDoc			*doc;
+
+	if (access(xsd, R_OK) == -1)
+		return;
+	pc = xmlSchemaNewParserCtxt(xsd);
+	schema = xmlSchemaParse(pc);
+	vc = xmlSchemaNewValidCtxt(schema);
+	doc = xmlReadMemory((const char *)w->b.p, (int)w->b.n, NULL, NULL, 0);
+	assert_non_null(doc);
+	assert_int_equal(xmlSchemaValidateDoc(vc, doc), 0);
+	xmlFreeDoc(doc);
+	xmlSchemaFreeValidCtxt(vc);
+	xmlSchemaFree(schema);
+	xmlSchemaFreeParserCtxt(pc);
+}
+
+static void
+valid(const struct xmlw *w)
+{
+	validate(w, "../shared/protocol/xcep.xsd");
+	validate(w, "../shared/protocol/xcep-sec3.xsd");
+}
+
+static void
+test_full(void **state)
+{
+	struct xmlw	w = { 0 };
+
+	(void)state;
+	assert_int_equal(answer(&user, &everything, &w), 2);
+	valid(&w);
+	has(&w, "<response><policyID>{11111111-AAAA-4BBB-8CCC-222222222222}"
+	    "</policyID><policyFriendlyName>A &amp; B</policyFriendlyName>"
+	    "<nextUpdateHours>8</nextUpdateHours><policiesNotChanged "
+	    "xsi:nil=\"true\"/><policies><policy><policyOIDReference>1"
+	    "</policyOIDReference><cAs><cAReference>0</cAReference></cAs>"
+	    "<attributes><commonName>Old</commonName><policySchema>1"
+	    "</policySchema><certificateValidity><validityPeriodSeconds>"
+	    "31536000</validityPeriodSeconds><renewalPeriodSeconds>3628800"
+	    "</renewalPeriodSeconds></certificateValidity><permission>"
+	    "<enroll>true</enroll><autoEnroll>false</autoEnroll>"
+	    "</permission><privateKeyAttributes><minimalKeyLength>2048"
+	    "</minimalKeyLength><keySpec>1</keySpec>");
+	has(&w, "<cAURI><clientAuthentication>4</clientAuthentication><uri>"
+	    "https://h.example/CES</uri><priority>1</priority><renewalOnly>"
+	    "false</renewalOnly></cAURI></uris><certificate>MII");
+	assert_null(strstr(buf_str(&w.b), "https://h.example/2"));
+	assert_null(strstr(buf_str(&w.b), "Spare"));
+	xmlw_free(&w);
+}
+
+/* Schema 1 has neither hash nor algorithm; schema 3 has both. */
+static void
+test_by_schema(void **state)
+{
+	struct xmlw	w = { 0 };
+
+	(void)state;
+	answer(&user, &everything, &w);
+	has(&w, "<permissions xsi:nil=\"true\"/><algorithmOIDReference "
+	    "xsi:nil=\"true\"/><cryptoProviders><provider>Microsoft Strong "
+	    "Cryptographic Provider</provider></cryptoProviders>");
+	has(&w, "<hashAlgorithmOIDReference xsi:nil=\"true\"/>"
+	    "<rARequirements xsi:nil=\"true\"/><keyArchivalAttributes "
+	    "xsi:nil=\"true\"/><extensions><extension><oIDReference>2"
+	    "</oIDReference><critical>false</critical><value>"
+	    "HgYATwBsAGQ=</value>");	/* BMPString "Old" */
+	has(&w, "<minimalKeyLength>384</minimalKeyLength><keySpec "
+	    "xsi:nil=\"true\"/>");
+	has(&w, "<supersededPolicies><commonName>Old</commonName>"
+	    "</supersededPolicies>");
+	has(&w, "<value>1.3.132.0.34</value><group>3</group>");
+	has(&w, "<value>2.16.840.1.101.3.4.2.2</value><group>1</group>");
+	has(&w, "<value>1.3.6.1.5.5.7.3.2</value><group>7</group>");
+	has(&w, "<value>1.3.6.1.4.1.311.21.10</value><group>6</group>");
+	has(&w, "<value>" OIDS "2</value><group>9</group>");
+	/* KeyUsage: RSA both bits, EC the signature alone. */
+	has(&w, "<critical>true</critical><value>AwIFoA==</value>");
+	has(&w, "<critical>true</critical><value>AwIHgA==</value>");
+	xmlw_free(&w);
+}
+
+static void
+test_nothing(void **state)
+{
+	struct xmlw	w = { 0 };
+
+	(void)state;
+	assert_int_equal(answer(&stranger, &everything, &w), 0);
+	valid(&w);
+	has(&w, "<policiesNotChanged xsi:nil=\"true\"/><policies "
+	    "xsi:nil=\"true\"/></response><cAs xsi:nil=\"true\"/><oIDs "
+	    "xsi:nil=\"true\"/></GetPoliciesResponse>");
+	xmlw_free(&w);
+}
+
+static void
+test_filter(void **state)
+{
+	struct slice		 oid = slice_str(OIDS "2");
+	struct getpolicies	 q = { .last_update = INT64_MIN,
+				    .oids = &oid, .noids = 1,
+				    .by_oid = true };
+	struct xmlw		 w = { 0 };
+
+	(void)state;
+	assert_int_equal(answer(&user, &q, &w), 1);
+	valid(&w);
+	assert_null(strstr(buf_str(&w.b), "<commonName>Old</commonName><pol"));
+	oid = slice_str(OIDS "3");	/* not theirs */
+	assert_int_equal(answer(&user, &q, &w), 0);
+	oid = slice_str("1.2.3");
+	assert_int_equal(answer(&user, &q, &w), 0);
+	/* The filter is no part of what is remembered for others. */
+	assert_int_equal(answer(&user, &everything, &w), 2);
+	xmlw_free(&w);
+}
+
+static void
+test_versions(void **state)
+{
+	static const int32_t	v[] = { INT32_MIN, -1, 0, 1, 4, 6, 15, 16,
+				    INT32_MAX };
+	struct getpolicies	q = { .last_update = INT64_MIN };
+	struct xmlw		w = { 0 };
+	uint32_t		saved = policy->templates[1].private_key_flags;
+	size_t			i;
+
+	(void)state;
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		q.client_version = q.server_version = v[i];
+		assert_int_equal(answer(&user, &q, &w), 2);
+	}
+	policy->templates[1].private_key_flags |= 0x05040000u;
+	q.server_version = 0;
+	q.client_version = 4;
+	assert_int_equal(answer(&user, &q, &w), 1);
+	q.client_version = 5;
+	assert_int_equal(answer(&user, &q, &w), 2);
+	q.server_version = 3;
+	assert_int_equal(answer(&user, &q, &w), 1);
+	policy->templates[1].private_key_flags = saved;
+	xmlw_free(&w);
+}
+
+static int
+at(struct cep *c, uint64_t epoch, int64_t now, int64_t last_update)
+{
+	struct getpolicies	 q = { .last_update = last_update };
+	struct cep_ask		 ask = { .policy = policy, .account = &user,
+				    .query = &q, .epoch = epoch, .now = now };
+	struct xmlw		 w = { 0 };
+	int			 n = cep_answer(c, &ask, &w);
+
+	if (n == -1) {
+		valid(&w);
+		has(&w, "<policiesNotChanged>true</policiesNotChanged>"
+		    "<policies xsi:nil=\"true\"/></response><cAs "
+		    "xsi:nil=\"true\"/><oIDs xsi:nil=\"true\"/>");
+	}
+	xmlw_free(&w);
+	return n;
+}
+
+static void
+test_not_changed(void **state)
+{
+	struct cep	*c = cep_new(NOW);
+
+	(void)state;
+	assert_int_equal(at(c, 0, NOW, INT64_MIN), 2);
+	/* The process is too young to know. */
+	assert_int_equal(at(c, 0, NOW + 900, NOW + 500), 2);
+	assert_int_equal(at(c, 0, NOW + 900, NOW + 700), -1);
+	/* A clock far ahead hides nothing. */
+	assert_int_equal(at(c, 0, NOW + 900, NOW + 90000), 2);
+	/* Something changed: a membership, perhaps. */
+	assert_int_equal(at(c, 1, NOW + 2000, NOW + 1990), 2);
+	assert_int_equal(at(c, 1, NOW + 2500, NOW + 2400), 2);
+	assert_int_equal(at(c, 1, NOW + 3000, NOW + 2700), -1);
+	cep_free(c);
+}
+
+/* Another CA certificate under the same policy is another answer. */
+static void
+test_memory(void **state)
+{
+	struct xmlw	a = { 0 }, b = { 0 };
+
+	(void)state;
+	answer(&user, &everything, &a);
+	answer(&user, &everything, &b);
+	assert_true(slice_eq(buf_slice(&a.b), buf_slice(&b.b)));
+	policy->cas[0].cert.p[20] ^= 1;
+	answer(&user, &everything, &b);
+	assert_false(slice_eq(buf_slice(&a.b), buf_slice(&b.b)));
+	policy->cas[0].cert.p[20] ^= 1;
+	answer(&user, &everything, &b);
+	assert_true(slice_eq(buf_slice(&a.b), buf_slice(&b.b)));
+	xmlw_free(&a);
+	xmlw_free(&b);
+}
+
+/* More sets of permissions than there are places. */
+static void
+test_many_answers(void **state)
+{
+	struct xmlw	w = { 0 };
+	int		i;
+
+	(void)state;
+	for (i = 0; i < 200; i++) {
+		policy->id[1] = (char)('A' + i % 26);
+		policy->id[2] = (char)('A' + i / 26);
+		assert_int_equal(answer(&user, &everything, &w), 2);
+		has(&w, policy->id);
+	}
+	xmlw_free(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_by_schema),
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_not_changed),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_many_answers),
+	};
+
+	xmlin_init();
+	return cmocka_run_group_tests_name("cep", tests, setup, teardown);
+}
