@@ -121,6 +121,8 @@ class Reply:
         return self.tree.findall(path, NS)
 
     def findtext(self, path):
+        if self.tree is None:
+            return None
         return self.tree.findtext(path, None, NS)
 
     @property
