@@ -83,7 +83,7 @@ check_success(const struct answer *a, struct err *err)
 	if (a->number == 0 || a->response.n == 0 ||
 	    (a->status == MSG_ISSUED && a->certificate.n == 0))
 		return err_set(err, ERR_INTERNAL,
-		    "the signer's answer lacks number, response or certificate");
+		    "the signer's answer lacks something");
 	return 0;
 }
 

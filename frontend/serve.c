@@ -25,7 +25,7 @@ static const char *const lap_names[LAPS] = {
 /* Owns everything of one request. */
 struct req {
 	const struct serve	*s;
-	uint8_t			 id[16];	/* log, fault and row share it */
+	uint8_t			 id[16];	/* log, fault, row share it */
 	int64_t			 now;		/* unix milliseconds */
 	struct http_request	 http;
 	struct buf		 in;
@@ -318,8 +318,9 @@ serve_request(const struct serve *s, FCGX_Request *fcgi)
 	if (run(&r, fcgi->in) == -1)
 		status = fault(&r);
 	http_reply(fcgi->out, status, buf_slice(&r.out.b));
-	/* The answer leaves before the line is written. */
-	FCGX_FFlush(fcgi->out);
+	/* The answer leaves in one piece, before the line is written. */
+	FCGX_FClose(fcgi->err);
+	FCGX_FClose(fcgi->out);
 	write_log(&r, status);
 	req_free(&r);
 }
