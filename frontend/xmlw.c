@@ -42,24 +42,22 @@ escape(uint8_t c)
 static void
 put_escaped(struct buf *b, struct slice s)
 {
-	const uint8_t	*p = s.p, *end = s.p + s.n;
+	const uint8_t	*p = s.p, *end = s.p + s.n, *run = s.p;
 	const char	*e;
 	size_t		 n;
 
 	while (p < end) {
 		n = xml_char(p, end);
-		if (n == 0) {
-			buf_puts(b, "\xef\xbf\xbd");
-			p++;
+		e = n == 1 ? escape(*p) : NULL;
+		if (n != 0 && e == NULL) {
+			p += n;
 			continue;
 		}
-		e = n == 1 ? escape(*p) : NULL;
-		if (e != NULL)
-			buf_puts(b, e);
-		else
-			buf_add(b, p, n);
-		p += n;
+		buf_add(b, run, (size_t)(p - run));
+		buf_puts(b, n == 0 ? "\xef\xbf\xbd" : e);
+		run = ++p;
 	}
+	buf_add(b, run, (size_t)(end - run));
 }
 
 void
