@@ -1,0 +1,141 @@
+/* FastCGI parameters: what is let in and with which status the rest goes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "http.h"
+
+#define CONSTANTS	"CS_SERVICE=ces", "CS_AUTH=password", "CS_CA=CA", \
+    "CS_URI=https://h.example/CES", "REMOTE_ADDR=192.0.2.1"
+#define TYPE		"CONTENT_TYPE=application/soap+xml; charset=utf-8"
+
+static void
+is(int status, const char *const *env)
+{
+	struct http_request	 r;
+	char			*copy[16] = { NULL };
+	size_t			 i;
+
+	for (i = 0; env[i] != NULL; i++)
+		copy[i] = strdup(env[i]);
+	http_parse(copy, &r);
+	if (r.status != status)
+		fail_msg("%s ...: status %d, not %d (%s)", env[i - 1],
+		    r.status, status, r.why != NULL ? r.why : "");
+	while (i > 0)
+		free(copy[--i]);
+}
+#define IS(status, ...) is(status, (const char *const []){ __VA_ARGS__, NULL })
+#define POST(status, ...)						\
+	IS(status, CONSTANTS, "REQUEST_METHOD=POST", __VA_ARGS__)
+
+static void
+test_methods(void **state)
+{
+	(void)state;
+	POST(0, "CONTENT_LENGTH=5", TYPE);
+	IS(200, CONSTANTS, "REQUEST_METHOD=GET");
+	IS(200, CONSTANTS, "REQUEST_METHOD=HEAD");
+	IS(405, CONSTANTS, "REQUEST_METHOD=PUT", TYPE);
+	IS(405, CONSTANTS, "REQUEST_METHOD=post", TYPE);
+	IS(405, CONSTANTS, "REQUEST_METHOD=", TYPE);
+}
+
+static void
+test_constants(void **state)
+{
+	(void)state;
+	IS(500, "REQUEST_METHOD=GET");
+	IS(500, "CS_SERVICE=ces", "CS_AUTH=password", "CS_URI=x",
+	    "REQUEST_METHOD=GET");
+	IS(200, "CS_SERVICE=cep", "CS_AUTH=password", "CS_URI=x",
+	    "REQUEST_METHOD=GET");
+	IS(500, "CS_SERVICE=cep", "CS_AUTH=kerberos", "CS_URI=x",
+	    "REQUEST_METHOD=GET");
+	IS(500, "HTTP_CS_SERVICE=cep", "HTTP_CS_AUTH=password", "CS_URI=x",
+	    "REQUEST_METHOD=GET");
+}
+
+/* [security] N2: nginx passes repeated headers as repeated parameters. */
+static void
+test_doubles(void **state)
+{
+	(void)state;
+	POST(400, "CONTENT_LENGTH=5", TYPE, TYPE);
+	POST(400, "CONTENT_LENGTH=5", TYPE, "CONTENT_LENGTH=5");
+	POST(400, "CONTENT_LENGTH=5", TYPE, "CS_AUTH=anonymous");
+	POST(400, "CONTENT_LENGTH=5", TYPE, "REMOTE_ADDR=192.0.2.1");
+	POST(400, "CONTENT_LENGTH=5", TYPE "\001");
+	POST(0, "CONTENT_LENGTH=5", TYPE, "HTTP_SOAPACTION=a",
+	    "HTTP_SOAPACTION=b");
+}
+
+static void
+test_types(void **state)
+{
+	static const char *const good[] = {
+		"application/soap+xml",
+		"Application/SOAP+XML;charset=\"UTF-8\";action=\"x;y=z\"",
+		"application/soap+xml ; charset = utf-8 ; action=urn:x",
+	};
+	static const char *const bad[] = {
+		"", "text/xml", "text/xml; charset=utf-8", "application/soap",
+		"application/soap+xmlx", "multipart/related",
+		"application/soap+xml; charset=utf-16",
+		"application/soap+xml; charset=utf-8; charset=utf-8",
+		"application/soap+xml; action=a; action=b",
+		"application/soap+xml; charset=\"utf-8",
+		"application/soap+xml; charset=\"utf-8\"x",
+		"application/soap+xml; charset", "application/soap+xml;",
+	};
+	char	text[128];
+	size_t	i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(text, sizeof(text), "CONTENT_TYPE=%s", good[i]);
+		POST(0, "CONTENT_LENGTH=5", text);
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text), "CONTENT_TYPE=%s", bad[i]);
+		POST(415, "CONTENT_LENGTH=5", text);
+	}
+	POST(415, "CONTENT_LENGTH=5");
+	POST(415, TYPE, "CONTENT_LENGTH=5", "HTTP_CONTENT_ENCODING=gzip");
+	POST(0, TYPE, "CONTENT_LENGTH=5", "HTTP_CONTENT_ENCODING=identity");
+}
+
+static void
+test_lengths(void **state)
+{
+	(void)state;
+	POST(400, TYPE);
+	POST(400, TYPE, "CONTENT_LENGTH=");
+	POST(400, TYPE, "CONTENT_LENGTH=-1");
+	POST(400, TYPE, "CONTENT_LENGTH=+5");
+	POST(400, TYPE, "CONTENT_LENGTH=0x10");
+	POST(400, TYPE, "CONTENT_LENGTH= 5");
+	POST(400, TYPE, "CONTENT_LENGTH=99999999999999999999");
+	POST(0, TYPE, "CONTENT_LENGTH=999999999");	/* too big: a fault */
+	POST(0, TYPE, "CONTENT_LENGTH=0");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_constants),
+		cmocka_unit_test(test_doubles),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_lengths),
+	};
+
+	return cmocka_run_group_tests_name("http", tests, NULL, NULL);
+}
