@@ -13,13 +13,15 @@
 static int
 read_escape(const char **s, struct buf *value, struct err *err)
 {
+	char	digits[3] = "";
 	uint8_t	c;
 
 	if (**s != '\0' && (strchr(SPECIAL " #", **s) != NULL)) {
 		buf_addc(value, (uint8_t)*(*s)++);
 		return 0;
 	}
-	if (strnlen(*s, 2) != 2 || hex_decode(*s, &c, 1) == -1)
+	memcpy(digits, *s, strnlen(*s, 2));
+	if (hex_decode(digits, &c, 1) == -1)
 		return err_bad(err, 0, "name text: bad escape");
 	buf_addc(value, c);
 	*s += 2;

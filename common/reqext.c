@@ -28,6 +28,17 @@ claim_sid(struct request *r, const char *sid, struct err *err)
 	return 0;
 }
 
+static bool
+is_escape(const char *s, uint8_t *c)
+{
+	char	digits[3] = "";
+
+	if (s[0] != '%')
+		return false;
+	memcpy(digits, s + 1, strnlen(s + 1, 2));
+	return hex_decode(digits, c, 1) == 0 && *c != 0;
+}
+
 /* Undo "%53"; readers of the tag do before they compare. */
 static char *
 uri_decode(const char *uri)
@@ -36,8 +47,7 @@ uri_decode(const char *uri)
 	uint8_t	 c;
 
 	while (*uri != '\0') {
-		if (*uri == '%' && strnlen(uri, 3) == 3 &&
-		    hex_decode(uri + 1, &c, 1) == 0 && c != 0) {
+		if (is_escape(uri, &c)) {
 			*o++ = (char)c;
 			uri += 3;
 		} else {
