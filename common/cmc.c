@@ -59,7 +59,7 @@ parse_control(struct cmc *c, struct der *seq, struct err *err)
 	return 0;
 }
 
-/* [MS-WCCE] 3.2.1.4.2.1.4.1: exactly one TaggedRequest, a PKCS#10. */
+/* [MS-WCCE] 3.2.1.4.2.1: exactly one TaggedRequest, a PKCS#10. */
 static int
 parse_requests(struct cmc *c, struct der *seq, struct err *err)
 {
@@ -181,7 +181,7 @@ reg_info(struct reqparse *p, const struct cmc *c, struct slice value,
 	return reqattr_reginfo(p, text, err);
 }
 
-/* Echoed in the response ([RFC2797] 5.6), so it must be what it should be. */
+/* Echoed in the response, so it has to be what it should be. */
 static int
 transaction_id(struct reqparse *p, const struct cmc *c, struct slice value,
     struct err *err)

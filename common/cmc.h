@@ -1,4 +1,4 @@
-/* CMC PKIData ([RFC2797] section 3.2) of a request. */
+/* CMC PKIData ([RFC2797]) of a request. */
 #ifndef CMC_H
 #define CMC_H
 

@@ -197,7 +197,7 @@ prove_cert(struct reqparse *p, const struct cms *c,
 }
 
 /*
- * id-alg-noSignature ([RFC2797] 3.3.3.1): the hash in place of a signature.
+ * id-alg-noSignature ([RFC2797]): the hash in place of a signature.
  * It proves nothing; the PKCS#10 inside has to.
  */
 static int
@@ -261,7 +261,7 @@ prove_signer(struct reqparse *p, const struct cms *c,
 	return rc;
 }
 
-/* [MS-WCCE] 2.2.2.6.4.2: the archived key is all that may be unsigned. */
+/* [MS-WCCE] 2.2.2.6: the archived key is all that may be unsigned. */
 static int
 read_unsigned(struct request *r, const struct cms_signer *s, bool first,
     struct err *err)
@@ -312,7 +312,7 @@ prove_all(struct reqparse *p, const struct cms *c, struct err *err)
 	return 0;
 }
 
-/* [MS-WCCE] 3.1.1.4.3.1.2: who renews a certificate signs with it, too. */
+/* [MS-WCCE] 3.1.1.4.3: who renews a certificate signs with it, too. */
 static int
 check_renewal(const struct request *r, struct err *err)
 {

@@ -50,7 +50,7 @@ static const char *const pair_names[] = {
 
 #define NPAIR_NAMES	(sizeof(pair_names) / sizeof(pair_names[0]))
 
-/* On behalf of whom ([MS-WCCE] 2.2.2.6.4.1): one name, in signed data. */
+/* On behalf of whom ([MS-WCCE] 2.2.2.6): one name, in signed data. */
 static int
 set_requester(struct request *r, const struct pairs *list, const char *value,
     struct err *err)
@@ -106,7 +106,7 @@ parse_pair(struct request *r, struct pairs *list, struct der *d,
 	return rc;
 }
 
-/* One pair, as clients send, or [MS-WCCE] 2.2.2.7.10's SEQUENCE of pairs. */
+/* One pair, as clients send, or [MS-WCCE] 2.2.2.7's SEQUENCE of pairs. */
 static int
 attr_name_value(struct reqparse *p, const struct attr_value *v,
     struct err *err)
@@ -153,7 +153,7 @@ attr_renewal(struct reqparse *p, const struct attr_value *v, struct err *err)
 }
 
 /*
- * [MS-WCCE] 2.2.2.7.4: client, machine, user, process; the last is worth a
+ * [MS-WCCE] 2.2.2.7: client, machine, user, process; the last is worth a
  * word in the log.  [MS-WCCE] has the CA ignore the content, so whatever is
  * odd here is no refusal.
  */
@@ -188,7 +188,7 @@ attr_attestation(struct reqparse *p, const struct attr_value *v,
 	    "key attestation is not supported");
 }
 
-/* [MS-WCCE] 2.2.2.6.4.2: unsigned attribute of the first signer only. */
+/* [MS-WCCE] 2.2.2.6: unsigned attribute of the first signer only. */
 static int
 attr_misplaced_key(struct reqparse *p, const struct attr_value *v,
     struct err *err)

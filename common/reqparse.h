@@ -67,7 +67,7 @@ int	 reqattr_judge(struct reqparse *, enum attr_list, struct slice oid,
 /* SET OF or [0] content: judge each, refuse a second one of a kind. */
 int	 reqattr_parse(struct reqparse *, enum attr_list, struct der *,
 	    struct err *);
-/* regInfo: "Name=Value&Name=Value&" ([RFC2797] 5.12). */
+/* regInfo: "Name=Value&Name=Value&" ([RFC2797] section 5). */
 int	 reqattr_reginfo(struct reqparse *, struct slice, struct err *);
 
 /* pkcs10.c: CertificationRequest TLV; its own signature is checked. */

@@ -135,7 +135,7 @@ parse_cmc(struct reqparse *p, const struct cms *cms, struct err *err)
 	return 0;
 }
 
-/* [MS-WCCE] 2.2.2.8: the key and its hash come together or not at all. */
+/* [MS-WCCE] 3.1.1.4.3: the key and its hash come together or not at all. */
 static int
 check_archival(const struct reqparse *p, struct err *err)
 {
@@ -167,7 +167,7 @@ parse_signed(struct reqparse *p, struct err *err)
 }
 
 /*
- * [MS-WCCE] 3.2.1.4.2.1.4.1: told apart by parsing, for clients label them
+ * [MS-WCCE] 3.2.1.4.2.1: told apart by parsing, for clients label them
  * wrongly.  A ContentInfo starts with its type, a PKCS#10 with a SEQUENCE.
  */
 static int
