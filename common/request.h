@@ -64,8 +64,8 @@ struct request {
 	struct request_signer	 signer[2];	/* certificate-based signers */
 	size_t			 nsigner;
 	uint64_t		 body_part_id;	/* of the tcr; 1 without CMC */
-	struct slice		 transaction_id; /* CMC control value or empty */
-	struct slice		 sender_nonce;	/* CMC control value or empty */
+	struct slice		 transaction_id; /* TLV of the control or empty */
+	struct slice		 sender_nonce;	/* TLV of the control or empty */
 	char			*requester_name; /* signed data only, or NULL */
 	struct slice		 archived_key;	/* unsigned attribute or empty */
 	char			*client_info;	/* process name, for the log only */

@@ -105,8 +105,9 @@ put_cert_hash(struct buf *out, const struct cmcresp *r, uint64_t *part)
 	control_close(out, c);
 }
 
+/* The value as the request encoded it. */
 static void
-put_echo(struct buf *out, struct slice type, int tag, struct slice value,
+put_echo(struct buf *out, struct slice type, struct slice value,
     uint64_t *part)
 {
 	struct control c;
@@ -114,7 +115,7 @@ put_echo(struct buf *out, struct slice type, int tag, struct slice value,
 	if (value.n == 0)
 		return;
 	c = control_open(out, part, type);
-	der_put_slice(out, tag, value);
+	buf_add(out, value.p, value.n);
 	control_close(out, c);
 }
 
@@ -129,10 +130,8 @@ put_pki_response(struct buf *out, const struct cmcresp *r)
 	put_status(out, r, &part);
 	if (r->status == CMC_SUCCESS)
 		put_cert_hash(out, r, &part);
-	put_echo(out, OID_CMC_TRANSACTION_ID, DER_INTEGER, r->transaction_id,
-	    &part);
-	put_echo(out, OID_CMC_RECIPIENT_NONCE, DER_OCTETS, r->sender_nonce,
-	    &part);
+	put_echo(out, OID_CMC_TRANSACTION_ID, r->transaction_id, &part);
+	put_echo(out, OID_CMC_RECIPIENT_NONCE, r->sender_nonce, &part);
 	der_close(out, controls);
 	der_put(out, DER_SEQ, NULL, 0);
 	der_put(out, DER_SEQ, NULL, 0);

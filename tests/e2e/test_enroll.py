@@ -134,8 +134,9 @@ def test_cmc_response(stack, demo):
     assert status['text'].native == 'Issued'
     assert hashlib.sha1(r.leaf).digest() in \
         controls['1.3.6.1.4.1.311.10.10.1'].dump()
-    assert controls['1.3.6.1.5.5.7.7.7'].native == b'nonce-1234'
-    assert controls['1.3.6.1.5.5.7.7.5'].native == 4711
+    assert controls['1.3.6.1.5.5.7.7.7'].parse(
+        core.OctetString).native == b'nonce-1234'
+    assert controls['1.3.6.1.5.5.7.7.5'].parse(core.Integer).native == 4711
     signer = sd['signer_infos'][0]
     assert signer['version'].native == 'v1'
 

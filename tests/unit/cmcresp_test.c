@@ -144,7 +144,8 @@ issued_with(const char *kind)
 	    .body_part_id = 1 };
 	struct buf out = { 0 }, content = { 0 };
 	STACK_OF(X509) *certs;
-	uint8_t nonce[] = { 1, 2, 3, 4 }, txid[] = { 0x7f, 0x01 };
+	uint8_t nonce[] = { DER_OCTETS, 4, 1, 2, 3, 4 };
+	uint8_t txid[] = { DER_INTEGER, 2, 0x7f, 0x01 };
 	uint8_t sha1[20];
 	struct slice v;
 	struct der rest;
@@ -167,9 +168,9 @@ issued_with(const char *kind)
 	EVP_Digest(r.leaf.p, r.leaf.n, sha1, NULL, EVP_sha1(), NULL);
 	assert_memory_equal(v.p + v.n - 20, sha1, 20);
 	v = control(&content, 3, OID_CMC_TRANSACTION_ID);
-	assert_memory_equal(v.p, "\x02\x02\x7f\x01", v.n);
+	assert_true(slice_eq(v, r.transaction_id));
 	v = control(&content, 4, OID_CMC_RECIPIENT_NONCE);
-	assert_memory_equal(v.p, "\x04\x04\x01\x02\x03\x04", v.n);
+	assert_true(slice_eq(v, r.sender_nonce));
 	sk_X509_pop_free(certs, X509_free);
 	buf_free(&out);
 	buf_free(&content);
