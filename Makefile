@@ -130,7 +130,7 @@ fuzz: deps-test
 e2e: deps-test
 	@STATE=var/e2e deploy/demo.sh clean
 	@mkdir -p var
-	/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST)
+	/usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/e2e $(PYTEST)
 
 load: $(BUILD)/load
 $(BUILD)/load: $(BUILD)/tests/bench/load.o
