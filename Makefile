@@ -136,6 +136,12 @@ load: $(BUILD)/load
 $(BUILD)/load: $(BUILD)/tests/bench/load.o
 	$(CC) $(LDOPT) -o $@ $^ -lssl -lcrypto -lpthread
 
+# Figures as text, and one JSON object a line in var/bench/results.json;
+# BENCH="--memory --signers 2" and the like: see tests/bench/bench.py --help.
+bench: deps-test
+	+@$(SUB) all load
+	/usr/bin/python3 tests/bench/bench.py $(BENCH)
+
 # Not the analyzer: it does not see that err_set is always -1.
 TIDY = -*,clang-diagnostic-*,bugprone-*,cert-*,-cert-err3*,$(TIDY_NOT)
 TIDY_NOT = -bugprone-easily-swappable-parameters,-bugprone-sizeof-expression,$\
@@ -172,5 +178,5 @@ install: all
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .PHONY: all unit programs-unit fuzzers deps deps-test deps-bench demo run \
-	clean test asan asan-e2e fuzz e2e load lint install
+	clean test asan asan-e2e fuzz e2e load bench lint install
 .SECONDARY:

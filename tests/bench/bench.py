@@ -107,6 +107,21 @@ class Stack:
         return int(r.stdout or 0)
 
 
+def raw_costs():
+    """What nobody can avoid, measured at the same moment: CPU us each."""
+    r = subprocess.run(['openssl', 'speed', '-mr', '-seconds', '1',
+                        'ecdsap256', 'rsa2048'], capture_output=True,
+                       text=True)
+    out = {}
+    for line in r.stdout.splitlines():
+        f = line.split(':')
+        name = {'+F2': 'rsa2048', '+F4': 'p256'}.get(f[0])
+        if name:
+            out['sign-' + name] = round(1e6 / float(f[3]), 1)
+            out['verify-' + name] = round(1e6 / float(f[4]), 1)
+    return out
+
+
 def message_files(out, env, count):
     """Bodies and CSRs made ahead."""
     import client
@@ -142,7 +157,7 @@ class Bench:
         self.out.mkdir(parents=True, exist_ok=True)
         self.results = open(self.out / 'results.json', 'w')
         self.stack = Stack(self.out / 'stack', {
-            'WORKERS': str(args.workers), 'SIGNERS': str(args.signers),
+            'PROCESSES': str(args.workers), 'SIGNERS': str(args.signers),
             'CA_KEY': args.ca})
         message_files(self.out, self.stack.env, 40)
 
@@ -188,16 +203,37 @@ class Bench:
             say('    first failure: %s' % res.get('first_failure'))
         return row
 
+    def ratio(self, costs, row):
+        """The stack's CPU against the signatures that it must make."""
+        key = 'rsa2048' if self.args.ca == 'rsa:2048' else 'p256'
+        if key == 'p256' and self.args.ca != 'ec:P-256':
+            return
+        # Worker and signer verify the CSR; certificate and CMC response are
+        # signed, and the certificate's signature is checked.
+        floor = (2 * costs['verify-rsa2048'] + 2 * costs['sign-' + key] +
+                 costs['verify-' + key])
+        spent = sum(row['cpu_us'][p] for p in PARTS)
+        self.put({'case': 'ratio-' + row['case'], 'spent_us': round(spent, 1),
+                  'signatures_us': round(floor, 1),
+                  'ratio': round(spent / floor, 2)})
+        say('    stack %.0f us, its signatures alone %.0f us: %.1f times' %
+            (spent, floor, spent / floor))
+
     def run(self):
         env = self.stack.env
         ca = {'ec:P-256': 'p256', 'ec:P-384': 'p384'}.get(
             self.args.ca, self.args.ca.replace(':', ''))
         self.load(env['CS_CES_URL'], 'enroll.xml', 4, 1, 'RequestedSecurity',
                   'tokens-rsa2048')
+        costs = raw_costs()
+        self.put({'case': 'raw', 'us': costs})
+        say('raw costs, us each: %s' %
+            '  '.join('%s %.0f' % kv for kv in costs.items()))
         for n in self.args.connections:
-            self.case('enroll-%s-userpass-c%d' % (ca, n), env['CS_CES_URL'],
-                      'enroll.xml', n, 'RequestedSecurityToken',
-                      'tokens-rsa2048')
+            row = self.case('enroll-%s-userpass-c%d' % (ca, n),
+                            env['CS_CES_URL'], 'enroll.xml', n,
+                            'RequestedSecurityToken', 'tokens-rsa2048')
+            self.ratio(costs, row)
         self.case('cep-getpolicies-c64', env['CS_CEP_URL'], 'cep.xml', 64,
                   'GetPoliciesResponse')
         if self.args.memory:
@@ -232,7 +268,7 @@ def main():
     ap.add_argument('--seconds', type=float, default=5)
     ap.add_argument('--memory', action='store_true',
                     help='also resident memory at 10,000 and 50,000 requests')
-    ap.add_argument('--load', default=TOP / 'build/bench/load')
+    ap.add_argument('--load', default=TOP / 'build/load')
     b = Bench(ap.parse_args())
     try:
         b.run()
