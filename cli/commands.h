@@ -24,6 +24,7 @@ COMMAND(policy_check);
 COMMAND(policy_publish);
 COMMAND(policy_show);
 COMMAND(policy_diff);
+COMMAND(policy_import);
 COMMAND(request_list);
 COMMAND(request_show);
 COMMAND(request_submit);
@@ -36,6 +37,7 @@ COMMAND(explain);
 extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
 	opts_ca_import[], opts_ca_export[], opts_account_add[],
 	opts_account_passwd[], opts_account_list[], opts_policy_show[],
+	opts_policy_import[],
 	opts_request_list[], opts_request_submit[], opts_cert_list[],
 	opts_cert_export[], opts_explain[];
 

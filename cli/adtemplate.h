@@ -1,0 +1,59 @@
+/*
+ * Certificate templates of Active Directory, as ldifde exports them or as
+ * "certutil -v -template" prints them ([MS-CRTD] section 2).  Only what a
+ * policy file can say is kept; everything is hostile text.
+ */
+#ifndef ADTEMPLATE_H
+#define ADTEMPLATE_H
+
+#include "buf.h"
+#include "conf.h"
+#include "err.h"
+
+#define ADTEMPLATE_FILE_MAX	(16 * 1024 * 1024)
+#define ADTEMPLATE_MAX		1000
+
+struct adtemplate {
+	char		*cn;
+	char		*display_name;	/* or NULL */
+	char		*oid;		/* dotted, or NULL: schema 1 exports */
+	unsigned	 schema;
+	uint32_t	 major, minor;
+	uint32_t	 general_flags, enrollment_flags, private_key_flags,
+			 name_flags;
+	int64_t		 validity, renewal;	/* seconds; 0 = not told */
+	unsigned	 minimal_key_size;
+	int		 key_spec;
+	unsigned	 key_usage;	/* enum key_usage bits of policy.h */
+	unsigned	 ra_signatures;
+	struct strlist	 eku;		/* dotted */
+	struct strlist	 policies;	/* issuance policies, dotted */
+	struct strlist	 providers;	/* in order of preference */
+	struct strlist	 supersedes;	/* common names */
+	char		*algorithm;	/* "RSA", "ECDSA_P256", ... or NULL */
+	char		*hash;		/* "SHA256", ... or NULL */
+};
+
+struct adtemplates {
+	struct adtemplate	*v;
+	size_t			 n;
+};
+
+/*
+ * Every template of the text, whichever of the two forms it has.  Refuses
+ * bad base64, numbers that are none, a template without a name and a text
+ * without a template.  adtemplates_free also after a failure.
+ */
+int	 adtemplates_parse(struct slice, struct adtemplates *, struct err *);
+void	 adtemplates_free(struct adtemplates *);
+
+/* For the readers of the two forms: one attribute by its LDAP name. */
+int	 adtemplate_set(struct adtemplate *, const char *attr, struct slice,
+	    struct err *);
+int	 adtemplates_ldif(struct slice, struct adtemplates *, struct err *);
+int	 adtemplates_certutil(struct slice, struct adtemplates *,
+	    struct err *);
+struct adtemplate	*adtemplates_add(struct adtemplates *, struct err *);
+void	 adtemplate_list(struct strlist *, const char *);	/* appends */
+
+#endif

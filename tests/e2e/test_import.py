@@ -1,0 +1,118 @@
+"""Templates of Active Directory become sections of our policy file: the OID
+and the version stay, and what comes out passes the linter."""
+import json
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+DATA = TOP / 'tests/data/adtemplates'
+CTL = TOP / 'build/countersign'
+BASE = '''policy-name = "x"
+ca "Lab" { uri "password" { uri = "https://x.test/Lab" } }
+name-rule "web" { groups = {"admins"} dns = {"*.lab.test"} }
+'''
+
+
+def run(path, *args):
+    r = subprocess.run([CTL, 'policy', 'import', '--ca', 'Lab', *args, path],
+                       capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    return r.stdout
+
+
+def check(text, tmp_path):
+    f = tmp_path / 'p.conf'
+    f.write_text(BASE + text)
+    r = subprocess.run([CTL, 'policy', 'check', f], capture_output=True,
+                       text=True)
+    return r.stdout + r.stderr if r.returncode else ''
+
+
+def option(text, template, name):
+    section = re.search(r'template "%s" \{(.*?)\n\}' % template, text, re.S)
+    m = re.search(r'^\t%s = (.*)$' % name, section.group(1), re.M)
+    return m.group(1) if m else None
+
+
+def test_ldif(tmp_path):
+    text = run(DATA / 'two.ldf', '--enroll', 'staff', '--name-rule', 'web')
+    assert check(text, tmp_path) == ''
+    assert text.count('template "') == 2
+    arcs = '1.3.6.1.4.1.311.21.8.1111111.2222222.3333333.4444444.5555555.1.'
+    for name, want in {
+            'LabUser': {
+                'oid': '"%s77"' % arcs, 'version': '"101.7"', 'schema': '4',
+                'type': 'user', 'keys': '{"ec:P-256"}', 'names': 'account',
+                'display-name': '"Lab User — Test"', 'validity': '365d',
+                'renewal': '42d', 'exportable': 'true',
+                'san': '{"upn", "email"}', 'key-usage':
+                '{"digital-signature"}', 'enroll': '{"staff"}'},
+            'LabWeb': {
+                'oid': '"%s78"' % arcs, 'version': '"4.1"', 'schema': '2',
+                'type': 'machine', 'names': 'request', 'hash': None,
+                'name-rules': '{"web"}', 'keys': '{"rsa:2048"}',
+                'key-spec': '1', 'approval': None}}.items():
+        for key, value in want.items():
+            assert option(text, name, key) == value, (name, key)
+
+
+def test_ldif_without_choices_is_safe(tmp_path):
+    text = run(DATA / 'two.ldf')
+    assert check(text, tmp_path) == ''
+    assert option(text, 'LabUser', 'enroll') == '{"nobody"}'
+    assert option(text, 'LabWeb', 'approval') == 'manager'
+
+
+def test_certutil(tmp_path):
+    text = run(DATA / 'one.certutil', '--autoenroll', 'machines')
+    assert check(text, tmp_path) == ''
+    for key, value in {
+            'version': '"101.3"', 'type': 'machine', 'schema': '2',
+            'autoenroll': '{"machines"}', 'subject': '{"dns"}',
+            'san': '{"dns"}', 'supersedes': '{"Machine"}',
+            'eku': '{"1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.1"}',
+            'key-usage': '{"digital-signature", "key-encipherment"}',
+            'validity': '365d', 'renewal': '42d'}.items():
+        assert option(text, 'LabComputer', key) == value, key
+
+
+def test_json_and_choice():
+    r = subprocess.run([CTL, '--json', 'policy', 'import', '--ca', 'Lab',
+                        '--template', 'LabWeb', DATA / 'two.ldf'],
+                       capture_output=True, text=True)
+    rows = json.loads(r.stdout)
+    assert [x['template'] for x in rows] == ['LabWeb']
+    assert any('2,048 bits' in n for n in rows[0]['notes'])
+
+
+@pytest.mark.parametrize('edit', [
+    lambda t: t.replace('cn: LabUser\n', ''),
+    lambda t: t.replace('cn: LabUser', 'cn: LabUser\ncn: Again'),
+    lambda t: t.replace('flags: 131642', 'flags: many'),
+    lambda t: t.replace('AEA5hy7h/v8=', 'AEA5'),
+    lambda t: t.replace('pKIKeyUsage:: gA==', 'pKIKeyUsage:: g!=='),
+    lambda t: t.replace('1.3.6.1.5.5.7.3.2', '1.3.x'),
+    lambda t: t.replace('revision: 101', 'revision 101'),
+    lambda t: t.replace('pKICertificateTemplate', 'container'),
+    lambda t: '', lambda t: '\0' * 100, lambda t: 'dn: x\n' * 3000,
+    lambda t: t.replace('LabUser', 'x' * 100000),
+])
+def test_what_is_no_export_is_refused(tmp_path, edit):
+    f = tmp_path / 'bad.ldf'
+    f.write_text(edit((DATA / 'two.ldf').read_text()))
+    r = subprocess.run([CTL, 'policy', 'import', '--ca', 'Lab', f],
+                       capture_output=True, text=True)
+    assert r.returncode == 1 and r.stderr.strip() and not r.stdout
+
+
+def test_real_exports(shared, tmp_path):
+    """Every real template either passes the linter or says why not."""
+    seen = 0
+    for path in sorted((shared / 'captures/templates-ldif').glob('*.ldf')):
+        text = run(path, '--enroll', 'staff', '--name-rule', 'web')
+        assert check(text, tmp_path) == '', path.name
+        seen += 1
+    assert seen >= 20
