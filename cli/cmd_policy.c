@@ -7,6 +7,7 @@
 
 #include "diff.h"
 #include "file.h"
+#include "ptext.h"
 
 #define POLICY_MAX	(1024 * 1024)
 
@@ -29,7 +30,8 @@ static const struct out_col version_cols[] = {
 static const struct out_col publish_cols[] = {
 	{ "version", OUT_NUMBER }, { "sha256", OUT_TEXT },
 	{ "file", OUT_TEXT }, { "templates", OUT_NUMBER },
-	{ "overrides", OUT_LIST }, { NULL, OUT_TEXT }
+	{ "overrides", OUT_LIST }, { "raised", OUT_LIST },
+	{ NULL, OUT_TEXT }
 };
 
 struct findings {
@@ -139,7 +141,7 @@ list_overrides(const struct policy *p, struct buf *b)
 
 static int
 print_published(struct cli *c, const struct policy *p, const char *version,
-    struct err *err)
+    struct buf *raised, struct err *err)
 {
 	struct out *o = out_new(publish_cols, OUT_RECORD);
 	struct buf overrides = { 0 };
@@ -152,27 +154,94 @@ print_published(struct cli *c, const struct policy *p, const char *version,
 	out_add(o, c->conf->policy);
 	out_num(o, (int64_t)p->ntemplates);
 	out_add(o, buf_str(&overrides));
+	out_add(o, buf_str(raised));
 	buf_free(&overrides);
 	return cli_print(c, o, err);
+}
+
+/*
+ * An edit raises the minor version, as AD CS does it: clients compare it.
+ * *p is parsed anew when that changed the text.
+ */
+static int
+raise_versions(struct cli *c, struct policy **p, struct buf *raised,
+    struct err *err)
+{
+	struct err none = ERR_INIT;
+	struct policy *old = cli_policy(c, &none);
+	struct buf text = { 0 };
+	int rc = 0;
+
+	if (old == NULL)
+		return none.kind == ERR_UNAVAILABLE ?
+		    err_set(err, none.kind, "%s", none.text) : 0;
+	ptext_raise(old, *p, &text, raised);
+	policy_free(old);
+	if (raised->n > 0) {
+		policy_free(*p);
+		*p = policy_parse(buf_slice(&text), err);
+		rc = *p == NULL ? -1 : 0;
+	}
+	buf_free(&text);
+	return rc;
+}
+
+static int
+publish(struct cli *c, struct slice text, struct err *err)
+{
+	struct policy *p = policy_parse(text, err);
+	struct buf raised = { 0 };
+	char version[24];
+	int rc = -1;
+
+	if (p != NULL && cli_db(c, err) == 0 &&
+	    raise_versions(c, &p, &raised, err) == 0 &&
+	    cli_attach(c, p, err) == 0 && install(c, buf_slice(&p->text),
+	    version, sizeof version, err) == 0)
+		rc = print_published(c, p, version, &raised, err);
+	policy_free(p);
+	buf_free(&raised);
+	return rc;
 }
 
 int
 cmd_policy_publish(struct cli *c, const struct args *a, struct err *err)
 {
 	struct buf text = { 0 };
+	int rc;
+
+	rc = file_read(a->pos[0], POLICY_MAX, &text, err);
+	if (rc == 0)
+		rc = publish(c, buf_slice(&text), err);
+	buf_free(&text);
+	return rc;
+}
+
+/* [MS-CRTD] 2.8: a new major version makes clients enroll again. */
+int
+cmd_policy_reenroll(struct cli *c, const struct args *a, struct err *err)
+{
+	struct buf text = { 0 }, next = { 0 };
 	struct policy *p = NULL;
-	char version[24];
+	const struct template *t;
 	int rc = -1;
 
-	if (file_read(a->pos[0], POLICY_MAX, &text, err) != 0 ||
+	if (cli_db(c, err) != 0 ||
+	    file_read(c->conf->policy, POLICY_MAX, &text, err) != 0 ||
 	    (p = policy_parse(buf_slice(&text), err)) == NULL)
 		goto out;
-	if (cli_db(c, err) == 0 && cli_attach(c, p, err) == 0 &&
-	    install(c, buf_slice(&text), version, sizeof version, err) == 0)
-		rc = print_published(c, p, version, err);
+	t = policy_template_by_name(p, a->pos[0]);
+	if (t == NULL) {
+		err_set(err, ERR_DENIED, "%.80s: no template %.60s",
+		    c->conf->policy, a->pos[0]);
+		goto out;
+	}
+	ptext_set_version(buf_slice(&text), t->cn, t->major + 1, 0, &next);
+	rc = publish(c, buf_slice(&next), err);
 out:
 	policy_free(p);
 	buf_free(&text);
+	buf_free(&next);
 	return rc;
 }
 

@@ -25,6 +25,7 @@ COMMAND(policy_publish);
 COMMAND(policy_show);
 COMMAND(policy_diff);
 COMMAND(policy_import);
+COMMAND(policy_reenroll);
 COMMAND(request_list);
 COMMAND(request_show);
 COMMAND(request_submit);
