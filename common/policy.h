@@ -63,6 +63,10 @@ struct policy_ca {
 	struct strlist	 cdp;		/* CRL URLs put into certificates */
 	struct strlist	 aia;		/* caIssuers URLs */
 	struct strlist	 ocsp;
+	int64_t		 crl_validity;	/* seconds a revocation list lasts */
+	int64_t		 crl_overlap;	/* the next one comes so much before */
+	int64_t		 ocsp_validity;	/* seconds an OCSP answer lasts */
+	bool		 ocsp_nonce;	/* repeat the client's nonce */
 	struct buf	 cert;		/* DER; empty until attached */
 	int64_t		 not_after;	/* of cert */
 	unsigned	 line;		/* in the file, for messages */

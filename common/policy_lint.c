@@ -11,6 +11,7 @@
 #include "policy.h"
 #include "policy_int.h"
 
+#define HOUR ((int64_t)3600)
 #define DAY ((int64_t)86400)
 #define RSA_MIN	2048
 #define RSA_MAX	8192		/* pubkey.h */
@@ -94,6 +95,19 @@ lint_urls(struct lint *l, const char *opt, const struct strlist *urls)
 		lint_url(l, opt, urls->v[i], "http://");
 }
 
+/* Ten days: what browsers' rules grant, and longer than any weekend. */
+static void
+lint_revocation(struct lint *l, const struct policy_ca *ca)
+{
+	if (ca->crl_validity < HOUR || ca->crl_validity > 10 * DAY)
+		lint_add(l, "crl-validity: must be 1h to 10d");
+	if (ca->crl_overlap < 60 || ca->crl_overlap > ca->crl_validity / 2)
+		lint_add(l, "crl-overlap: must be 1m to half of "
+		    "crl-validity");
+	if (ca->ocsp_validity < 600 || ca->ocsp_validity > 10 * DAY)
+		lint_add(l, "ocsp-validity: must be 10m to 10d");
+}
+
 static void
 lint_ca(const struct policy *p, size_t nth, struct lint *l)
 {
@@ -120,6 +134,7 @@ lint_ca(const struct policy *p, size_t nth, struct lint *l)
 	lint_urls(l, "cdp", &ca->cdp);
 	lint_urls(l, "aia", &ca->aia);
 	lint_urls(l, "ocsp", &ca->ocsp);
+	lint_revocation(l, ca);
 }
 
 static void

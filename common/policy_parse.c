@@ -15,6 +15,8 @@
 #include "policy.h"
 #include "policy_int.h"
 
+#define DAY ((int64_t)86400)
+
 #define POLICY_MAX	(512 * 1024)	/* bytes of text */
 #define SECTIONS_MAX	500		/* of a kind */
 #define LIST_MAX	200		/* entries of one list */
@@ -43,7 +45,8 @@ policy_confuse(struct slice text, struct err *err)
 	};
 	cfg_opt_t ca[] = {
 		SECTION("uri", uri), LIST("cdp"), LIST("aia"), LIST("ocsp"),
-		CFG_END()
+		STR("crl-validity"), STR("crl-overlap"),
+		STR("ocsp-validity"), BOOL("ocsp-nonce"), CFG_END()
 	};
 	cfg_opt_t rule[] = {
 		LIST("groups"), LIST("dns"), BOOL("wildcard"), LIST("email"),
@@ -224,6 +227,14 @@ read_ca(cfg_t *cfg, struct policy_ca *ca, struct lint *l)
 	read_list(cfg, "cdp", &ca->cdp, l);
 	read_list(cfg, "aia", &ca->aia, l);
 	read_list(cfg, "ocsp", &ca->ocsp, l);
+	ca->crl_validity = 7 * DAY;
+	ca->crl_overlap = DAY;
+	ca->ocsp_validity = DAY / 2;
+	read_duration(cfg, "crl-validity", &ca->crl_validity, l);
+	read_duration(cfg, "crl-overlap", &ca->crl_overlap, l);
+	read_duration(cfg, "ocsp-validity", &ca->ocsp_validity, l);
+	ca->ocsp_nonce = cfg_size(cfg, "ocsp-nonce") != 0 &&
+	    cfg_getbool(cfg, "ocsp-nonce");
 }
 
 static void
