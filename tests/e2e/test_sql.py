@@ -127,7 +127,9 @@ def test_second_migration_of_another_database(pg):
 # What each role may do with each table besides reading.
 WRITES = {'countersign_signer': {'request': {'INSERT'},
                                  'certificate': {'INSERT'},
-                                 'void_serial': {'INSERT'}}}
+                                 'void_serial': {'INSERT'},
+                                 'crl': {'INSERT'}, 'crl_part': {'INSERT'},
+                                 'responder': {'INSERT'}}}
 READS = {
     'countersign_worker': {'deployment', 'ca', 'policy', 'account',
                            'account_group'},
@@ -140,6 +142,12 @@ READS = {
                             'signer', 'request', 'certificate',
                             'void_serial', 'audit'},
 }
+
+
+for r in ROLES:
+    READS[r] |= {'crl', 'crl_part', 'ocsp'}
+for r in ROLES[1:]:
+    READS[r] |= {'revoked', 'revocation_change', 'responder'}
 
 
 @pytest.mark.parametrize('role', ROLES)
@@ -172,10 +180,12 @@ def test_nothing_can_be_made(owner, role):
 EXECUTES = {
     'countersign_worker': set(),
     'countersign_auditor': set(),
-    'countersign_signer': {'make_partitions', 'signer_register'},
+    'countersign_signer': {'make_partitions', 'signer_register', 'crl_stored',
+                           'ocsp_keep'},
     'countersign_operator': {'account_add', 'account_set_password',
                              'account_set_disabled', 'account_set_group',
-                             'ca_register', 'policy_publish'},
+                             'ca_register', 'policy_publish', 'cert_revoke',
+                             'cert_release'},
 }
 
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <fcntl.h>
+#include <glob.h>
 #include <libpq-fe.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -144,9 +145,16 @@ pg_file(const struct pg *pg, const char *path)
 static int
 pg_migrate(const struct pg *pg)
 {
-	return pg_sql(pg, "postgres", "CREATE DATABASE countersign") == 0 &&
-	    pg_file(pg, "sql/001_schema.sql") == 0 &&
-	    pg_file(pg, "sql/002_operator.sql") == 0 ? 0 : -1;
+	glob_t g;
+	size_t i;
+	int rc = pg_sql(pg, "postgres", "CREATE DATABASE countersign");
+
+	if (glob("sql/[0-9]*.sql", 0, NULL, &g) != 0)
+		return -1;
+	for (i = 0; i < g.gl_pathc && rc == 0; i++)
+		rc = pg_file(pg, g.gl_pathv[i]);
+	globfree(&g);
+	return rc;
 }
 
 /* Without PostgreSQL 15 a test says so and is skipped. */
