@@ -273,19 +273,35 @@ cakey_put_sigalg(const struct cakey *k, struct buf *out)
 	der_close(out, seq);
 }
 
+const EVP_MD *
+cakey_md(const struct cakey *k)
+{
+	return k->md;
+}
+
+int
+cakey_sign_digest(struct cakey *k, struct slice digest, bool check,
+    struct buf *sig, struct err *err)
+{
+	uint8_t out[512];
+	size_t n = sizeof(out);
+
+	ERR_clear_error();
+	if (EVP_PKEY_sign(k->sign, out, &n, digest.p, digest.n) != 1)
+		return err_openssl(err, "ca key: signing failed");
+	if (check && EVP_PKEY_verify(k->verify, out, n, digest.p,
+	    digest.n) != 1)
+		return err_openssl(err, "ca key: own signature is wrong");
+	buf_add(sig, out, n);
+	return 0;
+}
+
 int
 cakey_sign(struct cakey *k, struct slice msg, bool check, struct buf *sig,
     struct err *err)
 {
-	uint8_t digest[64], out[512];
-	size_t dn, n = sizeof(out);
+	uint8_t digest[64];
+	size_t n = cakey_digest(k, msg, digest);
 
-	ERR_clear_error();
-	dn = cakey_digest(k, msg, digest);
-	if (EVP_PKEY_sign(k->sign, out, &n, digest, dn) != 1)
-		return err_openssl(err, "ca key: signing failed");
-	if (check && EVP_PKEY_verify(k->verify, out, n, digest, dn) != 1)
-		return err_openssl(err, "ca key: own signature is wrong");
-	buf_add(sig, out, n);
-	return 0;
+	return cakey_sign_digest(k, slice_of(digest, n), check, sig, err);
 }

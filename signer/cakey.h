@@ -33,6 +33,12 @@ struct slice	 cakey_digest_oid(const struct cakey *);
 /* AlgorithmIdentifier of its signatures in certificates ([RFC5280] 4.1.1.2). */
 void		 cakey_put_sigalg(const struct cakey *, struct buf *);
 
+/* For what is hashed in pieces: the digest to hash with, lent. */
+const struct evp_md_st	*cakey_md(const struct cakey *);
+/* As cakey_sign, of a digest made with cakey_md. */
+int		 cakey_sign_digest(struct cakey *, struct slice digest,
+		    bool check, struct buf *sig, struct err *);
+
 /*
  * Sign; the signature is appended.  With check it is verified before it is
  * handed out: a faulty computation or token must not become a certificate.

@@ -1,0 +1,63 @@
+/*
+ * A revocation list ([RFC5280] 5), written as a stream: the entries pass
+ * through a buffer of fixed size, hashed on their way, and their number does
+ * not matter for memory.  The lengths in front of them must be known
+ * beforehand: the caller adds up crl_entry_octets.
+ */
+#ifndef CRL_H
+#define CRL_H
+
+#include "ca.h"
+
+enum crl_reason {		/* [RFC5280] 5.3.1 */
+	CRL_UNSPECIFIED = 0,
+	CRL_KEY_COMPROMISE = 1,
+	CRL_HOLD = 6
+};
+
+struct crl_entry {
+	struct slice	 serial;	/* magnitude, 1 to 20 octets */
+	int64_t		 at;		/* unix seconds */
+	unsigned	 reason;
+};
+
+/* Octets of an entry's DER.  high: the first bit of the serial is set. */
+struct crl_shape {
+	size_t		 serial_octets;
+	bool		 high, generalized, reason;
+};
+size_t	 crl_entry_octets(const struct crl_shape *);
+struct crl_shape crl_shape_of(const struct crl_entry *);
+
+struct crl_head {
+	const struct ca	*ca;
+	uint64_t	 number;
+	int64_t		 this_update, next_update;
+	uint64_t	 octets;	/* of all entries */
+};
+
+/* Takes the next bytes of the TBSCertList; -1 ends it all. */
+struct crl_sink {
+	int	(*put)(void *, struct slice, struct err *);
+	void	*arg;
+};
+
+struct crl;
+
+/* The head is copied, its ca borrowed. */
+struct crl	*crl_new(const struct crl_head *, struct crl_sink,
+		    struct err *);
+void		 crl_free(struct crl *);
+int		 crl_add(struct crl *, const struct crl_entry *, struct err *);
+/*
+ * Behind the last entry.  Appends the digest of the TBSCertList, for the
+ * ledger.  ERR_INTERNAL when the entries had not the octets that were told.
+ */
+int		 crl_end(struct crl *, struct buf *digest, struct err *);
+/*
+ * Sign after crl_end.  first goes before what the sink got, last behind it.
+ */
+int		 crl_sign(struct crl *, struct buf *first, struct buf *last,
+		    struct err *);
+
+#endif
