@@ -14,6 +14,9 @@
  *	pending	id, ca, account, template, policy, worker
  *	done	ids (comma between): their transaction is committed
  *	void	id, serial, ca: may have been signed, has no row
+ *	crl	ca, number, tbs (digest): before signing a revocation list
+ *	responder	ca, serial, tbs (SHA-256): before signing the
+ *		certificate of an OCSP responder
  */
 #ifndef LEDGER_H
 #define LEDGER_H

@@ -7,6 +7,7 @@
 
 #include "base64.h"
 #include "batch.h"
+#include "crlmake.h"
 #include "log.h"
 
 #define BATCH_MAX	256
@@ -601,6 +602,7 @@ housekeeping(struct signer *s)
 	struct err err = ERR_INIT;
 	int64_t now = now_usec() / 1000000;
 
+	crl_round(s, now);
 	if (now < s->next_check)
 		return;
 	s->next_check = now + 30;

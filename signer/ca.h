@@ -22,6 +22,7 @@ struct ca {
 	struct buf	 ski;		/* key identifier */
 	int64_t		 not_before, not_after;
 	struct cakey	*key;		/* owned */
+	uint64_t	 crl_number;	/* of the last list in the ledger */
 };
 
 /*

@@ -51,6 +51,7 @@ signer_sync(struct signer *s, struct err *err)
 struct walk {			/* reading the ledger */
 	struct intents	 open;
 	struct intents	 done;	/* of the last "done" entry */
+	struct signer	*s;
 };
 
 static int
@@ -144,6 +145,31 @@ walk_done(struct walk *w, const struct ledger_entry *e, struct err *err)
 	return rc;
 }
 
+/* Numbers of revocation lists never repeat: crlmake.c goes on from here. */
+static int
+walk_crl(struct walk *w, const struct ledger_entry *e, struct err *err)
+{
+	struct buf ca = { 0 }, number = { 0 };
+	uint64_t n = 0;
+	size_t i;
+	int rc = 0;
+
+	if (ledger_get(e, "ca", &ca) == 0 &&
+	    ledger_get(e, "number", &number) == 0)
+		n = strtoull(buf_str(&number), NULL, 10);
+	if (n == 0 || n == UINT64_MAX)
+		rc = err_set(err, ERR_INTERNAL, "ledger: entry %llu: bad "
+		    "number", (unsigned long long)e->seq);
+	for (i = 0; i < w->s->ncas && rc == 0; i++) {
+		if (strcmp(w->s->cas[i]->name, buf_str(&ca)) == 0 &&
+		    n > w->s->cas[i]->crl_number)
+			w->s->cas[i]->crl_number = n;
+	}
+	buf_free(&ca);
+	buf_free(&number);
+	return rc;
+}
+
 static int
 walk_entry(void *arg, const struct ledger_entry *e, struct err *err)
 {
@@ -154,7 +180,8 @@ walk_entry(void *arg, const struct ledger_entry *e, struct err *err)
 	} types[] = {
 		{ "intent", walk_intent },
 		{ "void", walk_void },
-		{ "done", walk_done }
+		{ "done", walk_done },
+		{ "crl", walk_crl }
 	};
 	size_t i;
 
@@ -224,7 +251,7 @@ check_done(struct signer *s, const struct intents *done, struct err *err)
 int
 recover_start(struct signer *s, struct err *err)
 {
-	struct walk w = { 0 };
+	struct walk w = { .s = s };
 	int rc;
 
 	rc = ledger_walk(s->conf->ledger, walk_entry, &w, err);

@@ -26,6 +26,7 @@ struct signer {
 	bool			 ledger_failed;	/* stop: never trusted again */
 	int64_t			 next_check;	/* unix seconds */
 	int64_t			 next_partitions;
+	int64_t			 next_crl;
 	int64_t			 next_force;
 	int64_t			 away_since;	/* monotonic us; 0 = ready */
 };

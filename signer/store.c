@@ -5,17 +5,11 @@
 #include <openssl/evp.h>
 
 #include "rows.h"
-#include "store.h"
+#include "store_int.h"
 
 #define LOCK_CLASS	"71200103"
 #define OID_INT4	23
 #define OID_BYTEA	17
-
-struct store {
-	struct db	*db;
-	char		*signer;
-	bool		 session;	/* this connection is set up */
-};
 
 /* What a row answers a repeated request with. */
 #define STORED "r.id, r.replay_key, r.state, r.number, r.hresult, " \
@@ -59,6 +53,7 @@ static const struct db_stmt statements[] = {
 	{ "void", "INSERT INTO countersign.void_serial "
 	    "(serial, ca, request_id, signer) VALUES ($1, $2, $3, $4) "
 	    "ON CONFLICT DO NOTHING", 4 },
+	REVOCATION_STATEMENTS,
 	{ NULL, NULL, 0 }
 };
 
@@ -82,8 +77,8 @@ store_close(struct store *st)
 	free(st);
 }
 
-static int
-run(struct store *st, const char *stmt, const struct db_param *p, int n,
+int
+store_run(struct store *st, const char *stmt, const struct db_param *p, int n,
     struct err *err)
 {
 	PGresult *r = db_exec(st->db, stmt, p, n, err);
@@ -146,7 +141,7 @@ store_ready(struct store *st, struct err *err)
 		return 0;
 	st->session = false;
 	if (changed == -1 ||
-	    run(st, "session", NULL, 0, err) == -1 ||
+	    store_run(st, "session", NULL, 0, err) == -1 ||
 	    take_lock(st, err) == -1 || store_settings(st, err) == -1)
 		return -1;
 	st->session = true;
@@ -169,7 +164,7 @@ store_register(struct store *st, uint16_t *prefix, struct err *err)
 int
 store_partitions(struct store *st, struct err *err)
 {
-	return run(st, "partitions", NULL, 0, err);
+	return store_run(st, "partitions", NULL, 0, err);
 }
 
 /* A one-dimensional array in PostgreSQL's binary form. */
@@ -358,8 +353,8 @@ copy_rows(struct store *st, struct job *const *jobs, size_t n,
 }
 
 /* A transaction in the session that was set up, and in no other. */
-static int
-begin(struct store *st, struct err *err)
+int
+store_begin(struct store *st, struct err *err)
 {
 	if (store_ready(st, err) == -1 || db_begin(st->db, err) == -1)
 		return -1;
@@ -375,7 +370,7 @@ store_insert(struct store *st, struct job *const *jobs, size_t n,
     bool *in_doubt, struct err *err)
 {
 	*in_doubt = false;
-	if (begin(st, err) == -1)
+	if (store_begin(st, err) == -1)
 		return -1;
 	if (copy_rows(st, jobs, n, err) == -1) {
 		db_rollback(st->db);
@@ -389,9 +384,9 @@ store_barrier(struct store *st, struct err *err)
 {
 	bool in_doubt;
 
-	if (begin(st, err) == -1)
+	if (store_begin(st, err) == -1)
 		return -1;
-	if (run(st, "barrier", NULL, 0, err) == -1) {
+	if (store_run(st, "barrier", NULL, 0, err) == -1) {
 		db_rollback(st->db);
 		return -1;
 	}
@@ -405,14 +400,14 @@ store_void(struct store *st, const struct intents *list, struct err *err)
 	bool in_doubt;
 	size_t i;
 
-	if (begin(st, err) == -1)
+	if (store_begin(st, err) == -1)
 		return -1;
 	for (i = 0; i < list->n; i++) {
 		p[0] = DB_BIN(list->v[i].serial, SERIAL_LEN);
 		p[1] = DB_TEXT(list->v[i].ca);
 		p[2] = DB_BIN(list->v[i].id, MSG_ID);
 		p[3] = DB_TEXT(st->signer);
-		if (run(st, "void", p, 4, err) == -1) {
+		if (store_run(st, "void", p, 4, err) == -1) {
 			db_rollback(st->db);
 			return -1;
 		}
