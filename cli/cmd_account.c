@@ -28,6 +28,12 @@ const struct opt opts_account_passwd[] = {
 	{ NULL, NULL, NULL, false }
 };
 
+const struct opt opts_account_disable[] = {
+	{ "revoke", "REASON", "and revoke what it holds", false },
+	{ "note", "TEXT", "why, for the record", false },
+	{ NULL, NULL, NULL, false }
+};
+
 const struct opt opts_account_list[] = {
 	{ "group", "NAME", "only members of this group", false },
 	{ NULL, NULL, NULL, false }
@@ -209,11 +215,26 @@ cmd_account_passwd(struct cli *c, const struct args *a, struct err *err)
 	return rc;
 }
 
+/* Both or neither: a disabled account with good certificates looks done. */
 int
 cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
 {
-	return change(c, "account_disabled", (const char *[]){ a->pos[0],
-	    "t" }, 2, err);
+	struct revocation r = { args_get(a, "revoke"), NULL,
+	    args_get(a, "note") };
+	char name[129];
+	bool in_doubt;
+
+	if (account_canonical(a->pos[0], name, err) != 0 ||
+	    cli_db(c, err) != 0 || db_begin(c->db, err) != 0)
+		return -1;
+	r.account = name;
+	if (change(c, "account_disabled", (const char *[]){ name, "t" }, 2,
+	    err) != 0 ||
+	    (r.reason != NULL && revoke_account(c, &r, err) != 0)) {
+		db_rollback(c->db);
+		return -1;
+	}
+	return db_commit(c->db, &in_doubt, err);
 }
 
 int

@@ -45,11 +45,8 @@ static const struct out_col show_cols[] = {
 };
 #define SHOW_DER 15		/* column of "cert_get" */
 
-/*
- * As people copy it: "0x" before, colons or blanks between, leading zeros.
- * The row has the octets of the number, so whole octets without leading ones.
- */
-static int
+/* The row has the octets of the number: whole ones, no leading zeros. */
+int
 serial_parse(struct cli *c, const char *text, char out[41], struct err *err)
 {
 	char hex[42] = "0";

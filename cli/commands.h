@@ -32,6 +32,10 @@ COMMAND(request_submit);
 COMMAND(cert_list);
 COMMAND(cert_show);
 COMMAND(cert_export);
+COMMAND(cert_revoke);
+COMMAND(cert_release);
+COMMAND(crl_show);
+COMMAND(crl_publish);
 COMMAND(ledger_verify);
 COMMAND(explain);
 
@@ -40,6 +44,20 @@ extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
 	opts_account_passwd[], opts_account_list[], opts_policy_show[],
 	opts_policy_import[],
 	opts_request_list[], opts_request_submit[], opts_cert_list[],
-	opts_cert_export[], opts_explain[];
+	opts_cert_export[], opts_explain[], opts_cert_revoke[],
+	opts_cert_release[], opts_crl_publish[], opts_account_disable[];
+
+/*
+ * A serial number as people copy it to the hex digits of a row: "0x" before,
+ * colons or blanks between, leading zeros.
+ */
+int	 serial_parse(struct cli *, const char *, char out[41], struct err *);
+
+struct revocation {
+	const char	*reason;	/* as typed */
+	const char	*account, *note;	/* or NULL */
+};
+/* Revoke all that an account holds, in the transaction at hand. */
+int	 revoke_account(struct cli *, const struct revocation *, struct err *);
 
 #endif

@@ -110,6 +110,24 @@ const struct db_stmt cli_sql[] = {
 	    "revocation_note, der FROM countersign.certificate "
 	    "WHERE serial = decode($1, 'hex')", 1 },
 
+	{ "cert_revoke", "SELECT " SERIAL("number") ", holder, made_from, "
+	    "name, " UTC("ends") ", outcome FROM countersign.cert_revoke("
+	    "CASE WHEN $1::text[] IS NOT NULL THEN ARRAY(SELECT "
+	    "decode(x, 'hex') FROM unnest($1::text[]) x) END, $2, $3, "
+	    "decode($4, 'hex'), to_timestamp($5::bigint), "
+	    "to_timestamp($6::bigint), decode($7, 'hex'), $8::smallint, $9, "
+	    "$10::boolean)", 10 },
+	{ "cert_release", "SELECT countersign.cert_release(decode($1, 'hex'), "
+	    "$2)", 2 },
+	{ "crl_list", "SELECT DISTINCT ON (ca) ca, number, "
+	    UTC("this_update") ", " UTC("next_update") ", entries, octets, "
+	    "signer, " HEX("tbs_digest") ", next_update < now(), "
+	    "coalesce((SELECT n <> c.change FROM countersign.revocation_change "
+	    "r WHERE r.ca = c.ca), false) FROM countersign.crl c "
+	    "WHERE $1::text IS NULL OR ca = $1 ORDER BY ca, number DESC", 1 },
+	{ "crl_parts", "SELECT body FROM countersign.crl_part WHERE ca = $1 "
+	    "AND number = $2::bigint ORDER BY part", 2 },
+
 	/* Ledger verification: hex lists in, what does not fit out. */
 	{ "ledger_missing", "SELECT s, " HEX("sha256(c.der)") ", "
 	    "EXISTS (SELECT FROM countersign.void_serial v "

@@ -1,0 +1,287 @@
+/* cert revoke, cert release, and what account disable --revoke needs. */
+#include "commands.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "account.h"
+
+const struct opt opts_cert_revoke[] = {
+	{ "reason", "NAME", "required: unspecified, keyCompromise, "
+	    "affiliationChanged, superseded, cessationOfOperation, "
+	    "certificateHold or privilegeWithdrawn", false },
+	{ "account", "NAME", "what this account holds", false },
+	{ "template", "NAME", "made from this template", false },
+	{ "key", "SHA256", "with this public key (spki_sha256 of cert show)",
+	    false },
+	{ "request", "ID", "issued to this request", false },
+	{ "since", "WHEN", "issued from then on: a time (UTC) or 7d (ago)",
+	    false },
+	{ "until", "WHEN", "issued until then", false },
+	{ "note", "TEXT", "why, for the record", false },
+	{ "dry-run", NULL, "only tell which", false },
+	{ NULL, NULL, NULL, false }
+};
+
+const struct opt opts_cert_release[] = {
+	{ "note", "TEXT", "why, for the record", false },
+	{ NULL, NULL, NULL, false }
+};
+
+static const struct out_col cols[] = {
+	{ "serial", OUT_TEXT }, { "account", OUT_TEXT },
+	{ "template", OUT_TEXT }, { "subject", OUT_TEXT },
+	{ "not_after", OUT_TEXT }, { "outcome", OUT_TEXT },
+	{ NULL, OUT_TEXT }
+};
+
+/* [RFC5280] 5.3.1, those that make sense for an end entity. */
+static const struct {
+	const char	*name, *code;
+} reasons[] = {
+	{ "unspecified", "0" }, { "keyCompromise", "1" },
+	{ "affiliationChanged", "3" }, { "superseded", "4" },
+	{ "cessationOfOperation", "5" }, { "certificateHold", "6" },
+	{ "privilegeWithdrawn", "9" },
+};
+#define NREASONS (sizeof reasons / sizeof reasons[0])
+
+static const char *
+reason_code(struct cli *c, const char *name, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; name != NULL && i < NREASONS; i++)
+		if (strcasecmp(reasons[i].name, name) == 0)
+			return reasons[i].code;
+	if (name == NULL)
+		cli_usage(c, err, "--reason is required");
+	else
+		cli_usage(c, err, "reason %.40s: must be unspecified, "
+		    "keyCompromise, affiliationChanged, superseded, "
+		    "cessationOfOperation, certificateHold or "
+		    "privilegeWithdrawn", name);
+	return NULL;
+}
+
+#define MATCH	10		/* parameters of cert_revoke */
+
+struct match {
+	struct buf	 serials;
+	char		 account[129], since[24], until[24];
+	const char	*v[MATCH];	/* as the statement takes them */
+};
+
+static int
+match_serials(struct cli *c, const struct args *a, struct match *m,
+    struct err *err)
+{
+	char hex[41];
+	size_t i;
+
+	if (a->npos == 0)
+		return 0;
+	for (i = 0; i < a->npos; i++) {
+		if (serial_parse(c, a->pos[i], hex, err) != 0)
+			return -1;
+		buf_printf(&m->serials, "%c%s", i == 0 ? '{' : ',', hex);
+	}
+	buf_addc(&m->serials, '}');
+	m->v[0] = buf_str(&m->serials);
+	return 0;
+}
+
+static int
+match_hex(struct cli *c, const struct args *a, const char *opt, size_t n,
+    const char **out, struct err *err)
+{
+	uint8_t octets[32];
+	const char *s = args_get(a, opt);
+
+	if (s == NULL)
+		return 0;
+	if (strlen(s) != 2 * n || hex_decode(s, octets, n) != 0)
+		return cli_usage(c, err, "--%s: %zu hex digits, not %.70s",
+		    opt, 2 * n, s);
+	*out = s;
+	return 0;
+}
+
+static int
+match_time(struct cli *c, const struct args *a, const char *opt, char out[24],
+    struct err *err)
+{
+	int64_t t;
+
+	if (!args_has(a, opt))
+		return 0;
+	if (cli_time(args_get(a, opt), &t, err) != 0) {
+		c->code = EXIT_USAGE;
+		return -1;
+	}
+	snprintf(out, 24, "%" PRId64, t);
+	return 0;
+}
+
+static int
+match_read(struct cli *c, const struct args *a, struct match *m,
+    struct err *err)
+{
+	if (match_serials(c, a, m, err) != 0 ||
+	    match_hex(c, a, "key", 32, &m->v[3], err) != 0 ||
+	    match_hex(c, a, "request", 16, &m->v[6], err) != 0 ||
+	    match_time(c, a, "since", m->since, err) != 0 ||
+	    match_time(c, a, "until", m->until, err) != 0 ||
+	    (args_has(a, "account") && account_canonical(
+	    args_get(a, "account"), m->account, err) != 0))
+		return -1;
+	if (args_has(a, "account"))
+		m->v[1] = m->account;
+	m->v[2] = args_get(a, "template");
+	if (m->since[0] != '\0')
+		m->v[4] = m->since;
+	if (m->until[0] != '\0')
+		m->v[5] = m->until;
+	if (m->v[0] == NULL && m->v[1] == NULL && m->v[2] == NULL &&
+	    m->v[3] == NULL && m->v[4] == NULL && m->v[5] == NULL &&
+	    m->v[6] == NULL)
+		return cli_usage(c, err, "which certificates: serial "
+		    "numbers, or at least one of --account, --template, "
+		    "--key, --request, --since, --until");
+	m->v[8] = args_get(a, "note");
+	m->v[9] = args_has(a, "dry-run") ? "t" : "f";
+	return 0;
+}
+
+static bool
+in_result(const PGresult *res, const char *hex)
+{
+	int row;
+
+	for (row = 0; row < PQntuples(res); row++)
+		if (strcasecmp(PQgetvalue(res, row, 0), hex) == 0)
+			return true;
+	return false;
+}
+
+/* A mistyped number among good ones: nothing is revoked. */
+static int
+check_all_there(struct cli *c, const struct args *a, const PGresult *res,
+    struct err *err)
+{
+	char hex[41];
+	size_t i;
+
+	for (i = 0; i < a->npos; i++) {
+		if (serial_parse(c, a->pos[i], hex, err) != 0)
+			return -1;
+		if (!in_result(res, hex))
+			return err_set(err, ERR_DENIED, "no certificate %s%s",
+			    hex, a->npos > 1 ? " (with this selection); "
+			    "nothing was revoked" : "");
+	}
+	return 0;
+}
+
+/* In a transaction, so that what follows can still say no. */
+static PGresult *
+revoke(struct cli *c, const struct args *a, const struct match *m,
+    struct err *err)
+{
+	PGresult *res;
+	bool in_doubt;
+
+	if (cli_db(c, err) != 0 || db_begin(c->db, err) != 0)
+		return NULL;
+	res = cli_query(c, "cert_revoke", m->v, MATCH, err);
+	if (res != NULL && check_all_there(c, a, res, err) == 0 &&
+	    db_commit(c->db, &in_doubt, err) == 0)
+		return res;
+	PQclear(res);
+	db_rollback(c->db);
+	return NULL;
+}
+
+int
+cmd_cert_revoke(struct cli *c, const struct args *a, struct err *err)
+{
+	struct match m;
+	struct out *o;
+	PGresult *res = NULL;
+	int rc = -1;
+
+	memset(&m, 0, sizeof m);
+	m.v[7] = reason_code(c, args_get(a, "reason"), err);
+	if (m.v[7] != NULL && match_read(c, a, &m, err) == 0)
+		res = revoke(c, a, &m, err);
+	if (res != NULL && PQntuples(res) == 0)
+		rc = err_set(err, ERR_DENIED, "no certificate matches");
+	else if (res != NULL) {
+		o = out_new(cols, OUT_TABLE);
+		out_result(o, res);
+		rc = cli_print(c, o, err);
+	}
+	PQclear(res);
+	buf_free(&m.serials);
+	return rc;
+}
+
+int
+revoke_account(struct cli *c, const struct revocation *r, struct err *err)
+{
+	const char *v[MATCH] = { NULL, r->account, NULL, NULL, NULL, NULL,
+	    NULL, reason_code(c, r->reason, err), r->note, "f" };
+	PGresult *res;
+
+	if (v[7] == NULL ||
+	    (res = cli_query(c, "cert_revoke", v, MATCH, err)) == NULL)
+		return -1;
+	if (!c->json)
+		fprintf(stderr, "%d certificates revoked\n", PQntuples(res));
+	PQclear(res);
+	return 0;
+}
+
+/* What cert_release answers, and what that means. */
+static int
+judge_release(const char *answer, const char *hex, struct err *err)
+{
+	if (strcmp(answer, "released") == 0)
+		return 0;
+	if (strcmp(answer, "final") == 0)
+		return err_set(err, ERR_DENIED, "certificate %s is revoked "
+		    "for good: only certificateHold ends", hex);
+	if (strcmp(answer, "valid") == 0)
+		return err_set(err, ERR_DENIED,
+		    "certificate %s is not on hold", hex);
+	return err_set(err, ERR_DENIED, "no certificate %s", hex);
+}
+
+int
+cmd_cert_release(struct cli *c, const struct args *a, struct err *err)
+{
+	const char *v[2] = { NULL, args_get(a, "note") };
+	char hex[41];
+	bool in_doubt;
+	PGresult *res;
+	size_t i;
+	int rc = 0;
+
+	if (cli_db(c, err) != 0 || db_begin(c->db, err) != 0)
+		return -1;
+	for (i = 0; i < a->npos && rc == 0; i++) {
+		rc = serial_parse(c, a->pos[i], hex, err);
+		v[0] = hex;
+		if (rc != 0 ||
+		    (res = cli_query(c, "cert_release", v, 2, err)) == NULL) {
+			rc = -1;
+			break;
+		}
+		rc = judge_release(PQgetvalue(res, 0, 0), hex, err);
+		PQclear(res);
+	}
+	if (rc == 0)
+		return db_commit(c->db, &in_doubt, err);
+	db_rollback(c->db);
+	return -1;
+}
