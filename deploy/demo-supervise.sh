@@ -17,6 +17,10 @@ part_worker() {
 	exec setsid setpriv --pdeathsig TERM "$bin/countersign-worker" \
 	    -c "$S/etc/worker.conf"
 }
+part_publisher() {
+	exec setsid setpriv --pdeathsig TERM "${ctl[@]}" crl publish \
+	    --to "$S/web/ca" --watch
+}
 part_nginx() {
 	exec setsid setpriv --pdeathsig TERM nginx -e "$S/log/nginx.log" \
 	    -c "$S/etc/nginx.conf"
@@ -51,6 +55,7 @@ start_wait() {
 
 postgres_ready() { "$pgbin/pg_isready" -q -h "$sock" -t 1; }
 signer_ready() { (: <"/dev/tcp/127.0.0.1/$(signer_port "${1#signer-}")"); }
+publisher_ready() { [ -s "$S/web/ca/$ca.crl" ]; }
 worker_ready() { [ -S "$worker_sock" ]; }
 nginx_ready() {
 	curl -s -f -o /dev/null --noproxy '*' --cacert "$S/root.pem" \

@@ -81,6 +81,7 @@ up() {
 		start_wait "signer-$i" signer_ready
 	done
 	set_up_web
+	start_wait publisher publisher_ready
 	start_wait worker worker_ready
 	start_wait nginx nginx_ready
 	write_env
