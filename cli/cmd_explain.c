@@ -251,7 +251,9 @@ explain_request(struct question *q, struct slice der, struct err *err)
 		rc = 0;
 	ca = choose_ca(q);
 	if (rc == 0)
-		rc = decide(q->policy, ca, q->account, q->request, &d, &why);
+		rc = decide(&(struct decide_ask){ .policy = q->policy,
+		    .ca = ca, .account = q->account,
+		    .request = q->request }, &d, &why);
 	if (rc == 0) {
 		add_accepted(q, &d, o);
 		decision_free(&d);

@@ -479,19 +479,21 @@ decide_sid(const struct template *t, const struct account *a,
 }
 
 int
-decide(const struct policy *p, const char *ca, const struct account *a,
-    const struct request *r, struct decision *out, struct err *err)
+decide(const struct decide_ask *ask, struct decision *out, struct err *err)
 {
+	const struct policy	*p = ask->policy;
+	const struct account	*a = ask->account;
+	const struct request	*r = ask->request;
 	const struct template	*t;
 	struct decision		 d;
 	struct judging		 j;
 
 	memset(&d, 0, sizeof(d));
-	d.ca = policy_ca_find(p, ca);
+	d.ca = policy_ca_find(p, ask->ca);
 	if (d.ca == NULL)
 		return err_deny(err, HR_INVALID_ARG, "ca %.60s is not in the "
-		    "policy", ca);
-	d.tmpl = t = decide_template(p, ca, r, err);
+		    "policy", ask->ca);
+	d.tmpl = t = decide_template(p, ask->ca, r, err);
 	if (t == NULL || decide_enroll(t, a, err) == -1 ||
 	    decide_key(t, r->key, err) == -1)
 		return -1;

@@ -19,6 +19,14 @@ struct decision {
 						   borrowed from the account */
 };
 
+/* What is asked, and by whom; all borrowed. */
+struct decide_ask {
+	const struct policy	*policy;
+	const char		*ca;
+	const struct account	*account;
+	const struct request	*request;
+};
+
 /*
  * May this account enroll / autoenroll for the template?  Used by CEP too.
  * On refusal err says which rule.
@@ -36,8 +44,7 @@ const struct template	*decide_template(const struct policy *,
  * All rules of [MS-WCCE] 3.2.2.6.2.1.4 that apply, in its order.  ERR_DENIED
  * with the HRESULT and a text naming rule and value.  decision_free on 0.
  */
-int	 decide(const struct policy *, const char *ca, const struct account *,
-	    const struct request *, struct decision *, struct err *);
+int	 decide(const struct decide_ask *, struct decision *, struct err *);
 void	 decision_free(struct decision *);
 
 #endif

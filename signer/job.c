@@ -341,14 +341,17 @@ static int
 check(struct signer *s, struct job *j, struct err *err)
 {
 	const struct policy_ca *ca;
+	struct decide_ask ask = { .policy = s->policy, .ca = j->ca->name };
 
 	if (check_ca(s, j, &ca, err) == -1)
 		return -1;
 	j->req = request_parse(j->ask.token, err);
 	if (j->req == NULL || add_hints(j, err) == -1 ||
-	    load_account(s, j, err) == -1 || check_method(j, ca, err) == -1 ||
-	    decide(s->policy, j->ca->name, j->acct, j->req, &j->decision,
-	    err) == -1)
+	    load_account(s, j, err) == -1 || check_method(j, ca, err) == -1)
+		return -1;
+	ask.account = j->acct;
+	ask.request = j->req;
+	if (decide(&ask, &j->decision, err) == -1)
 		return -1;
 	j->has_decision = true;
 	return j->decision.pending ? 0 : build(s, j, err);

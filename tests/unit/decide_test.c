@@ -137,14 +137,21 @@ san(struct ask *q, enum san_kind kind, const char *value)
 	names_add_san(&q->request.names, kind, value);
 }
 
+static int
+decide_now(struct ask *q)
+{
+	return decide(&(struct decide_ask){ .policy = policy, .ca = q->ca,
+	    .account = &q->account, .request = &q->request }, &q->decision,
+	    &q->err);
+}
+
 /* Decide and compare with the names in one line: "DN | SAN". */
 static void
 grants(struct ask *q, const char *names)
 {
 	struct buf	b = { NULL, 0, 0 };
 
-	if (decide(policy, q->ca, &q->account, &q->request, &q->decision,
-	    &q->err) == -1)
+	if (decide_now(q) == -1)
 		fail_msg("wanted %s, got %s", names, q->err.text);
 	names_text_dn(&q->decision.names, &b);
 	buf_puts(&b, " | ");
@@ -159,8 +166,7 @@ grants(struct ask *q, const char *names)
 static void
 denies(struct ask *q, uint32_t hresult, const char *words)
 {
-	if (decide(policy, q->ca, &q->account, &q->request, &q->decision,
-	    &q->err) == 0)
+	if (decide_now(q) == 0)
 		fail_msg("wanted a refusal: %s", words);
 	assert_int_equal(q->err.kind, ERR_DENIED);
 	if (q->err.hresult != hresult || strstr(q->err.text, words) == NULL)
@@ -305,8 +311,7 @@ test_keys(void **state)
 			    "only RSA 2048-4096 P-256");
 			continue;
 		}
-		assert_int_equal(decide(policy, "CA", &q.account, &q.request,
-		    &q.decision, &q.err), 0);
+		assert_int_equal(decide_now(&q), 0);
 		decision_free(&q.decision);
 	}
 	ask_for(&q, "Person");
@@ -391,20 +396,17 @@ test_sid(void **state)
 	(void)state;
 	ask_for(&q, "Person");
 	q.account.sid = str(SID);
-	assert_int_equal(decide(policy, "CA", &q.account, &q.request,
-	    &q.decision, &q.err), 0);
+	assert_int_equal(decide_now(&q), 0);
 	assert_string_equal(q.decision.sid, SID);
 	decision_free(&q.decision);
 	/* A claim of the own one changes nothing. */
 	q.request.sid = str(SID);
-	assert_int_equal(decide(policy, "CA", &q.account, &q.request,
-	    &q.decision, &q.err), 0);
+	assert_int_equal(decide_now(&q), 0);
 	assert_string_equal(q.decision.sid, SID);
 	decision_free(&q.decision);
 	ask_for(&q, "Maybe");
 	q.account.sid = str(SID);
-	assert_int_equal(decide(policy, "CA", &q.account, &q.request,
-	    &q.decision, &q.err), 0);
+	assert_int_equal(decide_now(&q), 0);
 	assert_null(q.decision.sid);	/* cannot authenticate */
 	decision_free(&q.decision);
 	for (i = 0; i < sizeof(templates) / sizeof(templates[0]); i++) {
@@ -627,8 +629,7 @@ test_pending(void **state)
 	ask_for(&q, "Asks");
 	rdn(&q, "CN", "Any One");
 	san(&q, SAN_UPN, "any@one.example");
-	assert_int_equal(decide(policy, "CA", &q.account, &q.request,
-	    &q.decision, &q.err), 0);
+	assert_int_equal(decide_now(&q), 0);
 	assert_true(q.decision.pending);
 	decision_free(&q.decision);
 	names_free(&q.request.names);
@@ -640,14 +641,12 @@ test_pending(void **state)
 	san(&q, SAN_DNS, "*.lab.example");
 	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "wildcards");
 	ask_for(&q, "Some");
-	assert_int_equal(decide(policy, "CA", &q.account, &q.request,
-	    &q.decision, &q.err), 0);
+	assert_int_equal(decide_now(&q), 0);
 	assert_false(q.decision.pending);
 	decision_free(&q.decision);
 	ask_for(&q, "Some");
 	join(&q, "guests");
-	assert_int_equal(decide(policy, "CA", &q.account, &q.request,
-	    &q.decision, &q.err), 0);
+	assert_int_equal(decide_now(&q), 0);
 	assert_true(q.decision.pending);
 	decision_free(&q.decision);
 	ask_for(&q, "Open");
