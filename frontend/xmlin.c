@@ -401,8 +401,10 @@ xmlin_parse(struct xmlin *x, struct slice s, struct err *err)
 	    "UTF-8", XML_PARSE_NONET | XML_PARSE_NOERROR |
 	    XML_PARSE_NOWARNING);
 	x->err = NULL;
+	/* libxml2 goes on when a prefix means nothing or two things. */
 	if (doc != NULL && (xmlDocGetRootElement(doc) == NULL ||
-	    doc->intSubset != NULL || err->kind != ERR_NONE)) {
+	    doc->intSubset != NULL || err->kind != ERR_NONE ||
+	    !x->ctxt->nsWellFormed)) {
 		xmlFreeDoc(doc);
 		doc = NULL;
 	}
