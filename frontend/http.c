@@ -9,12 +9,13 @@
 
 enum param {
 	P_SERVICE, P_AUTH, P_CA, P_URI, P_METHOD, P_TYPE, P_LENGTH,
-	P_ADDRESS, P_ENCODING, P_COUNT
+	P_ADDRESS, P_ENCODING, P_TYPE_HEADER, P_COUNT
 };
+/* nginx makes one CONTENT_TYPE of two headers, but passes those as well. */
 static const char *const names[P_COUNT] = {
 	"CS_SERVICE", "CS_AUTH", "CS_CA", "CS_URI", "REQUEST_METHOD",
 	"CONTENT_TYPE", "CONTENT_LENGTH", "REMOTE_ADDR",
-	"HTTP_CONTENT_ENCODING",
+	"HTTP_CONTENT_ENCODING", "HTTP_CONTENT_TYPE",
 };
 
 static void
