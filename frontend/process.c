@@ -53,6 +53,11 @@ serve_until_stopped(struct process *p, const struct serve *s)
 		if (receive(&fcgi, fd) == 0)
 			serve_request(s, &fcgi);
 		fcgi.keepConnection = 0;	/* [FastCGI] 3.5: we close */
+		/*
+		 * libfcgi would shut down and wait for nginx to close first;
+		 * where nothing is left unread, a close loses nothing.
+		 */
+		fcgi.detached = fcgi.in != NULL && FCGX_HasSeenEOF(fcgi.in);
 		FCGX_Finish_r(&fcgi);
 	}
 	FCGX_Free(&fcgi, 1);
