@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,39 +269,61 @@ client_recv(void *sock, const uint8_t id[16], struct buf *reply)
 	return 0;
 }
 
-static bool
-client_connected(void *sock)
+/* POLLIN and POLLOUT of the socket; -1 with errno. */
+static int
+client_events(void *sock)
 {
 	int events = 0;
 	size_t len = sizeof(events);
 
-	return zmq_getsockopt(sock, ZMQ_EVENTS, &events, &len) == 0 &&
-	    (events & ZMQ_POLLOUT) != 0;
+	return zmq_getsockopt(sock, ZMQ_EVENTS, &events, &len) == 0 ? events :
+	    -1;
+}
+
+/*
+ * zmq_poll would ask for the events twice more, with a system call each; the
+ * descriptor tells only of news, so the events come first every time.
+ */
+static int
+client_sleep(void *sock, int64_t ms)
+{
+	struct pollfd p = { .events = POLLIN };
+	size_t len = sizeof(p.fd);
+
+	if (zmq_getsockopt(sock, ZMQ_FD, &p.fd, &len) != 0)
+		return -1;
+	return poll(&p, 1, (int)ms) == -1 && errno != EINTR ? -1 : 0;
 }
 
 static enum outcome
 client_wait(void *sock, const uint8_t id[16], int64_t end, struct buf *reply)
 {
-	zmq_pollitem_t item = { sock, 0, ZMQ_POLLIN, 0 };
 	int64_t left;
-	int rc;
+	int events, rc;
 
 	for (;;) {
-		rc = client_recv(sock, id, reply);
-		if (rc == 1)
-			return GOT_REPLY;
-		if (rc == 0)
-			continue;
-		if (zmq_errno() != EAGAIN && zmq_errno() != EINTR)
+		events = client_events(sock);
+		if (events == -1 && zmq_errno() != EINTR)
 			return BROKEN;
+		if (events == -1)
+			continue;
+		if ((events & ZMQ_POLLIN) != 0) {
+			rc = client_recv(sock, id, reply);
+			if (rc == 1)
+				return GOT_REPLY;
+			if (rc == -1 && zmq_errno() != EAGAIN &&
+			    zmq_errno() != EINTR)
+				return BROKEN;
+			continue;
+		}
 		/* No answer can come over a connection that is gone. */
-		if (!client_connected(sock))
+		if ((events & ZMQ_POLLOUT) == 0)
 			return NO_CONNECTION;
 		left = end - link_now_ms();
 		if (left <= 0)
 			return NO_REPLY;
-		if (zmq_poll(&item, 1, left < CLIENT_SLICE_MS ? (long)left :
-		    CLIENT_SLICE_MS) == -1 && zmq_errno() != EINTR)
+		if (client_sleep(sock, left < CLIENT_SLICE_MS ? left :
+		    CLIENT_SLICE_MS) == -1)
 			return BROKEN;
 	}
 }
