@@ -5,6 +5,7 @@
 
 #include <openssl/crypto.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct db {
 	const struct db_stmt	*stmts;
 	const char		*listen;
 	PGconn			*conn;		/* NULL = not connected */
+	atomic_int		 fd;		/* its socket, or -1 */
 	int64_t			 retry_at;	/* monotonic ms */
 	bool			 changed;
 	bool			 in_tx;		/* between begin and its end */
@@ -61,12 +63,14 @@ db_open(const char *dsn, const struct db_stmt *stmts, const char *listen)
 	db->dsn = xstrdup(dsn);
 	db->stmts = stmts;
 	db->listen = listen;
+	atomic_init(&db->fd, -1);
 	return db;
 }
 
 static void
 db_drop(struct db *db)
 {
+	atomic_store(&db->fd, -1);
 	PQfinish(db->conn);
 	db->conn = NULL;
 	if (db->in_tx)
@@ -230,6 +234,7 @@ db_connect(struct db *db, struct err *err)
 		(void)PQsetNoticeReceiver(db->conn, db_notice, db);
 		if (db_set_up(db, err) == 0) {
 			db->changed = true;
+			atomic_store(&db->fd, PQsocket(db->conn));
 			return 0;
 		}
 	}
@@ -271,13 +276,22 @@ db_ready(struct db *db, struct err *err)
 	return db_connect(db, err);
 }
 
+bool
+db_quiet(struct db *db)
+{
+	struct pollfd p = { atomic_load(&db->fd), POLLIN, 0 };
+
+	return p.fd != -1 && poll(&p, 1, 0) == 0;
+}
+
 int
-db_changed(struct db *db, struct err *err)
+db_changed_unless(struct db *db, bool quiet, struct err *err)
 {
 	PGnotify *n;
 	bool changed;
 
-	if (db_ready(db, err) == -1)
+	if ((!quiet || db->conn == NULL ||
+	    PQstatus(db->conn) != CONNECTION_OK) && db_ready(db, err) == -1)
 		return -1;
 	while ((n = PQnotifies(db->conn)) != NULL) {
 		db->changed = true;
@@ -286,6 +300,12 @@ db_changed(struct db *db, struct err *err)
 	changed = db->changed;
 	db->changed = false;
 	return changed;
+}
+
+int
+db_changed(struct db *db, struct err *err)
+{
+	return db_changed_unless(db, false, err);
 }
 
 static const struct db_stmt *

@@ -35,6 +35,13 @@ int	 db_ready(struct db *, struct err *);
  * connection is gone (ERR_UNAVAILABLE).
  */
 int	 db_changed(struct db *, struct err *);
+/*
+ * The same in two steps, for threads that share a db and its lock: db_quiet
+ * is the system call, and needs no lock; true when the server has sent
+ * nothing.  db_changed_unless believes it when it is.
+ */
+bool	 db_quiet(struct db *);
+int	 db_changed_unless(struct db *, bool quiet, struct err *);
 
 struct db_param {		/* text when n < 0, binary otherwise */
 	const void	*p;	/* NULL = SQL NULL */

@@ -2,7 +2,8 @@
  * Policy and accounts in memory, as the database has them now.
  *
  * One mutex guards everything, the connection too.  Asking whether something
- * changed is one poll(2); nothing is ever served that could not be asked for.
+ * changed is one poll(2), before the mutex: many threads want it.  Nothing is
+ * ever served that could not be asked for.
  */
 #include "snapshot.h"
 
@@ -173,9 +174,9 @@ policy_forget(struct snapshot *s)
 
 /* Ask the database whether what is kept still holds. */
 static int
-refresh(struct snapshot *s, struct err *err)
+refresh(struct snapshot *s, bool quiet, struct err *err)
 {
-	int changed = db_changed(s->db, err);
+	int changed = db_changed_unless(s->db, quiet, err);
 
 	if (changed == 0)
 		return 0;
@@ -362,9 +363,10 @@ const struct policy *
 snapshot_policy(struct snapshot *s, bool force, struct err *err)
 {
 	const struct policy *p = NULL;
+	bool quiet = db_quiet(s->db);
 
 	(void)pthread_mutex_lock(&s->lock);
-	if (refresh(s, err) == 0 && ((s->current != NULL && !force) ||
+	if (refresh(s, quiet, err) == 0 && ((s->current != NULL && !force) ||
 	    policy_reload(s, err) == 0)) {
 		s->current->refs++;
 		p = s->current->policy;
@@ -422,10 +424,11 @@ snapshot_account(struct snapshot *s, const char *canonical,
     const struct account **out, struct err *err)
 {
 	struct account_ref *ref = NULL;
+	bool quiet = db_quiet(s->db);
 	int rc = -1;
 
 	(void)pthread_mutex_lock(&s->lock);
-	if (refresh(s, err) == 0 &&
+	if (refresh(s, quiet, err) == 0 &&
 	    account_fetch(s, canonical, &ref, err) == 0) {
 		*out = ref != NULL ? ref->account : NULL;
 		if (ref != NULL)

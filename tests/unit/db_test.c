@@ -149,10 +149,21 @@ test_notifications(void **state)
 	usleep(50000);
 	value(db, "one", v, sizeof(v));
 	assert_int_equal(db_changed(db, &err), 1);
+	/* In two steps: what a statement's answer brought is not lost. */
+	assert_true(db_quiet(db));
+	assert_int_equal(db_changed_unless(db, true, &err), 0);
+	owner("NOTIFY countersign");
+	usleep(50000);
+	assert_false(db_quiet(db));
+	value(db, "one", v, sizeof(v));
+	assert_true(db_quiet(db));
+	assert_int_equal(db_changed_unless(db, true, &err), 1);
+	assert_int_equal(db_changed_unless(db, true, &err), 0);
 	/* The server ends our session: reconnected, and so changed. */
 	owner("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 	    " WHERE application_name = 'countersign'");
 	usleep(100000);
+	assert_false(db_quiet(db));
 	assert_int_equal(db_changed(db, &err), 1);
 	assert_int_equal(db_changed(db, &err), 0);
 	db_close(db);
