@@ -6,6 +6,7 @@
 
 #include <openssl/x509v3.h>
 
+#include "certauth.h"
 #include "conf.h"
 #include "policy.h"
 
@@ -188,6 +189,8 @@ policy_attach_ca(struct policy *p, const char *name, struct slice cert,
 			    (long long)(t->validity / 86400), name,
 			    (long long)((not_after - from) / 86400));
 	}
+	if (certauth_trust(p, cert, name, err) == -1)
+		return -1;
 	buf_add(&ca->cert, cert.p, cert.n);
 	ca->not_after = not_after;
 	return 0;
@@ -236,6 +239,14 @@ rule_free(struct name_rule *r)
 }
 
 static void
+trusted_free(struct trusted_ca *t)
+{
+	free(t->name);
+	buf_free(&t->cert);
+	strlist_free(&t->groups);
+}
+
+static void
 template_free(struct template *t)
 {
 	free(t->cn);
@@ -270,6 +281,10 @@ policy_free(struct policy *p)
 		rule_free(&p->rules[i]);
 	for (i = 0; i < p->ntemplates; i++)
 		template_free(&p->templates[i]);
+	for (i = 0; i < p->ntrusted; i++)
+		trusted_free(&p->trusted[i]);
+	X509_STORE_free(p->trust);
+	free(p->trusted);
 	free(p->cas);
 	free(p->rules);
 	free(p->templates);

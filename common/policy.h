@@ -183,6 +183,22 @@ struct template {
 			 name_flags;	/* computed when loaded */
 };
 
+/*
+ * Another CA whose certificates log on: each stands for the account that has
+ * this UPN, this DNS name, or this account name, if it is in these groups.
+ */
+enum cert_map { MAP_SAN_UPN = 1, MAP_SAN_DNS, MAP_SUBJECT_CN };
+
+struct trusted_ca {
+	char		*name;
+	struct buf	 cert;		/* DER */
+	enum cert_map	 map;
+	struct strlist	 groups;
+	unsigned	 line;		/* in the file, for messages */
+};
+
+struct x509_store_st;
+
 struct policy {
 	struct buf	 text;		/* the file as published */
 	uint8_t		 sha256[32];	/* of text */
@@ -197,6 +213,10 @@ struct policy {
 	size_t		 ntemplates;
 	struct name_rule *rules;
 	size_t		 nrules;
+	struct trusted_ca *trusted;
+	size_t		 ntrusted;
+	struct x509_store_st *trust;	/* certificates of cas and trusted, or
+					   NULL before the first */
 };
 
 /*

@@ -182,6 +182,27 @@ lint_rule(const struct policy *p, size_t nth, struct lint *l)
 	lint_patterns(l, "cn", &r->cn, cn_pattern_fault);
 }
 
+/* The CA's operator could otherwise make itself anybody here. */
+static void
+lint_trusted(const struct policy *p, size_t nth, struct lint *l)
+{
+	const struct trusted_ca	*t = &p->trusted[nth];
+	size_t			 i;
+
+	lint_about(l, t->line, "trusted-ca", t->name);
+	if (!is_name(t->name, "._ -"))
+		lint_add(l, "name: only letters, digits, blank, \".\", \"_\" "
+		    "and \"-\", 1..64");
+	for (i = 0; i < nth; i++)
+		if (slice_eq(buf_slice(&p->trusted[i].cert),
+		    buf_slice(&t->cert)))
+			lint_add(l, "certificate: is that of trusted-ca %s",
+			    p->trusted[i].name);
+	if (t->groups.n == 0)
+		lint_add(l, "groups: is missing; the ca could log on anybody");
+	lint_groups(l, "groups", &t->groups);
+}
+
 static const struct name_rule *
 rule_find(const struct policy *p, const char *name)
 {
@@ -528,6 +549,8 @@ policy_lint(const struct policy *p, struct lint *l)
 
 	for (i = 0; i < p->ncas; i++)
 		lint_ca(p, i, l);
+	for (i = 0; i < p->ntrusted; i++)
+		lint_trusted(p, i, l);
 	for (i = 0; i < p->nrules; i++)
 		lint_rule(p, i, l);
 	for (i = 0; i < p->ntemplates; i++) {

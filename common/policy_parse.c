@@ -10,6 +10,8 @@
 
 #include <openssl/evp.h>
 
+#include "base64.h"
+#include "certauth.h"
 #include "conf.h"
 #include "oid.h"
 #include "policy.h"
@@ -53,6 +55,9 @@ policy_confuse(struct slice text, struct err *err)
 		LIST("upn"), LIST("ip"), LIST("uri"), LIST("rdn"), LIST("cn"),
 		CFG_END()
 	};
+	cfg_opt_t trusted[] = {
+		LIST("certificate"), STR("map"), LIST("groups"), CFG_END()
+	};
 	cfg_opt_t template[] = {
 		STR("display-name"), STR("oid"), INT("schema"),
 		STR("version"), LIST("ca"), STR("type"),
@@ -74,7 +79,8 @@ policy_confuse(struct slice text, struct err *err)
 	cfg_opt_t top[] = {
 		STR("policy-name"), INT("next-update-hours"),
 		SECTION("ca", ca), SECTION("name-rule", rule),
-		SECTION("template", template), CFG_END()
+		SECTION("trusted-ca", trusted), SECTION("template", template),
+		CFG_END()
 	};
 
 	return conf_text(text, FILE_NAME, top, err);
@@ -253,6 +259,55 @@ read_rule(cfg_t *cfg, struct name_rule *r, struct lint *l)
 	    cfg_getbool(cfg, "wildcard");
 }
 
+static const struct word maps[] = {
+	{ "san-upn", MAP_SAN_UPN }, { "san-dns", MAP_SAN_DNS },
+	{ "subject-cn", MAP_SUBJECT_CN }, { NULL, 0 }
+};
+
+/* Base64 of DER, cut into strings as one likes; PEM's two lines may stay. */
+static void
+read_certificate(cfg_t *cfg, struct buf *out, struct lint *l)
+{
+	struct err	 why = ERR_INIT;
+	struct buf	 text = { NULL, 0, 0 };
+	const char	*s;
+	unsigned	 i;
+
+	for (i = 0; i < cfg_size(cfg, "certificate"); i++) {
+		s = cfg_getnstr(cfg, "certificate", i);
+		if (strcmp(s, "-----BEGIN CERTIFICATE-----") != 0 &&
+		    strcmp(s, "-----END CERTIFICATE-----") != 0)
+			buf_puts(&text, s);
+	}
+	if (text.n == 0)
+		lint_add(l, "certificate: is missing");
+	else if (base64_decode(buf_str(&text), text.n, CERTAUTH_MAX, out,
+	    &why) == -1)
+		lint_add(l, "certificate: %s", why.text);
+	buf_free(&text);
+}
+
+static void
+read_trusted(cfg_t *cfg, struct policy *p, struct trusted_ca *t,
+    struct lint *l)
+{
+	struct err	 why = ERR_INIT;
+	const char	*map = cfg_size(cfg, "map") != 0 ?
+			    cfg_getstr(cfg, "map") : "";
+	unsigned	 v;
+
+	t->name = xstrdup(cfg_title(cfg));
+	read_list(cfg, "groups", &t->groups, l);
+	if (!word_value(maps, map, &v))
+		lint_add(l, "map: must be san-upn, san-dns or subject-cn");
+	else
+		t->map = v;
+	read_certificate(cfg, &t->cert, l);
+	if (t->cert.n != 0 && certauth_trust(p, buf_slice(&t->cert),
+	    "certificate", &why) == -1)
+		lint_add(l, "%s", why.text);
+}
+
 static size_t
 sections(cfg_t *cfg, const char *kind, struct lint *l)
 {
@@ -263,6 +318,25 @@ sections(cfg_t *cfg, const char *kind, struct lint *l)
 	lint_about(l, 1, "policy", "");
 	lint_add(l, "more than %d sections %s", SECTIONS_MAX, kind);
 	return 0;
+}
+
+static void
+read_trusted_all(cfg_t *cfg, const struct marks *m, struct policy *p,
+    struct lint *l)
+{
+	struct trusted_ca	*t;
+	cfg_t			*sec;
+	size_t			 i;
+
+	p->ntrusted = sections(cfg, "trusted-ca", l);
+	p->trusted = xcalloc(p->ntrusted + 1, sizeof(*p->trusted));
+	for (i = 0; i < p->ntrusted; i++) {
+		t = &p->trusted[i];
+		sec = cfg_getnsec(cfg, "trusted-ca", (unsigned)i);
+		t->line = marks_line(m, "trusted-ca", i);
+		lint_about(l, t->line, "trusted-ca", cfg_title(sec));
+		read_trusted(sec, p, t, l);
+	}
 }
 
 static void
@@ -289,6 +363,7 @@ read_sections(cfg_t *cfg, const struct marks *m, struct policy *p,
 		lint_about(l, p->rules[i].line, "name-rule", cfg_title(sec));
 		read_rule(sec, &p->rules[i], l);
 	}
+	read_trusted_all(cfg, m, p, l);
 	p->ntemplates = sections(cfg, "template", l);
 	p->templates = xcalloc(p->ntemplates + 1, sizeof(*p->templates));
 	for (i = 0; i < p->ntemplates; i++) {

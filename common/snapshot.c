@@ -38,10 +38,11 @@ enum { P_VERSION, P_BODY, P_SHA256, P_PUBLISHED, P_ID };
 	{ "cas", "SELECT name, certificate FROM countersign.ca", 0 }
 
 static const struct db_stmt worker_stmts[] = {
-	ACCOUNT_STMT, POLICY_STMT, CAS_STMT, { NULL, NULL, 0 }
+	ACCOUNT_STMT, POLICY_STMT, CAS_STMT, CERTDB_STMTS, { NULL, NULL, 0 }
 };
 static const struct db_stmt signer_stmts[] = {
-	ACCOUNT_STMT_NO_PASSWORD, POLICY_STMT, CAS_STMT, { NULL, NULL, 0 }
+	ACCOUNT_STMT_NO_PASSWORD, POLICY_STMT, CAS_STMT, CERTDB_STMTS,
+	{ NULL, NULL, 0 }
 };
 
 struct policy_ref {
@@ -457,6 +458,34 @@ snapshot_account_put(struct snapshot *s, const struct account *account)
 		free(ref);
 	}
 	(void)pthread_mutex_unlock(&s->lock);
+}
+
+int
+snapshot_certificate(struct snapshot *s, struct slice serial,
+    struct cert_row **out, struct err *err)
+{
+	int rc = -1;
+
+	*out = NULL;
+	(void)pthread_mutex_lock(&s->lock);
+	if (refresh(s, err) == 0)
+		rc = certdb_row(s->db, serial, out, err);
+	(void)pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+int
+snapshot_account_by(struct snapshot *s, enum cert_map map,
+    const char *value, char **name, struct err *err)
+{
+	int rc = -1;
+
+	*name = NULL;
+	(void)pthread_mutex_lock(&s->lock);
+	if (refresh(s, err) == 0)
+		rc = certdb_account(s->db, map, value, name, err);
+	(void)pthread_mutex_unlock(&s->lock);
+	return rc;
 }
 
 uint64_t

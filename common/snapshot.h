@@ -7,6 +7,7 @@
 #define SNAPSHOT_H
 
 #include "account.h"
+#include "certdb.h"
 #include "policy.h"
 
 struct snapshot;
@@ -37,6 +38,15 @@ void			 snapshot_put(struct snapshot *, const struct policy *);
 int	 snapshot_account(struct snapshot *, const char *canonical,
 	    const struct account **out, struct err *);
 void	 snapshot_account_put(struct snapshot *, const struct account *);
+/*
+ * certdb.h's questions, asked of the database each time: a revocation counts
+ * with the next request.
+ */
+int	 snapshot_certificate(struct snapshot *, struct slice serial,
+	    struct cert_row **, struct err *);
+int	 snapshot_account_by(struct snapshot *, enum cert_map,
+	    const char *value, char **name, struct err *);
+
 /*
  * Grows by one with every change that was notified: what was derived from
  * accounts (verified credentials) under an older epoch is stale.  Ask before

@@ -1,0 +1,372 @@
+/* Client certificate to account: [security] N6. */
+#include "certauth.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "certdb.h"
+#include "der.h"
+#include "hresult.h"
+#include "name.h"
+
+#define DEPTH	16
+
+static X509 *
+read_x509(struct slice der)
+{
+	const unsigned char *p = der.p;
+	X509 *x = d2i_X509(NULL, &p, (long)der.n);
+
+	if (x != NULL && p == der.p + der.n)
+		return x;
+	X509_free(x);
+	ERR_clear_error();
+	return NULL;
+}
+
+/* The anchors are the named CAs alone: what a root signed besides is not. */
+int
+certauth_trust(struct policy *p, struct slice der, const char *what,
+    struct err *err)
+{
+	X509 *x = der.n <= CERTAUTH_MAX ? read_x509(der) : NULL;
+	int rc = -1;
+
+	if (x == NULL || X509_check_ca(x) != 1) {
+		err_bad(err, 0, "%s: is no ca certificate", what);
+		goto out;
+	}
+	if (p->trust == NULL)
+		p->trust = X509_STORE_new();
+	if (p->trust == NULL || X509_STORE_add_cert(p->trust, x) != 1)
+		err_openssl(err, "%s", what);
+	else
+		rc = 0;
+out:
+	X509_free(x);
+	return rc;
+}
+
+/* Certificate's serial number's content ([RFC5280] 4.1). */
+static int
+read_serial(struct slice der, struct slice *serial, struct err *err)
+{
+	struct der cert, tbs;
+
+	if (der.n > CERTAUTH_MAX)
+		return err_set(err, ERR_TOO_BIG, "client certificate of %zu "
+		    "bytes, limit %d", der.n, CERTAUTH_MAX);
+	if (der_check(der, DEPTH, "client certificate", err) == -1 ||
+	    der_only(der, DER_SEQ, &cert, "client certificate", err) == -1 ||
+	    der_enter(&cert, DER_SEQ, &tbs, "TBSCertificate", err) == -1)
+		return -1;
+	if (der_peek(&tbs) == DER_CTXC(0) &&
+	    der_any(&tbs, NULL, NULL, NULL, "version", err) == -1)
+		return -1;
+	return der_get(&tbs, DER_INTEGER, serial, "serialNumber", err);
+}
+
+/* A missing EKU is every purpose ([RFC5280] 4.2.1.12): not good enough. */
+static bool
+has_client_eku(X509 *x)
+{
+	STACK_OF(ASN1_OBJECT) *ekus;
+	bool found = false;
+	int i;
+
+	ekus = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
+	for (i = 0; i < sk_ASN1_OBJECT_num(ekus); i++)
+		if (OBJ_obj2nid(sk_ASN1_OBJECT_value(ekus, i)) ==
+		    NID_client_auth)
+			found = true;
+	sk_ASN1_OBJECT_pop_free(ekus, ASN1_OBJECT_free);
+	return found;
+}
+
+static int
+chain_error(int why, struct err *err)
+{
+	uint32_t hr = HR_ACCESS_DENIED;
+
+	switch (why) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		hr = CERT_E_EXPIRED;
+		break;
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+		hr = CERT_E_UNTRUSTEDROOT;
+		break;
+	default:
+		break;
+	}
+	return err_deny(err, hr, "client certificate: %s",
+	    X509_verify_cert_error_string(why));
+}
+
+/* The DER of the anchor that issued it goes to *issuer. */
+static int
+verify_chain(const struct policy *p, X509 *x, int64_t now,
+    struct buf *issuer, struct err *err)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	X509_VERIFY_PARAM *param;
+	int n, rc = -1;
+
+	if (ctx == NULL || p->trust == NULL ||
+	    X509_STORE_CTX_init(ctx, p->trust, x, NULL) != 1) {
+		err_openssl(err, "client certificate: no store");
+		goto out;
+	}
+	param = X509_STORE_CTX_get0_param(ctx);
+	X509_VERIFY_PARAM_set_time(param, (time_t)now);
+	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
+	X509_VERIFY_PARAM_set_depth(param, 0);	/* no CA in between */
+	X509_VERIFY_PARAM_set_auth_level(param, 2);	/* 112 bits */
+	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT);
+	if (X509_verify_cert(ctx) != 1) {
+		chain_error(X509_STORE_CTX_get_error(ctx), err);
+		goto out;
+	}
+	x = sk_X509_value(X509_STORE_CTX_get0_chain(ctx), 1);
+	n = i2d_X509(x, NULL);
+	if (x != NULL && n > 0) {
+		uint8_t *at = buf_extend(issuer, (size_t)n);
+
+		rc = i2d_X509(x, &at) == n ? 0 : -1;
+	}
+	if (rc == -1)
+		err_deny(err, CERT_E_UNTRUSTEDROOT,
+		    "client certificate: is an anchor itself");
+out:
+	X509_STORE_CTX_free(ctx);
+	ERR_clear_error();
+	return rc;
+}
+
+/* Without the row: form, purpose, chain. */
+static int
+verify(const struct policy *p, struct slice der, int64_t now,
+    struct buf *issuer, struct err *err)
+{
+	X509 *x = read_x509(der);
+	int rc = -1;
+
+	if (x == NULL)
+		err_bad(err, 0, "client certificate: does not parse");
+	else if (X509_check_ca(x) != 0)
+		err_deny(err, HR_ACCESS_DENIED,
+		    "client certificate: is a ca certificate");
+	else if (!has_client_eku(x))
+		err_deny(err, HR_ACCESS_DENIED, "client certificate: has no "
+		    "client authentication among its key purposes");
+	else
+		rc = verify_chain(p, x, now, issuer, err);
+	X509_free(x);
+	return rc;
+}
+
+static void
+found(struct certauth *out, const char *account, const char *template,
+    const char *issuer)
+{
+	snprintf(out->account, sizeof(out->account), "%s", account);
+	snprintf(out->template, sizeof(out->template), "%s", template);
+	snprintf(out->issuer, sizeof(out->issuer), "%s", issuer);
+}
+
+static int
+judge_row(const struct cert_row *row, struct slice der, int64_t now,
+    struct err *err)
+{
+	if (!slice_eq(buf_slice(&row->der), der))
+		return err_deny(err, HR_ACCESS_DENIED, "client certificate: "
+		    "is not the one that was issued with its serial number");
+	if (row->revoked)
+		return err_deny(err, CRYPT_E_REVOKED,
+		    "client certificate: is revoked");
+	if (now < row->not_before || now > row->not_after)
+		return err_deny(err, CERT_E_EXPIRED,
+		    "client certificate: is not within its validity");
+	return 0;
+}
+
+/* 1: one of ours, *out is filled; 0: no row has its serial; -1: refused. */
+static int
+by_row(struct snapshot *s, struct slice der, int64_t now,
+    struct certauth *out, struct err *err)
+{
+	struct cert_row *row;
+	struct slice serial;
+	int rc;
+
+	if (read_serial(der, &serial, err) == -1 ||
+	    snapshot_certificate(s, serial, &row, err) == -1)
+		return -1;
+	if (row == NULL)
+		return 0;
+	rc = judge_row(row, der, now, err);
+	if (rc == 0)
+		found(out, row->account, row->template, row->ca);
+	cert_row_free(row);
+	return rc == 0 ? 1 : -1;
+}
+
+/* NULL: a CA of ours; no rule can replace the row of what we issued. */
+static const struct trusted_ca *
+trusted_of(const struct policy *p, const struct buf *issuer)
+{
+	size_t i;
+
+	for (i = 0; i < p->ncas; i++)
+		if (slice_eq(buf_slice(&p->cas[i].cert), buf_slice(issuer)))
+			return NULL;
+	for (i = 0; i < p->ntrusted; i++)
+		if (slice_eq(buf_slice(&p->trusted[i].cert),
+		    buf_slice(issuer)))
+			return &p->trusted[i];
+	return NULL;
+}
+
+/* GeneralNames or Name of the certificate, as the request parser reads it. */
+static int
+read_names(X509 *x, struct names *n, struct err *err)
+{
+	ASN1_OCTET_STRING *value;
+	X509_EXTENSION *e;
+	unsigned char *der = NULL;
+	int len, rc;
+
+	len = i2d_X509_NAME(X509_get_subject_name(x), &der);
+	if (len <= 0)
+		return err_openssl(err, "client certificate: subject");
+	rc = names_parse_dn(n, slice_of(der, (size_t)len), err);
+	OPENSSL_free(der);
+	e = X509_get_ext(x, X509_get_ext_by_NID(x, NID_subject_alt_name, -1));
+	if (rc == -1 || e == NULL)
+		return rc;
+	value = X509_EXTENSION_get_data(e);
+	return names_parse_san(n, slice_of(ASN1_STRING_get0_data(value),
+	    (size_t)ASN1_STRING_length(value)), err);
+}
+
+/* Exactly one name of the kind: of two nobody could say which counts. */
+static const char *
+mapped_value(const struct names *n, enum cert_map map)
+{
+	const char *value = NULL;
+	unsigned count = 0;
+	size_t i;
+
+	for (i = 0; map != MAP_SUBJECT_CN && i < n->nsan; i++)
+		if (n->san[i].kind == (map == MAP_SAN_UPN ? SAN_UPN :
+		    SAN_DNS)) {
+			value = n->san[i].text;
+			count++;
+		}
+	for (i = 0; map == MAP_SUBJECT_CN && i < n->nrdn; i++)
+		if (strcmp(n->rdn[i].type, "CN") == 0) {
+			value = n->rdn[i].value;
+			count++;
+		}
+	return count == 1 ? value : NULL;
+}
+
+static int
+check_groups(struct snapshot *s, const struct trusted_ca *t,
+    const char *name, struct err *err)
+{
+	const struct account *a = NULL;
+	bool in;
+
+	if (snapshot_account(s, name, &a, err) == -1)
+		return -1;
+	in = a != NULL && account_in(a, &t->groups);
+	snapshot_account_put(s, a);
+	return in ? 0 : err_deny(err, HR_ACCESS_DENIED, "client certificate: "
+	    "trusted-ca %s may not name account %s: it is in none of its "
+	    "groups", t->name, name);
+}
+
+static int
+map_names(struct snapshot *s, const struct trusted_ca *t,
+    const struct names *n, struct certauth *out, struct err *err)
+{
+	static const char *const maps[] = { "", "san-upn", "san-dns",
+	    "subject-cn" };
+	const char *value = mapped_value(n, t->map);
+	char *name;
+	int rc;
+
+	if (value == NULL)
+		return err_deny(err, HR_ACCESS_DENIED, "client certificate: "
+		    "trusted-ca %s: needs exactly one %s", t->name,
+		    maps[t->map]);
+	if (snapshot_account_by(s, t->map, value, &name, err) == -1)
+		return -1;
+	if (name == NULL)
+		return err_deny(err, HR_ACCESS_DENIED, "client certificate: "
+		    "trusted-ca %s: no account has %s %.60s", t->name,
+		    maps[t->map], value);
+	rc = check_groups(s, t, name, err);
+	if (rc == 0)
+		found(out, name, "", t->name);
+	free(name);
+	return rc;
+}
+
+static int
+by_rule(struct snapshot *s, const struct trusted_ca *t, struct slice der,
+    struct certauth *out, struct err *err)
+{
+	struct names n = { 0 };
+	X509 *x = read_x509(der);
+	int rc = -1;
+
+	if (x != NULL && read_names(x, &n, err) == 0)
+		rc = map_names(s, t, &n, out, err);
+	names_free(&n);
+	X509_free(x);
+	return rc;
+}
+
+int
+certauth_identify(struct snapshot *s, const struct policy *p,
+    struct slice der, int64_t now, struct certauth *out, struct err *err)
+{
+	const struct trusted_ca *t;
+	struct buf issuer = { 0 };
+	struct slice serial;
+	int rc = -1;
+
+	if (read_serial(der, &serial, err) == -1 ||
+	    verify(p, der, now, &issuer, err) == -1)
+		goto out;
+	t = trusted_of(p, &issuer);
+	if (t != NULL)
+		rc = by_rule(s, t, der, out, err);
+	else if ((rc = by_row(s, der, now, out, err)) == 0)
+		rc = err_deny(err, HR_ACCESS_DENIED, "client certificate: "
+		    "is of a ca of the policy, but no record of it is here");
+out:
+	buf_free(&issuer);
+	return rc == -1 ? -1 : 0;
+}
+
+int
+certauth_recheck(struct snapshot *s, const struct policy *p,
+    struct slice der, int64_t now, struct certauth *out, struct err *err)
+{
+	int rc = by_row(s, der, now, out, err);
+
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	return certauth_identify(s, p, der, now, out, err);
+}
