@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include "certauth.h"
 #include "hresult.h"
 #include "log.h"
 #include "rows.h"
@@ -231,6 +232,26 @@ job_stored(struct job *j, const struct stored *row)
 		    j->ask.token : row->token, &ignored);
 }
 
+/* Who logged on with a certificate is proven by it here too. */
+static int
+check_evidence(struct signer *s, const struct job *j, struct err *err)
+{
+	struct certauth who;
+
+	if (j->ask.method != AUTH_CERTIFICATE)
+		return 0;
+	if (j->ask.evidence.n == 0)
+		return err_deny(err, HR_ACCESS_DENIED,
+		    "method certificate without a certificate");
+	if (certauth_recheck(s->snapshot, s->policy, j->ask.evidence,
+	    j->received / 1000000, &who, err) == -1)
+		return -1;
+	if (strcmp(who.account, j->account) == 0)
+		return 0;
+	return err_deny(err, HR_ACCESS_DENIED, "client certificate: "
+	    "is account %.60s's, not %.60s's", who.account, j->account);
+}
+
 static int
 load_account(struct signer *s, struct job *j, struct err *err)
 {
@@ -240,7 +261,7 @@ load_account(struct signer *s, struct job *j, struct err *err)
 		return err_deny(err, HR_ACCESS_DENIED, "account %s %s",
 		    j->account, j->acct == NULL ? "does not exist" :
 		    "is disabled");
-	return 0;
+	return check_evidence(s, j, err);
 }
 
 /* Not there and not the caller's are one answer ([MS-WSTEP] has no rule). */
