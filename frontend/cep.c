@@ -103,33 +103,60 @@ in_filter(const struct getpolicies *q, const struct template *t)
 	return false;
 }
 
+/* Is there a CA that offers it, with an address for this caller? */
+static bool
+reachable(const struct cep_view *v, const struct template *t)
+{
+	size_t	i;
+
+	for (i = 0; i < v->policy->ncas; i++)
+		if (cep_reachable(v, t, &v->policy->cas[i]))
+			return true;
+	return false;
+}
+
+/* Who holds a certificate of the template may renew it by its key. */
+static uint8_t
+permission(const struct cep_ask *ask, const struct template *t)
+{
+	struct err	err = ERR_INIT;
+	uint8_t		allowed = 0;
+
+	if (ask->key_based && !t->renew_key_based)
+		return 0;
+	if (decide_enroll(t, ask->account, &err) == 0 ||
+	    (ask->key_based && !ask->account->disabled &&
+	    strcmp(t->cn, ask->held) == 0))
+		allowed |= CEP_ENROLL;
+	if (decide_autoenroll(t, ask->account))
+		allowed |= CEP_AUTOENROLL;
+	return allowed;
+}
+
 /* One byte for each template: CEP_ENROLL, CEP_AUTOENROLL, 0 = not offered. */
 static void
-permissions(const struct cep_ask *ask, uint8_t *out)
+permissions(const struct cep_ask *ask, const struct cep_view *v, uint8_t *out)
 {
 	const struct template	*t;
-	struct err		 err;
 	size_t			 i;
 
 	for (i = 0; i < ask->policy->ntemplates; i++) {
 		t = &ask->policy->templates[i];
-		err = (struct err)ERR_INIT;
 		out[i] = 0;
-		if (!in_filter(ask->query, t))
-			continue;
-		if (decide_enroll(t, ask->account, &err) == 0)
-			out[i] |= CEP_ENROLL;
-		if (decide_autoenroll(t, ask->account))
-			out[i] |= CEP_AUTOENROLL;
+		if (in_filter(ask->query, t) && reachable(v, t))
+			out[i] = permission(ask, t);
 	}
 }
 
 /* Everything the body is made of, besides the permissions. */
 static void
-put_key(const struct policy *p, struct buf *key)
+put_key(const struct cep_view *v, struct buf *key)
 {
-	size_t	i;
+	const struct policy	*p = v->policy;
+	size_t			 i;
 
+	buf_addc(key, (uint8_t)v->method);
+	buf_addc(key, v->password);
 	buf_add(key, p->sha256, sizeof(p->sha256));
 	buf_add(key, p->id, sizeof(p->id));
 	for (i = 0; i < p->ncas; i++)
@@ -225,6 +252,9 @@ keep(struct cep *c, struct buf *key, struct xmlw *body, int offered)
 int
 cep_answer(struct cep *c, const struct cep_ask *ask, struct xmlw *w)
 {
+	struct cep_view	 view = { .policy = ask->policy,
+			    .method = ask->method,
+			    .password = ask->account->password != NULL };
 	struct buf	 key = { 0 };
 	struct xmlw	 body = { 0 };
 	size_t		 i, n = ask->policy->ntemplates;
@@ -235,16 +265,16 @@ cep_answer(struct cep *c, const struct cep_ask *ask, struct xmlw *w)
 	filtered = ask->query->by_oid || ask->query->client_version > 0 ||
 	    ask->query->server_version > 0;
 	if (!filtered && not_changed(c, ask)) {
-		cep_write(ask->policy, NULL, w);
+		cep_write(&view, w);
 		return -1;
 	}
-	put_key(ask->policy, &key);
-	allowed = buf_extend(&key, n);
-	permissions(ask, allowed);
+	put_key(&view, &key);
+	view.allowed = allowed = buf_extend(&key, n);
+	permissions(ask, &view, allowed);
 	if (!recall(c, &key, w, &offered)) {
 		for (i = 0; i < n; i++)
 			offered += allowed[i] != 0;
-		cep_write(ask->policy, allowed, &body);
+		cep_write(&view, &body);
 		xmlw_add(w, &body);
 		if (filtered)	/* the client chooses: not worth keeping */
 			xmlw_free(&body);

@@ -3,8 +3,8 @@
  * is there and in order: WWSAPI reads strictly and loses the whole policy
  * over one omission.
  *
- * The body depends on the policy and on which templates the caller may use;
- * it is written once for each such pair and kept.
+ * The body depends on the policy, on which templates the caller may use and
+ * on which addresses; it is written once for each such combination and kept.
  */
 #ifndef CEP_H
 #define CEP_H
@@ -21,6 +21,9 @@ void		 cep_free(struct cep *);
 struct cep_ask {
 	const struct policy	 *policy;
 	const struct account	 *account;
+	enum auth_method	  method;	/* how it was proven */
+	bool			  key_based;	/* only what is renewed so ... */
+	const char		 *held;		/* ... also this template, or "" */
 	const struct getpolicies *query;
 	uint64_t		  epoch;	/* snapshot_epoch */
 	int64_t			  now;		/* unix seconds */

@@ -23,6 +23,7 @@ struct answer {
 	struct xmlw		*w;
 	const struct policy	*policy;
 	const uint8_t		*allowed;
+	const struct cep_view	*view;
 	struct oid_entry	*oids;
 	size_t			 noids;
 };
@@ -296,6 +297,36 @@ put_attributes(struct answer *a, const struct template *t, uint8_t allowed)
 	xmlw_close(w);
 }
 
+static bool
+usable(const struct cep_view *v, const struct template *t,
+    const struct ca_uri *u)
+{
+	switch (u->method) {
+	case AUTH_PASSWORD:
+		return v->password;
+	case AUTH_ANONYMOUS:
+		return u->renewal_only && t->renew_anonymous;
+	case AUTH_CERTIFICATE:
+		return v->method == AUTH_CERTIFICATE || u->renewal_only;
+	default:
+		return v->method == u->method;
+	}
+}
+
+bool
+cep_reachable(const struct cep_view *v, const struct template *t,
+    const struct policy_ca *ca)
+{
+	size_t	i;
+
+	if (!template_offered_by(t, ca->name))
+		return false;
+	for (i = 0; i < ca->nuris; i++)
+		if (usable(v, t, &ca->uris[i]))
+			return true;
+	return false;
+}
+
 /* [MS-XCEP] 3.1.4.1.3.6; a CA's reference is its index in the policy. */
 static void
 put_policy(struct answer *a, const struct template *t, uint8_t allowed)
@@ -307,7 +338,7 @@ put_policy(struct answer *a, const struct template *t, uint8_t allowed)
 	    reference(a, t->oid, GROUP_TEMPLATE, t->display_name));
 	xmlw_open(a->w, "cAs");
 	for (i = 0; i < a->policy->ncas; i++)
-		if (template_offered_by(t, a->policy->cas[i].name))
+		if (cep_reachable(a->view, t, &a->policy->cas[i]))
 			xmlw_leaf_num(a->w, "cAReference", (int64_t)i);
 	xmlw_close(a->w);
 	put_attributes(a, t, allowed);
@@ -360,15 +391,35 @@ put_response(struct answer *a)
 	xmlw_close(w);
 }
 
+/* Is the address good for a template that is offered? */
+static bool
+uri_needed(const struct answer *a, const struct policy_ca *ca,
+    const struct ca_uri *u)
+{
+	const struct template	*t;
+	size_t			 i;
+
+	for (i = 0; i < a->policy->ntemplates; i++) {
+		t = &a->policy->templates[i];
+		if (offered(a, i) && template_offered_by(t, ca->name) &&
+		    usable(a->view, t, u))
+			return true;
+	}
+	return false;
+}
+
 /* [MS-XCEP] 3.1.4.1.3.2 and 3.1.4.1.3.3 */
 static void
-put_ca(struct xmlw *w, const struct policy_ca *ca, size_t ref)
+put_ca(const struct answer *a, const struct policy_ca *ca, size_t ref)
 {
-	size_t	i;
+	struct xmlw	*w = a->w;
+	size_t		 i;
 
 	xmlw_open(w, "cA");
 	xmlw_open(w, "uris");
 	for (i = 0; i < ca->nuris; i++) {
+		if (!uri_needed(a, ca, &ca->uris[i]))
+			continue;
 		xmlw_open(w, "cAURI");
 		xmlw_leaf_num(w, "clientAuthentication", ca->uris[i].method);
 		xmlw_leaf_str(w, "uri", ca->uris[i].uri);
@@ -387,13 +438,13 @@ put_ca(struct xmlw *w, const struct policy_ca *ca, size_t ref)
 
 /* Only CAs that an offered template refers to. */
 static bool
-ca_needed(const struct answer *a, const char *ca)
+ca_needed(const struct answer *a, const struct policy_ca *ca)
 {
 	size_t	i;
 
 	for (i = 0; i < a->policy->ntemplates; i++)
 		if (offered(a, i) &&
-		    template_offered_by(&a->policy->templates[i], ca))
+		    cep_reachable(a->view, &a->policy->templates[i], ca))
 			return true;
 	return false;
 }
@@ -409,8 +460,8 @@ put_cas(struct answer *a)
 	}
 	xmlw_open(a->w, "cAs");
 	for (i = 0; i < a->policy->ncas; i++)
-		if (ca_needed(a, a->policy->cas[i].name))
-			put_ca(a->w, &a->policy->cas[i], i);
+		if (ca_needed(a, &a->policy->cas[i]))
+			put_ca(a, &a->policy->cas[i], i);
 	xmlw_close(a->w);
 }
 
@@ -436,9 +487,10 @@ put_oids(struct answer *a)
 }
 
 void
-cep_write(const struct policy *policy, const uint8_t *allowed, struct xmlw *w)
+cep_write(const struct cep_view *view, struct xmlw *w)
 {
-	struct answer	a = { .w = w, .policy = policy, .allowed = allowed };
+	struct answer	a = { .w = w, .policy = view->policy,
+			    .allowed = view->allowed, .view = view };
 
 	xmlw_open(w, "GetPoliciesResponse");
 	xmlw_attr_str(w, "xmlns", NS_XCEP);

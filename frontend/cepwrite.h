@@ -8,11 +8,24 @@
 #define CEP_ENROLL	1
 #define CEP_AUTOENROLL	2
 
+struct cep_view {		/* what this caller can see */
+	const struct policy	*policy;
+	/* A byte for each template, 0 = not offered; NULL: nothing has
+	   changed, and the answer says just that. */
+	const uint8_t		*allowed;
+	enum auth_method	 method;	/* how it has come in */
+	bool			 password;	/* the account has one */
+};
+
 /*
- * allowed: a byte for each template of the policy, 0 = not offered.  NULL:
- * the answer says that the policies have not changed.
+ * Has this CA an address for the template where this caller would be let in?
+ * Password: who has one.  Certificate: who has come with one, and anybody who
+ * renews.  Anonymous: renewals of a template that says so.  A client that is
+ * told others tries them first and fails ([MS-XCEP] 3.1.4.1.3.3).
  */
-void	 cep_write(const struct policy *, const uint8_t *allowed,
-	    struct xmlw *);
+bool	 cep_reachable(const struct cep_view *, const struct template *,
+	    const struct policy_ca *);
+
+void	 cep_write(const struct cep_view *, struct xmlw *);
 
 #endif

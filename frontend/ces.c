@@ -39,6 +39,7 @@ compose(const struct ces_ask *c, struct ask *a, struct err *err)
 	a->method = c->method;
 	a->account = slice_str(c->account);
 	a->address = slice_str(c->address);
+	a->evidence = c->evidence;
 	a->token = buf_slice(&rst->token);
 	if (rst->template != NULL)
 		a->hint[a->nhint++] = slice_str(rst->template);

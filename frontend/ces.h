@@ -18,6 +18,7 @@ struct ces_ask {
 	enum auth_method method;
 	const char	*account;	/* canonical name */
 	const char	*address;
+	struct slice	 evidence;	/* client certificate, or empty */
 	struct slice	 message_id;	/* p NULL: none */
 	int64_t		 now;		/* unix milliseconds */
 	const struct rst *rst;		/* issue or query */

@@ -75,8 +75,16 @@ put_code(struct xmlw *w, const struct kind *k, bool detail)
 	xmlw_close(w);
 }
 
+const char *
+fault_text(const struct err *err)
+{
+	const struct kind	*k = kind_of(err);
+
+	return k->text != NULL ? k->text : err->text;
+}
+
 static void
-put_reason(struct xmlw *w, const struct kind *k, const struct fault *f)
+put_reason(struct xmlw *w, const struct fault *f)
 {
 	char	hex[33], tail[48];
 
@@ -85,7 +93,7 @@ put_reason(struct xmlw *w, const struct kind *k, const struct fault *f)
 	xmlw_open(w, "s:Reason");
 	xmlw_open(w, "s:Text");
 	xmlw_attr_str(w, "xml:lang", "en-US");
-	xmlw_text(w, slice_str(k->text != NULL ? k->text : f->err->text));
+	xmlw_text(w, slice_str(fault_text(f->err)));
 	xmlw_text(w, slice_str(tail));
 	xmlw_close(w);
 	xmlw_close(w);
@@ -125,7 +133,7 @@ fault_write(struct xmlw *w, struct reply_head *head, const struct fault *f)
 	envelope_begin(w, head);
 	xmlw_open(w, "s:Fault");
 	put_code(w, k, detail);
-	put_reason(w, k, f);
+	put_reason(w, f);
 	if (detail)
 		put_detail(w, f);
 	xmlw_close(w);

@@ -17,6 +17,9 @@ struct fault {
 	uint32_t	 number;	/* RequestID, 0 = none */
 };
 
+/* What a client may read about this error, without the request's id. */
+const char	*fault_text(const struct err *);
+
 /*
  * The whole message; head->action is set here.  Returns the HTTP status: 500,
  * since WWSAPI reads a fault from no other.

@@ -9,13 +9,15 @@
 
 enum param {
 	P_SERVICE, P_AUTH, P_CA, P_URI, P_METHOD, P_TYPE, P_LENGTH,
-	P_ADDRESS, P_ENCODING, P_TYPE_HEADER, P_COUNT
+	P_ADDRESS, P_ENCODING, P_TYPE_HEADER, P_ACCEPT, P_RENEWAL,
+	P_VERIFY, P_CERT, P_COUNT
 };
 /* nginx makes one CONTENT_TYPE of two headers, but passes those as well. */
 static const char *const names[P_COUNT] = {
 	"CS_SERVICE", "CS_AUTH", "CS_CA", "CS_URI", "REQUEST_METHOD",
 	"CONTENT_TYPE", "CONTENT_LENGTH", "REMOTE_ADDR",
-	"HTTP_CONTENT_ENCODING", "HTTP_CONTENT_TYPE",
+	"HTTP_CONTENT_ENCODING", "HTTP_CONTENT_TYPE", "HTTP_ACCEPT",
+	"CS_RENEWAL_ONLY", "CS_CLIENT_VERIFY", "CS_CLIENT_CERT",
 };
 
 static void
@@ -53,6 +55,31 @@ collect(char *const *envp, const char **value)
 	return 0;
 }
 
+static int
+read_auth(const char *const *v, struct http_request *r)
+{
+	if (strcmp(v[P_AUTH], "password") == 0)
+		r->auth = AUTH_PASSWORD;
+	else if (strcmp(v[P_AUTH], "certificate") == 0 &&
+	    v[P_VERIFY] != NULL && v[P_CERT] != NULL)
+		r->auth = AUTH_CERTIFICATE;
+	else if (strcmp(v[P_AUTH], "anonymous") == 0)
+		r->auth = AUTH_ANONYMOUS;
+	else
+		return -1;
+	r->verify = v[P_VERIFY] != NULL ? v[P_VERIFY] : "";
+	r->cert = v[P_CERT] != NULL ? v[P_CERT] : "";
+	if (v[P_RENEWAL] != NULL && strcmp(v[P_RENEWAL], "on") == 0)
+		r->renewal_only = true;
+	else if (v[P_RENEWAL] != NULL && strcmp(v[P_RENEWAL], "off") != 0)
+		return -1;
+	/* Nobody could say for whom a new certificate would be. */
+	if (r->auth == AUTH_ANONYMOUS && (!r->renewal_only ||
+	    r->service != HTTP_CES))
+		return -1;
+	return 0;
+}
+
 /* The constants of the location; anything else is nginx's configuration. */
 static int
 read_constants(const char *const *v, struct http_request *r)
@@ -64,15 +91,11 @@ read_constants(const char *const *v, struct http_request *r)
 		r->service = HTTP_CEP;
 	else if (strcmp(v[P_SERVICE], "ces") == 0 && v[P_CA] != NULL)
 		r->service = HTTP_CES;
+	else if (strcmp(v[P_SERVICE], "whoami") == 0)
+		r->service = HTTP_WHOAMI;
 	else
 		return -1;
-	if (strcmp(v[P_AUTH], "password") == 0)
-		r->auth = AUTH_PASSWORD;
-	else if (strcmp(v[P_AUTH], "certificate") == 0)
-		r->auth = AUTH_CERTIFICATE;
-	else if (strcmp(v[P_AUTH], "anonymous") == 0)
-		r->auth = AUTH_ANONYMOUS;
-	else
+	if (read_auth(v, r) == -1)
 		return -1;
 	r->ca = v[P_CA] != NULL ? v[P_CA] : "";
 	r->uri = v[P_URI];
@@ -168,7 +191,8 @@ http_parse(char *const *envp, struct http_request *r)
 {
 	const char	*v[P_COUNT] = { NULL };
 
-	*r = (struct http_request){ .ca = "", .uri = "", .address = "" };
+	*r = (struct http_request){ .ca = "", .uri = "", .address = "",
+	    .verify = "", .cert = "" };
 	if (collect(envp, v) == -1) {
 		end(r, 400, "a parameter stands twice or has control bytes");
 		return;
@@ -177,10 +201,16 @@ http_parse(char *const *envp, struct http_request *r)
 		end(r, 500, "nginx passes no usable CS_ parameters");
 		return;
 	}
+	r->json = v[P_ACCEPT] != NULL &&
+	    strncasecmp(v[P_ACCEPT], HTTP_JSON, strlen(HTTP_JSON)) == 0;
+	r->post = strcmp(v[P_METHOD], "POST") == 0;
+	if (strcmp(v[P_METHOD], "GET") == 0 &&
+	    r->service == HTTP_WHOAMI && r->auth == AUTH_CERTIFICATE)
+		return;
 	if (strcmp(v[P_METHOD], "GET") == 0 ||
 	    strcmp(v[P_METHOD], "HEAD") == 0)
 		end(r, 200, "probe");
-	else if (strcmp(v[P_METHOD], "POST") != 0)
+	else if (!r->post)
 		end(r, 405, "method is not POST");
 	else if (!is_soap(v[P_TYPE]))
 		end(r, 415, "content type is not application/soap+xml");
@@ -211,7 +241,7 @@ int
 http_read(const struct http_request *r, FCGX_Stream *in, struct buf *out,
     struct err *err)
 {
-	size_t	max = r->service == HTTP_CEP ? HTTP_CEP_MAX : HTTP_CES_MAX;
+	size_t	max = r->service == HTTP_CES ? HTTP_CES_MAX : HTTP_CEP_MAX;
 	int	got;
 
 	if (r->length > max) {
@@ -241,22 +271,25 @@ status_words(int status)
 		return "200 OK";
 	case 400:
 		return "400 Bad Request";
+	case 403:
+		return "403 Forbidden";
 	case 405:
 		return "405 Method Not Allowed\r\nAllow: GET, HEAD, POST";
 	case 415:
 		return "415 Unsupported Media Type";
+	case 503:
+		return "503 Service Unavailable";
 	default:
 		return "500 Internal Server Error";
 	}
 }
 
 void
-http_reply(FCGX_Stream *out, int status, struct slice body)
+http_reply(FCGX_Stream *out, int status, const char *type, struct slice body)
 {
 	FCGX_FPrintF(out, "Status: %s\r\nContent-Length: %lu\r\n",
 	    status_words(status), (unsigned long)body.n);
-	FCGX_FPrintF(out, "Content-Type: %s\r\n\r\n", body.n != 0 ?
-	    "application/soap+xml; charset=utf-8" : "text/plain");
+	FCGX_FPrintF(out, "Content-Type: %s\r\n\r\n", type);
 	if (body.n != 0)
 		FCGX_PutStr((const char *)body.p, (int)body.n, out);
 }

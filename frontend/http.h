@@ -1,8 +1,8 @@
 /*
  * FastCGI to request.  nginx has matched the location and says with constant
  * parameters what it is; nothing is taken from a header that a client could
- * send but Content-Type, Content-Length and Content-Encoding, and a second
- * one of anything that is read is refused ([security] N2, N5).
+ * send but Content-Type, Content-Length, Content-Encoding and Accept, and a
+ * second one of anything that is read is refused ([security] N2, N5).
  */
 #ifndef HTTP_H
 #define HTTP_H
@@ -13,7 +13,7 @@
 #include "err.h"
 #include "policy.h"
 
-enum http_service { HTTP_CEP, HTTP_CES };
+enum http_service { HTTP_CEP, HTTP_CES, HTTP_WHOAMI };
 
 #define HTTP_CEP_MAX	((size_t)64 * 1024)
 #define HTTP_CES_MAX	((size_t)256 * 1024)
@@ -26,10 +26,18 @@ struct http_request {
 	const char	*ca;		/* lent by envp, as all below */
 	const char	*uri;		/* absolute, of this location */
 	const char	*address;	/* of the client */
+	const char	*verify;	/* nginx's word on the ... */
+	const char	*cert;		/* ... client certificate, escaped */
+	bool		 renewal_only;	/* the location's */
+	bool		 post;		/* there is a message to read */
+	bool		 json;		/* what the client likes to read */
 	size_t		 length;
 };
 
-/* Fills all of it.  GET and HEAD get status 200 and an empty body. */
+/*
+ * Fills all of it.  GET and HEAD get status 200 and an empty body, but for
+ * whoami by certificate, which needs no message.
+ */
 void	 http_parse(char *const *envp, struct http_request *);
 
 /*
@@ -39,7 +47,12 @@ void	 http_parse(char *const *envp, struct http_request *);
 int	 http_read(const struct http_request *, FCGX_Stream *, struct buf *,
 	    struct err *);
 
+#define HTTP_SOAP	"application/soap+xml; charset=utf-8"
+#define HTTP_TEXT	"text/plain; charset=utf-8"
+#define HTTP_JSON	"application/json"
+
 /* The whole answer; body may be empty. */
-void	 http_reply(FCGX_Stream *, int status, struct slice body);
+void	 http_reply(FCGX_Stream *, int status, const char *type,
+	    struct slice body);
 
 #endif

@@ -4,7 +4,9 @@
 
 #include <openssl/err.h>
 
+#include "certauth.h"
 #include "ces.h"
+#include "clientcert.h"
 #include "envelope.h"
 #include "fault.h"
 #include "getpolicies.h"
@@ -15,6 +17,7 @@
 #include "request.h"
 #include "rst.h"
 #include "serve.h"
+#include "whoami.h"
 
 /* Where the time went. */
 enum lap { LAP_READ, LAP_PARSE, LAP_AUTH, LAP_REQUEST, LAP_SIGNER, LAPS };
@@ -28,14 +31,16 @@ struct req {
 	uint8_t			 id[16];	/* log, fault, row share it */
 	int64_t			 now;		/* unix milliseconds */
 	struct http_request	 http;
-	struct buf		 in;
+	struct buf		 in, cert;	/* message, certificate's DER */
 	struct envelope		 env;
+	struct certauth		 who;		/* by certificate */
 	const struct account	*account;	/* once it is proven */
 	struct getpolicies	 query;
 	struct rst		 rst;
 	struct request		*request;
 	struct ces_reply	 reply;
 	struct xmlw		 out;
+	struct buf		 text;		/* whoami's answer */
 	struct err		 err;
 	const char		*call, *outcome;
 	int64_t			 start, mark, us[LAPS];
@@ -70,6 +75,8 @@ static void
 req_free(struct req *r)
 {
 	xmlw_free(&r->out);
+	buf_free(&r->text);
+	buf_free(&r->cert);
 	ces_reply_free(&r->reply);
 	request_free(r->request);
 	rst_free(&r->rst);
@@ -93,14 +100,39 @@ reply_head(const struct req *r, const char *action)
 	};
 }
 
+static int
+by_certificate(struct req *r)
+{
+	const struct policy	*policy;
+	int			 ok;
+
+	if (clientcert_read(r->http.verify, r->http.cert, &r->cert,
+	    &r->err) == -1)
+		return -1;
+	policy = snapshot_policy(r->s->snap, false, &r->err);
+	if (policy == NULL)
+		return -1;
+	ok = certauth_identify(r->s->snap, policy, buf_slice(&r->cert),
+	    r->now / 1000, &r->who, &r->err);
+	snapshot_put(r->s->snap, policy);
+	if (ok == -1 || snapshot_account(r->s->snap, r->who.account,
+	    &r->account, &r->err) == -1)
+		return -1;
+	if (r->account != NULL && !r->account->disabled)
+		return 0;
+	return err_deny(&r->err, HR_ACCESS_DENIED, "account %s %s",
+	    r->who.account, r->account == NULL ? "does not exist" :
+	    "is disabled");
+}
+
 /* The way of authenticating is the location's, never the message's choice. */
 static int
 authenticate(struct req *r)
 {
-	if (r->http.auth != AUTH_PASSWORD)
-		return err_set(&r->err, ERR_UNAUTHENTICATED,
-		    "authentication by %s is not offered",
-		    auth_method_name(r->http.auth));
+	if (r->http.auth == AUTH_CERTIFICATE)
+		return by_certificate(r);
+	if (r->http.auth == AUTH_ANONYMOUS)
+		return 0;	/* see check_renewal */
 	if (!r->env.token)
 		return err_set(&r->err, ERR_NO_SECURITY, "%s", r->env.security
 		    ? "Security: no UsernameToken" : "no Security header");
@@ -121,7 +153,9 @@ get_policies(struct req *r)
 		return -1;
 	envelope_begin(&r->out, &head);
 	n = cep_answer(r->s->cep, &(struct cep_ask){
-		.policy = policy, .account = r->account, .query = &r->query,
+		.policy = policy, .account = r->account,
+		.method = r->http.auth, .key_based = r->http.renewal_only,
+		.held = r->who.template, .query = &r->query,
 		.epoch = snapshot_epoch(r->s->snap), .now = r->now / 1000
 	    }, &r->out);
 	envelope_end(&r->out);
@@ -133,6 +167,43 @@ get_policies(struct req *r)
 		    r->account->name);
 	snapshot_put(r->s->snap, policy);
 	return 0;
+}
+
+static int
+who_am_i(struct req *r)
+{
+	const struct policy	*policy;
+
+	policy = snapshot_policy(r->s->snap, false, &r->err);
+	if (policy == NULL)
+		return -1;
+	whoami_write(&(struct whoami){
+		.policy = policy, .account = r->account,
+		.method = r->http.auth, .json = r->http.json,
+		.cert = r->http.auth == AUTH_CERTIFICATE ? &r->who : NULL
+	    }, &r->text);
+	snapshot_put(r->s->snap, policy);
+	r->outcome = "told";
+	return 0;
+}
+
+/*
+ * Where only renewals are taken, the old certificate says who asks; the
+ * signer finds out whether that is true.
+ */
+static int
+check_renewal(struct req *r)
+{
+	if (!r->http.renewal_only)
+		return 0;
+	if (r->rst.call == RST_QUERY && r->http.auth != AUTH_ANONYMOUS)
+		return 0;
+	if (r->request != NULL && r->request->old_cert.n != 0 &&
+	    r->request->nsigner != 0)
+		return 0;
+	return err_deny(&r->err, CERTSRV_E_ENROLL_DENIED,
+	    "this address only renews: the request carries no certificate "
+	    "to renew and no signature by its key");
 }
 
 /*
@@ -167,12 +238,13 @@ request_token(struct req *r)
 		    "key archival is not configured");
 	ok = check_request(r);
 	lap(r, LAP_REQUEST);
-	if (ok == -1)
+	if (ok == -1 || check_renewal(r) == -1)
 		return -1;
 	ok = ces_ask(&(struct ces_ask){
 		.snap = r->s->snap, .link = r->s->link, .id = r->id,
 		.ca = r->http.ca, .method = r->http.auth,
-		.account = r->account->name, .address = r->http.address,
+		.account = r->account != NULL ? r->account->name : "",
+		.address = r->http.address, .evidence = buf_slice(&r->cert),
 		.message_id = r->env.message_id, .now = r->now, .rst = &r->rst
 	    }, &r->reply, &r->err);
 	lap(r, LAP_SIGNER);
@@ -194,6 +266,8 @@ parse(struct req *r)
 	    &r->env, &r->err) == -1 ||
 	    envelope_check_to(&r->env, r->http.uri, &r->err) == -1)
 		return -1;
+	if (r->http.service == HTTP_WHOAMI)
+		return 0;
 	if (r->http.service == HTTP_CEP) {
 		r->call = "get-policies";
 		return getpolicies_parse(r->env.body, r->env.action,
@@ -211,7 +285,7 @@ run(struct req *r, FCGX_Stream *in)
 	lap(r, LAP_READ);
 	if (ok == -1)
 		return -1;
-	ok = parse(r);
+	ok = r->http.post ? parse(r) : 0;
 	lap(r, LAP_PARSE);
 	if (ok == -1)
 		return -1;
@@ -221,6 +295,8 @@ run(struct req *r, FCGX_Stream *in)
 		return -1;
 	if (r->http.service == HTTP_CEP)
 		return get_policies(r);
+	if (r->http.service == HTTP_WHOAMI)
+		return who_am_i(r);
 	return request_token(r);
 }
 
@@ -238,6 +314,30 @@ fault(struct req *r)
 		.response = r->reply.answer.response,
 		.number = r->reply.answer.number });
 }
+
+/* whoami has no envelope; 401 would make browsers ask for a password. */
+static int
+refuse(struct req *r)
+{
+	buf_reset(&r->text);
+	whoami_refuse(r->http.json, fault_text(&r->err), r->id, &r->text);
+	switch (r->err.kind) {
+	case ERR_UNAVAILABLE:
+		return 503;
+	case ERR_INTERNAL:
+		return 500;
+	case ERR_UNAUTHENTICATED:
+	case ERR_NO_SECURITY:
+	case ERR_DENIED:
+		return 403;
+	default:
+		return 400;
+	}
+}
+
+static const char *const service_names[] = {
+	[HTTP_CEP] = "cep", [HTTP_CES] = "ces", [HTTP_WHOAMI] = "whoami"
+};
 
 static const char *
 form_name(const struct request *request)
@@ -262,7 +362,7 @@ write_log(const struct req *r, int status)
 
 	log_begin(&l, "request");
 	log_id(&l, "id", r->id);
-	log_str(&l, "service", r->http.service == HTTP_CEP ? "cep" : "ces");
+	log_str(&l, "service", service_names[r->http.service]);
 	log_str(&l, "call", r->call);
 	log_str(&l, "method", auth_method_name(r->http.auth));
 	log_str(&l, "outcome", r->outcome);
@@ -292,7 +392,7 @@ answer_http(const struct req *r, FCGX_Stream *out)
 {
 	struct log_line	l;
 
-	http_reply(out, r->http.status, slice_of(NULL, 0));
+	http_reply(out, r->http.status, "text/plain", slice_of(NULL, 0));
 	if (r->http.status == 200)
 		return;
 	log_begin(&l, "http");
@@ -316,8 +416,14 @@ serve_request(const struct serve *s, FCGX_Request *fcgi)
 		return;
 	}
 	if (run(&r, fcgi->in) == -1)
-		status = fault(&r);
-	http_reply(fcgi->out, status, buf_slice(&r.out.b));
+		status = r.http.service == HTTP_WHOAMI ? refuse(&r) :
+		    fault(&r);
+	if (r.http.service == HTTP_WHOAMI)
+		http_reply(fcgi->out, status, r.http.json ? HTTP_JSON :
+		    HTTP_TEXT, buf_slice(&r.text));
+	else
+		http_reply(fcgi->out, status, HTTP_SOAP,
+		    buf_slice(&r.out.b));
 	/* The answer leaves in one piece, before the line is written. */
 	FCGX_FClose(fcgi->err);
 	FCGX_FClose(fcgi->out);

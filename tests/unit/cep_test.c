@@ -40,7 +40,7 @@ static struct policy	*policy;
 static struct cep	*cep;
 static char		*users[] = { (char []){ "users" } };
 static struct account	 user = { .name = (char []){ "alice" },
-    .cn = (char []){ "Alice" }, .groups = { users, 1 } };
+    .cn = (char []){ "Alice" }, .password = (char []){ "$" }, .groups = { users, 1 } };
 static struct account	 stranger = { .name = (char []){ "bob" },
     .cn = (char []){ "Bob" } };
 static struct getpolicies everything = { .last_update = INT64_MIN };
@@ -93,6 +93,7 @@ answer(const struct account *who, const struct getpolicies *q,
     struct xmlw *w)
 {
 	struct cep_ask	ask = { .policy = policy, .account = who, .query = q,
+			    .method = AUTH_PASSWORD, .held = "",
 			    .epoch = 1, .now = NOW };
 
 	xmlw_free(w);

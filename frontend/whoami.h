@@ -1,0 +1,25 @@
+/*
+ * For whoever sets up a client: who the server thinks is asking, and which
+ * templates that account sees, or why not.
+ */
+#ifndef WHOAMI_H
+#define WHOAMI_H
+
+#include "account.h"
+#include "certauth.h"
+#include "policy.h"
+
+struct whoami {
+	const struct policy	*policy;
+	const struct account	*account;
+	enum auth_method	 method;
+	const struct certauth	*cert;	/* method certificate, or NULL */
+	bool			 json;
+};
+
+void	 whoami_write(const struct whoami *, struct buf *);
+/* A refusal in the same form. */
+void	 whoami_refuse(bool json, const char *text, const uint8_t id[16],
+	    struct buf *);
+
+#endif
