@@ -20,6 +20,8 @@ const struct opt opts_init[] = {
 	{ "host", "NAME", "host name of the service, as clients type it",
 	    false },
 	{ "https-port", "N", "port of the service (default 443)", false },
+	{ "cert-port", "N", "port for client certificates (default 8443)",
+	    false },
 	{ "http-port", "N", "port for CA certificates (default 80)", false },
 	{ "signer-port", "N", "port of the first signer, the next has the "
 	    "next (default 7001)", false },
@@ -53,7 +55,7 @@ struct plan {
 	char		*dir;		/* absolute */
 	const char	*host, *ca, *db_host, *db_name, *db_owner, *socket;
 	char		*sql_dir, *policy_template;
-	int64_t		 https_port, http_port, signer_port, db_port;
+	int64_t		 https_port, cert_port, http_port, signer_port, db_port;
 	int64_t		 signers, processes, threads;
 	struct strlist	 peers;
 	struct link_keys worker, operator, signer[SIGNERS_MAX];
@@ -122,6 +124,7 @@ take_numbers(struct plan *p, const struct args *a, struct err *err)
 		int64_t		 dflt, min, max, *out;
 	} num[] = {
 		{ "https-port", 443, 1, 65535, &p->https_port },
+		{ "cert-port", 8443, 1, 65535, &p->cert_port },
 		{ "http-port", 80, 1, 65535, &p->http_port },
 		{ "signer-port", 7001, 1, 65535 - SIGNERS_MAX,
 		    &p->signer_port },
@@ -438,9 +441,10 @@ static int
 write_policy(struct plan *p, struct err *err)
 {
 	char *https = base_url("https", p->host, p->https_port, 443);
+	char *cert = base_url("https", p->host, p->cert_port, 443);
 	char *http = base_url("http", p->host, p->http_port, 80);
 	const char *const word[][2] = { { "@BASE_URL@", https },
-	    { "@HTTP_URL@", http }, { "@CA@", p->ca }, { "@HOST@", p->host },
+	    { "@CERT_URL@", cert }, { "@HTTP_URL@", http }, { "@CA@", p->ca }, { "@HOST@", p->host },
 	    { NULL, NULL } };
 	struct buf text = { 0 }, b = { 0 };
 	int rc = 0;
@@ -454,6 +458,7 @@ write_policy(struct plan *p, struct err *err)
 	}
 	buf_free(&text);
 	free(https);
+	free(cert);
 	free(http);
 	return rc;
 }

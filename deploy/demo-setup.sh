@@ -31,9 +31,9 @@ choose_port() {
 }
 
 choose_ports() {
-	local old_https= old_http= old_signer= port
+	local old_https= old_http= old_signer= old_cert= port
 	if [ -e "$S/ports" ]; then
-		read -r old_https old_http old_signer <"$S/ports"
+		read -r old_https old_http old_signer old_cert <"$S/ports"
 		# as many as it was set up with
 		signers=$(find "$S/etc" -name 'signer-*.conf' | wc -l)
 	fi
@@ -41,9 +41,12 @@ choose_ports() {
 	https_port=$port
 	choose_port HTTP_PORT "${HTTP_PORT-}" "$old_http" 1
 	http_port=$port
+	choose_port CERT_PORT "${CERT_PORT-}" "$old_cert" 1
+	cert_port=$port
 	choose_port SIGNER_PORT "${SIGNER_PORT-}" "$old_signer" "$signers"
 	first_signer_port=$port
 	base_url=https://$host:$https_port
+	cert_url=https://$host:$cert_port
 	http_url=http://$host:$http_port
 }
 
@@ -107,13 +110,15 @@ render() {
 # What the state was made with and what it is now, where they differ.
 move_ports() {
 	local was now f
-	now="$https_port $http_port $first_signer_port"
+	now="$https_port $http_port $first_signer_port $cert_port"
 	was=$(cat "$S/ports")
 	[ "$was" != "$now" ] || return 0
 	say "other ports than last time: changing configuration and policy"
 	set -- $was
 	for f in "$S"/etc/*.conf; do
-		sed -i -e "s|:$1/|:$https_port/|g" -e "s|:$2/|:$http_port/|g" \
+		sed -i -e "s|:$1/|:@a@/|g" -e "s|:$2/|:@b@/|g" \
+		    -e "s|:${4:-none}/|:$cert_port/|g" \
+		    -e "s|:@a@/|:$https_port/|g" -e "s|:@b@/|:$http_port/|g" \
 		    "$f"
 		for ((i = 0; i < signers; i++)); do
 			sed -i "s|:$(($3 + i))\"|:@$i@\"|g" "$f"
@@ -137,6 +142,7 @@ add_account() {
 
 set_up_countersign() {
 	if [ -e "$S/ports" ]; then
+		"${ctl[@]}" db migrate >>"$S/log/setup.log"
 		move_ports
 		return
 	fi
@@ -151,6 +157,7 @@ set_up_countersign() {
 	SQL
 	"$bin/countersign" init "$S" --host "$host" --ca $ca \
 	    --https-port "$https_port" --http-port "$http_port" \
+	    --cert-port "$cert_port" \
 	    --signer-port "$first_signer_port" --signers "$signers" \
 	    --dsn-host "$sock" --socket "$worker_sock" \
 	    --sql-dir "$here/sql" \
@@ -166,7 +173,7 @@ set_up_countersign() {
 	set_up_accounts >>"$S/log/setup.log"
 	"${ctl[@]}" policy publish "$S/etc/policy-draft.conf" \
 	    >>"$S/log/setup.log"
-	echo "$https_port $http_port $first_signer_port" >"$S/ports"
+	echo "$https_port $http_port $first_signer_port $cert_port" >"$S/ports"
 }
 
 set_up_accounts() {
@@ -200,10 +207,27 @@ set_up_tls() {
 	cat "$d/leaf.pem" "$S/ca/$ca.pem" >"$d/server.pem"
 }
 
+# Something for the demo user to log on with.
+set_up_client() {
+	local d=$S/tls
+	if openssl x509 -in "$d/client.pem" -noout -checkend 2592000 \
+	    >/dev/null 2>&1; then
+		return
+	fi
+	say "the demo user enrolls for a client certificate"
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+	    -keyout "$d/client.key" -subj "/CN=demo" -out "$d/client.csr" \
+	    2>/dev/null
+	"${ctl[@]}" request submit --account demo --template User \
+	    --csr "$d/client.csr" -o "$d/client.pem" >>"$S/log/setup.log"
+}
+
 set_up_web() {
 	local a
 	cp "$S/ca/$ca-root.pem" "$S/root.pem"
 	set_up_tls
+	set_up_client
+	cat "$S/ca/$ca.pem" "$S/root.pem" >"$S/tls/client-cas.pem"
 	deploy/site.sh "$S/web" "$base_url" "$http_url" "$ca" "$S/ca/$ca.pem" \
 	    "$S/root.pem" "$(query "$(dsn countersign_auditor)" \
 	    -c 'SELECT policy_id FROM countersign.deployment')"
@@ -215,6 +239,8 @@ set_up_web() {
 	mkdir -p "$S/nginx"
 	render nginx/countersign.conf.in "HOST=$host" "CA=$ca" \
 	    "LISTEN_HTTPS=$a$https_port" "LISTEN_HTTP=$a$http_port" \
+	    "LISTEN_CERT=$a$cert_port" "CERT_URL=$cert_url" \
+	    "CLIENT_CAS=$S/tls/client-cas.pem" \
 	    "BASE_URL=$base_url" "CERTIFICATE=$S/tls/server.pem" \
 	    "KEY=$S/tls/server.key" "WORKER=unix:$worker_sock" \
 	    "WEB=$S/web" \

@@ -5,8 +5,8 @@
 # run: the same left running until Ctrl-C.  clean: stop it and remove it.
 #
 # STATE (var/demo) holds everything: database, CA, keys, ledger, logs.  BUILD
-# (build) holds the programs.  HOST, HTTPS_PORT, HTTP_PORT, SIGNER_PORT,
-# SIGNERS, PROCESSES, THREADS, CA_KEY and RATE change what is set up.
+# (build) holds the programs.  HOST, HTTPS_PORT, CERT_PORT, HTTP_PORT,
+# SIGNER_PORT, SIGNERS, PROCESSES, THREADS, CA_KEY and RATE change what is set up.
 set -euo pipefail
 umask 077
 here=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -19,6 +19,7 @@ pgbin=/usr/lib/postgresql/15/bin
 host=${HOST:-localhost}
 ca=Demo-CA
 cep_path=ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP
+cep_cert_path=ADPolicyProvider_CEP_Certificate/service.svc/CEP
 ces_path=${ca}_CES_UsernamePassword/service.svc/CES
 signers=${SIGNERS:-2}
 ctl=("$bin/countersign" -c "$S/etc/countersign.conf")
@@ -56,6 +57,13 @@ write_env() {
 	{
 		assign CS_CEP_URL "$base_url/$cep_path"
 		assign CS_CES_URL "$base_url/$ces_path"
+		assign CS_CES_RENEWAL_URL \
+		    "$base_url/${ca}_CES_Anonymous/service.svc/CES"
+		assign CS_CEP_CERT_URL "$cert_url/$cep_cert_path"
+		assign CS_CES_CERT_URL \
+		    "$cert_url/${ca}_CES_Certificate/service.svc/CES"
+		assign CS_CERT "$S/tls/client.pem"
+		assign CS_KEY "$S/tls/client.key"
 		assign CS_USER demo
 		assign CS_PASSWORD "$(cat "$S/password")"
 		assign CS_ROOT_PEM "$S/root.pem"
