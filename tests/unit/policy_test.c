@@ -704,6 +704,7 @@ test_shipped(void **state)
 {
 	static const char *const	words[][2] = {
 		{ "@BASE_URL@", "https://localhost:8443" },
+		{ "@CERT_URL@", "https://localhost:8444" },
 		{ "@HTTP_URL@", "http://localhost:8080" },
 		{ "@HOST@", "localhost" }, { "@CA@", "Demo" }
 	};
@@ -721,7 +722,7 @@ test_shipped(void **state)
 	fclose(f);
 	text = xstrdup(buf_str(&b));
 	buf_free(&b);
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
 		while (strstr(text, words[i][0]) != NULL) {
 			next = edit(text, words[i][0], words[i][1]);
 			free(text);
