@@ -464,11 +464,12 @@ int
 snapshot_certificate(struct snapshot *s, struct slice serial,
     struct cert_row **out, struct err *err)
 {
+	bool quiet = db_quiet(s->db);
 	int rc = -1;
 
 	*out = NULL;
 	(void)pthread_mutex_lock(&s->lock);
-	if (refresh(s, err) == 0)
+	if (refresh(s, quiet, err) == 0)
 		rc = certdb_row(s->db, serial, out, err);
 	(void)pthread_mutex_unlock(&s->lock);
 	return rc;
@@ -478,11 +479,12 @@ int
 snapshot_account_by(struct snapshot *s, enum cert_map map,
     const char *value, char **name, struct err *err)
 {
+	bool quiet = db_quiet(s->db);
 	int rc = -1;
 
 	*name = NULL;
 	(void)pthread_mutex_lock(&s->lock);
-	if (refresh(s, err) == 0)
+	if (refresh(s, quiet, err) == 0)
 		rc = certdb_account(s->db, map, value, name, err);
 	(void)pthread_mutex_unlock(&s->lock);
 	return rc;
