@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not (BIN / 'postgres').exists(),
 
 def as_user(*args):
     """PostgreSQL refuses root: then in a namespace where we are not."""
-    ns = ['unshare', '--user', '--map-user=1000', '--map-group=1000']
+    ns = ['unshare', '--user', '--map-user=postgres', '--map-group=postgres']
     return (ns if os.geteuid() == 0 else []) + [str(a) for a in args]
 
 

@@ -31,7 +31,7 @@ static pid_t
 pg_spawn(const struct pg *pg, const char *const *argv)
 {
 	const char *all[32] = {
-		"unshare", "--user", "--map-user=1000", "--map-group=1000"
+		"unshare", "--user", "--map-user=postgres", "--map-group=postgres"
 	};
 	size_t n = geteuid() == 0 ? 4 : 0;
 	char log[96];
