@@ -2,6 +2,7 @@
 certificate without a committed row, no serial twice, the ledger verifies."""
 import concurrent.futures
 import os
+import random
 import signal
 import subprocess
 import threading
@@ -75,7 +76,8 @@ def check_all(stack, load):
     for f in load.faults:
         if f.status == 500:
             check_fault(f)
-            assert f.hresult in (None, 0x800704D5) or 'again' in f.reason
+            assert f.hresult in (None, 0x800704D5), f.text
+            assert 'again' in f.reason, f.text
         else:
             assert f.status in (502, 503, 504), f.status
     assert stack.ctl('ledger', 'verify', ok=None).returncode == 0, \
@@ -87,13 +89,13 @@ def test_kill_under_load(stack, part):
     load = Load(stack)
     time.sleep(1)
     for _ in range(3):
-        pid = stack.pids(part)[0]
-        victims = [pid]
+        victims = stack.pids(part)
         if part == 'worker':
-            victims = children(pid)[:1] or [pid]
-        for v in victims:
+            victims = children(victims[0])[:1] or victims
+        time.sleep(random.random())     # at any moment
+        for v in random.sample(victims, random.randint(1, len(victims))):
             os.kill(v, signal.SIGKILL)
-        time.sleep(2.5)
+        time.sleep(2)
         wait_issue(stack, load.csrs[0])
     n = len(load.journal)
     time.sleep(1)
@@ -117,6 +119,43 @@ def test_signer_stopped_means_try_again(stack, demo):
         for p in pids:
             os.kill(p, signal.SIGCONT)
     check_rstrc(wait_issue(stack, csr))
+
+
+@pytest.mark.parametrize('part', ['signer', 'postgres'])
+def test_down_means_try_again(stack, demo, part):
+    """While a part is dead and nobody restarts it: "try again", and the same
+    message later gives one certificate."""
+    key = client.ec_key()
+    csr = client.make_csr(key, 'down.demo.example', [],
+                          stack.env['CS_TEMPLATE'])
+    message_id = 'urn:uuid:down-%s-%d' % (part, os.getpid())
+    supervisor = int((stack.dir / 'run/supervisor.pid').read_text())
+    check_rstrc(demo.enroll(client.make_csr(
+        client.ec_key(), 'up.demo.example', [], stack.env['CS_TEMPLATE'])))
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        for p in stack.pids(part):
+            os.kill(p, signal.SIGKILL)
+        for _ in range(2):
+            r = demo.enroll(csr, message_id=message_id)
+            check_fault(r)
+            assert r.hresult in (None, 0x800704D5), r.text
+            assert 'again' in r.reason
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    deadline = time.time() + 60
+    while (r := demo.enroll(csr, message_id=message_id)).fault is not None:
+        assert time.time() < deadline, r.text
+        time.sleep(0.3)
+    check_rstrc(r)
+    again = demo.enroll(csr, message_id=message_id)
+    assert again.leaf == r.leaf
+    point = key.public_key().public_bytes(
+        client.serialization.Encoding.X962,
+        client.serialization.PublicFormat.UncompressedPoint)
+    assert stack.sql('SELECT count(*) FROM countersign.certificate '
+                     'WHERE position(%s::bytea IN der) > 0', point) == [(1,)]
+    assert stack.ctl('ledger', 'verify').returncode == 0
 
 
 def test_policy_changed_in_between(stack, demo):
