@@ -185,7 +185,7 @@ get_ask_head(struct der *d, struct ask *a, struct err *err)
 	unsigned	call;
 	uint64_t	sent_at;
 
-	if (get_enum(d, CALL_PING, &call, "ask.call", err) == -1 ||
+	if (get_enum(d, CALL_OCSP, &call, "ask.call", err) == -1 ||
 	    get_fixed(d, a->id, sizeof(a->id), "ask.id", err) == -1 ||
 	    get_fixed(d, a->replay_key, sizeof(a->replay_key),
 	    "ask.replayKey", err) == -1 ||
@@ -193,6 +193,8 @@ get_ask_head(struct der *d, struct ask *a, struct err *err)
 	    "ask.policyHash", err) == -1 ||
 	    der_uint(d, &sent_at, "ask.sentAt", err) == -1)
 		return -1;
+	if (call > CALL_PING && call != CALL_OCSP)
+		return err_bad(err, 0, "ask.call: unknown value");
 	a->call = call;
 	a->sent_at = (int64_t)sent_at;
 	return 0;
@@ -211,7 +213,8 @@ get_ask_body(struct der *d, struct ask *a, struct err *err)
 	    get_octets(d, &a->evidence, MAX_EVIDENCE, "ask.evidence",
 	    err) == -1)
 		return -1;
-	if (a->call == CALL_ISSUE && a->token.n == 0)
+	if ((a->call == CALL_ISSUE || a->call == CALL_OCSP) &&
+	    a->token.n == 0)
 		return err_bad(err, 0, "ask.token: empty");
 	if (a->call == CALL_QUERY && a->number == 0)
 		return err_bad(err, 0, "ask.number: 0 in a query");
@@ -260,7 +263,7 @@ answer_decode(struct slice s, struct answer *out, struct err *err)
 
 	if (open_message(s, &d, "answer", err) == -1 ||
 	    get_fixed(&d, a.id, sizeof(a.id), "answer.id", err) == -1 ||
-	    get_enum(&d, MSG_PONG, &status, "answer.status", err) == -1 ||
+	    get_enum(&d, MSG_STATUS, &status, "answer.status", err) == -1 ||
 	    get_u32(&d, &a.hresult, "answer.hresult", err) == -1 ||
 	    get_text(&d, &a.text, MAX_TEXT, "answer.text", err) == -1 ||
 	    get_u32(&d, &a.number, "answer.number", err) == -1 ||

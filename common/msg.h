@@ -4,7 +4,8 @@
  *
  *	Ask ::= SEQUENCE {
  *	  version       INTEGER (1),
- *	  call          ENUMERATED { issue(1), query(2), ping(3) },
+ *	  call          ENUMERATED { issue(1), query(2), ping(3),
+ *	                             ocsp(6) },
  *	  id            OCTET STRING (SIZE(16)),  -- this attempt
  *	  replayKey     OCTET STRING (SIZE(16)),  -- same message, same key
  *	  policyHash    OCTET STRING (SIZE(32)),
@@ -39,7 +40,12 @@
 #define MSG_MAX		(256 * 1024)
 #define MSG_ID		16
 
-enum msg_call { CALL_ISSUE = 1, CALL_QUERY = 2, CALL_PING = 3 };
+enum msg_call {
+	CALL_ISSUE = 1,
+	CALL_QUERY = 2,
+	CALL_PING = 3,
+	CALL_OCSP = 6		/* 4 and 5: see approval */
+};
 
 enum msg_status {
 	MSG_ISSUED = 1,
@@ -48,7 +54,8 @@ enum msg_status {
 	MSG_MALFORMED = 4,
 	MSG_POLICY_CHANGED = 5,	/* reload the policy and ask once more */
 	MSG_UNAVAILABLE = 6,	/* nothing was recorded; try again */
-	MSG_PONG = 7
+	MSG_PONG = 7,
+	MSG_STATUS = 8		/* of OCSP: response holds it */
 };
 
 struct ask {

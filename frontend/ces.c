@@ -108,6 +108,7 @@ judge(const struct answer *a, struct err *err)
 	case MSG_UNAVAILABLE:
 		return err_set(err, ERR_UNAVAILABLE, "signer: %.*s", n, text);
 	case MSG_PONG:
+	case MSG_STATUS:
 		break;
 	}
 	return err_set(err, ERR_INTERNAL, "unexpected answer of the signer");

@@ -9,6 +9,7 @@
 #include "batch.h"
 #include "crlmake.h"
 #include "log.h"
+#include "ocspresp.h"
 
 #define BATCH_MAX	256
 #define BATCH_BYTES	(2 * 1024 * 1024)	/* of messages, in memory */
@@ -565,6 +566,8 @@ decide_all(struct signer *s, struct batch *b, struct err *err)
 		j = b->job[i];
 		if (j->state == JOB_NEW && j->ask.call == CALL_QUERY)
 			job_query(s, j);
+		else if (j->state == JOB_NEW && j->ask.call == CALL_OCSP)
+			job_ocsp(s, j);
 		else if (j->state == JOB_NEW)
 			job_check(s, j);
 	}

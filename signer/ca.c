@@ -9,6 +9,7 @@
 
 #include "ca.h"
 #include "der.h"
+#include "responder.h"
 
 /* [RFC5280] 4.1: the byte ranges that issued certificates repeat exactly. */
 static int
@@ -197,6 +198,7 @@ ca_free(struct ca *ca)
 	buf_free(&ca->cert.der);
 	buf_free(&ca->ski);
 	cakey_free(ca->key);
+	responder_free(ca->responder);
 	free(ca->name);
 	free(ca);
 }

@@ -14,6 +14,8 @@ struct ca_cert {
 	struct slice	 spki;		/* whole TLV */
 };
 
+struct responder;
+
 struct ca {
 	char		*name;
 	struct ca_cert	 cert;
@@ -22,6 +24,7 @@ struct ca {
 	struct buf	 ski;		/* key identifier */
 	int64_t		 not_before, not_after;
 	struct cakey	*key;		/* owned */
+	struct responder *responder;	/* owned; made when first needed */
 	uint64_t	 crl_number;	/* of the last list in the ledger */
 };
 

@@ -36,6 +36,7 @@ job_free(struct signer *s, struct job *j)
 	buf_free(&j->san);
 	buf_free(&j->tbs_der);
 	buf_free(&j->cert);
+	buf_free(&j->response);
 	link_job_free(&j->link);
 	free(j);
 }
@@ -81,9 +82,8 @@ job_unavailable(struct job *j, const char *text)
 	j->number = 0;
 }
 
-/* A refusal of which no row is kept. */
-static void
-refuse(struct job *j, const struct err *err)
+void
+job_refuse(struct job *j, const struct err *err)
 {
 	switch (err->kind) {
 	case ERR_MALFORMED:
@@ -174,8 +174,9 @@ job_open(struct signer *s, struct job *j)
 		answered(j, MSG_PONG, "");
 	else if (check_peer(s, j, &err) == -1 ||
 	    check_times(j, &err) == -1 ||
-	    check_account_name(j, &err) == -1 || find_ca(s, j, &err) == -1)
-		refuse(j, &err);
+	    (j->ask.call != CALL_OCSP && check_account_name(j,
+	    &err) == -1) || find_ca(s, j, &err) == -1)
+		job_refuse(j, &err);
 }
 
 void
@@ -290,7 +291,7 @@ job_query(struct signer *s, struct job *j)
 	struct err err = ERR_INIT;
 
 	if (query(s, j, &err) == -1)
-		refuse(j, &err);
+		job_refuse(j, &err);
 }
 
 /* The certificate that CEP shows must be the one we sign with. */
@@ -423,7 +424,7 @@ record(struct signer *s, struct job *j, enum msg_status status,
 	struct err err = ERR_INIT;
 
 	if (new_number(&j->number, &err) == -1) {
-		refuse(j, &err);
+		job_refuse(j, &err);
 		return;
 	}
 	j->state = JOB_RECORD;
@@ -448,7 +449,7 @@ job_check(struct signer *s, struct job *j)
 		j->hresult = err_hresult(&err);
 		record(s, j, MSG_DENIED, err.text);
 	} else
-		refuse(j, &err);
+		job_refuse(j, &err);
 	j->us_check = log_usec() - t;
 	j->decided = j->received + (log_usec() - j->t0);
 }

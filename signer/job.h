@@ -45,6 +45,7 @@ struct job {
 	struct buf	 subject, san;	/* as text; issued or asked for */
 	struct tbs	 tbs;
 	struct buf	 tbs_der, cert;
+	struct buf	 response;	/* MSG_STATUS: the OCSPResponse */
 	bool		 intent;	/* its serial is in the ledger */
 	bool		 committed;	/* its row is there */
 	bool		 stored;	/* answered from a row */
@@ -69,6 +70,8 @@ void		 job_check(struct signer *, struct job *);
 /* Sign a job whose intent is in the ledger; -1 leaves no certificate. */
 int		 job_sign(struct job *, struct err *);
 
+/* A refusal of which no row is kept. */
+void	 job_refuse(struct job *, const struct err *);
 /* Nothing is recorded; try again.  The text is for our log only. */
 void		 job_unavailable(struct job *, const char *text);
 

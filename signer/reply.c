@@ -15,7 +15,8 @@ outcome(enum msg_status status)
 		[MSG_MALFORMED] = "malformed",
 		[MSG_POLICY_CHANGED] = "policy-changed",
 		[MSG_UNAVAILABLE] = "unavailable",
-		[MSG_PONG] = "pong"
+		[MSG_PONG] = "pong",
+		[MSG_STATUS] = "status"
 	};
 
 	return names[status];
@@ -102,7 +103,8 @@ fill(struct answer *a, const struct job *from, struct slice response)
 	/* Why we are unavailable is for our log. */
 	if (from->status != MSG_UNAVAILABLE)
 		a->text = slice_str(from->text);
-	a->response = response;
+	a->response = from->status == MSG_STATUS ?
+	    buf_slice(&from->response) : response;
 	if (from->status == MSG_ISSUED)
 		a->certificate = buf_slice(&from->cert);
 }

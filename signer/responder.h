@@ -1,0 +1,30 @@
+/*
+ * A delegated OCSP responder ([RFC6960] 4.2.2.2) of one CA and one signer:
+ * the key is made at start, never leaves this process, and is forgotten with
+ * it; the certificate lives some days and is replaced long before.
+ */
+#ifndef RESPONDER_H
+#define RESPONDER_H
+
+#include "signer.h"
+
+struct responder;
+
+/*
+ * The CA's responder, made or renewed when it must be: recorded in the ledger
+ * before the CA signs, and in the database before it is used.  Owned by the
+ * ca.
+ */
+struct responder	*responder_get(struct signer *, struct ca *,
+			    int64_t now, struct err *);
+void			 responder_free(struct responder *);
+
+struct slice	 responder_cert(const struct responder *);
+struct slice	 responder_key_hash(const struct responder *);
+int64_t		 responder_not_after(const struct responder *);
+/* ECDSA with SHA-256; appended. */
+int		 responder_sign(const struct responder *, struct slice,
+		    struct buf *, struct err *);
+void		 responder_put_sigalg(struct buf *);
+
+#endif
