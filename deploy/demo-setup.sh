@@ -241,7 +241,8 @@ set_up_web() {
 	    "LISTEN_HTTPS=$a$https_port" "LISTEN_HTTP=$a$http_port" \
 	    "LISTEN_CERT=$a$cert_port" "CERT_URL=$cert_url" \
 	    "CLIENT_CAS=$S/tls/client-cas.pem" \
-	    "BASE_URL=$base_url" "CERTIFICATE=$S/tls/server.pem" \
+	    "BASE_URL=$base_url" "HTTP_URL=$http_url" \
+	    "CERTIFICATE=$S/tls/server.pem" \
 	    "KEY=$S/tls/server.key" "WORKER=unix:$worker_sock" \
 	    "WEB=$S/web" \
 	    "FASTCGI=$here/nginx/countersign_fastcgi.conf" "RATE=${RATE:-100000}" "BURST=${RATE:-100000}" \

@@ -10,7 +10,7 @@
 enum param {
 	P_SERVICE, P_AUTH, P_CA, P_URI, P_METHOD, P_TYPE, P_LENGTH,
 	P_ADDRESS, P_ENCODING, P_TYPE_HEADER, P_ACCEPT, P_RENEWAL,
-	P_VERIFY, P_CERT, P_COUNT
+	P_VERIFY, P_CERT, P_TARGET, P_COUNT
 };
 /* nginx makes one CONTENT_TYPE of two headers, but passes those as well. */
 static const char *const names[P_COUNT] = {
@@ -18,6 +18,7 @@ static const char *const names[P_COUNT] = {
 	"CONTENT_TYPE", "CONTENT_LENGTH", "REMOTE_ADDR",
 	"HTTP_CONTENT_ENCODING", "HTTP_CONTENT_TYPE", "HTTP_ACCEPT",
 	"CS_RENEWAL_ONLY", "CS_CLIENT_VERIFY", "CS_CLIENT_CERT",
+	"REQUEST_URI",
 };
 
 static void
@@ -73,6 +74,9 @@ read_auth(const char *const *v, struct http_request *r)
 		r->renewal_only = true;
 	else if (v[P_RENEWAL] != NULL && strcmp(v[P_RENEWAL], "off") != 0)
 		return -1;
+	/* OCSP asks nobody who they are. */
+	if (r->service == HTTP_OCSP)
+		return r->auth == AUTH_ANONYMOUS ? 0 : -1;
 	/* Nobody could say for whom a new certificate would be. */
 	if (r->auth == AUTH_ANONYMOUS && (!r->renewal_only ||
 	    r->service != HTTP_CES))
@@ -89,6 +93,8 @@ read_constants(const char *const *v, struct http_request *r)
 		return -1;
 	if (strcmp(v[P_SERVICE], "cep") == 0)
 		r->service = HTTP_CEP;
+	else if (strcmp(v[P_SERVICE], "ocsp") == 0)
+		r->service = HTTP_OCSP;
 	else if (strcmp(v[P_SERVICE], "ces") == 0 && v[P_CA] != NULL)
 		r->service = HTTP_CES;
 	else if (strcmp(v[P_SERVICE], "whoami") == 0)
@@ -170,6 +176,18 @@ is_soap(const char *type)
 	return true;
 }
 
+static bool
+is_ocsp(const char *type)
+{
+	const char	*semi;
+
+	if (type == NULL)
+		return false;
+	semi = strchrnul(type, ';');
+	return is_word(xml_trim(slice_of(type, (size_t)(semi - type))),
+	    "application/ocsp-request");
+}
+
 static int
 read_length(const char *s, size_t *out)
 {
@@ -207,12 +225,16 @@ http_parse(char *const *envp, struct http_request *r)
 	if (strcmp(v[P_METHOD], "GET") == 0 &&
 	    r->service == HTTP_WHOAMI && r->auth == AUTH_CERTIFICATE)
 		return;
-	if (strcmp(v[P_METHOD], "GET") == 0 ||
+	if (strcmp(v[P_METHOD], "GET") == 0 && r->service == HTTP_OCSP)
+		r->target = v[P_TARGET] != NULL ? v[P_TARGET] : "";
+	else if (strcmp(v[P_METHOD], "GET") == 0 ||
 	    strcmp(v[P_METHOD], "HEAD") == 0)
 		end(r, 200, "probe");
 	else if (!r->post)
 		end(r, 405, "method is not POST");
-	else if (!is_soap(v[P_TYPE]))
+	else if (r->service == HTTP_OCSP && !is_ocsp(v[P_TYPE]))
+		end(r, 415, "content type is not application/ocsp-request");
+	else if (r->service != HTTP_OCSP && !is_soap(v[P_TYPE]))
 		end(r, 415, "content type is not application/soap+xml");
 	else if (v[P_ENCODING] != NULL && v[P_ENCODING][0] != '\0' &&
 	    strcasecmp(v[P_ENCODING], "identity") != 0)
@@ -241,7 +263,11 @@ int
 http_read(const struct http_request *r, FCGX_Stream *in, struct buf *out,
     struct err *err)
 {
-	size_t	max = r->service == HTTP_CES ? HTTP_CES_MAX : HTTP_CEP_MAX;
+	static const size_t	limits[] = {
+		[HTTP_CEP] = HTTP_CEP_MAX, [HTTP_CES] = HTTP_CES_MAX,
+		[HTTP_WHOAMI] = HTTP_CEP_MAX, [HTTP_OCSP] = HTTP_OCSP_MAX
+	};
+	size_t	max = limits[r->service];
 	int	got;
 
 	if (r->length > max) {

@@ -13,9 +13,10 @@
 #include "err.h"
 #include "policy.h"
 
-enum http_service { HTTP_CEP, HTTP_CES, HTTP_WHOAMI };
+enum http_service { HTTP_CEP, HTTP_CES, HTTP_WHOAMI, HTTP_OCSP };
 
 #define HTTP_CEP_MAX	((size_t)64 * 1024)
+#define HTTP_OCSP_MAX	((size_t)4096)
 #define HTTP_CES_MAX	((size_t)256 * 1024)
 
 struct http_request {
@@ -31,12 +32,14 @@ struct http_request {
 	bool		 renewal_only;	/* the location's */
 	bool		 post;		/* there is a message to read */
 	bool		 json;		/* what the client likes to read */
+	const char	*target;	/* OCSP by GET: as requested; or NULL */
 	size_t		 length;
 };
 
 /*
  * Fills all of it.  GET and HEAD get status 200 and an empty body, but for
- * whoami by certificate, which needs no message.
+ * whoami by certificate, which needs no message, and OCSP, where a GET asks
+ * ([RFC6960] A.1).
  */
 void	 http_parse(char *const *envp, struct http_request *);
 

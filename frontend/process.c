@@ -153,6 +153,7 @@ process_run(const struct wconf *conf, const struct link_keys *keys,
 	p.shared.snap = snapshot_new(conf->database, NULL);
 	p.shared.auth = auth_new(p.shared.snap);
 	p.shared.cep = cep_new(ts.tv_sec);
+	p.shared.ocsp = ocsp_new(conf->database);
 	if (start_threads(&p, &err) == -1) {
 		log_note("start", "%s", err.text);
 		return 1;
@@ -163,6 +164,7 @@ process_run(const struct wconf *conf, const struct link_keys *keys,
 		return 1;
 	}
 	failed = atomic_load(&p.failed);
+	ocsp_free(p.shared.ocsp);
 	cep_free(p.shared.cep);
 	auth_free(p.shared.auth);
 	snapshot_free(p.shared.snap);

@@ -39,6 +39,7 @@ struct req {
 	struct rst		 rst;
 	struct request		*request;
 	struct ces_reply	 reply;
+	struct ocsp_reply	 ocsp;
 	struct xmlw		 out;
 	struct buf		 text;		/* whoami's answer */
 	struct err		 err;
@@ -77,6 +78,7 @@ req_free(struct req *r)
 	xmlw_free(&r->out);
 	buf_free(&r->text);
 	buf_free(&r->cert);
+	buf_free(&r->ocsp.der);
 	ces_reply_free(&r->reply);
 	request_free(r->request);
 	rst_free(&r->rst);
@@ -402,6 +404,23 @@ answer_http(const struct req *r, FCGX_Stream *out)
 	log_end(&l);
 }
 
+/* Not a message in XML either. */
+static void
+answer_ocsp(struct req *r, FCGX_Request *fcgi)
+{
+	if (r->http.target != NULL ||
+	    http_read(&r->http, fcgi->in, &r->in, &r->err) == 0)
+		ocsp_answer(&(struct ocsp_ask){
+			.ocsp = r->s->ocsp, .snap = r->s->snap,
+			.link = r->s->link, .id = r->id, .http = &r->http,
+			.body = buf_slice(&r->in), .now = r->now
+		    }, &r->ocsp, &r->err);
+	ocsp_write(&r->ocsp, &r->err, r->now / 1000, fcgi->out);
+	FCGX_FClose(fcgi->err);
+	FCGX_FClose(fcgi->out);
+	ocsp_log(r->id, &r->http, &r->ocsp, &r->err);
+}
+
 void
 serve_request(const struct serve *s, FCGX_Request *fcgi)
 {
@@ -412,6 +431,11 @@ serve_request(const struct serve *s, FCGX_Request *fcgi)
 	http_parse(fcgi->envp, &r.http);
 	if (r.http.status != 0) {
 		answer_http(&r, fcgi->out);
+		req_free(&r);
+		return;
+	}
+	if (r.http.service == HTTP_OCSP) {
+		answer_ocsp(&r, fcgi);
 		req_free(&r);
 		return;
 	}

@@ -11,6 +11,7 @@
 #include "auth.h"
 #include "cep.h"
 #include "link.h"
+#include "ocsp.h"
 #include "snapshot.h"
 #include "xmlin.h"
 
@@ -18,6 +19,7 @@ struct serve {			/* a thread's view */
 	struct snapshot	*snap;	/* shared by the process */
 	struct auth	*auth;	/* shared */
 	struct cep	*cep;	/* shared */
+	struct ocsp	*ocsp;	/* shared */
 	struct xmlin	*xml;	/* this thread's */
 	struct link	*link;	/* this thread's */
 };

@@ -1,0 +1,374 @@
+/* OCSP. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/sha.h>
+
+#include "base64.h"
+#include "db.h"
+#include "log.h"
+#include "msg.h"
+#include "ocsp.h"
+#include "ocspreq.h"
+
+/* Caches between may keep an answer so long: a revocation is not late. */
+#define MAX_AGE		300
+#define PATH_MAX_OCTETS	((size_t)8192)
+
+struct ocsp {
+	pthread_mutex_t	 lock;
+	struct db	*db;
+};
+
+static const struct db_stmt	statements[] = {
+	{ "answer", "SELECT der, "
+	    "floor(extract(epoch FROM this_update))::bigint, "
+	    "floor(extract(epoch FROM next_update))::bigint "
+	    "FROM countersign.ocsp "
+	    "WHERE ca = $1 AND serial = $2 AND hash = $3::smallint", 3 },
+	{ NULL, NULL, 0 }
+};
+
+struct ocsp *
+ocsp_new(const char *dsn)
+{
+	struct ocsp	*o = xcalloc(1, sizeof(*o));
+
+	pthread_mutex_init(&o->lock, NULL);
+	o->db = db_open(dsn, statements, NULL);
+	return o;
+}
+
+void
+ocsp_free(struct ocsp *o)
+{
+	if (o == NULL)
+		return;
+	db_close(o->db);
+	pthread_mutex_destroy(&o->lock);
+	free(o);
+}
+
+static int64_t
+binary(const PGresult *r, int col)
+{
+	const uint8_t	*p = (const uint8_t *)PQgetvalue(r, 0, col);
+	int		 i, n = PQgetlength(r, 0, col);
+	uint64_t	 v = 0;
+
+	for (i = 0; i < n && i < 8; i++)
+		v = v << 8 | p[i];
+	return (int64_t)v;
+}
+
+/* The stored answer, if there is one: 1, 0 for none. */
+static int
+load(struct ocsp *o, const char *ca, const struct ocsp_id *id,
+    struct ocsp_reply *out, struct err *err)
+{
+	const struct db_param	 p[] = {
+		DB_TEXT(ca), DB_BIN(id->serial.p, id->serial.n),
+		DB_TEXT(id->hash == OCSP_SHA1 ? "1" : "2")
+	};
+	PGresult		*r;
+	int			 n;
+
+	pthread_mutex_lock(&o->lock);
+	r = db_exec_bin(o->db, "answer", p, 3, err);
+	pthread_mutex_unlock(&o->lock);
+	if (r == NULL)
+		return -1;
+	n = PQntuples(r);
+	if (n == 1) {
+		buf_reset(&out->der);
+		buf_add(&out->der, PQgetvalue(r, 0, 0),
+		    (size_t)PQgetlength(r, 0, 0));
+		out->this_update = binary(r, 1);
+		out->next_update = binary(r, 2);
+	}
+	PQclear(r);
+	return n;
+}
+
+/* One that lasts for a while yet; after half its life it is made anew. */
+static bool
+is_fresh(const struct ocsp_reply *r, int64_t now)
+{
+	return now < r->this_update +
+	    (r->next_update - r->this_update) / 2;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static int
+unescape(const char *s, struct buf *out, struct err *err)
+{
+	int	hi, lo;
+
+	for (; *s != '\0' && *s != '?'; s++) {
+		if (*s != '%') {
+			buf_addc(out, (uint8_t)*s);
+			continue;
+		}
+		hi = hex_digit(s[1]);
+		lo = hi == -1 ? -1 : hex_digit(s[2]);
+		if (lo == -1)
+			return err_bad(err, 0, "path: %% without two digits");
+		buf_addc(out, (uint8_t)(hi << 4 | lo));
+		s += 2;
+	}
+	return 0;
+}
+
+int
+ocsp_path(const char *target, const char *uri, struct buf *out,
+    struct err *err)
+{
+	const char	*path = strstr(uri, "://");
+	struct buf	 text = { 0 };
+	size_t		 n;
+	int		 rc = -1;
+
+	path = path == NULL ? NULL : strchr(path + 3, '/');
+	n = path == NULL ? 0 : strlen(path);
+	if (n == 0 || strncmp(target, path, n) != 0 || target[n] != '/')
+		return err_bad(err, 0, "path: no question in it");
+	if (strlen(target) > PATH_MAX_OCTETS)
+		return err_set(err, ERR_TOO_BIG, "path: limit %zu octets",
+		    PATH_MAX_OCTETS);
+	if (unescape(target + n + 1, &text, err) == 0)
+		rc = base64_decode((const char *)text.p, text.n,
+		    OCSP_REQUEST_MAX, out, err);
+	buf_free(&text);
+	return rc;
+}
+
+/* The CA that is asked about, by name; ERR_DENIED when it is none of ours. */
+static int
+find_ca(const struct policy *p, const struct ocsp_id *id, char **ca,
+    bool *nonce, struct err *err)
+{
+	size_t	i;
+
+	for (i = 0; i < p->ncas; i++) {
+		if (!ocsp_is_issuer(id, buf_slice(&p->cas[i].cert)))
+			continue;
+		*ca = xstrdup(p->cas[i].name);
+		*nonce = p->cas[i].ocsp_nonce;
+		return 0;
+	}
+	return err_set(err, ERR_DENIED, "issuer is no ca of ours");
+}
+
+static int
+ask_signer(const struct ocsp_ask *c, const char *ca, struct slice question,
+    struct ocsp_reply *out, struct err *err)
+{
+	struct ask	a = {
+		.call = CALL_OCSP, .method = AUTH_ANONYMOUS,
+		.sent_at = c->now, .ca = slice_str(ca), .token = question,
+		.address = slice_str(c->http->address)
+	};
+	struct answer	answer;
+	struct buf	msg = { 0 }, bytes = { 0 };
+	int		rc;
+
+	memcpy(a.id, c->id, sizeof(a.id));
+	ask_encode(&a, &msg);
+	rc = link_call(c->link, c->id, buf_slice(&msg), &bytes, err);
+	if (rc == 0)
+		rc = answer_decode(buf_slice(&bytes), &answer, err);
+	if (rc == 0 && (memcmp(answer.id, c->id, MSG_ID) != 0 ||
+	    answer.status != MSG_STATUS || answer.response.n == 0))
+		rc = err_set(err, ERR_UNAVAILABLE, "signer: no answer: %.*s",
+		    answer.text.n < 100 ? (int)answer.text.n : 100,
+		    (const char *)answer.text.p);
+	if (rc == 0) {
+		buf_reset(&out->der);
+		buf_add(&out->der, answer.response.p, answer.response.n);
+		out->this_update = out->next_update = 0;
+	}
+	buf_free(&msg);
+	buf_free(&bytes);
+	return rc;
+}
+
+/*
+ * From the database while fresh; else a signer makes a new one; if none can,
+ * the old one is still true until its end.
+ */
+static int
+fetch(const struct ocsp_ask *c, const char *ca, struct slice question,
+    const struct ocsp_id *id, struct ocsp_reply *out, struct err *err)
+{
+	struct ocsp_reply	kept = { .this_update = 0 };
+	struct err		why = ERR_INIT;
+	int			have;
+
+	have = load(c->ocsp, ca, id, out, &why);
+	out->from = "database";
+	if (have == 1 && is_fresh(out, c->now / 1000))
+		return 0;
+	memset(&why, 0, sizeof(why));
+	if (ask_signer(c, ca, question, &kept, &why) == -1) {
+		buf_free(&kept.der);
+		if (have == 1 && c->now / 1000 < out->next_update)
+			return 0;
+		buf_free(&out->der);
+		return err_set(err, why.kind, "%s", why.text);
+	}
+	/* Its times, if it was kept. */
+	if (load(c->ocsp, ca, id, out, &why) != 1 ||
+	    !slice_eq(buf_slice(&out->der), buf_slice(&kept.der))) {
+		buf_free(&out->der);
+		*out = kept;
+	} else
+		buf_free(&kept.der);
+	out->from = "signer";
+	return 0;
+}
+
+static int
+answer_question(const struct ocsp_ask *c, struct slice question,
+    struct ocsp_reply *out, struct err *err)
+{
+	const struct policy	*policy;
+	struct ocsp_request	 r;
+	char			*ca = NULL;
+	bool			 nonce = false;
+	int			 rc;
+
+	if (ocsp_request_parse(question, &r, err) == -1 ||
+	    (policy = snapshot_policy(c->snap, false, err)) == NULL)
+		return -1;
+	rc = find_ca(policy, &r.id[0], &ca, &nonce, err);
+	snapshot_put(c->snap, policy);
+	if (rc == -1)
+		return -1;
+	out->from = "signer";
+	if (r.n == 1 && r.id[0].usual && !(nonce && r.nonce.p != NULL))
+		rc = fetch(c, ca, question, &r.id[0], out, err);
+	else
+		rc = ask_signer(c, ca, question, out, err);
+	free(ca);
+	return rc;
+}
+
+int
+ocsp_answer(const struct ocsp_ask *c, struct ocsp_reply *out,
+    struct err *err)
+{
+	struct buf	question = { 0 };
+	int		rc;
+
+	if (c->http->target == NULL)
+		return answer_question(c, c->body, out, err);
+	rc = ocsp_path(c->http->target, c->http->uri, &question, err);
+	if (rc == 0)
+		rc = answer_question(c, buf_slice(&question), out, err);
+	buf_free(&question);
+	return rc;
+}
+
+/* [RFC6960] 4.2.1 OCSPResponseStatus; [RFC5019] 2.2.3 unauthorized. */
+static uint8_t
+failure(const struct err *err)
+{
+	switch (err->kind) {
+	case ERR_MALFORMED:
+	case ERR_TOO_BIG:
+		return 1;	/* malformedRequest */
+	case ERR_DENIED:
+		return 6;	/* unauthorized */
+	case ERR_UNAVAILABLE:
+		return 3;	/* tryLater */
+	default:
+		return 2;	/* internalError */
+	}
+}
+
+static void
+put_date(FCGX_Stream *out, const char *name, int64_t t)
+{
+	char		text[64];
+	struct tm	tm;
+	time_t		when = (time_t)t;
+
+	if (gmtime_r(&when, &tm) == NULL || strftime(text, sizeof(text),
+	    "%a, %d %b %Y %H:%M:%S GMT", &tm) == 0)
+		return;
+	FCGX_FPrintF(out, "%s: %s\r\n", name, text);
+}
+
+/* [RFC5019] 6.2. */
+static void
+put_caching(const struct ocsp_reply *r, int64_t now, FCGX_Stream *out)
+{
+	uint8_t	md[SHA256_DIGEST_LENGTH];
+	char	hex[2 * SHA256_DIGEST_LENGTH + 1];
+	int64_t	age = r->next_update - now;
+
+	if (age <= 0) {
+		FCGX_PutS("Cache-Control: no-store\r\n", out);
+		return;
+	}
+	SHA256(r->der.p, r->der.n, md);
+	hex_encode(md, sizeof(md), hex);
+	put_date(out, "Last-Modified", r->this_update);
+	put_date(out, "Expires", r->next_update);
+	FCGX_FPrintF(out, "ETag: \"%s\"\r\nCache-Control: max-age=%d, public, "
+	    "no-transform, must-revalidate\r\n", hex,
+	    (int)(age < MAX_AGE ? age : MAX_AGE));
+}
+
+void
+ocsp_write(const struct ocsp_reply *r, const struct err *err, int64_t now,
+    FCGX_Stream *out)
+{
+	const uint8_t	status[] = { 0x30, 3, 0x0a, 1, failure(err) };
+	struct slice	body = err->kind != ERR_NONE ?
+			    slice_of(status, sizeof(status)) :
+			    buf_slice(&r->der);
+
+	FCGX_FPrintF(out, "Status: 200 OK\r\nContent-Length: %lu\r\n"
+	    "Content-Type: application/ocsp-response\r\n",
+	    (unsigned long)body.n);
+	if (err->kind == ERR_NONE)
+		put_caching(r, now, out);
+	else
+		FCGX_PutS("Cache-Control: no-store\r\n", out);
+	FCGX_PutS("\r\n", out);
+	FCGX_PutStr((const char *)body.p, (int)body.n, out);
+}
+
+void
+ocsp_log(const uint8_t id[16], const struct http_request *http,
+    const struct ocsp_reply *r, const struct err *err)
+{
+	struct log_line	l;
+
+	log_begin(&l, "request");
+	log_id(&l, "id", id);
+	log_str(&l, "service", "ocsp");
+	log_str(&l, "call", http->target != NULL ? "get" : "post");
+	log_str(&l, "outcome", err->kind != ERR_NONE ? "refused" :
+	    "answered");
+	if (err->kind == ERR_NONE)
+		log_str(&l, "from", r->from);
+	else {
+		log_str(&l, "kind", err_kind_name(err->kind));
+		log_str(&l, "text", err->text);
+	}
+	log_str(&l, "address", http->address);
+	log_end(&l);
+}

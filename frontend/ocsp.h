@@ -1,0 +1,56 @@
+/*
+ * OCSP over HTTP ([RFC6960] A, [RFC5019] 5): answers come signed from the
+ * database, or from a signer when there is none that is fresh.
+ */
+#ifndef OCSP_H
+#define OCSP_H
+
+#include <fcgiapp.h>
+
+#include "http.h"
+#include "link.h"
+#include "snapshot.h"
+
+struct ocsp;
+
+/* Its own connection, shared by the threads of the process. */
+struct ocsp	*ocsp_new(const char *dsn);
+void		 ocsp_free(struct ocsp *);
+
+struct ocsp_ask {
+	struct ocsp	*ocsp;
+	struct snapshot	*snap;
+	struct link	*link;
+	const uint8_t	*id;		/* 16 bytes: the request's */
+	const struct http_request *http;
+	struct slice	 body;		/* of a POST */
+	int64_t		 now;		/* unix milliseconds */
+};
+
+struct ocsp_reply {
+	struct buf	 der;		/* of an OCSPResponse; empty: refused */
+	int64_t		 this_update, next_update;	/* 0: not to be kept */
+	const char	*from;		/* for the log */
+};
+
+/*
+ * 0, or -1 with err: ERR_MALFORMED and ERR_TOO_BIG, ERR_DENIED for another
+ * CA's certificate, ERR_UNAVAILABLE.  Zero the reply before.
+ */
+int	 ocsp_answer(const struct ocsp_ask *, struct ocsp_reply *,
+	    struct err *);
+
+/*
+ * The question in the path of a GET, behind the address of the service;
+ * appended.
+ */
+int	 ocsp_path(const char *target, const char *uri, struct buf *,
+	    struct err *);
+
+/* The answer with its HTTP header, or what err says in the words of OCSP. */
+void	 ocsp_write(const struct ocsp_reply *, const struct err *, int64_t now,
+	    FCGX_Stream *);
+void	 ocsp_log(const uint8_t id[16], const struct http_request *,
+	    const struct ocsp_reply *, const struct err *);
+
+#endif
