@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(not (BIN / 'postgres').exists(),
 
 
 def as_user(*args):
-    """PostgreSQL refuses root: then in a namespace where we are not."""
-    ns = ['unshare', '--user', '--map-user=postgres', '--map-group=postgres']
-    return (ns if os.geteuid() == 0 else []) + [str(a) for a in args]
+    """PostgreSQL refuses root: then as the user postgres."""
+    drop = ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups']
+    return (drop if os.geteuid() == 0 else []) + [str(a) for a in args]
 
 
 class Cluster:
@@ -54,6 +54,8 @@ class Cluster:
 @pytest.fixture(scope='module')
 def pg():
     folder = tempfile.mkdtemp(prefix='sql')
+    if os.geteuid() == 0:
+        shutil.chown(folder, 'postgres', 'postgres')
     c = Cluster(folder)
     try:
         with c.connect(db='postgres') as db:

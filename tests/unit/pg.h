@@ -1,6 +1,6 @@
 /*
  * A PostgreSQL cluster of the test's own: in a temporary folder, on a Unix
- * socket only, gone at the end.  As root it runs in a user namespace, since
+ * socket only, gone at the end.  As root it runs as the user postgres, since
  * PostgreSQL refuses root.
  */
 #ifndef TEST_PG_H
@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <libpq-fe.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,7 +32,8 @@ static pid_t
 pg_spawn(const struct pg *pg, const char *const *argv)
 {
 	const char *all[32] = {
-		"unshare", "--user", "--map-user=postgres", "--map-group=postgres"
+		"setpriv", "--reuid=postgres", "--regid=postgres",
+		"--init-groups"
 	};
 	size_t n = geteuid() == 0 ? 4 : 0;
 	char log[96];
@@ -171,6 +173,7 @@ static int
 pg_new(struct pg *pg)
 {
 	char data[96];
+	const struct passwd *owner;
 	const char *const argv[] = {
 		PG_BIN "initdb", "-D", data, "-U", "owner", "-A", "trust",
 		"-E", "UTF8", "--locale=C", "--no-sync", NULL
@@ -179,6 +182,9 @@ pg_new(struct pg *pg)
 	memset(pg, 0, sizeof(*pg));
 	snprintf(pg->dir, sizeof(pg->dir), "/tmp/pg_test.XXXXXX");
 	if (mkdtemp(pg->dir) == NULL)
+		return -1;
+	if (geteuid() == 0 && (owner = getpwnam("postgres")) != NULL &&
+	    chown(pg->dir, owner->pw_uid, owner->pw_gid) == -1)
 		return -1;
 	snprintf(data, sizeof(data), "%s/data", pg->dir);
 	return pg_wait(pg_spawn(pg, argv)) == 0 && pg_start(pg) == 0 &&
