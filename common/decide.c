@@ -478,6 +478,39 @@ decide_sid(const struct template *t, const struct account *a,
 	return 0;
 }
 
+/* [MS-WCCE] 3.2.2.6.2.1.4.5.7, private key flag 0x1. */
+static int
+decide_archival(const struct template *t, const struct policy_ca *ca,
+    const struct request *r, struct err *err)
+{
+	if (!t->archive_key && r->archived_key.n != 0)
+		return err_deny(err, CERTSRV_E_ARCHIVED_KEY_UNEXPECTED,
+		    "template %s: the request holds a private key to archive",
+		    t->cn);
+	if (!t->archive_key)
+		return 0;
+	if (r->archived_key.n == 0)
+		return err_deny(err, CERTSRV_E_ARCHIVED_KEY_REQUIRED,
+		    "template %s: the request holds no private key to archive",
+		    t->cn);
+	if (ca->nrecovery == 0)
+		return err_deny(err, CERTSRV_E_KEY_ARCHIVAL_NOT_CONFIGURED,
+		    "ca %s has no recovery agent", ca->name);
+	return 0;
+}
+
+/* Whom the certificate is for. */
+static int
+decide_subject(const struct decide_ask *ask, struct decision *d,
+    struct err *err)
+{
+	struct agent_ask	q = { .policy = ask->policy, .ca = ask->ca,
+	    .tmpl = d->tmpl, .account = ask->account,
+	    .request = ask->request, .agency = ask->agency };
+
+	return agent_decide(&q, &d->subject, err);
+}
+
 int
 decide(const struct decide_ask *ask, struct decision *out, struct err *err)
 {
@@ -497,19 +530,19 @@ decide(const struct decide_ask *ask, struct decision *out, struct err *err)
 	if (t == NULL || decide_enroll(t, a, err) == -1 ||
 	    decide_key(t, r->key, err) == -1)
 		return -1;
-	if (r->archived_key.n != 0)
-		return err_deny(err, CERTSRV_E_ARCHIVED_KEY_UNEXPECTED,
-		    "template %s: the request holds a private key to archive",
-		    t->cn);
+	if (decide_subject(ask, &d, err) == -1 ||
+	    decide_archival(t, d.ca, r, err) == -1)
+		return -1;
 	d.pending = t->approval && (t->approval_groups.n == 0 ||
-	    account_in(a, &t->approval_groups));
+	    account_in(a, &t->approval_groups) ||
+	    account_in(d.subject, &t->approval_groups));
 	j.policy = p;
 	j.tmpl = t;
-	j.account = a;
+	j.account = d.subject;
 	j.no_rule = t->name_rules.n == 0 && (d.pending || overridden(t));
-	if (decide_sid_claim(a, r, err) == -1 ||
+	if (decide_sid_claim(d.subject, r, err) == -1 ||
 	    decide_names(&j, r, &d, err) == -1 ||
-	    decide_sid(t, a, &d, err) == -1) {
+	    decide_sid(t, d.subject, &d, err) == -1) {
 		decision_free(&d);
 		return -1;
 	}

@@ -7,6 +7,7 @@
 #define DECIDE_H
 
 #include "account.h"
+#include "agent.h"
 #include "policy.h"
 #include "request.h"
 
@@ -14,6 +15,8 @@ struct decision {
 	const struct template	*tmpl;		/* borrowed from the policy */
 	const struct policy_ca	*ca;
 	bool			 pending;	/* a manager must approve */
+	const struct account	*subject;	/* whom it is for: the one who asks,
+						   or whom an agent names */
 	struct names		 names;		/* final; owned */
 	const char		*sid;		/* for the SID extension, or NULL;
 						   borrowed from the account */
@@ -25,6 +28,7 @@ struct decide_ask {
 	const char		*ca;
 	const struct account	*account;
 	const struct request	*request;
+	const struct agency	*agency;	/* NULL: nobody was looked up */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include "certauth.h"
 #include "conf.h"
 #include "policy.h"
+#include "policy_int.h"
 
 /* EKUs that log somebody on; anyExtendedKeyUsage does too but never loads. */
 static const char *const authenticating[] = {
@@ -222,6 +223,9 @@ ca_free(struct policy_ca *ca)
 	strlist_free(&ca->aia);
 	strlist_free(&ca->ocsp);
 	buf_free(&ca->cert);
+	for (i = 0; i < ca->nrecovery; i++)
+		buf_free(&ca->recovery[i]);
+	free(ca->recovery);
 }
 
 static void
@@ -262,6 +266,8 @@ template_free(struct template *t)
 	strlist_free(&t->providers);
 	strlist_free(&t->eku);
 	strlist_free(&t->policies);
+	strlist_free(&t->ra_eku);
+	strlist_free(&t->ra_policies);
 	strlist_free(&t->approval_groups);
 	strlist_free(&t->approvers);
 	strlist_free(&t->supersedes);
@@ -279,6 +285,9 @@ policy_free(struct policy *p)
 		ca_free(&p->cas[i]);
 	for (i = 0; i < p->nrules; i++)
 		rule_free(&p->rules[i]);
+	for (i = 0; i < p->nagents; i++)
+		agent_rule_free(&p->agents[i]);
+	free(p->agents);
 	for (i = 0; i < p->ntemplates; i++)
 		template_free(&p->templates[i]);
 	for (i = 0; i < p->ntrusted; i++)

@@ -30,6 +30,7 @@ const char	*auth_method_name(enum auth_method);	/* "password", ... */
 #define EF_USER_INTERACTION		0x00000100u
 #define EF_ALLOW_ON_BEHALF_OF		0x00000800u
 #define EF_KEY_BASED_RENEWAL		0x00010000u
+#define PF_ARCHIVE_KEY			0x00000001u
 #define PF_EXPORTABLE_KEY		0x00000010u
 #define PF_STRONG_PROTECTION		0x00000020u
 #define PF_SAME_KEY_RENEWAL		0x00000080u
@@ -57,6 +58,8 @@ struct ca_uri {				/* [MS-XCEP] 3.1.4.1.3.3 CAURI */
 };
 
 struct policy_ca {
+	struct buf	*recovery;	/* DER: who can open archived keys */
+	size_t		 nrecovery;
 	char		*name;
 	struct ca_uri	*uris;
 	size_t		 nuris;
@@ -69,6 +72,19 @@ struct policy_ca {
 	bool		 ocsp_nonce;	/* repeat the client's nonce */
 	struct buf	 cert;		/* DER; empty until attached */
 	int64_t		 not_after;	/* of cert */
+	unsigned	 line;		/* in the file, for messages */
+};
+
+/*
+ * Who may enroll on behalf of whom.  A rule's deny-targets and agents are
+ * targets of no agent, whatever other rules say.
+ */
+struct agent_rule {
+	char		*name;
+	struct strlist	 agents;	/* groups or accounts */
+	struct strlist	 templates;
+	struct strlist	 targets;	/* groups */
+	struct strlist	 deny_targets;	/* groups or accounts */
 	unsigned	 line;		/* in the file, for messages */
 };
 
@@ -168,6 +184,11 @@ struct template {
 	struct strlist	 approvers;	/* groups that may approve */
 	int64_t		 pending_expires;	/* seconds */
 
+	unsigned	 ra_signatures;	/* of registration authorities */
+	struct strlist	 ra_eku;	/* dotted; in some signer's ... */
+	struct strlist	 ra_policies;	/* ... certificate, each */
+	bool		 archive_key;	/* the private key comes along */
+
 	bool		 renew_previous_approval;
 	bool		 renew_same_key;	/* same key required */
 	bool		 renew_key_based;
@@ -213,6 +234,8 @@ struct policy {
 	size_t		 ntemplates;
 	struct name_rule *rules;
 	size_t		 nrules;
+	struct agent_rule *agents;
+	size_t		 nagents;
 	struct trusted_ca *trusted;
 	size_t		 ntrusted;
 	struct x509_store_st *trust;	/* certificates of cas and trusted, or
@@ -246,6 +269,8 @@ const struct template	*policy_template_by_name(const struct policy *,
 			    const char *);	/* case-insensitive */
 const struct template	*policy_template_by_oid(const struct policy *,
 			    const char *dotted);
+/* Does this CA keep private keys, for some template it offers? */
+bool	 policy_archives(const struct policy *, const char *ca);
 /* Does this CA offer this template? */
 bool	 template_offered_by(const struct template *, const char *ca);
 /* Is one of these EKUs good for authentication (ESC1's list)? */

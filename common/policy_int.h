@@ -46,6 +46,16 @@ const struct mark	*marks_around(const struct marks *, unsigned line);
 struct cfg_t;
 void	 template_read(struct cfg_t *, struct template *, struct lint *);
 
+/* policy_agent.c: agent rules, RA signatures, key archival. */
+void	 agent_rule_read(struct cfg_t *, struct agent_rule *, struct lint *);
+void	 agent_rule_free(struct agent_rule *);
+void	 recovery_read(struct cfg_t *, struct policy_ca *, struct lint *);
+void	 lint_agent_rule(const struct policy *, size_t nth, struct lint *);
+void	 lint_signatures(const struct policy *, const struct template *,
+	    struct lint *);
+void	 lint_archival(const struct policy *, const struct template *,
+	    struct lint *);
+
 /* Values of options; what is wrong is a finding. */
 struct word {
 	const char	*name;
@@ -59,6 +69,8 @@ void	 read_duration(struct cfg_t *, const char *opt, int64_t *,
 	    struct lint *);
 long	 read_int(struct cfg_t *, const char *opt, long min, long max,
 	    struct lint *);
+/* Option "certificate": base64 of DER in pieces. */
+void	 read_certificate(struct cfg_t *, struct buf *, struct lint *);
 /* OIDs as dotted text in its one spelling; NULL and a finding if none. */
 char	*read_oid(const char *opt, const char *dotted, struct buf *der,
 	    struct lint *);

@@ -341,10 +341,6 @@ check_eku(const struct policy *p, const struct template *t, struct lint *l)
 	if (strlist_has(&t->eku, "2.5.29.37.0") ||
 	    strlist_has(&t->eku, "1.3.6.1.4.1.311.10.12.1"))
 		lint_add(l, "eku: any purpose is never issued (esc2)");
-	/* ESC3: an agent enrolls in the name of others. */
-	if (strlist_has(&t->eku, "1.3.6.1.4.1.311.20.2.1"))
-		lint_add(l, "eku: enrollment agent needs an agent rule, and "
-		    "there are none yet (esc3)");
 }
 
 /* Does one rule let its members log on under whole domains of names? */
@@ -538,7 +534,7 @@ static void (*const checks[])(const struct policy *, const struct template *,
 	check_identity, check_cas, check_access, check_lifetime,
 	check_account_names, check_rules, check_eku, check_request_names,
 	check_keys, check_providers, check_usage, check_approval,
-	check_renewal, check_overrides
+	lint_signatures, lint_archival, check_renewal, check_overrides
 };
 
 void
@@ -553,6 +549,8 @@ policy_lint(const struct policy *p, struct lint *l)
 		lint_trusted(p, i, l);
 	for (i = 0; i < p->nrules; i++)
 		lint_rule(p, i, l);
+	for (i = 0; i < p->nagents; i++)
+		lint_agent_rule(p, i, l);
 	for (i = 0; i < p->ntemplates; i++) {
 		t = &p->templates[i];
 		lint_about(l, t->line, "template", t->cn);

@@ -45,7 +45,9 @@ policy_confuse(struct slice text, struct err *err)
 	cfg_opt_t uri[] = {
 		LIST("uri"), INT("priority"), BOOL("renewal-only"), CFG_END()
 	};
+	cfg_opt_t recovery[] = { LIST("certificate"), CFG_END() };
 	cfg_opt_t ca[] = {
+		SECTION("recovery-agent", recovery),
 		SECTION("uri", uri), LIST("cdp"), LIST("aia"), LIST("ocsp"),
 		STR("crl-validity"), STR("crl-overlap"),
 		STR("ocsp-validity"), BOOL("ocsp-nonce"), CFG_END()
@@ -54,6 +56,10 @@ policy_confuse(struct slice text, struct err *err)
 		LIST("groups"), LIST("dns"), BOOL("wildcard"), LIST("email"),
 		LIST("upn"), LIST("ip"), LIST("uri"), LIST("rdn"), LIST("cn"),
 		CFG_END()
+	};
+	cfg_opt_t agent[] = {
+		LIST("agents"), LIST("templates"), LIST("targets"),
+		LIST("deny-targets"), CFG_END()
 	};
 	cfg_opt_t trusted[] = {
 		LIST("certificate"), STR("map"), LIST("groups"), CFG_END()
@@ -70,7 +76,8 @@ policy_confuse(struct slice text, struct err *err)
 		LIST("policies"), BOOL("application-policies"),
 		BOOL("smime-capabilities"),
 		STR("approval"), LIST("approval-groups"), LIST("approvers"),
-		STR("pending-expires"),
+		STR("pending-expires"), INT("ra-signatures"),
+		LIST("ra-eku"), LIST("ra-policies"), BOOL("archive-key"),
 		BOOL("renewal-previous-approval"), BOOL("renewal-same-key"),
 		BOOL("renewal-key-based"), BOOL("renewal-anonymous"),
 		STR("renewal-grace"), INT("renewal-max"),
@@ -79,6 +86,7 @@ policy_confuse(struct slice text, struct err *err)
 	cfg_opt_t top[] = {
 		STR("policy-name"), INT("next-update-hours"),
 		SECTION("ca", ca), SECTION("name-rule", rule),
+		SECTION("agent-rule", agent),
 		SECTION("trusted-ca", trusted), SECTION("template", template),
 		CFG_END()
 	};
@@ -233,6 +241,7 @@ read_ca(cfg_t *cfg, struct policy_ca *ca, struct lint *l)
 	read_list(cfg, "cdp", &ca->cdp, l);
 	read_list(cfg, "aia", &ca->aia, l);
 	read_list(cfg, "ocsp", &ca->ocsp, l);
+	recovery_read(cfg, ca, l);
 	ca->crl_validity = 7 * DAY;
 	ca->crl_overlap = DAY;
 	ca->ocsp_validity = DAY / 2;
@@ -265,7 +274,7 @@ static const struct word maps[] = {
 };
 
 /* Base64 of DER, cut into strings as one likes; PEM's two lines may stay. */
-static void
+void
 read_certificate(cfg_t *cfg, struct buf *out, struct lint *l)
 {
 	struct err	 why = ERR_INIT;
@@ -340,6 +349,24 @@ read_trusted_all(cfg_t *cfg, const struct marks *m, struct policy *p,
 }
 
 static void
+read_agents(cfg_t *cfg, const struct marks *m, struct policy *p,
+    struct lint *l)
+{
+	cfg_t	*sec;
+	size_t	 i;
+
+	p->nagents = sections(cfg, "agent-rule", l);
+	p->agents = xcalloc(p->nagents + 1, sizeof(*p->agents));
+	for (i = 0; i < p->nagents; i++) {
+		sec = cfg_getnsec(cfg, "agent-rule", (unsigned)i);
+		p->agents[i].line = marks_line(m, "agent-rule", i);
+		lint_about(l, p->agents[i].line, "agent-rule",
+		    cfg_title(sec));
+		agent_rule_read(sec, &p->agents[i], l);
+	}
+}
+
+static void
 read_sections(cfg_t *cfg, const struct marks *m, struct policy *p,
     struct lint *l)
 {
@@ -363,6 +390,7 @@ read_sections(cfg_t *cfg, const struct marks *m, struct policy *p,
 		lint_about(l, p->rules[i].line, "name-rule", cfg_title(sec));
 		read_rule(sec, &p->rules[i], l);
 	}
+	read_agents(cfg, m, p, l);
 	read_trusted_all(cfg, m, p, l);
 	p->ntemplates = sections(cfg, "template", l);
 	p->templates = xcalloc(p->ntemplates + 1, sizeof(*p->templates));

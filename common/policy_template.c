@@ -60,6 +60,7 @@ static const struct {
 	{ "enrollment-agent", "1.3.6.1.4.1.311.20.2.1" },
 	{ "pkinit-client", "1.3.6.1.5.2.3.4" },
 	{ "kdc-authentication", "1.3.6.1.5.2.3.5" },
+	{ "key-recovery-agent", "1.3.6.1.4.1.311.21.6" },
 	{ "encrypting-file-system", "1.3.6.1.4.1.311.10.3.4" },
 	{ "file-recovery", "1.3.6.1.4.1.311.10.3.4.1" },
 	{ "document-signing", "1.3.6.1.4.1.311.10.3.12" },
@@ -343,6 +344,24 @@ read_approval(cfg_t *cfg, struct template *t, struct lint *l)
 		lint_add(l, "pending-expires: needs approval = manager");
 }
 
+static char *
+read_ra_policy(const char *s, struct lint *l)
+{
+	return read_oid("ra-policies", s, NULL, l);
+}
+
+static void
+read_signatures(cfg_t *cfg, struct template *t, struct lint *l)
+{
+	/* A request holds at most two certificate-based signers. */
+	if (cfg_size(cfg, "ra-signatures") != 0)
+		t->ra_signatures = (unsigned)read_int(cfg, "ra-signatures", 0,
+		    2, l);
+	read_oids(cfg, "ra-eku", &t->ra_eku, read_eku, l);
+	read_oids(cfg, "ra-policies", &t->ra_policies, read_ra_policy, l);
+	t->archive_key = read_bool(cfg, "archive-key", false);
+}
+
 static void
 read_renewal(cfg_t *cfg, struct template *t, struct lint *l)
 {
@@ -419,6 +438,7 @@ set_flags(struct template *t)
 	    (t->renew_previous_approval ? EF_PREVIOUS_APPROVAL : 0) |
 	    (t->renew_key_based ? EF_KEY_BASED_RENEWAL : 0);
 	t->private_key_flags =
+	    (t->archive_key ? PF_ARCHIVE_KEY : 0) |
 	    (t->exportable ? PF_EXPORTABLE_KEY : 0) |
 	    (t->strong_protection ? PF_STRONG_PROTECTION : 0) |
 	    (t->renew_same_key ? PF_SAME_KEY_RENEWAL : 0);
@@ -435,6 +455,7 @@ template_read(cfg_t *cfg, struct template *t, struct lint *l)
 	read_keys(cfg, t, l);
 	read_usage(cfg, t, l);
 	read_approval(cfg, t, l);
+	read_signatures(cfg, t, l);
 	read_renewal(cfg, t, l);
 	set_flags(t);
 }

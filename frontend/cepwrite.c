@@ -9,7 +9,7 @@
 
 /* [MS-XCEP] 3.1.4.1.3.16: groups of the OID table. */
 enum group {
-	GROUP_HASH = 1, GROUP_PUBLIC_KEY = 3, GROUP_EXTENSION = 6,
+	GROUP_HASH = 1, GROUP_CIPHER = 2, GROUP_PUBLIC_KEY = 3, GROUP_POLICY = 8, GROUP_EXTENSION = 6,
 	GROUP_EKU = 7, GROUP_TEMPLATE = 9
 };
 
@@ -260,6 +260,53 @@ put_validity(struct xmlw *w, const struct template *t, uint8_t allowed)
 }
 
 static void
+put_references(struct answer *a, const char *name, enum group group,
+    const struct strlist *l)
+{
+	size_t	i;
+
+	if (l->n == 0) {
+		xmlw_nil(a->w, name);
+		return;
+	}
+	xmlw_open(a->w, name);
+	for (i = 0; i < l->n; i++)
+		xmlw_leaf_num(a->w, "oIDReference",
+		    reference(a, l->v[i], group, NULL));
+	xmlw_close(a->w);
+}
+
+/* [MS-XCEP] 3.1.4.1.3.21 */
+static void
+put_signatures(struct answer *a, const struct template *t)
+{
+	if (t->ra_signatures == 0) {
+		xmlw_nil(a->w, "rARequirements");
+		return;
+	}
+	xmlw_open(a->w, "rARequirements");
+	xmlw_leaf_num(a->w, "rASignatures", t->ra_signatures);
+	put_references(a, "rAEKUs", GROUP_EKU, &t->ra_eku);
+	put_references(a, "rAPolicies", GROUP_POLICY, &t->ra_policies);
+	xmlw_close(a->w);
+}
+
+/* [MS-XCEP] 3.1.4.1.3.15; the client's own default would be 3DES. */
+static void
+put_archival(struct answer *a, const struct template *t)
+{
+	if (!t->archive_key) {
+		xmlw_nil(a->w, "keyArchivalAttributes");
+		return;
+	}
+	xmlw_open(a->w, "keyArchivalAttributes");
+	xmlw_leaf_num(a->w, "symmetricAlgorithmOIDReference", reference(a,
+	    "2.16.840.1.101.3.4.1.42", GROUP_CIPHER, "aes256"));
+	xmlw_leaf_num(a->w, "symmetricAlgorithmKeyLength", 256);
+	xmlw_close(a->w);
+}
+
+static void
 put_flags(struct answer *a, const struct template *t)
 {
 	struct xmlw	*w = a->w;
@@ -272,8 +319,8 @@ put_flags(struct answer *a, const struct template *t)
 	xmlw_leaf_num(w, "generalFlags", t->general_flags);
 	put_num_or_nil(w, "hashAlgorithmOIDReference", hash == NULL ? 0 :
 	    reference(a, hash, GROUP_HASH, NULL));
-	xmlw_nil(w, "rARequirements");
-	xmlw_nil(w, "keyArchivalAttributes");
+	put_signatures(a, t);
+	put_archival(a, t);
 }
 
 /* [MS-XCEP] 3.1.4.1.3.1 */

@@ -1,0 +1,336 @@
+/* Registration authorities and enrollment agents. */
+#include "agent.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "der.h"
+#include "hresult.h"
+#include "oid.h"
+
+#define CERT_DEPTH	16
+#define AGENT_EKU	"1.3.6.1.4.1.311.20.2.1"
+
+/* The purposes and issuance policies of one signer's certificate. */
+struct rights {
+	struct slice	eku, policies;	/* SEQUENCE TLVs, or empty */
+};
+
+/* [MS-WCCE] 3.1.1.4.3.1: the certificate being renewed is no authority's. */
+static bool
+is_authority(const struct request *r, size_t i)
+{
+	return r->old_cert.n == 0 || !slice_eq(r->signer[i].cert, r->old_cert);
+}
+
+bool
+agent_wanted(const struct request *r)
+{
+	size_t	i;
+
+	for (i = 0; i < r->nsigner; i++)
+		if (is_authority(r, i))
+			return true;
+	return r->requester_name != NULL;
+}
+
+int
+agent_target(const struct request *r, char out[129], struct err *err)
+{
+	struct err	why = ERR_INIT;
+
+	if (account_canonical(r->requester_name, out, &why) == 0)
+		return 0;
+	return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER,
+	    "RequesterName %.60s is no name of an account",
+	    r->requester_name);
+}
+
+/* Up to the extensions of a Certificate that a signer built. */
+static int
+enter_extensions(struct slice cert, struct der *list, struct err *err)
+{
+	struct der	c, tbs, outer;
+	int		tag;
+
+	if (der_check(cert, CERT_DEPTH, "signer's certificate", err) == -1 ||
+	    der_only(cert, DER_SEQ, &c, "signer's certificate", err) == -1 ||
+	    der_enter(&c, DER_SEQ, &tbs, "TBSCertificate", err) == -1)
+		return -1;
+	while ((tag = der_peek(&tbs)) != -1 && tag != DER_CTXC(3))
+		if (der_any(&tbs, NULL, NULL, NULL, "TBSCertificate",
+		    err) == -1)
+			return -1;
+	if (der_enter(&tbs, DER_CTXC(3), &outer, "extensions", err) == -1)
+		return -1;
+	return der_enter(&outer, DER_SEQ, list, "extensions", err);
+}
+
+static int
+read_rights(struct slice cert, struct rights *out, struct err *err)
+{
+	struct der	list, ext;
+	struct slice	oid, value;
+	bool		critical;
+
+	if (enter_extensions(cert, &list, err) == -1)
+		return -1;
+	while (!der_done(&list)) {
+		if (der_enter(&list, DER_SEQ, &ext, "extension", err) == -1 ||
+		    der_get(&ext, DER_OID, &oid, "extension", err) == -1 ||
+		    (der_peek(&ext) == DER_BOOLEAN &&
+		    der_bool(&ext, &critical, "extension", err) == -1) ||
+		    der_get(&ext, DER_OCTETS, &value, "extension", err) == -1)
+			return -1;
+		if (slice_eq(oid, OID_EXT_EKU))
+			out->eku = value;
+		else if (slice_eq(oid, OID_EXT_POLICIES))
+			out->policies = value;
+	}
+	return 0;
+}
+
+/* Is this OID in the list?  wrap: each stands in a SEQUENCE of its own. */
+static bool
+lists_oid(struct slice list, const char *dotted, bool wrap)
+{
+	struct err	ignored = ERR_INIT;
+	struct der	d, info;
+	struct slice	oid;
+	char		text[256];
+
+	if (list.n == 0 || der_only(list, DER_SEQ, &d, "list", &ignored) == -1)
+		return false;
+	while (!der_done(&d)) {
+		if (wrap && der_enter(&d, DER_SEQ, &info, "list",
+		    &ignored) == -1)
+			return false;
+		if (der_get(wrap ? &info : &d, DER_OID, &oid, "list",
+		    &ignored) == -1)
+			return false;
+		if (oid_text(oid, text, sizeof(text)) == 0 &&
+		    strcmp(text, dotted) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ESC3: ours by its row, byte for byte, and good now. */
+static int
+check_row(const struct agent_ask *q, size_t i, struct err *err)
+{
+	const struct cert_row	*row = q->agency->row[i];
+
+	if (row == NULL || strcmp(row->ca, q->ca) != 0 ||
+	    !slice_eq(buf_slice(&row->der), q->request->signer[i].cert))
+		return err_deny(err, CERT_E_UNTRUSTEDROOT, "signer's "
+		    "certificate was not issued by ca %.60s", q->ca);
+	if (row->revoked)
+		return err_deny(err, CRYPT_E_REVOKED, "signer's certificate "
+		    "of account %.100s is revoked", row->account);
+	if (q->agency->now < row->not_before ||
+	    q->agency->now > row->not_after)
+		return err_deny(err, CERT_E_EXPIRED, "signer's certificate "
+		    "of account %.100s is not within its validity",
+		    row->account);
+	return 0;
+}
+
+/* Two signatures of one person are one. */
+static bool
+same_person(const struct agent_ask *q, size_t i)
+{
+	return i == 1 && is_authority(q->request, 0) &&
+	    strcmp(q->agency->row[0]->account,
+	    q->agency->row[1]->account) == 0;
+}
+
+static int
+check_signers(const struct agent_ask *q, struct rights rights[2],
+    unsigned *n, struct err *err)
+{
+	const struct request	*r = q->request;
+	size_t			 i;
+
+	*n = 0;
+	for (i = 0; i < r->nsigner; i++) {
+		if (!is_authority(r, i))
+			continue;
+		if (q->agency == NULL)
+			return err_set(err, ERR_INTERNAL,
+			    "signers were not looked up");
+		if (check_row(q, i, err) == -1 ||
+		    read_rights(r->signer[i].cert, &rights[i], err) == -1)
+			return -1;
+		*n += !same_person(q, i);
+	}
+	return 0;
+}
+
+/* [MS-WCCE] 3.2.2.6.2.1.4.5.6: each OID in at least one of the signers. */
+static int
+check_oids(const struct template *t, const struct rights rights[2],
+    bool policies, struct err *err)
+{
+	const struct strlist	*want = policies ? &t->ra_policies :
+				    &t->ra_eku;
+	size_t			 i, k;
+	bool			 has;
+
+	for (i = 0; i < want->n; i++) {
+		has = false;
+		for (k = 0; k < 2; k++)
+			has = has || lists_oid(policies ? rights[k].policies :
+			    rights[k].eku, want->v[i], policies);
+		if (!has)
+			return err_deny(err, CERTSRV_E_SIGNATURE_REJECTED,
+			    "template %s: no signer's certificate has %s %s",
+			    t->cn, policies ? "policy" : "eku", want->v[i]);
+	}
+	return 0;
+}
+
+/*
+ * Approved before stands for the signatures ([MS-WCCE] 3.2.2.6.2.1.4.5.7),
+ * which decide.c says by not asking.
+ */
+static int
+check_count(const struct template *t, const struct rights rights[2],
+    unsigned n, struct err *err)
+{
+	if (t->ra_signatures == 0)
+		return 0;
+	if (n == 0)
+		return err_deny(err, CERTSRV_E_SIGNATURE_POLICY_REQUIRED,
+		    "template %s: needs %u signatures of registration "
+		    "authorities, the request has none", t->cn,
+		    t->ra_signatures);
+	if (n < t->ra_signatures)
+		return err_deny(err, CERTSRV_E_SIGNATURE_COUNT,
+		    "template %s: needs signatures of %u registration "
+		    "authorities, the request has %u", t->cn,
+		    t->ra_signatures, n);
+	if (check_oids(t, rights, false, err) == -1)
+		return -1;
+	return check_oids(t, rights, true, err);
+}
+
+/* Groups or accounts. */
+static bool
+lists_account(const struct strlist *l, const struct account *a)
+{
+	return account_in(a, l) || strlist_has(l, a->name);
+}
+
+/* The principal that logged on must have signed, as an agent. */
+static int
+check_agent(const struct agent_ask *q, const struct rights rights[2],
+    struct err *err)
+{
+	bool	has_eku = false;
+	size_t	i;
+
+	for (i = 0; i < q->request->nsigner; i++) {
+		if (!is_authority(q->request, i) ||
+		    !lists_oid(rights[i].eku, AGENT_EKU, false))
+			continue;
+		has_eku = true;
+		if (strcmp(q->agency->row[i]->account, q->account->name) == 0)
+			return 0;
+	}
+	if (has_eku)
+		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER,
+		    "the enrollment agent's certificate is not that of "
+		    "account %s", q->account->name);
+	return err_deny(err, CERTSRV_E_SIGNATURE_REJECTED, "no signer's "
+	    "certificate has eku " AGENT_EKU " of enrollment agents");
+}
+
+/* Agents never enroll for each other, nor for whom any rule protects. */
+static const struct agent_rule *
+denied_by(const struct agent_ask *q, const struct account *target)
+{
+	const struct agent_rule	*rule;
+	size_t			 i;
+
+	for (i = 0; i < q->policy->nagents; i++) {
+		rule = &q->policy->agents[i];
+		if (lists_account(&rule->deny_targets, target) ||
+		    lists_account(&rule->agents, target))
+			return rule;
+	}
+	return NULL;
+}
+
+static int
+check_rules(const struct agent_ask *q, const struct account *target,
+    struct err *err)
+{
+	const struct agent_rule	*rule = denied_by(q, target);
+	size_t			 i;
+
+	if (rule != NULL)
+		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER,
+		    "agent rule %s: nobody enrolls on behalf of account %s",
+		    rule->name, target->name);
+	for (i = 0; i < q->policy->nagents; i++) {
+		rule = &q->policy->agents[i];
+		if (lists_account(&rule->agents, q->account) &&
+		    strlist_has(&rule->templates, q->tmpl->cn) &&
+		    account_in(target, &rule->targets))
+			return 0;
+	}
+	return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "template %.40s: no "
+	    "agent rule lets account %.40s enroll on behalf of %.40s",
+	    q->tmpl->cn, q->account->name, target->name);
+}
+
+/* Whom RequesterName names: *out is NULL for the one who asks. */
+static int
+find_target(const struct agent_ask *q, const struct account **out,
+    struct err *err)
+{
+	char	name[129];
+
+	*out = NULL;
+	if (q->request->requester_name == NULL)
+		return 0;
+	if (agent_target(q->request, name, err) == -1)
+		return -1;
+	if (strcmp(name, q->account->name) == 0)
+		return 0;
+	if (q->agency == NULL || q->agency->target == NULL ||
+	    strcmp(q->agency->target->name, name) != 0)
+		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER,
+		    "RequesterName: account %s does not exist", name);
+	*out = q->agency->target;
+	if ((*out)->disabled)
+		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER,
+		    "RequesterName: account %s is disabled", name);
+	return 0;
+}
+
+int
+agent_decide(const struct agent_ask *q, const struct account **subject,
+    struct err *err)
+{
+	const struct account	*target;
+	struct rights		 rights[2] = { { { NULL, 0 }, { NULL, 0 } } };
+	unsigned		 n;
+
+	if (check_signers(q, rights, &n, err) == -1 ||
+	    find_target(q, &target, err) == -1)
+		return -1;
+	/* [MS-WCCE] 3.2.2.6.2.1.4.5.6: nothing to tell an agent by. */
+	if (target != NULL && q->tmpl->ra_signatures == 0)
+		return err_deny(err, CERTSRV_E_BAD_RENEWAL_SUBJECT,
+		    "template %s: is not for enrolling on behalf of others",
+		    q->tmpl->cn);
+	if (check_count(q->tmpl, rights, n, err) == -1)
+		return -1;
+	if (target != NULL && (check_agent(q, rights, err) == -1 ||
+	    check_rules(q, target, err) == -1))
+		return -1;
+	*subject = target != NULL ? target : q->account;
+	return 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * Signatures of registration authorities over a request, and enrolling on
+ * behalf of somebody else ([MS-WCCE] 3.2.2.6.2.1.4.5.6): off unless an agent
+ * rule of the policy names agent, template and target.
+ */
+#ifndef AGENT_H
+#define AGENT_H
+
+#include "account.h"
+#include "certdb.h"
+#include "policy.h"
+#include "request.h"
+
+/* What the database says of a request's signers and of whom it names. */
+struct agency {
+	struct cert_row	*row[2];	/* as request.signer; NULL: none */
+	const struct account *target;	/* of RequesterName; NULL: none */
+	int64_t		 now;		/* unix seconds */
+};
+
+struct agent_ask {
+	const struct policy	*policy;
+	const char		*ca;
+	const struct template	*tmpl;
+	const struct account	*account;	/* who is asking */
+	const struct request	*request;
+	const struct agency	*agency;	/* may be NULL: nothing known */
+};
+
+/* Is there anything that the database has to be asked for? */
+bool	 agent_wanted(const struct request *);
+/* RequesterName as the name of an account, or a refusal. */
+int	 agent_target(const struct request *, char out[129], struct err *);
+
+/*
+ * Every signer's certificate is ours, by its row, and good; as many and such
+ * as the template wants; and if the request names somebody else, a rule lets
+ * this agent enroll this template for this target.  *subject is whom the
+ * certificate is for: the target, or the account that asks.  ERR_DENIED.
+ */
+int	 agent_decide(const struct agent_ask *, const struct account **subject,
+	    struct err *);
+
+#endif
