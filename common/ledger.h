@@ -12,6 +12,7 @@
  *	issued	id, serial, ca, certificate (DER in base64): after signing
  *	denied	id, ca, account, template, policy, worker, text
  *	pending	id, ca, account, template, policy, worker
+ *	intent, pending: also agent, when it enrolls on behalf of account
  *	done	ids (comma between): their transaction is committed
  *	void	id, serial, ca: may have been signed, has no row
  *	crl	ca, number, tbs (digest): before signing a revocation list

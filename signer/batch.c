@@ -300,7 +300,9 @@ fields_common(struct buf *f, const struct job *j)
 	if (j->status == MSG_ISSUED)
 		ledger_field_hex(f, "serial", j->tbs.serial, SERIAL_LEN);
 	ledger_field(f, "ca", slice_str(j->ca->name));
-	ledger_field(f, "account", slice_str(j->account));
+	ledger_field(f, "account", slice_str(job_owner(j)));
+	if (job_agent(j) != NULL)
+		ledger_field(f, "agent", slice_str(job_agent(j)));
 	ledger_field(f, "template", slice_str(j->template_name != NULL ?
 	    j->template_name : ""));
 	ledger_field_hex(f, "policy", j->ask.policy_hash,

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include "agents.h"
 #include "certauth.h"
 #include "hresult.h"
 #include "log.h"
@@ -29,6 +30,7 @@ job_free(struct signer *s, struct job *j)
 		snapshot_account_put(s->snapshot, j->acct);
 	if (j->has_decision)
 		decision_free(&j->decision);
+	agents_free(s, &j->agency);
 	request_free(j->req);
 	free(j->account);
 	free(j->template_name);
@@ -39,6 +41,19 @@ job_free(struct signer *s, struct job *j)
 	buf_free(&j->response);
 	link_job_free(&j->link);
 	free(j);
+}
+
+const char *
+job_owner(const struct job *j)
+{
+	return j->has_decision ? j->decision.subject->name : j->account;
+}
+
+const char *
+job_agent(const struct job *j)
+{
+	return j->has_decision && j->decision.subject != j->acct ?
+	    j->account : NULL;
 }
 
 /*
@@ -373,7 +388,9 @@ check(struct signer *s, struct job *j, struct err *err)
 		return -1;
 	ask.account = j->acct;
 	ask.request = j->req;
-	if (decide(&ask, &j->decision, err) == -1)
+	ask.agency = &j->agency;
+	if (agents_load(s, j->req, j->received / 1000000, &j->agency,
+	    err) == -1 || decide(&ask, &j->decision, err) == -1)
 		return -1;
 	j->has_decision = true;
 	return j->decision.pending ? 0 : build(s, j, err);

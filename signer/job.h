@@ -36,6 +36,7 @@ struct job {
 	const struct account *acct;	/* from the snapshot, or NULL */
 	struct ca	*ca;		/* borrowed */
 	struct request	*req;
+	struct agency	 agency;
 	bool		 has_decision;
 	struct decision	 decision;
 	const struct template *tmpl;	/* borrowed from the policy, or NULL */
@@ -70,8 +71,16 @@ void		 job_check(struct signer *, struct job *);
 /* Sign a job whose intent is in the ledger; -1 leaves no certificate. */
 int		 job_sign(struct job *, struct err *);
 
+<<<<<<< HEAD
 /* A refusal of which no row is kept. */
 void	 job_refuse(struct job *, const struct err *);
+=======
+/* Whom the row is about: the account, or whom it enrolls on behalf of. */
+const char	*job_owner(const struct job *);
+/* Who asked on behalf of the owner, or NULL. */
+const char	*job_agent(const struct job *);
+
+>>>>>>> 962e2a8 (wip2)
 /* Nothing is recorded; try again.  The text is for our log only. */
 void		 job_unavailable(struct job *, const char *text);
 

@@ -82,6 +82,8 @@ log_job(const struct job *j, const struct job *from, bool sent)
 		hex_encode(from->tbs.serial, SERIAL_LEN, serial);
 		log_str(&l, "serial", serial);
 	}
+	if (job_agent(from) != NULL)
+		log_str(&l, "on_behalf_of", job_owner(from));
 	log_str(&l, "text", from->text);
 	if (!sent)
 		log_str(&l, "reply", "lost");

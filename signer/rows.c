@@ -119,7 +119,7 @@ put_serial(struct buf *b, const struct job *j)
 void
 row_request(struct buf *b, const struct job *j, const char *signer)
 {
-	put_be(b, 24, 2);
+	put_be(b, 25, 2);
 	put_int(b, row_day(j->ask.id), 4);
 	put_bytes(b, j->ask.id, MSG_ID);
 	put_bytes(b, j->ask.replay_key, MSG_ID);
@@ -128,7 +128,7 @@ row_request(struct buf *b, const struct job *j, const char *signer)
 	put_time(b, j->received);
 	put_time(b, j->decided);
 	put_text(b, j->ca->name);
-	put_text(b, j->account);
+	put_text(b, job_owner(j));
 	put_int(b, j->ask.method, 2);
 	put_text(b, j->link.worker);
 	put_text(b, signer);
@@ -145,6 +145,10 @@ row_request(struct buf *b, const struct job *j, const char *signer)
 	else
 		put_null(b);
 	put_slice(b, j->ask.token);
+	if (job_agent(j) != NULL)
+		put_text(b, job_agent(j));
+	else
+		put_null(b);
 }
 
 void
@@ -157,7 +161,7 @@ row_certificate(struct buf *b, const struct job *j)
 	put_bytes(b, j->tbs.serial, SERIAL_LEN);
 	put_text(b, j->ca->name);
 	put_bytes(b, j->ask.id, MSG_ID);
-	put_text(b, j->account);
+	put_text(b, job_owner(j));
 	put_text(b, j->tmpl->cn);
 	put_slice(b, buf_slice(&j->subject));
 	put_slice(b, buf_slice(&j->san));

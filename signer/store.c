@@ -13,7 +13,7 @@
 
 /* What a row answers a repeated request with. */
 #define STORED "r.id, r.replay_key, r.state, r.number, r.hresult, " \
-	"r.message, r.account, r.ca, coalesce(r.template, ''), " \
+	"r.message, coalesce(r.agent, r.account), r.ca, coalesce(r.template, ''), " \
 	"sha256(r.token), r.serial, c.der, " \
 	"extract(epoch FROM r.received_at)::bigint"
 #define WITH_CERTIFICATE " LEFT JOIN countersign.certificate c " \
@@ -45,7 +45,8 @@ static const struct db_stmt statements[] = {
 	    "ON r.day = k.day AND r.replay_key = k.key "
 	    "AND r.state <> 'denied'" WITH_CERTIFICATE, 4 },
 	{ "query", "SELECT " STORED ", r.token FROM countersign.request r"
-	    WITH_CERTIFICATE "WHERE r.number = $1 AND r.account = $2 "
+	    WITH_CERTIFICATE "WHERE r.number = $1 "
+	    "AND coalesce(r.agent, r.account) = $2 "
 	    "AND r.ca = $3 AND (r.method & $4::int4) <> 0 "
 	    "ORDER BY r.received_at DESC LIMIT 1", 4 },
 	{ "barrier", "SELECT pg_logical_emit_message(true, 'countersign', "

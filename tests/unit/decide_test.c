@@ -61,6 +61,12 @@ static const char text[] =
     "template \"Open\" { " COMMON " oid = \"" OIDS "8\" type = user\n"
     "  names = request override = {\"esc17\"} keys = {\"rsa:2048\"}\n"
     "  eku = {\"code-signing\"} }\n"
+    "template \"Signed\" { " COMMON " oid = \"" OIDS "10\" type = user\n"
+    "  names = account subject = {\"common-name\"} keys = {\"rsa:2048\"}\n"
+    "  ra-signatures = 1 ra-eku = {\"enrollment-agent\"}\n"
+    "  eku = {\"smart-card-logon\"} }\n"
+    "agent-rule \"desk\" { agents = {\"desk\"} templates = {\"Signed\"}\n"
+    "  targets = {\"staff\"} deny-targets = {\"admins\"} }\n"
     "template \"Old\" { ca = {\"Other\"} validity = 1y enroll = {\"staff\"}\n"
     "  oid = \"" OIDS "9\" type = user schema = 1 version = \"3.1\"\n"
     "  providers = {\"Microsoft Strong Cryptographic Provider\"}\n"
@@ -78,6 +84,7 @@ struct ask {			/* one question; all that it needs */
 	struct decision	 decision;
 	struct err	 err;
 	const char	*ca;
+	const struct agency *agency;
 };
 
 static void
@@ -141,7 +148,8 @@ static int
 decide_now(struct ask *q)
 {
 	return decide(&(struct decide_ask){ .policy = policy, .ca = q->ca,
-	    .account = &q->account, .request = &q->request }, &q->decision,
+	    .account = &q->account, .request = &q->request,
+	    .agency = q->agency }, &q->decision,
 	    &q->err);
 }
 
@@ -726,6 +734,47 @@ test_judged_once(void **state)
 	buf_free(&seen);
 }
 
+/*
+ * The rest of the matrix is end to end, where real certificates sign; here is
+ * what must not be forgotten by who calls: no look-up, no certificate.
+ */
+static void
+test_agents(void **state)
+{
+	struct account	target = { .name = str("bob"), .cn = str("Bob") };
+	struct agency	known = { .target = &target, .now = 1 };
+	struct ask	q;
+
+	(void)state;
+	ask_for(&q, "Signed");
+	denies(&q, CERTSRV_E_SIGNATURE_POLICY_REQUIRED, "signatures");
+	ask_for(&q, "Person");
+	q.request.requester_name = str("bob");
+	denies(&q, CERTSRV_E_RESTRICTEDOFFICER, "does not exist");
+	ask_for(&q, "Person");
+	q.request.requester_name = str("BOB");
+	q.agency = &known;
+	denies(&q, CERTSRV_E_BAD_RENEWAL_SUBJECT, "on behalf");
+	ask_for(&q, "Person");
+	q.request.requester_name = str("b ob");
+	q.agency = &known;
+	denies(&q, CERTSRV_E_RESTRICTEDOFFICER, "no name of an account");
+	/* Whoever names itself is nobody's agent. */
+	ask_for(&q, "Person");
+	q.request.requester_name = str("Ada");
+	grants(&q, "E=ada@mail.example,CN=Ada Byron | UPN:ada@lab.example, "
+	    "email:ada@mail.example");
+	ask_for(&q, "Person");
+	q.request.nsigner = 1;
+	q.request.signer[0].cert = slice_str("\x30\x00");
+	q.agency = &known;
+	denies(&q, CERT_E_UNTRUSTEDROOT, "not issued by");
+	ask_for(&q, "Person");
+	q.request.nsigner = 1;
+	assert_int_equal(decide_now(&q), -1);
+	assert_int_equal(q.err.kind, ERR_INTERNAL);
+}
+
 static int
 setup(void **state)
 {
@@ -760,6 +809,7 @@ main(void)
 		cmocka_unit_test(test_rules_that_apply),
 		cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_many_names),
+		cmocka_unit_test(test_agents),
 		cmocka_unit_test(test_judged_once)
 	};
 
