@@ -71,16 +71,14 @@ void		 job_check(struct signer *, struct job *);
 /* Sign a job whose intent is in the ledger; -1 leaves no certificate. */
 int		 job_sign(struct job *, struct err *);
 
-<<<<<<< HEAD
 /* A refusal of which no row is kept. */
 void	 job_refuse(struct job *, const struct err *);
-=======
+
 /* Whom the row is about: the account, or whom it enrolls on behalf of. */
 const char	*job_owner(const struct job *);
 /* Who asked on behalf of the owner, or NULL. */
 const char	*job_agent(const struct job *);
 
->>>>>>> 962e2a8 (wip2)
 /* Nothing is recorded; try again.  The text is for our log only. */
 void		 job_unavailable(struct job *, const char *text);
 
