@@ -98,12 +98,12 @@ def put_request(db, day, n, state='issued', key=None):
     return rid
 
 
-def put_certificate(db, serial):
+def put_certificate(db, serial, rid=b''):
     db.execute(
         'INSERT INTO countersign.certificate (serial, ca, request_id, account,'
         ' template, subject, san, not_before, not_after, spki_sha256, der)'
-        " VALUES (%s, 'CA', '', 'ann', 'User', '', '', now(), now(), '', '')",
-        (serial,))
+        " VALUES (%s, 'CA', %s, 'ann', 'User', '', '', now(), now(), '', '')",
+        (serial, rid))
     return serial
 
 
@@ -183,11 +183,12 @@ EXECUTES = {
     'countersign_worker': set(),
     'countersign_auditor': set(),
     'countersign_signer': {'make_partitions', 'signer_register', 'crl_stored',
-                           'ocsp_keep'},
+                           'ocsp_keep', 'secret_lock', 'secret_use'},
     'countersign_operator': {'account_add', 'account_set_password',
                              'account_set_disabled', 'account_set_group',
                              'ca_register', 'policy_publish', 'cert_revoke',
-                             'cert_release'},
+                             'cert_release', 'secret_create',
+                             'secret_revoke'},
 }
 
 
@@ -244,7 +245,8 @@ def test_issued_rows_are_kept(pg, owner):
         rid = put_request(db, today(), 1)
         wait = put_request(db, today(), 2, state='pending')
         serial = put_certificate(db, serial_at(int(time.time())))
-        for sql in ("UPDATE countersign.request SET state = 'denied'",
+        for sql in ("UPDATE countersign.request SET account = 'bob'",
+                    "UPDATE countersign.request SET token = 'x'",
                     'DELETE FROM countersign.request',
                     "UPDATE countersign.certificate SET der = 'x'",
                     'DELETE FROM countersign.certificate',
@@ -265,9 +267,85 @@ def test_issued_rows_are_kept(pg, owner):
     with pytest.raises(errors.RaiseException):
         owner.execute("UPDATE deployment SET policy_id = 'x'")
     # What may change: a pending request, and revocation.
-    owner.execute("UPDATE request SET state = 'denied' WHERE id = %s", (wait,))
+    owner.execute("UPDATE request SET state = 'denied', approved_by = 'x',"
+                  " decision_id = id WHERE id = %s", (wait,))
     owner.execute('UPDATE certificate SET revoked_at = now() '
                   'WHERE serial = %s', (serial,))
+
+
+DECIDE = ("UPDATE countersign.request SET state = %s, approved_by = 'boss',"
+          " decision_id = id, serial = %s WHERE id = %s")
+
+
+def test_pending_is_decided_once(pg, owner):
+    with pg.connect('countersign_signer') as db:
+        rid, other, late = (put_request(db, today(), n, state='pending')
+                            for n in (101, 102, 103))
+        serial = serial_at(int(time.time()), b'p' * 13)
+        put_certificate(db, serial, rid)
+
+        def refused(words, *args, sql=DECIDE):
+            with pytest.raises(errors.RaiseException, match=words):
+                db.execute(sql, args)
+        refused('without a certificate', 'issued', None, rid)
+        refused('without a certificate', 'issued', serial, other)
+        refused('with a serial', 'denied', serial, rid)
+        refused('not a decision', 'pending', None, rid)
+        refused('not a decision', rid, sql='UPDATE countersign.request SET'
+                " state = 'denied' WHERE id = %s")
+        owner.execute("SET session_replication_role = replica")
+        owner.execute('UPDATE request SET expires_at = now() WHERE id = %s',
+                      (late,))
+        owner.execute('RESET session_replication_role')
+        refused('expired', 'issued', serial, late)
+        db.execute(DECIDE, ('denied', None, late))
+        db.execute(DECIDE, ('issued', serial, rid))
+        for done in rid, late:
+            refused('rows are kept', 'denied', None, done)
+            refused('rows are kept', 'issued', serial, done)
+    with pytest.raises(errors.RaiseException, match='is kept'):
+        owner.execute("UPDATE request SET token = 'x' WHERE id = %s", (other,))
+
+
+HASH = '$argon2id$x'
+
+
+def test_secrets_all_or_nothing(pg, owner):
+    owner.execute("SELECT account_add('o.x.example', true, 'o', 'o.x.example',"
+                  " NULL, NULL, NULL, NULL, %s, '{}')", (HASH,))
+    later = int(time.time()) + 60
+    create = ('SELECT countersign.secret_create(%s, %s, %s::bigint[], %s)')
+
+    def make(db, *names, expires=later):
+        db.execute(create, (list(names), ['T'] * len(names),
+                            [expires] * len(names), [HASH] * len(names)))
+    with pg.connect('countersign_operator') as db:
+        with pytest.raises(errors.RaiseException, match='not for secrets'):
+            make(db, 'a.x.example', 'o.x.example')
+        assert not owner.execute("SELECT FROM account WHERE name ="
+                                 " 'a.x.example'").fetchall()
+        make(db, 'a.x.example', 'b.x.example')
+        make(db, 'c.x.example', expires=later - 120)
+        with pg.connect('countersign_signer') as s:
+            def locked(*names):
+                return [r[0] for r in s.execute(
+                    'SELECT countersign.secret_lock(%s)', (list(names),))]
+            every = ['b.x.example', 'a.x.example', 'c.x.example',
+                     'o.x.example', 'nobody']
+            assert locked(*every) == ['a.x.example', 'b.x.example']
+            use = 'SELECT countersign.secret_use(%s, %s)'
+            s.execute(use, ('a.x.example', b'1' * 16))
+            assert locked(*every) == ['b.x.example']
+            for name in 'a.x.example', 'o.x.example':
+                with pytest.raises(errors.RaiseException, match='was used'):
+                    s.execute(use, (name, b'2' * 16))
+            db.execute("SELECT countersign.secret_revoke('b.x.example')")
+            assert locked(*every) == []
+            make(db, 'a.x.example')
+            assert locked(*every) == ['a.x.example']
+        # No ordinary password takes its place.
+        assert db.execute("SELECT countersign.account_set_password("
+                          "'a.x.example', %s)", (HASH,)).fetchone() == (False,)
 
 
 def test_one_request_once(pg):
