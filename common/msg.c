@@ -17,6 +17,8 @@
 #define MAX_ADDRESS	64
 #define MAX_HINT	512
 #define MAX_TEXT	512
+#define MAX_OPERATOR	64
+#define MAX_REASON	200
 #define MAX_TOKEN	(64 * 1024)
 #define MAX_EVIDENCE	(64 * 1024)
 #define MAX_RESPONSE	(160 * 1024)
@@ -117,6 +119,25 @@ open_message(struct slice s, struct der *d, const char *what, struct err *err)
 	return 0;
 }
 
+bool
+ask_decides(const struct ask *a)
+{
+	return a->call == CALL_APPROVE || a->call == CALL_DENY;
+}
+
+static void
+put_verdict(struct buf *b, const struct verdict *v)
+{
+	size_t	mark;
+
+	mark = der_open(b, DER_SEQ);
+	der_put(b, DER_OCTETS, v->request, sizeof(v->request));
+	der_put_slice(b, DER_UTF8, v->operator);
+	der_put_slice(b, DER_UTF8, v->reason);
+	der_put_slice(b, DER_UTF8, v->subject);
+	der_close(b, mark);
+}
+
 void
 ask_encode(const struct ask *a, struct buf *b)
 {
@@ -140,6 +161,8 @@ ask_encode(const struct ask *a, struct buf *b)
 	der_close(b, hints);
 	der_put_uint(b, a->number);
 	der_put_slice(b, DER_OCTETS, a->evidence);
+	if (ask_decides(a))
+		put_verdict(b, &a->verdict);
 	der_close(b, mark);
 }
 
@@ -193,8 +216,6 @@ get_ask_head(struct der *d, struct ask *a, struct err *err)
 	    "ask.policyHash", err) == -1 ||
 	    der_uint(d, &sent_at, "ask.sentAt", err) == -1)
 		return -1;
-	if (call > CALL_PING && call != CALL_OCSP)
-		return err_bad(err, 0, "ask.call: unknown value");
 	a->call = call;
 	a->sent_at = (int64_t)sent_at;
 	return 0;
@@ -221,6 +242,24 @@ get_ask_body(struct der *d, struct ask *a, struct err *err)
 	return 0;
 }
 
+static int
+get_verdict(struct der *d, struct verdict *v, struct err *err)
+{
+	struct der	in;
+
+	if (der_enter(d, DER_SEQ, &in, "ask.verdict", err) == -1 ||
+	    get_fixed(&in, v->request, sizeof(v->request),
+	    "ask.verdict.request", err) == -1 ||
+	    get_text(&in, &v->operator, MAX_OPERATOR, "ask.verdict.operator",
+	    err) == -1 ||
+	    get_text(&in, &v->reason, MAX_REASON, "ask.verdict.reason",
+	    err) == -1 ||
+	    get_text(&in, &v->subject, MAX_HINT, "ask.verdict.subject",
+	    err) == -1)
+		return -1;
+	return der_end(&in, "ask.verdict", err);
+}
+
 int
 ask_decode(struct slice s, struct ask *out, struct err *err)
 {
@@ -230,6 +269,7 @@ ask_decode(struct slice s, struct ask *out, struct err *err)
 	if (open_message(s, &d, "ask", err) == -1 ||
 	    get_ask_head(&d, &a, err) == -1 ||
 	    get_ask_body(&d, &a, err) == -1 ||
+	    (ask_decides(&a) && get_verdict(&d, &a.verdict, err) == -1) ||
 	    der_end(&d, "ask", err) == -1)
 		return -1;
 	*out = a;

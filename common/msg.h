@@ -5,19 +5,26 @@
  *	Ask ::= SEQUENCE {
  *	  version       INTEGER (1),
  *	  call          ENUMERATED { issue(1), query(2), ping(3),
- *	                             ocsp(6) },
+ *	                  approve(4), deny(5), ocsp(6) },
  *	  id            OCTET STRING (SIZE(16)),  -- this attempt
  *	  replayKey     OCTET STRING (SIZE(16)),  -- same message, same key
  *	  policyHash    OCTET STRING (SIZE(32)),
  *	  sentAt        INTEGER,                  -- unix milliseconds
  *	  ca            UTF8String,
  *	  method        INTEGER,                  -- clientAuthentication
- *	  account       UTF8String,               -- canonical name
+ *	  account       UTF8String,               -- canonical name; of an
+ *	                                          -- approver, or empty
  *	  address       UTF8String,               -- of the client, for the row
  *	  token         OCTET STRING,             -- the client's original bytes
  *	  hints         SEQUENCE OF UTF8String,   -- AdditionalContext templates
  *	  number        INTEGER,                  -- query: RequestID
- *	  evidence      OCTET STRING }            -- client certificate or empty
+ *	  evidence      OCTET STRING,             -- client certificate or empty
+ *	  verdict       SEQUENCE {                -- approve and deny only
+ *	    request     OCTET STRING (SIZE(16)),  -- the pending one
+ *	    operator    UTF8String,               -- user of the command line
+ *	    reason      UTF8String,               -- or empty
+ *	    subject     UTF8String                -- RFC 4514, or empty
+ *	  } OPTIONAL }
  *
  *	Answer ::= SEQUENCE {
  *	  version       INTEGER (1),
@@ -44,7 +51,9 @@ enum msg_call {
 	CALL_ISSUE = 1,
 	CALL_QUERY = 2,
 	CALL_PING = 3,
-	CALL_OCSP = 6		/* 4 and 5: see approval */
+	CALL_APPROVE = 4,	/* MSG_ISSUED */
+	CALL_DENY = 5,		/* MSG_DENIED, CERTSRV_E_ADMIN_DENIED_REQUEST */
+	CALL_OCSP = 6
 };
 
 enum msg_status {
@@ -56,6 +65,11 @@ enum msg_status {
 	MSG_UNAVAILABLE = 6,	/* nothing was recorded; try again */
 	MSG_PONG = 7,
 	MSG_STATUS = 8		/* of OCSP: response holds it */
+};
+
+struct verdict {
+	uint8_t		 request[MSG_ID];
+	struct slice	 operator, reason, subject;
 };
 
 struct ask {
@@ -73,6 +87,7 @@ struct ask {
 	size_t		 nhint;
 	uint32_t	 number;
 	struct slice	 evidence;
+	struct verdict	 verdict;
 };
 
 struct answer {
@@ -85,6 +100,9 @@ struct answer {
 	struct slice	 response;
 	struct slice	 certificate;
 };
+
+/* A call about a pending request: it has a verdict. */
+bool	 ask_decides(const struct ask *);
 
 void	 ask_encode(const struct ask *, struct buf *);
 int	 ask_decode(struct slice, struct ask *, struct err *);

@@ -86,6 +86,49 @@ ask_round_trip(void **state)
 	buf_free(&b);
 }
 
+/* Another call in the same bytes: version 1, then the call. */
+static void
+change_call(struct buf *b, enum msg_call call)
+{
+	uint8_t	*at = memmem(b->p, b->n, "\x02\x01\x01\x0a\x01", 5);
+
+	assert_non_null(at);
+	at[5] = (uint8_t)call;
+}
+
+/* Only calls about a pending request have one, and they must. */
+static void
+verdict_round_trip(void **state)
+{
+	struct err	err = ERR_INIT;
+	struct ask	a = sample_ask(), o;
+	struct buf	b = { 0 };
+
+	(void)state;
+	a.call = CALL_DENY;
+	memset(a.verdict.request, 7, MSG_ID);
+	a.verdict.operator = slice_str("root");
+	a.verdict.reason = slice_str("not ours");
+	a.verdict.subject = slice_str("CN=x");
+	assert_int_equal(decode_ask(&a, &b, &o, &err), 0);
+	assert_true(ask_decides(&o));
+	assert_memory_equal(o.verdict.request, a.verdict.request, MSG_ID);
+	assert_true(slice_eq(o.verdict.operator, a.verdict.operator));
+	assert_true(slice_eq(o.verdict.reason, a.verdict.reason));
+	assert_true(slice_eq(o.verdict.subject, a.verdict.subject));
+	/* What is left over is refused, and what is missing. */
+	change_call(&b, CALL_ISSUE);
+	assert_int_equal(ask_decode(buf_slice(&b), &o, &err), -1);
+	assert_non_null(strstr(err.text, "ask"));
+	a.call = CALL_ISSUE;
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(decode_ask(&a, &b, &o, &err), 0);
+	change_call(&b, CALL_APPROVE);
+	assert_int_equal(ask_decode(buf_slice(&b), &o, &err), -1);
+	assert_non_null(strstr(err.text, "ask.verdict"));
+	buf_free(&b);
+}
+
 static void
 answer_round_trip(void **state)
 {
@@ -128,7 +171,7 @@ bad_values_are_refused(void **state)
 
 	(void)state;
 	memset(big, 'x', 70000);
-	a = sample_ask(), a.call = (enum msg_call)4;
+	a = sample_ask(), a.call = (enum msg_call)7;
 	assert_refused(&a, "ask.call: unknown value");
 	a = sample_ask(), a.call = (enum msg_call)0;
 	assert_refused(&a, "ask.call: unknown value");
@@ -154,6 +197,11 @@ bad_values_are_refused(void **state)
 	assert_refused(&a, "ask.token: 65537 octets");
 	a = sample_ask(), a.evidence = slice_of(big, 65537);
 	assert_refused(&a, "ask.evidence: 65537 octets");
+	a = sample_ask(), a.call = CALL_APPROVE;
+	a.verdict.reason = slice_of(big, 201);
+	assert_refused(&a, "ask.verdict.reason: 201 octets, limit 200");
+	a.verdict.reason = slice_str("a\nb");
+	assert_refused(&a, "ask.verdict.reason: not plain UTF-8");
 	free(big);
 }
 
@@ -290,6 +338,7 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(ask_round_trip),
+		cmocka_unit_test(verdict_round_trip),
 		cmocka_unit_test(answer_round_trip),
 		cmocka_unit_test(bad_values_are_refused),
 		cmocka_unit_test(five_hints_are_refused),
