@@ -7,6 +7,7 @@
 #define FERMAT_ROUNDS	100
 #define MODULUS_OCTETS	1024		/* 8192 bits */
 #define ROCA_PRIME_MAX	167
+#define PRIME_BITS	10
 
 /* Odd primes below 752, the bound of the public CAs' baseline rules. */
 static const uint16_t primes[] = {
@@ -24,49 +25,57 @@ static const uint16_t primes[] = {
 
 #define NPRIMES	(sizeof(primes) / sizeof(primes[0]))
 
+struct words {			/* least significant first */
+	uint64_t	w[MODULUS_OCTETS / 8];
+	size_t		n;
+};
+
+static void
+words_read(struct words *to, struct slice from)
+{
+	size_t	i, at;
+
+	to->n = (from.n + 7) / 8;
+	memset(to->w, 0, to->n * sizeof(to->w[0]));
+	for (i = 0; i < from.n; i++) {
+		at = from.n - i - 1;
+		to->w[at / 8] |= (uint64_t)from.p[i] << (at % 8 * 8);
+	}
+}
+
 static uint64_t
-mod_word(struct slice n, uint64_t w)
+mod_word(const struct words *n, uint64_t w)
 {
 	unsigned __int128	r = 0;
-	uint64_t		word = 0;
 	size_t			i;
 
-	for (i = 0; i < n.n; i++) {
-		word = word << 8 | n.p[i];
-		if ((n.n - i - 1) % 8 != 0)
-			continue;
-		r = (r << 64 | word) % w;
-		word = 0;
-	}
+	for (i = n->n; i-- > 0;)
+		r = (r << 64 | n->w[i]) % w;
 	return (uint64_t)r;
 }
 
 /* n divided by a power of 2^64, modulo the odd w (Montgomery). */
 static uint64_t
-redc_word(struct slice n, uint64_t w)
+redc_word(const struct words *n, uint64_t w)
 {
 	unsigned __int128	t = 0;
-	uint64_t		inverse = w, word = 0;
+	uint64_t		inverse = w;
 	size_t			i;
 
 	for (i = 0; i < 5; i++)		/* -1/w: the right bits double */
 		inverse *= 2 - w * inverse;
 	inverse = -inverse;
-	for (i = 0; i < n.n; i++) {
-		word |= (uint64_t)n.p[n.n - i - 1] << (i % 8 * 8);
-		if (i % 8 != 7 && i != n.n - 1)
-			continue;
-		t += word;
+	for (i = 0; i < n->n; i++) {
+		t += n->w[i];
 		t = (t + (unsigned __int128)((uint64_t)t * inverse) * w) >> 64;
-		word = 0;
 	}
 	return (uint64_t)t;
 }
 
 /*
- * As many primes from first on as a word holds: the next first, and the
- * product.  Without divisions by the word this costs 3 us for 2048 bits,
- * with them it was more than checking a signature.
+ * About as many primes from first on as a word holds: the next first, and
+ * the product.  All this stands in the way of every request: dividing by the
+ * words cost more than checking a signature.
  */
 static size_t
 prime_word(size_t first, uint64_t *w)
@@ -74,13 +83,13 @@ prime_word(size_t first, uint64_t *w)
 	size_t	i;
 
 	*w = 1;
-	for (i = first; i < NPRIMES && *w <= UINT64_MAX / primes[i]; i++)
+	for (i = first; i < NPRIMES && *w <= UINT64_MAX >> PRIME_BITS; i++)
 		*w *= primes[i];
 	return i;
 }
 
 static int
-check_factors(struct slice n, struct err *err)
+check_factors(const struct words *n, struct err *err)
 {
 	size_t		i, next;
 	uint64_t	w, r;
@@ -116,7 +125,7 @@ is_power_of_65537(uint32_t r, uint32_t p)
  * modulo each of them.  Others fail within the first word.
  */
 static int
-check_roca(struct slice n, struct err *err)
+check_roca(const struct words *n, struct err *err)
 {
 	size_t		i, next;
 	uint64_t	w, r;
@@ -145,29 +154,34 @@ isqrt64(uint64_t v)
 }
 
 /*
- * Floor of the square root by Newton's method, downwards from a value that is
- * right in its first 30 bits and not below the root.
+ * Floor of the square root by Newton's method, one step each time the number
+ * of leading bits that are looked at has doubled: a root r of v's first 2d
+ * bits that is off by less than 1 stays so.
  */
 static int
 bn_isqrt(BIGNUM *root, const BIGNUM *v, BN_CTX *ctx)
 {
-	BIGNUM	*next = BN_CTX_get(ctx), *top = BN_CTX_get(ctx);
-	int	 shift = (BN_num_bits(v) - 61) & ~1;
+	BIGNUM	*t = BN_CTX_get(ctx);
+	int	 bits = (BN_num_bits(v) - 1) / 2, step = 0, had, d;
 
-	if (top == NULL)
+	while (bits >> step > 30)
+		step++;
+	d = bits >> step;
+	if (t == NULL || !BN_rshift(t, v, 2 * (bits - d)) ||
+	    !BN_set_word(root, isqrt64(BN_get_word(t))))
 		return -1;
-	if (shift < 0)
-		shift = 0;
-	if (!BN_rshift(top, v, shift) ||
-	    !BN_set_word(next, isqrt64(BN_get_word(top)) + (BN_ULONG)1) ||
-	    !BN_lshift(next, next, shift / 2))
-		return -1;
-	do {
-		if (!BN_copy(root, next) || !BN_div(next, NULL, v, root, ctx) ||
-		    !BN_add(next, next, root) || !BN_rshift1(next, next))
+	while (step > 0) {
+		had = d;
+		d = bits >> --step;
+		if (!BN_rshift(t, v, 2 * bits - had - d + 1) ||
+		    !BN_div(t, NULL, t, root, ctx) ||
+		    !BN_lshift(root, root, d - had - 1) ||
+		    !BN_add(root, root, t))
 			return -1;
-	} while (BN_cmp(next, root) < 0);
-	return 0;
+	}
+	if (!BN_sqr(t, root, ctx))
+		return -1;
+	return BN_cmp(t, v) > 0 && !BN_sub_word(root, 1) ? -1 : 0;
 }
 
 /* 1 when v is a square, 0 when not, -1 when OpenSSL fails. */
@@ -202,11 +216,11 @@ struct sieve {
 };
 
 static void
-sieve_init(struct sieve *s, struct slice n, struct slice a)
+sieve_init(struct sieve *s, const struct words *n, const struct words *a)
 {
 	uint64_t	w = 1, rn, ra;
 	size_t		i;
-	unsigned	r;
+	unsigned	r, m, square;
 
 	memset(s, 0, sizeof(*s));
 	for (i = 0; i < NMODULI; i++)
@@ -214,10 +228,14 @@ sieve_init(struct sieve *s, struct slice n, struct slice a)
 	rn = mod_word(n, w);
 	ra = mod_word(a, w);
 	for (i = 0; i < NMODULI; i++) {
-		s->n[i] = rn % moduli[i];
-		s->a[i] = ra % moduli[i];
-		for (r = 0; r < moduli[i]; r++)
-			s->square[i][r * r % moduli[i]] = true;
+		m = moduli[i];
+		s->n[i] = rn % m;
+		s->a[i] = ra % m;
+		for (r = 0, square = 0; 2 * r <= m; r++) {
+			s->square[i][square] = true;
+			for (square += 2 * r + 1; square >= m;)
+				square -= m;
+		}
 	}
 }
 
@@ -257,10 +275,11 @@ fermat_round(const BIGNUM *n, const BIGNUM *a, unsigned k, BN_CTX *ctx)
  * close (CVE-2022-26320).  A square is the case of equal primes.
  */
 static int
-find_close_primes(const BIGNUM *n, struct slice octets, BN_CTX *ctx)
+find_close_primes(const BIGNUM *n, const struct words *words, BN_CTX *ctx)
 {
 	BIGNUM		*a = BN_CTX_get(ctx), *square = BN_CTX_get(ctx);
-	uint8_t		 abuf[MODULUS_OCTETS];
+	uint8_t		 octets[MODULUS_OCTETS];
+	struct words	 root;
 	struct sieve	 sieve;
 	unsigned	 k;
 	int		 rc;
@@ -270,8 +289,8 @@ find_close_primes(const BIGNUM *n, struct slice octets, BN_CTX *ctx)
 		return -1;
 	if (BN_cmp(square, n) == 0)
 		return 1;
-	sieve_init(&sieve, octets,
-	    slice_of(abuf, (size_t)BN_bn2bin(a, abuf)));
+	words_read(&root, slice_of(octets, (size_t)BN_bn2bin(a, octets)));
+	sieve_init(&sieve, words, &root);
 	for (k = 1; k <= FERMAT_ROUNDS; k++) {
 		if (!sieve_passes(&sieve, k))
 			continue;
@@ -285,16 +304,22 @@ find_close_primes(const BIGNUM *n, struct slice octets, BN_CTX *ctx)
 int
 keycheck_modulus(const BIGNUM *n, struct slice octets, struct err *err)
 {
-	BN_CTX	*ctx;
-	int	 rc;
+	struct words	 words;
+	BN_CTX		*ctx;
+	int		 rc;
 
-	if (check_factors(octets, err) == -1 || check_roca(octets, err) == -1)
+	if (octets.n > MODULUS_OCTETS)
+		return err_deny(err, NTE_BAD_KEY,
+		    "rsa modulus of %zu octets, limit is %d", octets.n,
+		    MODULUS_OCTETS);
+	words_read(&words, octets);
+	if (check_factors(&words, err) == -1 || check_roca(&words, err) == -1)
 		return -1;
 	ctx = BN_CTX_new();
 	if (ctx == NULL)
 		return err_openssl(err, "BN_CTX_new");
 	BN_CTX_start(ctx);
-	rc = find_close_primes(n, octets, ctx);
+	rc = find_close_primes(n, &words, ctx);
 	BN_CTX_end(ctx);
 	BN_CTX_free(ctx);
 	if (rc == -1)
