@@ -4,41 +4,40 @@
 static const char alphabet[65] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* 0..63, or one of these. */
-#define B64_BAD		(-1)
-#define B64_SPACE	(-2)
-#define B64_PAD		(-3)
+/* The value and one more, or one of these. */
+#define B64_BAD		0
+#define B64_PAD		65
+#define B64_SPACE	66
 
-static int
-b64_value(unsigned char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	if (c == '/')
-		return 63;
-	if (c == '=')
-		return B64_PAD;
-	if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
-		return B64_SPACE;
-	return B64_BAD;
-}
+static const uint8_t meanings[256] = {
+	['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6,
+	['G'] = 7, ['H'] = 8, ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12,
+	['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17,
+	['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22,
+	['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27,
+	['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+	['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37,
+	['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+	['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47,
+	['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52,
+	['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56, ['4'] = 57,
+	['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62,
+	['+'] = 63, ['/'] = 64,
+	['='] = B64_PAD,
+	[' '] = B64_SPACE, ['\t'] = B64_SPACE, ['\r'] = B64_SPACE,
+	['\n'] = B64_SPACE
+};
 
 /* Characters that are data and padding, so that limits come first. */
 static int
 b64_count(const char *s, size_t n, size_t *data, size_t *pad, struct err *err)
 {
 	size_t	i;
-	int	v;
+	uint8_t	v;
 
 	*data = *pad = 0;
 	for (i = 0; i < n; i++) {
-		v = b64_value((unsigned char)s[i]);
+		v = meanings[(unsigned char)s[i]];
 		if (v == B64_SPACE)
 			continue;
 		if (v == B64_BAD)
@@ -63,7 +62,7 @@ base64_decode(const char *s, size_t n, size_t max, struct buf *out,
 	uint8_t		*at;
 	uint32_t	 acc = 0;
 	unsigned	 bits = 0;
-	int		 v;
+	uint8_t		 v;
 
 	if (b64_count(s, n, &data, &pad, err) == -1)
 		return -1;
@@ -76,10 +75,10 @@ base64_decode(const char *s, size_t n, size_t max, struct buf *out,
 		    need, max);
 	at = buf_extend(out, need);
 	for (i = 0; i < n; i++) {
-		v = b64_value((unsigned char)s[i]);
-		if (v < 0)
+		v = meanings[(unsigned char)s[i]];
+		if (v > 64)
 			continue;
-		acc = acc << 6 | (uint32_t)v;
+		acc = acc << 6 | (uint32_t)(v - 1);
 		bits += 6;
 		if (bits >= 8) {
 			bits -= 8;
