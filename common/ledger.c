@@ -203,6 +203,12 @@ put_key(struct buf *b, const char *key)
 	buf_printf(b, "\"%s\":", key);
 }
 
+static bool
+is_plain(uint8_t c)
+{
+	return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
 /* What is not UTF-8 becomes U+FFFD: every line stays a JSON text. */
 static void
 put_escaped(struct buf *b, struct slice s)
@@ -210,6 +216,12 @@ put_escaped(struct buf *b, struct slice s)
 	size_t	n;
 
 	for (; s.n > 0; s.p += n, s.n -= n) {
+		for (n = 0; n < s.n && is_plain(s.p[n]); n++)
+			;
+		if (n > 0) {	/* nearly everything: hexadecimal, base64 */
+			buf_add(b, s.p, n);
+			continue;
+		}
 		n = utf8_char(s.p, s.n);
 		if (n == 1 && (*s.p == '"' || *s.p == '\\'))
 			buf_addc(b, '\\');
