@@ -47,7 +47,9 @@ class Stack:
         self.state = state
         env = dict(os.environ, **options)
         self.log = open(state.parent / 'stack.log', 'w')
-        (state / 'env').unlink(missing_ok=True)
+        # From nothing: a stack of an older version has an older database.
+        subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
+                       env=dict(env, STATE=str(state)), stdout=self.log)
         self.p = subprocess.Popen(
             ['make', '-s', 'run', 'STATE=%s' % state], cwd=TOP, env=env,
             stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
