@@ -316,6 +316,99 @@ test_memory(void **state)
 	xmlw_free(&b);
 }
 
+static const char addresses[] =
+    "ca \"CA\" { uri \"password\" { uri = \"https://h.example/P\" }\n"
+    "  uri \"certificate\" { uri = \"https://h.example/C\" priority = 5 }\n"
+    "  uri \"anonymous\" { uri = \"https://h.example/A\" renewal-only = true }\n"
+    "  uri \"kerberos\" { uri = \"https://h.example/K\" } }\n"
+    "ca \"Renew\" { uri \"certificate\" { uri = \"https://h.example/R\" "
+    "    renewal-only = true } }\n"
+    "template \"Old\" { " COMMON " oid = \"" OIDS "1\" type = user\n"
+    "  providers = {\"Microsoft Software Key Storage Provider\"}\n"
+    "  keys = {\"rsa:2048\"} enroll = {\"users\"} ca = {\"CA\", \"Renew\"} }\n";
+
+/* The letters of the addresses that this caller sees. */
+static void
+sees(enum auth_method method, char *password, const char *letters)
+{
+	struct account	 who = user;
+	struct cep_ask	 ask = { .policy = policy, .account = &who,
+			    .method = method, .held = "", .epoch = 1,
+			    .query = &everything, .now = NOW };
+	struct xmlw	 w = { 0 };
+	char		 got[16] = "";
+	const char	*at;
+	size_t		 n = 0;
+
+	who.password = password;
+	assert_int_equal(cep_answer(cep, &ask, &w), 1);
+	valid(&w);
+	at = buf_str(&w.b);
+	while (n < 15 && (at = strstr(at, "https://h.example/")) != NULL) {
+		at += 18;
+		got[n++] = *at;
+	}
+	assert_string_equal(got, letters);
+	xmlw_free(&w);
+}
+
+static void
+test_addresses(void **state)
+{
+	struct policy	*saved = policy;
+	struct err	 err = ERR_INIT;
+	EVP_PKEY	*key = fixture_key("P-256");
+	char		*none = NULL, password[] = "$";
+
+	(void)state;
+	policy = policy_parse(slice_str(addresses), &err);
+	if (policy == NULL)
+		fail_msg("%s", err.text);
+	attach("CA", key);
+	attach("Renew", key);
+	sees(AUTH_PASSWORD, password, "PR");
+	sees(AUTH_CERTIFICATE, password, "PCR");
+	sees(AUTH_CERTIFICATE, none, "CR");
+	sees(AUTH_KERBEROS, none, "KR");
+	policy->templates[0].renew_anonymous = true;
+	policy->sha256[0] ^= 1;
+	sees(AUTH_CERTIFICATE, none, "CAR");
+	EVP_PKEY_free(key);
+	policy_free(policy);
+	policy = saved;
+}
+
+/* Where only keys are asked, only what is renewed by its key. */
+static void
+test_key_based(void **state)
+{
+	struct cep_ask	ask = { .policy = policy, .account = &stranger,
+			    .method = AUTH_CERTIFICATE, .held = "New",
+			    .key_based = true, .epoch = 1,
+			    .query = &everything, .now = NOW };
+	struct xmlw	w = { 0 };
+	char		password[] = "$";
+
+	(void)state;
+	stranger.password = password;
+	assert_int_equal(cep_answer(cep, &ask, &w), 0);
+	policy->templates[1].renew_key_based = true;
+	xmlw_free(&w);
+	assert_int_equal(cep_answer(cep, &ask, &w), 1);
+	has(&w, "<commonName>New</commonName>");
+	has(&w, "<enroll>true</enroll><autoEnroll>false</autoEnroll>");
+	xmlw_free(&w);
+	ask.held = "Old";
+	assert_int_equal(cep_answer(cep, &ask, &w), 0);
+	ask.key_based = false;
+	ask.held = "New";
+	xmlw_free(&w);
+	assert_int_equal(cep_answer(cep, &ask, &w), 0);
+	policy->templates[1].renew_key_based = false;
+	stranger.password = NULL;
+	xmlw_free(&w);
+}
+
 /* More sets of permissions than there are places. */
 static void
 test_many_answers(void **state)
@@ -344,6 +437,8 @@ main(void)
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_not_changed),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_key_based),
 		cmocka_unit_test(test_many_answers),
 	};
 

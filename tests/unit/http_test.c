@@ -62,6 +62,52 @@ test_constants(void **state)
 	    "REQUEST_METHOD=GET");
 }
 
+static void
+test_certificate(void **state)
+{
+	static const char *const	base[] = { "CS_SERVICE=cep",
+	    "CS_AUTH=certificate", "CS_URI=x", "REQUEST_METHOD=GET" };
+	(void)state;
+#define BASE base[0], base[1], base[2], base[3]
+	IS(500, BASE);
+	IS(500, BASE, "CS_CLIENT_VERIFY=SUCCESS");
+	IS(500, BASE, "HTTP_CS_CLIENT_VERIFY=SUCCESS", "HTTP_CS_CLIENT_CERT=");
+	IS(200, BASE, "CS_CLIENT_VERIFY=", "CS_CLIENT_CERT=");
+	IS(400, BASE, "CS_CLIENT_VERIFY=NONE", "CS_CLIENT_CERT=",
+	    "CS_CLIENT_VERIFY=SUCCESS");
+	IS(500, BASE, "CS_CLIENT_VERIFY=", "CS_CLIENT_CERT=",
+	    "CS_RENEWAL_ONLY=yes");
+#undef BASE
+}
+
+/* An address without logon is for renewals or nothing. */
+static void
+test_anonymous(void **state)
+{
+	static const char *const	base[] = { "CS_AUTH=anonymous",
+	    "CS_URI=x", "CS_CA=CA", "REQUEST_METHOD=GET" };
+	(void)state;
+#define BASE base[0], base[1], base[2], base[3]
+	IS(500, BASE, "CS_SERVICE=ces");
+	IS(500, BASE, "CS_SERVICE=ces", "CS_RENEWAL_ONLY=off");
+	IS(500, BASE, "CS_SERVICE=cep", "CS_RENEWAL_ONLY=on");
+	IS(500, BASE, "CS_SERVICE=whoami", "CS_RENEWAL_ONLY=on");
+	IS(200, BASE, "CS_SERVICE=ces", "CS_RENEWAL_ONLY=on");
+#undef BASE
+}
+
+static void
+test_whoami(void **state)
+{
+	(void)state;
+	IS(200, "CS_SERVICE=whoami", "CS_AUTH=password", "CS_URI=x",
+	    "REQUEST_METHOD=GET");
+	IS(0, "CS_SERVICE=whoami", "CS_AUTH=certificate", "CS_URI=x",
+	    "REQUEST_METHOD=GET", "CS_CLIENT_VERIFY=", "CS_CLIENT_CERT=");
+	IS(0, "CS_SERVICE=whoami", "CS_AUTH=password", "CS_URI=x",
+	    "REQUEST_METHOD=POST", TYPE, "CONTENT_LENGTH=5");
+}
+
 /* [security] N2: nginx passes repeated headers as repeated parameters. */
 static void
 test_doubles(void **state)
@@ -134,6 +180,9 @@ main(void)
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_constants),
+		cmocka_unit_test(test_certificate),
+		cmocka_unit_test(test_anonymous),
+		cmocka_unit_test(test_whoami),
 		cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_lengths),

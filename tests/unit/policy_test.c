@@ -260,6 +260,21 @@ static const struct {
 	    "ca ca: name: stands twice" },
 	/* Name rules. */
 	{ "name-rule \"hosts\"", "name-rule \"ho sts\"", "6: name-rule" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { map = san-upn groups "
+	    "= {\"a\"} } name-rule \"hosts\"",
+	    "6: trusted-ca X: certificate: is missing" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { map = san-upn groups "
+	    "= {\"a\"} certificate = {\"AAAA\"} } name-rule \"hosts\"",
+	    "certificate: is no ca certificate" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { map = san-upn groups "
+	    "= {\"a\"} certificate = {\"A!AA\"} } name-rule \"hosts\"",
+	    "trusted-ca X: certificate: " },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { map = issuer groups "
+	    "= {\"a\"} } name-rule \"hosts\"", "map: must be" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { groups = {\"a\"} } "
+	    "name-rule \"hosts\"", "map: must be" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { map = san-upn } "
+	    "name-rule \"hosts\"", "the ca could log on anybody" },
 	{ "name-rule \"hosts\"", "name-rule \"HOSTS\" { groups = {\"a\"} "
 	    "cn = {\"x\"} } name-rule \"hosts\"", "name: stands twice" },
 	{ "\tgroups = {\"admins\"}\n", "", "the rule would apply to nobody" },

@@ -1,0 +1,397 @@
+/* Client certificate to account, against a database of the test's own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <time.h>
+
+#include "pg.h"
+#include "ca_fixture.h"
+#include "certauth.h"
+#include "hresult.h"
+
+#define POLICY								\
+	"ca \"CA\" { uri \"certificate\" {"				\
+	" uri = \"https://a.example/CES\" } }\n"			\
+	"template \"User\" { oid = \"1.3.6.1.4.1.311.21.8.1.2.3.1.1\"\n" \
+	"ca = {\"CA\"} type = user validity = 300d renewal = 6w\n"	\
+	"enroll = {\"users\"} names = account subject = {\"common-name\"}\n" \
+	"keys = {\"rsa:2048\"} key-usage = {\"digital-signature\"}\n"	\
+	"providers = {\"Microsoft Software Key Storage Provider\"}\n"	\
+	"eku = {\"client-authentication\"} }\n"
+
+struct leaf {			/* what a made certificate is like */
+	X509		*issuer;
+	EVP_PKEY	*issuer_key;
+	const char	*eku, *san, *cn;	/* NULL: none */
+	long		 serial, from, to;	/* days */
+	bool		 ca;
+};
+
+static struct pg	 pg;
+static char		 worker[160], signer[160];
+static struct snapshot	*snap;
+static EVP_PKEY		*ca_key, *other_key, *key;
+static X509		*ca, *other;
+
+static void
+owner(const char *sql)
+{
+	assert_int_equal(pg_sql(&pg, "countersign", sql), 0);
+	usleep(30000);	/* notifications come a moment after the commit */
+}
+
+static void
+der_of(X509 *x, struct buf *out)
+{
+	int	 n = i2d_X509(x, NULL);
+	uint8_t	*at = buf_extend(out, (size_t)n);
+
+	assert_int_equal(i2d_X509(x, &at), n);
+}
+
+static void
+make(const struct leaf *l, struct buf *der)
+{
+	X509		*x = X509_new();
+	X509_NAME	*n = X509_get_subject_name(x);
+
+	buf_reset(der);
+	X509_set_version(x, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), l->serial);
+	X509_gmtime_adj(X509_getm_notBefore(x), l->from * 86400);
+	X509_gmtime_adj(X509_getm_notAfter(x), l->to * 86400);
+	if (l->cn != NULL)
+		X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8,
+		    (const unsigned char *)l->cn, -1, -1, 0);
+	X509_set_issuer_name(x, X509_get_subject_name(l->issuer));
+	X509_set_pubkey(x, key);
+	fixture_ext(x, l->issuer, NID_authority_key_identifier, "keyid");
+	if (l->ca)
+		fixture_ext(x, l->issuer, NID_basic_constraints,
+		    "critical,CA:TRUE");
+	if (l->eku != NULL)
+		fixture_ext(x, l->issuer, NID_ext_key_usage, l->eku);
+	if (l->san != NULL)
+		fixture_ext(x, l->issuer, NID_subject_alt_name, l->san);
+	assert_true(X509_sign(x, l->issuer_key, EVP_sha256()) > 0);
+	der_of(x, der);
+	X509_free(x);
+}
+
+static struct leaf
+usual(long serial)
+{
+	return (struct leaf){ ca, ca_key, "clientAuth", NULL, "alice", serial,
+	    -1, 10, false };
+}
+
+static void
+add_row(long serial, const struct buf *der, const char *account)
+{
+	struct buf	sql = { 0 };
+
+	buf_printf(&sql, "INSERT INTO countersign.certificate (serial, ca,"
+	    " request_id, account, template, subject, san, not_before,"
+	    " not_after, spki_sha256, der) VALUES ('\\x%02lx', 'CA',"
+	    " '\\x00000000000000000000000000000000', '%s', 'User', '', '',"
+	    " now() - interval '1 day', now() + interval '10 days', '\\x00',"
+	    " '\\x", serial, account);
+	buf_hex(&sql, der->p, der->n);
+	buf_puts(&sql, "')");
+	owner(buf_str(&sql));
+	buf_free(&sql);
+}
+
+/* hresult 0: accepted, and words is the account. */
+static void
+says(bool again, struct slice der, int64_t days, uint32_t hresult,
+    const char *words)
+{
+	struct certauth		 who = { "", "", "" };
+	struct err		 err = ERR_INIT;
+	const struct policy	*p = snapshot_policy(snap, false, &err);
+	int64_t			 now = (int64_t)time(NULL) + days * 86400;
+	int			 rc;
+
+	if (p == NULL)
+		fail_msg("%s", err.text);
+	rc = again ? certauth_recheck(snap, p, der, now, &who, &err) :
+	    certauth_identify(snap, p, der, now, &who, &err);
+	snapshot_put(snap, p);
+	assert_int_equal(rc, hresult == 0 ? 0 : -1);
+	if (hresult == 0)
+		assert_string_equal(who.account, words);
+	else if (strstr(err.text, words) == NULL ||
+	    err_hresult(&err) != hresult)
+		fail_msg("%x %s", err_hresult(&err), err.text);
+}
+
+static void
+both(const struct buf *der, int64_t days, uint32_t hresult, const char *words)
+{
+	says(false, buf_slice(der), days, hresult, words);
+	says(true, buf_slice(der), days, hresult, words);
+}
+
+static void
+test_row(void **state)
+{
+	struct leaf	l = usual(5);
+	struct buf	der = { 0 };
+
+	(void)state;
+	make(&l, &der);
+	both(&der, 0, HR_ACCESS_DENIED, "no record");
+	add_row(5, &der, "bob");	/* not what its subject says */
+	both(&der, 0, 0, "bob");
+	both(&der, 11, CERT_E_EXPIRED, "");
+	both(&der, -2, CERT_E_EXPIRED, "");
+	l.eku = "clientAuth,emailProtection";
+	make(&l, &der);
+	both(&der, 0, HR_ACCESS_DENIED, "not the one that was issued");
+	buf_free(&der);
+}
+
+static void
+test_revoked(void **state)
+{
+	struct leaf	l = usual(6);
+	struct buf	der = { 0 };
+
+	(void)state;
+	make(&l, &der);
+	add_row(6, &der, "alice");
+	both(&der, 0, 0, "alice");
+	owner("UPDATE countersign.certificate SET revoked_at = now(),"
+	    " revocation_reason = 4 WHERE serial = '\\x06'");
+	both(&der, 0, CRYPT_E_REVOKED, "revoked");
+	buf_free(&der);
+}
+
+/* What a row alone does not make good: the worker's look. */
+static void
+test_purpose(void **state)
+{
+	static const char *const ekus[] = { NULL, "serverAuth",
+	    "anyExtendedKeyUsage", "OCSPSigning" };
+	struct leaf	l = usual(16);
+	struct buf	der = { 0 };
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		l.serial++;
+		l.eku = ekus[i];
+		make(&l, &der);
+		add_row(l.serial, &der, "alice");
+		says(false, buf_slice(&der), 0, HR_ACCESS_DENIED,
+		    "no client authentication");
+	}
+	l = usual(32);
+	l.ca = true;
+	make(&l, &der);
+	add_row(32, &der, "alice");
+	says(false, buf_slice(&der), 0, HR_ACCESS_DENIED,
+	    "is a ca certificate");
+	buf_reset(&der);
+	der_of(ca, &der);
+	says(false, buf_slice(&der), 0, HR_ACCESS_DENIED,
+	    "is a ca certificate");
+	buf_free(&der);
+}
+
+static void
+test_issuer(void **state)
+{
+	struct leaf	l = usual(33);
+	struct buf	der = { 0 };
+
+	(void)state;
+	l.issuer = other;
+	l.issuer_key = other_key;
+	make(&l, &der);
+	both(&der, 0, CERT_E_UNTRUSTEDROOT, "issuer");
+	l.issuer = ca;		/* its name, another key */
+	make(&l, &der);
+	both(&der, 0, CERT_E_UNTRUSTEDROOT, "signature");
+	buf_free(&der);
+}
+
+static void
+test_form(void **state)
+{
+	struct leaf	l = usual(34);
+	struct buf	der = { 0 }, big = { 0 };
+
+	(void)state;
+	make(&l, &der);
+	add_row(34, &der, "alice");
+	buf_addc(&der, 0);
+	both(&der, 0, HR_INVALID_DATA, "");
+	der.n -= 2;
+	both(&der, 0, HR_INVALID_DATA, "");
+	der.n = 0;
+	both(&der, 0, HR_INVALID_DATA, "");
+	memset(buf_extend(&big, CERTAUTH_MAX + 1), 0x30, CERTAUTH_MAX + 1);
+	both(&big, 0, HR_INVALID_DATA, "limit");
+	buf_free(&big);
+	buf_free(&der);
+}
+
+static void
+publish(const char *map)
+{
+	struct buf	sql = { 0 }, der = { 0 };
+	char		b64[4096];
+
+	der_of(other, &der);
+	EVP_EncodeBlock((unsigned char *)b64, der.p, (int)der.n);
+	buf_printf(&sql, "SELECT countersign.policy_publish(convert_to("
+	    "$p$" POLICY "trusted-ca \"Other\" { certificate = {\"%s\"} "
+	    "groups = {\"users\"} map = %s }$p$, 'UTF8'))", b64, map);
+	owner(buf_str(&sql));
+	buf_free(&sql);
+	buf_free(&der);
+}
+
+#define UPN	"otherName:1.3.6.1.4.1.311.20.2.3;UTF8:"
+
+static void
+test_trusted(void **state)
+{
+	static const struct {
+		const char	*map, *san, *cn;
+		uint32_t	 hresult;
+		const char	*words;
+	} v[] = {
+		{ "san-upn", UPN "Alice@X.example", NULL, 0, "alice" },
+		{ "san-upn", UPN "nobody@x.example", "alice",
+		    HR_ACCESS_DENIED, "no account has san-upn" },
+		{ "san-upn", UPN "alice@x.example," UPN "bob@x.example",
+		    NULL, HR_ACCESS_DENIED, "exactly one san-upn" },
+		{ "san-upn", "DNS:alice.x.example", "alice",
+		    HR_ACCESS_DENIED, "exactly one san-upn" },
+		{ "san-upn", NULL, "alice", HR_ACCESS_DENIED, "exactly one" },
+		{ "san-upn", UPN "carol@x.example", NULL, HR_ACCESS_DENIED,
+		    "may not name account carol" },
+		{ "san-dns", "DNS:alice.x.example", NULL, 0, "alice" },
+		{ "san-dns", "DNS:a.x.example,DNS:alice.x.example", NULL,
+		    HR_ACCESS_DENIED, "exactly one san-dns" },
+		{ "subject-cn", NULL, "ALICE", 0, "alice" },
+		{ "subject-cn", NULL, "carol", HR_ACCESS_DENIED,
+		    "may not name account carol" },
+		{ "subject-cn", NULL, "' OR true --", HR_ACCESS_DENIED,
+		    "no account" },
+	};
+	struct buf	der = { 0 };
+	struct leaf	l;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(v) / sizeof(*v); i++) {
+		publish(v[i].map);
+		l = usual(40 + (long)i);
+		l.issuer = other;
+		l.issuer_key = other_key;
+		l.san = v[i].san;
+		l.cn = v[i].cn;
+		make(&l, &der);
+		both(&der, 0, v[i].hresult, v[i].words);
+	}
+	/* Our own still need their row: no rule replaces it. */
+	l = usual(60);
+	l.cn = "alice";
+	make(&l, &der);
+	both(&der, 0, HR_ACCESS_DENIED, "no record");
+	buf_free(&der);
+}
+
+/* A signer has the same answers from its own role. */
+static void
+test_signer_role(void **state)
+{
+	struct cert_row	*row = NULL;
+	struct snapshot	*s = snapshot_new(signer, "/nowhere");
+	struct err	 err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(snapshot_certificate(s, slice_of("\5", 1), &row,
+	    &err), 0);
+	assert_non_null(row);
+	assert_string_equal(row->account, "bob");
+	cert_row_free(row);
+	assert_int_equal(snapshot_certificate(s, slice_of("\177", 1), &row,
+	    &err), 0);
+	assert_null(row);
+	snapshot_free(s);
+}
+
+static int
+set_up(void **state)
+{
+	struct buf	sql = { 0 }, der = { 0 };
+
+	(void)state;
+	if (pg_new(&pg) != 0)
+		return -1;
+	pg_dsn(&pg, "countersign_worker", worker, sizeof(worker));
+	pg_dsn(&pg, "countersign_signer", signer, sizeof(signer));
+	ca_key = fixture_key("P-256");
+	other_key = fixture_key("P-256");
+	key = fixture_key("P-256");
+	ca = fixture_cert("CA", ca_key, NULL, ca_key);
+	other = fixture_cert("Other", other_key, NULL, other_key);
+	der_of(ca, &der);
+	buf_puts(&sql, "SELECT countersign.ca_register('CA', '\\x");
+	buf_hex(&sql, der.p, der.n);
+	buf_puts(&sql, "', '{}')");
+	owner(buf_str(&sql));
+	owner("SELECT countersign.policy_publish(convert_to($p$" POLICY
+	    "$p$, 'UTF8'))");
+	owner("INSERT INTO countersign.account (name, cn, upn, dns) VALUES"
+	    " ('alice', 'A', 'alice@x.example', 'alice.x.example'),"
+	    " ('bob', 'B', 'bob@x.example', NULL),"
+	    " ('carol', 'C', 'carol@x.example', NULL)");
+	owner("INSERT INTO countersign.account_group VALUES"
+	    " ('alice', 'users'), ('bob', 'users'), ('carol', 'admins')");
+	snap = snapshot_new(worker, NULL);
+	buf_free(&sql);
+	buf_free(&der);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	snapshot_free(snap);
+	X509_free(ca);
+	X509_free(other);
+	EVP_PKEY_free(ca_key);
+	EVP_PKEY_free(other_key);
+	EVP_PKEY_free(key);
+	pg_free(&pg);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_row),
+		cmocka_unit_test(test_revoked),
+		cmocka_unit_test(test_purpose),
+		cmocka_unit_test(test_issuer),
+		cmocka_unit_test(test_form),
+		cmocka_unit_test(test_trusted),
+		cmocka_unit_test(test_signer_role),
+	};
+
+	if (!pg_installed("certauth_test"))
+		return 0;
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
