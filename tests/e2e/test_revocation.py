@@ -1,0 +1,507 @@
+"""Revocation: by serial and by group, hold and release, the list at the CDP,
+OCSP by POST and GET, and what openssl, GnuTLS and NSS make of it."""
+import base64
+import datetime
+import hashlib
+import shutil
+import subprocess
+import time
+import urllib.parse
+
+import psycopg
+import pytest
+import requests
+from asn1crypto import core, ocsp as aocsp
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import (AuthorityInformationAccessOID,
+                                   ExtendedKeyUsageOID, ExtensionOID)
+
+import client
+
+SOON = 20       # seconds until a revocation must be everywhere
+http = requests.Session()
+http.trust_env = False
+DER = serialization.Encoding.DER
+PEM = serialization.Encoding.PEM
+
+
+def wait_for(what, seconds=SOON):
+    end = time.time() + seconds
+    while time.time() < end:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.25)
+    raise AssertionError('not within %d s' % seconds)
+
+
+def hex_serial(cert):
+    """As openssl x509 -serial prints it."""
+    s = '%X' % cert.serial_number
+    return s if len(s) % 2 == 0 else '0' + s
+
+
+@pytest.fixture(scope='module')
+def issue(stack):
+    n = iter(range(1000))
+
+    def one(account=None, **kw):
+        c = account or client.Client(stack.env)
+        r = c.enroll(client.make_csr(
+            client.rsa_key(), cn='r%d.demo.example' % next(n),
+            dns=['r.demo.example'], template=stack.env['CS_TEMPLATE']))
+        assert r.leaf is not None, r.reason
+        return r.certificate
+    return one
+
+
+def access(cert, method):
+    return [d.access_location.value for d in cert.extensions.get_extension_for_oid(
+        ExtensionOID.AUTHORITY_INFORMATION_ACCESS).value
+        if d.access_method == method]
+
+
+def cdp(cert):
+    points = cert.extensions.get_extension_for_oid(
+        ExtensionOID.CRL_DISTRIBUTION_POINTS).value
+    return points[0].full_name[0].value
+
+
+def issuer_of(cert):
+    url, = access(cert, AuthorityInformationAccessOID.CA_ISSUERS)
+    r = http.get(url, timeout=10)
+    assert r.status_code == 200
+    return x509.load_der_x509_certificate(r.content)
+
+
+def fetch_crl(cert):
+    r = http.get(cdp(cert), timeout=10)
+    assert r.status_code == 200
+    assert r.headers['Content-Type'] == 'application/pkix-crl'
+    crl = x509.load_der_x509_crl(r.content)
+    assert crl.is_signature_valid(issuer_of(cert).public_key())
+    return crl
+
+
+def entry(cert):
+    return fetch_crl(cert).get_revoked_certificate_by_serial_number(
+        cert.serial_number)
+
+
+def question(cert, hash_='sha1', serial=None, nonce=None, issuer=None):
+    ca = issuer_of(cert)
+    name = hashlib.new(hash_, ca.subject.public_bytes()).digest()
+    key = hashlib.new(hash_, ca.public_key().public_bytes(
+        serialization.Encoding.X962,
+        serialization.PublicFormat.UncompressedPoint)).digest()
+    tbs = {'request_list': [{'req_cert': {
+        'hash_algorithm': {'algorithm': hash_, 'parameters': core.Null()},
+        'issuer_name_hash': issuer or name, 'issuer_key_hash': key,
+        'serial_number': serial or cert.serial_number}}]}
+    if nonce:
+        tbs['request_extensions'] = [{
+            'extn_id': 'nonce', 'extn_value': core.OctetString(nonce)}]
+    return aocsp.OCSPRequest({'tbs_request': tbs}).dump()
+
+
+def check_issued_by(cert, ca):
+    assert cert.issuer.public_bytes() == ca.subject.public_bytes()
+    ca.public_key().verify(cert.signature, cert.tbs_certificate_bytes,
+                           client.ec.ECDSA(cert.signature_hash_algorithm))
+
+
+def post(cert, body, type_='application/ocsp-request'):
+    url, = access(cert, AuthorityInformationAccessOID.OCSP)
+    return http.post(url, data=body, headers={'Content-Type': type_},
+                     timeout=10)
+
+
+def ask(cert, **kw):
+    """Ask, and check all that must hold for any good answer."""
+    r = post(cert, question(cert, **kw))
+    assert r.status_code == 200
+    assert r.headers['Content-Type'] == 'application/ocsp-response'
+    a = ocsp.load_der_ocsp_response(r.content)
+    assert a.response_status == ocsp.OCSPResponseStatus.SUCCESSFUL
+    responder, = a.certificates
+    responder.public_key().verify(
+        a.signature, a.tbs_response_bytes,
+        client.ec.ECDSA(a.signature_hash_algorithm))
+    check_issued_by(responder, issuer_of(cert))
+    ext = responder.extensions
+    assert list(ext.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.OCSP_SIGNING]
+    ext.get_extension_for_class(x509.OCSPNoCheck)
+    assert a.this_update <= a.produced_at < a.next_update
+    return a
+
+
+def status(cert, **kw):
+    return ask(cert, **kw).certificate_status
+
+
+def revoke(stack, cert, reason='keyCompromise', *more):
+    return stack.ctl('cert', 'revoke', hex_serial(cert), '--reason', reason,
+                     *more)
+
+
+GOOD, REVOKED, UNKNOWN = (ocsp.OCSPCertStatus.GOOD,
+                          ocsp.OCSPCertStatus.REVOKED,
+                          ocsp.OCSPCertStatus.UNKNOWN)
+
+
+def test_addresses_in_a_certificate_answer(issue):
+    cert = issue()
+    check_issued_by(cert, issuer_of(cert))
+    crl = fetch_crl(cert)
+    assert crl.next_update - crl.last_update >= datetime.timedelta(days=1)
+    number = crl.extensions.get_extension_for_class(x509.CRLNumber)
+    assert number.value.crl_number > 0 and not number.critical
+    aki = crl.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    ski = issuer_of(cert).extensions.get_extension_for_class(
+        x509.SubjectKeyIdentifier)
+    assert aki.value.key_identifier == ski.value.digest
+    assert crl.issuer.public_bytes() == cert.issuer.public_bytes()
+    assert status(cert) == GOOD
+
+
+def test_revoked_everywhere_soon(stack, issue):
+    cert = issue()
+    assert status(cert) == GOOD and entry(cert) is None
+    before = fetch_crl(cert).extensions.get_extension_for_class(
+        x509.CRLNumber).value.crl_number
+    revoke(stack, cert, 'keyCompromise', '--note', 'found on a web site')
+    a = ask(cert)                 # not even a moment later
+    assert a.certificate_status == REVOKED
+    assert a.revocation_reason == x509.ReasonFlags.key_compromise
+    e = wait_for(lambda: entry(cert))
+    reason = e.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    assert reason == x509.ReasonFlags.key_compromise
+    assert e.revocation_date == a.revocation_time
+    assert fetch_crl(cert).extensions.get_extension_for_class(
+        x509.CRLNumber).value.crl_number > before
+    row, = stack.ctl_json('cert', 'show', hex_serial(cert))
+    assert row['revocation_note'] == 'found on a web site'
+    assert row['revoked_by'] and row['revoked_at']
+    audit = stack.sql('SELECT detail FROM countersign.audit WHERE action ='
+                      " 'cert revoke' AND detail LIKE %s",
+                      hex_serial(cert) + '%')
+    assert len(audit) == 1 and 'found on a web site' in audit[0][0]
+    # Again is no harm and no change; another reason comes too late.
+    for again in ('keyCompromise', 'superseded', 'certificateHold'):
+        out = stack.ctl_json('cert', 'revoke', hex_serial(cert), '--reason',
+                             again)
+        assert out[0]['outcome'] == 'already'
+    assert ask(cert).revocation_reason == x509.ReasonFlags.key_compromise
+    r = stack.ctl('cert', 'release', hex_serial(cert), ok=1)
+    assert 'for good' in r.stderr
+
+
+def test_unspecified_is_no_reason(stack, issue):
+    cert = issue()
+    revoke(stack, cert, 'unspecified')
+    a = ask(cert)
+    assert a.certificate_status == REVOKED and a.revocation_reason is None
+    e = wait_for(lambda: entry(cert))
+    assert len(e.extensions) == 0
+
+
+def test_hold_and_release(stack, issue):
+    cert = issue()
+    revoke(stack, cert, 'certificateHold')
+    assert ask(cert).revocation_reason == x509.ReasonFlags.certificate_hold
+    wait_for(lambda: entry(cert))
+    stack.ctl('cert', 'release', hex_serial(cert))
+    assert status(cert) == GOOD
+    wait_for(lambda: entry(cert) is None)
+    r = stack.ctl('cert', 'release', hex_serial(cert), ok=1)
+    assert 'not on hold' in r.stderr
+    # A hold that becomes final keeps its date.
+    revoke(stack, cert, 'certificateHold')
+    first = ask(cert).revocation_time
+    time.sleep(1.1)
+    revoke(stack, cert, 'superseded')
+    a = ask(cert)
+    assert a.revocation_reason == x509.ReasonFlags.superseded
+    assert a.revocation_time == first
+
+
+@pytest.mark.parametrize('args,text', [
+    (['433E', '--reason', 'becauseOfMe'], 'must be unspecified'),
+    (['433E', '--reason', 'removeFromCRL'], 'must be unspecified'),
+    (['433E'], '--reason is required'),
+    (['--reason', 'superseded'], 'which certificates'),
+    (['xyz', '--reason', 'superseded'], 'not a serial number'),
+    (['--key', '00', '--reason', 'superseded'], 'hex digits'),
+    (['--since', 'soon', '--reason', 'superseded'], 'neither a time'),
+])
+def test_mistakes(stack, args, text):
+    r = stack.ctl('cert', 'revoke', *args, ok=2)
+    assert text in r.stderr
+
+
+def test_one_wrong_serial_stops_all(stack, issue):
+    cert = issue()
+    r = stack.ctl('cert', 'revoke', hex_serial(cert), '433E0000', '--reason',
+                  'superseded', ok=1)
+    assert '433E0000' in r.stderr
+    assert status(cert) == GOOD
+
+
+def test_groups_of_certificates(stack, issue):
+    """By account, key, time and template; a dry run changes nothing."""
+    name = 'holder%d' % time.time_ns()
+    user = stack.account(name, groups=['web-admins'])
+    certs = [issue(user) for _ in range(3)]
+    other = issue()
+    serials = {hex_serial(c) for c in certs}
+    select = ['--account', name, '--template', stack.env['CS_TEMPLATE'],
+              '--since', '1h', '--reason', 'superseded']
+    dry = stack.ctl_json('cert', 'revoke', *select, '--dry-run')
+    assert {r['serial'] for r in dry} == serials
+    assert {r['outcome'] for r in dry} == {'would'}
+    assert [status(c) for c in certs] == [GOOD] * 3
+    key = hashlib.sha256(certs[0].public_key().public_bytes(
+        DER, serialization.PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    by_key = stack.ctl_json('cert', 'revoke', '--key', key, '--dry-run',
+                            '--reason', 'keyCompromise')
+    assert serials < {r['serial'] for r in by_key}
+    assert stack.ctl('cert', 'revoke', '--account', name, '--until', '1h',
+                     '--reason', 'superseded', ok=1)
+    done = stack.ctl_json('cert', 'revoke', *select)
+    assert {r['outcome'] for r in done} == {'revoked'}
+    assert [status(c) for c in certs] == [REVOKED] * 3
+    assert status(other) == GOOD
+
+
+def test_request(stack, issue):
+    cert = issue()
+    row, = stack.ctl_json('cert', 'show', hex_serial(cert))
+    out = stack.ctl_json('cert', 'revoke', '--request', row['request_id'],
+                         '--reason', 'superseded')
+    assert [r['serial'] for r in out] == [hex_serial(cert)]
+
+
+def test_disabled_account_loses_what_it_holds(stack, issue):
+    name = 'leaver%d' % time.time_ns()
+    user = stack.account(name, groups=['web-admins'])
+    cert = issue(user)
+    r = stack.ctl('account', 'disable', name, '--revoke', 'nonsense',
+                  ok=2)
+    assert 'must be' in r.stderr
+    assert not [a for a in stack.ctl_json('account', 'list')
+                if a['name'] == name][0]['disabled']
+    stack.ctl('account', 'disable', name, '--revoke',
+              'cessationOfOperation')
+    assert ask(cert).revocation_reason == \
+        x509.ReasonFlags.cessation_of_operation
+    assert user.enroll(client.make_csr(client.rsa_key(), cn='x')).fault \
+        is not None
+
+
+# OCSP ---------------------------------------------------------------------
+
+def test_unknown_serial_is_never_good(issue):
+    cert = issue()
+    for serial in (1, cert.serial_number + 1, 2 ** 159 - 1):
+        assert status(cert, serial=serial) == UNKNOWN
+
+
+def test_hashes_and_forms(issue):
+    cert = issue()
+    url, = access(cert, AuthorityInformationAccessOID.OCSP)
+    for h in ('sha1', 'sha256'):
+        q = question(cert, hash_=h)
+        a = ocsp.load_der_ocsp_response(post(cert, q).content)
+        assert a.hash_algorithm.name == h
+        b64 = base64.b64encode(q).decode()
+        for path in (urllib.parse.quote(b64, safe=''), b64):
+            r = http.get(url + '/' + path, timeout=10)
+            assert r.status_code == 200
+            # signed ahead: the same bytes, whoever asks
+            assert r.content == post(cert, q).content
+
+
+def test_caching_headers(issue):
+    cert = issue()
+    post(cert, question(cert))
+    r = post(cert, question(cert))
+    a = ocsp.load_der_ocsp_response(r.content)
+    h = r.headers
+    stamp = '%a, %d %b %Y %H:%M:%S GMT'
+    assert h['Last-Modified'] == a.this_update.strftime(stamp)
+    assert h['Expires'] == a.next_update.strftime(stamp)
+    assert h['ETag'] == '"%s"' % hashlib.sha256(r.content).hexdigest()
+    control = [x.strip() for x in h['Cache-Control'].split(',')]
+    assert {'public', 'no-transform', 'must-revalidate'} <= set(control)
+    age = [int(x[8:]) for x in control if x.startswith('max-age=')]
+    assert len(age) == 1 and 0 < age[0] <= 300
+    unknown = post(cert, question(cert, serial=7))
+    assert unknown.headers['Cache-Control'] == 'no-store'
+
+
+def test_another_issuer_is_not_ours(issue):
+    cert = issue()
+    r = post(cert, question(cert, issuer=b'x' * 20))
+    assert ocsp.load_der_ocsp_response(r.content).response_status == \
+        ocsp.OCSPResponseStatus.UNAUTHORIZED
+    assert r.headers['Cache-Control'] == 'no-store'
+
+
+def test_bad_questions(issue):
+    cert = issue()
+    q = question(cert)
+    url, = access(cert, AuthorityInformationAccessOID.OCSP)
+    for bad in (b'', b'x', q[:-1], q + b'\0', b'\x30\x80' + q[2:] + b'\0\0'):
+        r = post(cert, bad)
+        assert ocsp.load_der_ocsp_response(r.content).response_status == \
+            ocsp.OCSPResponseStatus.MALFORMED_REQUEST
+    assert http.get(url + '/%%%', timeout=10).status_code in (200, 400)
+    r = http.get(url + '/AAAA', timeout=10)
+    assert ocsp.load_der_ocsp_response(r.content).response_status == \
+        ocsp.OCSPResponseStatus.MALFORMED_REQUEST
+    assert post(cert, q, 'text/plain').status_code == 415
+    assert http.put(url, data=q, timeout=10).status_code == 405
+    assert post(cert, b'0' * 5000).status_code in (200, 413)
+
+
+def test_nonce_is_not_repeated_by_default(issue):
+    """[RFC5019] 4: answers are signed ahead."""
+    cert = issue()
+    a = ask(cert, nonce=b'n' * 16)
+    assert len(a.extensions) == 0
+
+
+# What other programs make of it ---------------------------------------------
+
+def run(*args, code=None):
+    r = subprocess.run([str(a) for a in args], capture_output=True, text=True,
+                       timeout=60)
+    if code is not None:
+        assert r.returncode == code, (args, r.stdout, r.stderr)
+    return r.stdout + r.stderr
+
+
+@pytest.fixture
+def files(issue, stack, tmp_path):
+    cert = issue()
+    ca = issuer_of(cert)
+    (tmp_path / 'leaf.pem').write_bytes(cert.public_bytes(PEM))
+    (tmp_path / 'ca.pem').write_bytes(ca.public_bytes(PEM))
+    (tmp_path / 'all.pem').write_bytes(
+        ca.public_bytes(PEM) + open(stack.env['CS_ROOT_PEM'], 'rb').read())
+    return cert, tmp_path
+
+
+def test_openssl_verify_with_crl(stack, files):
+    cert, d = files
+
+    def verify():
+        (d / 'crl.der').write_bytes(http.get(cdp(cert), timeout=10).content)
+        run('openssl', 'crl', '-inform', 'DER', '-in', d / 'crl.der', '-out',
+            d / 'crl.pem', code=0)
+        return run('openssl', 'verify', '-crl_check', '-CAfile',
+                   d / 'all.pem', '-CRLfile', d / 'crl.pem', d / 'leaf.pem')
+    assert ': OK' in verify()
+    revoke(stack, cert)
+    assert 'certificate revoked' in wait_for(
+        lambda: (lambda o: o if 'revoked' in o else None)(verify()))
+
+
+def openssl_ocsp(url, d):
+    out = run('openssl', 'ocsp', '-issuer', d / 'ca.pem', '-cert',
+              d / 'leaf.pem', '-url', url, '-CAfile', d / 'all.pem',
+              '-no_nonce')
+    assert 'Response verify OK' in out
+    return 'revoked' in out, ': good' in out
+
+
+def gnutls_ocsp(url, d):
+    if not shutil.which('ocsptool'):
+        return None
+    out = run('ocsptool', '--ask=' + url, '--load-cert', d / 'leaf.pem',
+              '--load-issuer', d / 'ca.pem', '--load-trust', d / 'all.pem',
+              '--no-nonce')
+    assert 'Verifying OCSP Response: Success' in out
+    return 'Certificate Status: revoked' in out, 'Status: good' in out
+
+
+def nss_ocsp(url, d):
+    if not shutil.which('ocspclnt') or not shutil.which('certutil'):
+        return None
+    db = 'sql:' + str(d / 'nss')
+    if not (d / 'nss').exists():
+        (d / 'nss').mkdir()
+        run('certutil', '-N', '-d', db, '--empty-password', code=0)
+        for name, trust, f in (('root', 'CT,,', 'root.pem'),
+                               ('ca', ',,', 'ca.pem'),
+                               ('leaf', ',,', 'leaf.pem')):
+            run('certutil', '-A', '-d', db, '-n', name, '-t', trust, '-i',
+                d / f, code=0)
+    out = run('ocspclnt', '-S', 'leaf', '-d', db)
+    return 'revoked' in out, 'is valid' in out or 'succeeded' in out
+
+
+def test_openssl_gnutls_and_nss_agree(stack, files, monkeypatch):
+    cert, d = files
+    monkeypatch.setenv('no_proxy', '*')
+    shutil.copy(stack.env['CS_ROOT_PEM'], d / 'root.pem')
+    url, = access(cert, AuthorityInformationAccessOID.OCSP)
+    tools = (openssl_ocsp, gnutls_ocsp, nss_ocsp)
+    for expected in ((False, True), (True, False)):
+        answers = [t(url, d) for t in tools]
+        assert {a for a in answers if a is not None} == {expected}, answers
+        revoke(stack, cert)
+
+
+# Rules of the database ----------------------------------------------------------
+
+def test_numbers_only_grow(stack):
+    rows = stack.sql('SELECT ca, number, this_update FROM countersign.crl'
+                     ' ORDER BY ca, number')
+    assert rows
+    for a, b in zip(rows, rows[1:]):
+        assert a[0] != b[0] or (a[1] < b[1] and a[2] <= b[2])
+    # only the parts of the last two are kept
+    assert stack.sql('SELECT count(DISTINCT number) FROM countersign.crl_part'
+                     )[0][0] <= 2
+
+
+def test_signers_cannot_make_an_old_number(stack):
+    dsn = stack.env['CS_DSN'].replace('auditor', 'signer')
+    with psycopg.connect(dsn) as db:
+        with pytest.raises(psycopg.Error, match='is not newer'):
+            db.execute(
+                'INSERT INTO countersign.crl SELECT ca, 1, now(), now(), 0,'
+                ' 0, tbs_digest, change, signer FROM countersign.crl'
+                ' WHERE number = (SELECT max(number) FROM countersign.crl)')
+
+
+def test_ledgers_know_every_number(stack):
+    ledger = ''.join(p.read_text() for p in
+                     (stack.dir / 'ledger').glob('*/ledger'))
+    for ca, number, digest in stack.sql(
+            'SELECT ca, number, tbs_digest FROM countersign.crl'):
+        assert '"type":"crl","ca":"%s","number":"%d","tbs":"%s"' % (
+            ca, number, digest.hex()) in ledger
+    for (serial,) in stack.sql('SELECT serial FROM countersign.responder'):
+        assert '"serial":"%s"' % serial.hex() in ledger
+
+
+def test_show_and_publish(stack, tmp_path, issue):
+    cert = issue()
+    row = stack.ctl_json('crl', 'show')[0]
+    stack.ctl('crl', 'publish', '--to', str(tmp_path))
+    crl = x509.load_der_x509_crl(
+        (tmp_path / (row['ca'] + '.crl')).read_bytes())
+    assert crl.extensions.get_extension_for_class(
+        x509.CRLNumber).value.crl_number >= row['number']
+    ca = x509.load_der_x509_certificate(
+        (tmp_path / (row['ca'] + '.cer')).read_bytes())
+    assert ca == issuer_of(cert)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        row['ca'] + s for s in ('.crl', '.cer', '-root.cer'))
+    assert 'no revocation list' in stack.ctl('crl', 'show', 'No-CA',
+                                             ok=1).stderr
