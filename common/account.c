@@ -15,7 +15,7 @@
 /* Columns of ACCOUNT_SQL. */
 enum {
 	C_NAME, C_MACHINE, C_DISABLED, C_CN, C_DNS, C_UPN, C_EMAIL, C_DN,
-	C_SID, C_PASSWORD, C_GROUPS, C_COUNT
+	C_SID, C_PASSWORD, C_GROUPS, C_ONE_TIME, C_EXPIRES, C_USED, C_COUNT
 };
 
 static bool
@@ -134,6 +134,9 @@ account_row(const PGresult *r, struct err *err)
 	a->dn = column(r, C_DN);
 	a->sid = column(r, C_SID);
 	a->password = column(r, C_PASSWORD);
+	a->one_time = column(r, C_ONE_TIME);
+	a->one_time_expires = strtoll(PQgetvalue(r, 0, C_EXPIRES), NULL, 10);
+	a->one_time_used = PQgetvalue(r, 0, C_USED)[0] == 't';
 	if (a->name == NULL || a->cn == NULL) {
 		err_set(err, ERR_INTERNAL, "account: row without a name");
 	} else if (PQgetisnull(r, 0, C_GROUPS) ||
@@ -184,6 +187,7 @@ account_free(struct account *a)
 	if (a->password != NULL)
 		OPENSSL_cleanse(a->password, strlen(a->password));
 	free(a->password);
+	free(a->one_time);
 	strlist_free(&a->groups);
 	free(a);
 }

@@ -22,6 +22,9 @@ struct account {
 	char		*sid;
 	char		*password;	/* libsodium's argon2id string */
 	struct strlist	 groups;	/* sorted */
+	char		*one_time;	/* its secret's template, or NULL */
+	int64_t		 one_time_expires;	/* unix seconds */
+	bool		 one_time_used;
 };
 
 /*
@@ -40,7 +43,9 @@ int	 account_canonical(const char *typed, char out[129], struct err *);
 	"SELECT a.name, a.machine, a.disabled, a.cn, a.dns, a.upn,"	\
 	" a.email, a.dn, a.sid, " password ", (SELECT"			\
 	" string_agg(g.name, chr(10) ORDER BY g.name COLLATE \"C\")"	\
-	" FROM countersign.account_group g WHERE g.account = a.name)"	\
+	" FROM countersign.account_group g WHERE g.account = a.name),"	\
+	" a.one_time_template, coalesce(floor(extract(epoch FROM"	\
+	" a.one_time_expires)), 0)::bigint, a.one_time_used IS NOT NULL" \
 	" FROM countersign.account a WHERE a.name = $1"
 #define ACCOUNT_STMT							\
 	{ "account", ACCOUNT_SQL("a.password"), 1 }

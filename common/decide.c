@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 
 #include "buf.h"
 #include "decide.h"
@@ -77,16 +79,45 @@ decide_enroll(const struct template *t, const struct account *a,
 	if (a->disabled)
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
 		    "account %s is disabled", a->name);
+	if (a->one_time != NULL) {
+		if (strcasecmp(a->one_time, t->cn) == 0)
+			return 0;
+		return err_deny(err, CERTSRV_E_TEMPLATE_DENIED, "template %s: "
+		    "the one-time secret of account %s is for template %s",
+		    t->cn, a->name, a->one_time);
+	}
 	if (account_in(a, &t->enroll) || account_in(a, &t->autoenroll))
 		return 0;
 	return err_deny(err, CERTSRV_E_TEMPLATE_DENIED, "template %s: account "
 	    "%s is in none of the groups that may enroll", t->cn, a->name);
 }
 
+int
+decide_secret(const struct account *a, struct err *err)
+{
+	char		 when[32];
+	struct tm	 tm;
+	time_t		 t = (time_t)a->one_time_expires;
+
+	if (a->one_time == NULL)
+		return 0;
+	if (a->one_time_used)
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
+		    "the one-time secret of account %s was used", a->name);
+	if (time(NULL) < t)
+		return 0;
+	if (gmtime_r(&t, &tm) == NULL ||
+	    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		snprintf(when, sizeof(when), "long ago");
+	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "the one-time secret of "
+	    "account %s expired: %s", a->name, when);
+}
+
 bool
 decide_autoenroll(const struct template *t, const struct account *a)
 {
-	return !a->disabled && account_in(a, &t->autoenroll);
+	return !a->disabled && a->one_time == NULL &&
+	    account_in(a, &t->autoenroll);
 }
 
 static const struct template *
@@ -528,7 +559,7 @@ decide(const struct decide_ask *ask, struct decision *out, struct err *err)
 		    "policy", ask->ca);
 	d.tmpl = t = decide_template(p, ask->ca, r, err);
 	if (t == NULL || decide_enroll(t, a, err) == -1 ||
-	    decide_key(t, r->key, err) == -1)
+	    decide_secret(a, err) == -1 || decide_key(t, r->key, err) == -1)
 		return -1;
 	if (decide_subject(ask, &d, err) == -1 ||
 	    decide_archival(t, d.ca, r, err) == -1)
@@ -536,6 +567,11 @@ decide(const struct decide_ask *ask, struct decision *out, struct err *err)
 	d.pending = t->approval && (t->approval_groups.n == 0 ||
 	    account_in(a, &t->approval_groups) ||
 	    account_in(d.subject, &t->approval_groups));
+	/* The secret would be spent before the client can fetch anything. */
+	if (d.pending && a->one_time != NULL)
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
+		    "needs approval, which a one-time secret cannot wait for",
+		    t->cn);
 	j.policy = p;
 	j.tmpl = t;
 	j.account = d.subject;

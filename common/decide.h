@@ -33,10 +33,13 @@ struct decide_ask {
 
 /*
  * May this account enroll / autoenroll for the template?  Used by CEP too.
- * On refusal err says which rule.
+ * On refusal err says which rule.  The account of a one-time secret may use
+ * the secret's template and no other, whatever its groups.
  */
 int	 decide_enroll(const struct template *, const struct account *,
 	    struct err *);
+/* Is its one-time secret, if it has one, still good for a certificate? */
+int	 decide_secret(const struct account *, struct err *);
 bool	 decide_autoenroll(const struct template *, const struct account *);
 
 /* The one template all hints name, offered by this CA; or a refusal. */

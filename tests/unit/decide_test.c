@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "decide.h"
 #include "hresult.h"
@@ -284,6 +285,48 @@ test_permission(void **state)
 	assert_true(decide_autoenroll(pc, &q.account));
 	memset(&err, 0, sizeof(err));
 	assert_int_equal(decide_enroll(pc, &q.account, &err), 0);
+}
+
+/* One template, whatever the groups; once; not for ever; without waiting. */
+static void
+test_one_time(void **state)
+{
+	struct ask	 q;
+	struct err	 err = ERR_INIT;
+	const struct template *pc = policy_template_by_name(policy, "Pc");
+	int64_t		 soon = (int64_t)time(NULL) + 60;
+
+	(void)state;
+	ask_for(&q, "Maybe");
+	q.account.groups.n = 0;
+	q.account.one_time = str("mAYBE");
+	q.account.one_time_expires = soon;
+	grants(&q, " | DNS:ada.lab.example, UPN:ada@lab.example, "
+	    "email:ada@mail.example");
+	ask_for(&q, "Person");
+	q.account.one_time = str("Maybe");
+	q.account.one_time_expires = soon;
+	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "secret of account ada is for "
+	    "template Maybe");
+	ask_for(&q, "Maybe");
+	q.account.one_time = str("Maybe");
+	q.account.one_time_expires = 86400;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "expired: 1970-01-02T00:00:00Z");
+	ask_for(&q, "Maybe");
+	q.account.one_time = str("Maybe");
+	q.account.one_time_expires = soon;
+	q.account.one_time_used = true;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was used");
+	ask_for(&q, "Some");
+	q.account.one_time = str("Some");
+	q.account.one_time_expires = soon;
+	join(&q, "guests");
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "needs approval");
+	ask_init(&q);
+	q.account.one_time = str("Pc");
+	q.groups[0] = str("pcs");
+	assert_int_equal(decide_enroll(pc, &q.account, &err), 0);
+	assert_false(decide_autoenroll(pc, &q.account));
 }
 
 static void
@@ -800,7 +843,8 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_hints), cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_permission), cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_permission), cmocka_unit_test(test_one_time),
+		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_account_names),
 		cmocka_unit_test(test_optional_names),
 		cmocka_unit_test(test_sid), cmocka_unit_test(test_sid_uri),
