@@ -5,11 +5,13 @@
 
 #include <openssl/evp.h>
 
+#include "approval.h"
 #include "base64.h"
 #include "batch.h"
 #include "crlmake.h"
 #include "log.h"
 #include "ocspresp.h"
+#include "reserve.h"
 
 #define BATCH_MAX	256
 #define BATCH_BYTES	(2 * 1024 * 1024)	/* of messages, in memory */
@@ -103,6 +105,14 @@ is_new_issue(const struct job *j)
 	return j->state == JOB_NEW && j->ask.call == CALL_ISSUE;
 }
 
+/* What is judged by the policy that its sender knows. */
+static bool
+needs_policy(const struct job *j)
+{
+	return is_new_issue(j) || (j->state == JOB_NEW &&
+	    j->ask.call == CALL_APPROVE);
+}
+
 /*
  * Everything not yet decided gets the answer "try again"; the line of each
  * says why.
@@ -164,7 +174,7 @@ take_policy(struct signer *s, const struct batch *b, struct err *err)
 	if (s->policy == NULL)
 		return -1;
 	for (i = 0; i < b->n; i++) {
-		if (!is_new_issue(b->job[i]) || memcmp(
+		if (!needs_policy(b->job[i]) || memcmp(
 		    b->job[i]->ask.policy_hash, s->policy->sha256, 32) == 0)
 			continue;
 		if (now < s->next_force)
@@ -247,8 +257,12 @@ find_row(const struct found *f, const struct job *j, struct stored *out,
 	for (i = 0; i < found_count(f); i++) {
 		if (found_get(f, i, &row, err) == -1)
 			return -1;
-		if (!slice_eq(row.id, slice_of(j->ask.id, MSG_ID)) &&
-		    (row.status == MSG_DENIED || !slice_eq(row.replay_key,
+		/* To be decided still: that is no outcome. */
+		if (j->pending != NULL && row.status == MSG_PENDING)
+			continue;
+		if (!slice_eq(row.id, slice_of(j->row_id, MSG_ID)) &&
+		    (j->pending != NULL || row.status == MSG_DENIED ||
+		    !slice_eq(row.replay_key,
 		    slice_of(j->ask.replay_key, MSG_ID))))
 			continue;
 		*out = row;
@@ -260,9 +274,9 @@ find_row(const struct found *f, const struct job *j, struct stored *out,
 static void
 put_key(struct store_key *k, const struct job *j)
 {
-	memcpy(k->id, j->ask.id, MSG_ID);
+	memcpy(k->id, j->row_id, MSG_ID);
 	memcpy(k->replay_key, j->ask.replay_key, MSG_ID);
-	k->by_replay_key = true;
+	k->by_replay_key = j->pending == NULL;
 }
 
 /* A repeated request gets the stored answer, never a second certificate. */
@@ -296,7 +310,7 @@ find_repeated(struct signer *s, struct batch *b, struct err *err)
 static void
 fields_common(struct buf *f, const struct job *j)
 {
-	ledger_field_hex(f, "id", j->ask.id, MSG_ID);
+	ledger_field_hex(f, "id", j->row_id, MSG_ID);
 	if (j->status == MSG_ISSUED)
 		ledger_field_hex(f, "serial", j->tbs.serial, SERIAL_LEN);
 	ledger_field(f, "ca", slice_str(j->ca->name));
@@ -308,6 +322,8 @@ fields_common(struct buf *f, const struct job *j)
 	ledger_field_hex(f, "policy", j->ask.policy_hash,
 	    sizeof(j->ask.policy_hash));
 	ledger_field(f, "worker", slice_str(j->link.worker));
+	if (j->pending != NULL)
+		ledger_field(f, "approver", slice_str(j->pending->approver));
 }
 
 static void
@@ -328,6 +344,9 @@ ledger_decision(struct signer *s, struct job *j)
 	} else if (j->status == MSG_DENIED) {
 		type = "denied";
 		ledger_field(&f, "text", slice_str(j->text));
+	} else {
+		job_token_sha256(j, md);
+		ledger_field_hex(&f, "token", md, sizeof(md));
 	}
 	ledger_add(s->ledger, type, buf_slice(&f));
 	s->unsynced = true;
@@ -355,7 +374,7 @@ ledger_issued(struct signer *s, const struct job *j)
 {
 	struct buf f = { 0 }, text = { 0 };
 
-	ledger_field_hex(&f, "id", j->ask.id, MSG_ID);
+	ledger_field_hex(&f, "id", j->row_id, MSG_ID);
 	ledger_field_hex(&f, "serial", j->tbs.serial, SERIAL_LEN);
 	ledger_field(&f, "ca", slice_str(j->ca->name));
 	base64_encode(j->cert.p, j->cert.n, &text);
@@ -370,7 +389,7 @@ static void
 leave_unresolved(struct signer *s, struct job *j, const char *text)
 {
 	if (j->intent)
-		intents_add(&s->unresolved, j->ask.id, j->tbs.serial,
+		intents_add(&s->unresolved, j->row_id, j->tbs.serial,
 		    j->ca->name);
 	j->intent = false;
 	job_unavailable(j, text);
@@ -400,19 +419,28 @@ sign_all(struct signer *s, struct batch *b)
 static void
 take_row(struct signer *s, struct job *j, const struct stored *row)
 {
-	bool ours = j->status == MSG_ISSUED ?
-	    slice_eq(row->serial, slice_of(j->tbs.serial, SERIAL_LEN)) :
-	    row->number == j->number;
+	bool ours;
+
+	if (j->status == MSG_ISSUED)
+		ours = slice_eq(row->serial,
+		    slice_of(j->tbs.serial, SERIAL_LEN));
+	else if (j->pending != NULL)
+		ours = slice_eq(row->decision_id, slice_of(j->ask.id, MSG_ID));
+	else
+		ours = row->number == j->number;
 
 	if (ours) {
 		j->committed = true;
 		return;
 	}
 	if (j->intent)
-		intents_add(&s->unresolved, j->ask.id, j->tbs.serial,
+		intents_add(&s->unresolved, j->row_id, j->tbs.serial,
 		    j->ca->name);
 	j->intent = false;
-	job_stored(j, row);
+	if (j->pending != NULL)
+		approval_lost(j);
+	else
+		job_stored(j, row);
 }
 
 /*
@@ -516,8 +544,10 @@ commit_all(struct signer *s, struct batch *b)
 		if (b->job[i]->state == JOB_RECORD)
 			v[n++] = b->job[i];
 	}
-	if (n == 0)
+	if (n == 0) {
+		store_release(s->store);
 		return;
+	}
 	commit(s, v, n, t + COMMIT_WAIT);
 	t = log_usec() - t;
 	for (i = 0; i < b->n; i++)
@@ -536,7 +566,7 @@ ledger_done(struct signer *s, const struct batch *b)
 			continue;
 		if (ids.n > 0)
 			buf_addc(&ids, ',');
-		buf_hex(&ids, b->job[i]->ask.id, MSG_ID);
+		buf_hex(&ids, b->job[i]->row_id, MSG_ID);
 	}
 	if (ids.n > 0) {
 		ledger_field(&f, "ids", buf_slice(&ids));
@@ -555,7 +585,7 @@ decide_all(struct signer *s, struct batch *b, struct err *err)
 	size_t i;
 
 	for (i = 0; i < b->n; i++) {
-		if (is_new_issue(b->job[i]))
+		if (needs_policy(b->job[i]))
 			job_policy(s, b->job[i]);
 	}
 	if (find_repeated(s, b, err) == -1)
@@ -570,6 +600,8 @@ decide_all(struct signer *s, struct batch *b, struct err *err)
 			job_query(s, j);
 		else if (j->state == JOB_NEW && j->ask.call == CALL_OCSP)
 			job_ocsp(s, j);
+		else if (j->state == JOB_NEW && ask_decides(&j->ask))
+			approval_check(s, j);
 		else if (j->state == JOB_NEW)
 			job_check(s, j);
 	}
@@ -590,6 +622,7 @@ handle(struct signer *s, struct batch *b, struct err *err)
 		give_up(b, &e);
 	if (s->ledger_failed)
 		return err_set(err, ERR_INTERNAL, "%s", e.text);
+	reserve(s, b->job, b->n);
 	if (write_intents(s, b, err) == -1)
 		return -1;
 	sign_all(s, b);

@@ -6,6 +6,7 @@
 #include <openssl/rand.h>
 
 #include "agents.h"
+#include "approval.h"
 #include "certauth.h"
 #include "hresult.h"
 #include "log.h"
@@ -32,6 +33,7 @@ job_free(struct signer *s, struct job *j)
 		decision_free(&j->decision);
 	agents_free(s, &j->agency);
 	request_free(j->req);
+	pending_free(j->pending);
 	free(j->account);
 	free(j->template_name);
 	buf_free(&j->subject);
@@ -156,6 +158,8 @@ check_account_name(struct job *j, struct err *err)
 
 	j->account = xstrndup((const char *)j->ask.account.p,
 	    j->ask.account.n);
+	if (j->account[0] == '\0' && ask_decides(&j->ask))
+		return 0;	/* an operator without an account */
 	if (account_canonical(j->account, canonical, &ignored) == -1 ||
 	    strcmp(canonical, j->account) != 0)
 		return err_bad(err, 0, "account name is not canonical");
@@ -185,7 +189,10 @@ job_open(struct signer *s, struct job *j)
 	if (ask_decode(buf_slice(&j->link.msg), &j->ask, &err) == -1) {
 		j->state = JOB_DROPPED;
 		set_text(j, slice_str(err.text));
-	} else if (j->ask.call == CALL_PING)
+		return;
+	}
+	memcpy(j->row_id, j->ask.id, sizeof(j->row_id));
+	if (j->ask.call == CALL_PING)
 		answered(j, MSG_PONG, "");
 	else if (check_peer(s, j, &err) == -1 ||
 	    check_times(j, &err) == -1 ||
@@ -202,6 +209,14 @@ job_policy(struct signer *s, struct job *j)
 		answered(j, MSG_POLICY_CHANGED, "policy changed");
 }
 
+void
+job_token_sha256(const struct job *j, uint8_t out[32])
+{
+	if (EVP_Digest(j->ask.token.p, j->ask.token.n, out, NULL,
+	    EVP_sha256(), NULL) != 1)
+		abort();
+}
+
 /* Is this row an earlier coming of this very request? */
 static bool
 is_same(const struct job *j, const struct stored *row)
@@ -213,9 +228,7 @@ is_same(const struct job *j, const struct stored *row)
 		return false;
 	if (j->ask.call != CALL_ISSUE)
 		return true;
-	if (EVP_Digest(j->ask.token.p, j->ask.token.n, md, NULL,
-	    EVP_sha256(), NULL) != 1)
-		abort();
+	job_token_sha256(j, md);
 	return slice_eq(row->token_sha256, slice_of(md, sizeof(md)));
 }
 
@@ -237,6 +250,7 @@ job_stored(struct job *j, const struct stored *row)
 	j->hresult = row->hresult;
 	j->pending_since = row->received;
 	set_text(j, row->text);
+	pending_expire(j, row);
 	free(j->template_name);
 	j->template_name = xstrndup((const char *)row->template_name.p,
 	    row->template_name.n);
@@ -374,8 +388,8 @@ build(struct signer *s, struct job *j, struct err *err)
 	return tbs_build(&j->tbs, &j->tbs_der, err);
 }
 
-static int
-check(struct signer *s, struct job *j, struct err *err)
+int
+job_decide(struct signer *s, struct job *j, struct err *err)
 {
 	const struct policy_ca *ca;
 	struct decide_ask ask = { .policy = s->policy, .ca = j->ca->name };
@@ -384,6 +398,7 @@ check(struct signer *s, struct job *j, struct err *err)
 		return -1;
 	j->req = request_parse(j->ask.token, err);
 	if (j->req == NULL || add_hints(j, err) == -1 ||
+	    approval_subject(j, err) == -1 ||
 	    load_account(s, j, err) == -1 || check_method(j, ca, err) == -1)
 		return -1;
 	ask.account = j->acct;
@@ -393,7 +408,9 @@ check(struct signer *s, struct job *j, struct err *err)
 	    err) == -1 || decide(&ask, &j->decision, err) == -1)
 		return -1;
 	j->has_decision = true;
-	return j->decision.pending ? 0 : build(s, j, err);
+	if (j->decision.pending && j->pending == NULL)
+		return 0;
+	return build(s, j, err);
 }
 
 /* Random, so that nobody can count through others' requests; a LONG. */
@@ -430,25 +447,35 @@ describe(struct signer *s, struct job *j)
 		names_text_dn(names, &j->subject);
 		names_text_san(names, &j->san);
 	}
-	if (j->tmpl != NULL)
+	if (j->tmpl != NULL) {
+		free(j->template_name);
 		j->template_name = xstrdup(j->tmpl->cn);
+	}
 }
 
-static void
-record(struct signer *s, struct job *j, enum msg_status status,
+void
+job_record(struct signer *s, struct job *j, enum msg_status status,
     const char *text)
 {
 	struct err err = ERR_INIT;
 
-	if (new_number(&j->number, &err) == -1) {
+	if (j->number == 0 && new_number(&j->number, &err) == -1) {
 		job_refuse(j, &err);
 		return;
 	}
 	j->state = JOB_RECORD;
 	j->status = status;
-	j->pending_since = j->received / 1000000;
+	if (j->pending == NULL)
+		j->pending_since = j->received / 1000000;
 	set_text(j, slice_str(text));
 	describe(s, j);
+}
+
+bool
+job_spends(const struct job *j)
+{
+	return j->status == MSG_ISSUED && j->acct != NULL &&
+	    j->acct->one_time != NULL;
 }
 
 void
@@ -458,13 +485,13 @@ job_check(struct signer *s, struct job *j)
 	int64_t t = log_usec();
 
 	ERR_clear_error();
-	if (check(s, j, &err) == 0 && j->decision.pending)
-		record(s, j, MSG_PENDING, "Taken Under Submission");
+	if (job_decide(s, j, &err) == 0 && j->decision.pending)
+		job_record(s, j, MSG_PENDING, "Taken Under Submission");
 	else if (err.kind == ERR_NONE)
-		record(s, j, MSG_ISSUED, "Issued");
+		job_record(s, j, MSG_ISSUED, "Issued");
 	else if (err.kind == ERR_DENIED) {
 		j->hresult = err_hresult(&err);
-		record(s, j, MSG_DENIED, err.text);
+		job_record(s, j, MSG_DENIED, err.text);
 	} else
 		job_refuse(j, &err);
 	j->us_check = log_usec() - t;

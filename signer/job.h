@@ -16,6 +16,7 @@
 
 struct signer;
 struct stored;
+struct pending;
 
 enum job_state {
 	JOB_NEW,		/* to be looked up, checked and decided */
@@ -30,6 +31,9 @@ struct job {
 	enum msg_status	 status;
 	struct link_job	 link;
 	struct ask	 ask;		/* borrows from link.msg */
+	uint8_t		 row_id[MSG_ID];	/* ask.id or verdict.request */
+	struct pending	*pending;	/* that request, or NULL */
+	bool		 reserved;	/* see store_reserve */
 	int64_t		 received;	/* unix microseconds */
 	int64_t		 decided;	/* unix microseconds */
 	char		*account;	/* canonical name */
@@ -66,7 +70,18 @@ void		 job_policy(struct signer *, struct job *);
 void		 job_stored(struct job *, const struct stored *);
 /* Look a request number up. */
 void		 job_query(struct signer *, struct job *);
-/* Parse, decide, build the TBSCertificate: JOB_RECORD or JOB_ANSWERED. */
+/*
+ * Parse, decide, and unless it must wait for approval build the
+ * TBSCertificate.
+ */
+int		 job_decide(struct signer *, struct job *, struct err *);
+/* A decision of which a row is written. */
+void		 job_record(struct signer *, struct job *, enum msg_status,
+		    const char *text);
+/* A fresh request of an account with a one-time secret spends it. */
+bool		 job_spends(const struct job *);
+void		 job_token_sha256(const struct job *, uint8_t out[32]);
+/* All of it: JOB_RECORD or JOB_ANSWERED. */
 void		 job_check(struct signer *, struct job *);
 /* Sign a job whose intent is in the ledger; -1 leaves no certificate. */
 int		 job_sign(struct job *, struct err *);

@@ -1,6 +1,7 @@
 /* The end of a job: answer and log line. */
 #include <string.h>
 
+#include "approval.h"
 #include "cmcresp.h"
 #include "log.h"
 #include "signer.h"
@@ -41,7 +42,7 @@ respond(const struct job *from, struct buf *out, struct err *err)
 {
 	struct cmcresp r = { .ca = from->ca, .text = from->text };
 
-	if (from->number == 0)
+	if (from->number == 0 || ask_decides(&from->ask))
 		return 0;
 	r.status = cmc_status(from->status);
 	r.body_part_id = 1;
@@ -67,6 +68,12 @@ log_job(const struct job *j, const struct job *from, bool sent)
 	log_str(&l, "worker", j->link.worker);
 	log_slice(&l, "address", j->ask.address);
 	log_slice(&l, "account", j->ask.account);
+	if (from->pending != NULL) {
+		log_str(&l, "call", j->ask.call == CALL_DENY ? "deny" :
+		    "approve");
+		log_str(&l, "requester", from->account);
+		log_str(&l, "approver", from->pending->approver);
+	}
 	log_str(&l, "method", auth_method_name(j->ask.method));
 	log_slice(&l, "ca", j->ask.ca);
 	if (from->template_name != NULL)

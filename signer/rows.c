@@ -116,10 +116,26 @@ put_serial(struct buf *b, const struct job *j)
 		put_null(b);
 }
 
+/* What an approval will compare with. */
+static void
+put_waiting(struct buf *b, const struct job *j)
+{
+	uint8_t md[32];
+
+	if (j->status != MSG_PENDING) {
+		put_null(b);
+		put_null(b);
+		return;
+	}
+	job_token_sha256(j, md);
+	put_bytes(b, md, sizeof(md));
+	put_time(b, j->received + j->tmpl->pending_expires * 1000000);
+}
+
 void
 row_request(struct buf *b, const struct job *j, const char *signer)
 {
-	put_be(b, 25, 2);
+	put_be(b, 27, 2);
 	put_int(b, row_day(j->ask.id), 4);
 	put_bytes(b, j->ask.id, MSG_ID);
 	put_bytes(b, j->ask.replay_key, MSG_ID);
@@ -149,6 +165,7 @@ row_request(struct buf *b, const struct job *j, const char *signer)
 		put_text(b, job_agent(j));
 	else
 		put_null(b);
+	put_waiting(b, j);
 }
 
 void
@@ -160,7 +177,7 @@ row_certificate(struct buf *b, const struct job *j)
 	put_be(b, 11, 2);
 	put_bytes(b, j->tbs.serial, SERIAL_LEN);
 	put_text(b, j->ca->name);
-	put_bytes(b, j->ask.id, MSG_ID);
+	put_bytes(b, j->row_id, MSG_ID);
 	put_text(b, job_owner(j));
 	put_text(b, j->tmpl->cn);
 	put_slice(b, buf_slice(&j->subject));

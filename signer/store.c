@@ -11,14 +11,6 @@
 #define OID_INT4	23
 #define OID_BYTEA	17
 
-/* What a row answers a repeated request with. */
-#define STORED "r.id, r.replay_key, r.state, r.number, r.hresult, " \
-	"r.message, coalesce(r.agent, r.account), r.ca, coalesce(r.template, ''), " \
-	"sha256(r.token), r.serial, c.der, " \
-	"extract(epoch FROM r.received_at)::bigint"
-#define WITH_CERTIFICATE " LEFT JOIN countersign.certificate c " \
-	"ON c.serial = r.serial "
-
 /* Every statement this program ever runs, COPY aside. */
 static const struct db_stmt statements[] = {
 	/*
@@ -29,7 +21,8 @@ static const struct db_stmt statements[] = {
 	    "set_config('enable_hashjoin', 'off', false), "
 	    "set_config('enable_mergejoin', 'off', false), "
 	    "set_config('jit', 'off', false), "
-	    "set_config('plan_cache_mode', 'force_generic_plan', false)", 0 },
+	    "set_config('plan_cache_mode', 'force_generic_plan', false), "
+	    "set_config('lock_timeout', '2s', false)", 0 },
 	{ "lock", "SELECT pg_try_advisory_lock(" LOCK_CLASS ", hashtext($1))",
 	    1 },
 	{ "settings", "SELECT current_setting('fsync'), "
@@ -49,6 +42,7 @@ static const struct db_stmt statements[] = {
 	    "AND coalesce(r.agent, r.account) = $2 "
 	    "AND r.ca = $3 AND (r.method & $4::int4) <> 0 "
 	    "ORDER BY r.received_at DESC LIMIT 1", 4 },
+	APPROVAL_STATEMENTS,
 	{ "barrier", "SELECT pg_logical_emit_message(true, 'countersign', "
 	    "'barrier')", 0 },
 	{ "void", "INSERT INTO countersign.void_serial "
@@ -169,8 +163,8 @@ store_partitions(struct store *st, struct err *err)
 }
 
 /* A one-dimensional array in PostgreSQL's binary form. */
-static void
-array_open(struct buf *b, uint32_t element, size_t n)
+void
+store_array(struct buf *b, uint32_t element, size_t n)
 {
 	row_be32(b, n > 0 ? 1 : 0);	/* dimensions */
 	row_be32(b, 0);			/* no NULLs */
@@ -182,16 +176,16 @@ array_open(struct buf *b, uint32_t element, size_t n)
 }
 
 /* Days and ids (or replay keys) as two arrays.  The id tells the day. */
-static void
-put_keys(const struct store_key *k, size_t n, bool replay, struct buf *days,
-    struct buf *keys)
+void
+store_put_keys(const struct store_key *k, size_t n, bool replay,
+    struct buf *days, struct buf *keys)
 {
 	size_t i, count = 0;
 
 	for (i = 0; i < n; i++)
 		count += !replay || k[i].by_replay_key;
-	array_open(days, OID_INT4, count);
-	array_open(keys, OID_BYTEA, count);
+	store_array(days, OID_INT4, count);
+	store_array(keys, OID_BYTEA, count);
 	for (i = 0; i < n; i++) {
 		if (replay && !k[i].by_replay_key)
 			continue;
@@ -211,8 +205,8 @@ store_find(struct store *st, const struct store_key *k, size_t n,
 	PGresult *r;
 	size_t i;
 
-	put_keys(k, n, false, &b[0], &b[1]);
-	put_keys(k, n, true, &b[2], &b[3]);
+	store_put_keys(k, n, false, &b[0], &b[1]);
+	store_put_keys(k, n, true, &b[2], &b[3]);
 	for (i = 0; i < 4; i++)
 		p[i] = DB_BIN(b[i].p, b[i].n);
 	r = db_exec_bin(st->db, "find", p, 4, err);
@@ -316,8 +310,15 @@ found_get(const struct found *f, size_t i, struct stored *out,
 	s.serial = column(f, i, 10);
 	s.certificate = column(f, i, 11);
 	s.received = column_int(f, i, 12);
-	if (PQnfields(f->res) > 13)
-		s.token = column(f, i, 13);
+	s.decision_id = column(f, i, 13);
+	s.expires = column_int(f, i, 14);
+	if (PQnfields(f->res) > 15)
+		s.token = column(f, i, 15);
+	if (PQnfields(f->res) > 16) {
+		s.submitted_sha256 = column(f, i, 16);
+		s.evidence = column(f, i, 17);
+		s.method = (enum auth_method)column_int(f, i, 18);
+	}
 	if (s.status == MSG_ISSUED && s.certificate.n == 0)
 		return err_set(err, ERR_INTERNAL,
 		    "database: issued request without certificate");
@@ -336,7 +337,8 @@ copy_rows(struct store *st, struct job *const *jobs, size_t n,
 	rows_open(&requests);
 	rows_open(&certs);
 	for (i = 0; i < n; i++) {
-		row_request(&requests, jobs[i], st->signer);
+		if (jobs[i]->pending == NULL)
+			row_request(&requests, jobs[i], st->signer);
 		if (jobs[i]->status == MSG_ISSUED) {
 			row_certificate(&certs, jobs[i]);
 			ncerts++;
@@ -350,6 +352,8 @@ copy_rows(struct store *st, struct job *const *jobs, size_t n,
 		    err);
 	buf_free(&requests);
 	buf_free(&certs);
+	for (i = 0; rc == 0 && i < n; i++)
+		rc = store_use_up(st, jobs[i], err);
 	return rc;
 }
 
@@ -371,8 +375,9 @@ store_insert(struct store *st, struct job *const *jobs, size_t n,
     bool *in_doubt, struct err *err)
 {
 	*in_doubt = false;
-	if (store_begin(st, err) == -1)
+	if (!st->reserved && store_begin(st, err) == -1)
 		return -1;
+	st->reserved = false;
 	if (copy_rows(st, jobs, n, err) == -1) {
 		db_rollback(st->db);
 		return -1;

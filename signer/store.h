@@ -39,7 +39,12 @@ struct stored {
 	uint32_t	 number, hresult;
 	struct slice	 text, account, ca, template_name, token_sha256;
 	struct slice	 serial, certificate;	/* empty unless issued */
-	struct slice	 token;			/* of store_query only */
+	struct slice	 decision_id;		/* empty unless it waited */
+	int64_t		 expires;		/* unix seconds; 0 = never */
+	struct slice	 token;			/* of store_query ... */
+	struct slice	 submitted_sha256;	/* ... of store_pending only */
+	struct slice	 evidence;
+	enum auth_method method;
 	int64_t		 received;		/* unix seconds */
 };
 size_t		 found_count(const struct found *);
@@ -59,8 +64,22 @@ int		 store_find(struct store *, const struct store_key *, size_t,
 int		 store_query(struct store *, const struct job *,
 		    struct found *, struct err *);
 
+/* At most one row: that of the verdict's request, if it is of job's CA. */
+int		 store_pending(struct store *, const struct job *,
+		    struct found *, struct err *);
+
 /*
- * Insert the rows of these jobs.  On failure nothing is there, unless
+ * Begin the transaction of store_insert early and lock what the jobs use up:
+ * one-time secrets and pending requests.  reserved tells which of them are
+ * still to be had; an open transaction ends with store_insert or with
+ * store_release.
+ */
+int		 store_reserve(struct store *, struct job *const *, size_t,
+		    struct err *);
+void		 store_release(struct store *);
+/*
+ * Insert the rows of these jobs, or update those that were pending.  On
+ * failure nothing is there, unless
  * *in_doubt: then nobody knows until store_barrier and store_find say so.
  */
 int		 store_insert(struct store *, struct job *const *, size_t,

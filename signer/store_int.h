@@ -8,6 +8,7 @@ struct store {
 	struct db	*db;
 	char		*signer;
 	bool		 session;	/* this connection is set up */
+	bool		 reserved;	/* a transaction with locks is open */
 };
 
 /* A statement whose result does not matter. */
@@ -15,6 +16,47 @@ int	 store_run(struct store *, const char *stmt, const struct db_param *,
 	    int n, struct err *);
 /* A transaction in the session that was set up, and in no other. */
 int	 store_begin(struct store *, struct err *);
+
+/* A one-dimensional array in PostgreSQL's binary form: n elements follow. */
+void	 store_array(struct buf *, uint32_t element_oid, size_t n);
+/* Days and ids (or replay keys) as two arrays.  The id tells the day. */
+void	 store_put_keys(const struct store_key *, size_t n, bool replay,
+	    struct buf *days, struct buf *keys);
+/* What the insertion of a job's row implies; see store_approval.c. */
+int	 store_use_up(struct store *, const struct job *, struct err *);
+
+/* What a row answers a repeated request with. */
+#define STORED "r.id, r.replay_key, r.state, r.number, r.hresult, " \
+	"r.message, coalesce(r.agent, r.account), r.ca, " \
+	"coalesce(r.template, ''), " \
+	"sha256(r.token), r.serial, c.der, " \
+	"extract(epoch FROM r.received_at)::bigint, r.decision_id, " \
+	"coalesce(floor(extract(epoch FROM r.expires_at)), 0)::bigint"
+#define WITH_CERTIFICATE " LEFT JOIN countersign.certificate c " \
+	"ON c.serial = r.serial "
+
+/* Approval's and one-time secrets' part; see store_approval.c. */
+#define APPROVAL_STATEMENTS \
+	{ "pending", "SELECT " STORED ", r.token, r.token_sha256, " \
+	    "coalesce(r.evidence, ''), r.method FROM countersign.request r" \
+	    WITH_CERTIFICATE "WHERE r.day = $1 AND r.id = $2 AND r.ca = $3", \
+	    3 }, \
+	{ "lock_secrets", "SELECT countersign.secret_lock($1::text[])", 1 }, \
+	{ "lock_pending", "SELECT r.id FROM unnest($1::int4[], $2::bytea[]) " \
+	    "k(day, id) JOIN countersign.request r " \
+	    "ON r.day = k.day AND r.id = k.id WHERE r.state = 'pending' " \
+	    "ORDER BY r.day, r.id FOR NO KEY UPDATE OF r", 2 }, \
+	{ "use_secret", "SELECT countersign.secret_use($1, $2)", 2 }, \
+	{ "decide", "UPDATE countersign.request SET state = $3, " \
+	    "decided_at = to_timestamp($4::bigint / 1e6), signer = $5, " \
+	    "policy_hash = $6, hresult = $7::bigint, message = $8, " \
+	    "approved_by = $9, approval_reason = nullif($10, ''), " \
+	    "decision_id = $11, subject = coalesce($12, subject), " \
+	    "san = coalesce($13, san), serial = $14, " \
+	    "template_major = coalesce($15::bigint, template_major), " \
+	    "template_minor = coalesce($16::bigint, template_minor) " \
+	    "WHERE day = $1::int4 AND id = $2 AND state = 'pending' " \
+	    "RETURNING number", 16 }
 
 #define CRL_LOCK_CLASS	"71200104"
 #define CRL_PAGE	"8192"		/* rows at a time */

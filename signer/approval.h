@@ -1,0 +1,31 @@
+/*
+ * Deciding a request that waits: an operator's approve or deny.  The request
+ * is read again and judged again as if it came today; the answer goes to the
+ * operator, and the client finds the outcome when it asks for it.
+ */
+#ifndef APPROVAL_H
+#define APPROVAL_H
+
+#include "store.h"
+
+struct pending {		/* what a job borrows from; owned by it */
+	struct buf	 token, evidence;
+	char		*template_name;
+	char		*approver;	/* for the row: "operator:root", ... */
+	char		*reason;
+};
+void	 pending_free(struct pending *);
+
+/*
+ * Load the request and decide: JOB_RECORD, or JOB_ANSWERED when it was
+ * decided by this very message before or may not be.
+ */
+void	 approval_check(struct signer *, struct job *);
+/* Put the approver's subject, if there is one, into the parsed request. */
+int	 approval_subject(struct job *, struct err *);
+/* Somebody else was quicker: there is nothing to decide any more. */
+void	 approval_lost(struct job *);
+/* A row that waited for too long answers as a denial. */
+void	 pending_expire(struct job *, const struct stored *);
+
+#endif
