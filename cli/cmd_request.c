@@ -13,7 +13,7 @@
 
 const struct opt opts_request_list[] = {
 	{ "account", "NAME", "of this account", false },
-	{ "state", "STATE", "issued, pending or denied", false },
+	{ "state", "STATE", "issued, pending, expired or denied", false },
 	{ "template", "NAME", "for this template", false },
 	{ "since", "WHEN", "received since then: 2026-11-24, "
 	    "2026-11-24T09:00:00Z or 7d (ago)", false },
@@ -52,7 +52,9 @@ static const struct out_col show_cols[] = {
 	{ "message", OUT_TEXT }, { "subject", OUT_TEXT },
 	{ "san", OUT_TEXT }, { "serial", OUT_TEXT }, { "renews", OUT_TEXT },
 	{ "evidence_sha256", OUT_TEXT }, { "token_sha256", OUT_TEXT },
-	{ "token_bytes", OUT_NUMBER }, { NULL, OUT_TEXT }
+	{ "token_bytes", OUT_NUMBER }, { "expires_at", OUT_TEXT },
+	{ "approved_by", OUT_TEXT }, { "approval_reason", OUT_TEXT },
+	{ NULL, OUT_TEXT }
 };
 
 /* A request id as logged: 32 hex digits; its first two bytes are the day. */
@@ -200,9 +202,10 @@ cmd_request_list(struct cli *c, const struct args *a, struct err *err)
 
 	memset(&p, 0, sizeof p);
 	if (state != NULL && strcmp(state, "issued") != 0 &&
-	    strcmp(state, "pending") != 0 && strcmp(state, "denied") != 0)
-		return cli_usage(c, err, "--state is issued, pending or "
-		    "denied, not %.40s", state);
+	    strcmp(state, "pending") != 0 && strcmp(state, "denied") != 0 &&
+	    strcmp(state, "expired") != 0)
+		return cli_usage(c, err, "--state is issued, pending, expired "
+		    "or denied, not %.40s", state);
 	if ((args_has(a, "account") && account_canonical(args_get(a,
 	    "account"), p.account, err) != 0) ||
 	    page_begin(c, a, &p, err) != 0)

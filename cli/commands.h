@@ -29,6 +29,11 @@ COMMAND(policy_reenroll);
 COMMAND(request_list);
 COMMAND(request_show);
 COMMAND(request_submit);
+COMMAND(request_approve);
+COMMAND(request_deny);
+COMMAND(secret_create);
+COMMAND(secret_list);
+COMMAND(secret_revoke);
 COMMAND(cert_list);
 COMMAND(cert_show);
 COMMAND(cert_export);
@@ -44,6 +49,7 @@ extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
 	opts_account_passwd[], opts_account_list[], opts_policy_show[],
 	opts_policy_import[],
 	opts_request_list[], opts_request_submit[], opts_cert_list[],
+	opts_request_approve[], opts_request_deny[], opts_secret_create[],
 	opts_cert_export[], opts_explain[], opts_cert_revoke[],
 	opts_cert_release[], opts_crl_publish[], opts_account_disable[];
 

@@ -1,5 +1,6 @@
 #include "out.h"
 
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,15 @@ out_new(const struct out_col *cols, enum out_form form)
 	return o;
 }
 
+/* A cell may be a one-time secret. */
+static void
+wipe(char *s)
+{
+	if (s != NULL)
+		OPENSSL_cleanse(s, strlen(s));
+	free(s);
+}
+
 void
 out_free(struct out *o)
 {
@@ -111,7 +121,7 @@ out_free(struct out *o)
 	if (o == NULL)
 		return;
 	for (i = 0; i < o->n; i++)
-		free(o->cell[i]);
+		wipe(o->cell[i]);
 	free(o->cell);
 	free(o);
 }
@@ -397,7 +407,7 @@ out_print(struct out *o, bool json, FILE *f)
 		rc = -1;
 	if (fflush(f) != 0)
 		rc = -1;
-	buf_free(&b);
+	buf_wipe(&b);
 	out_free(o);
 	return rc;
 }

@@ -114,11 +114,28 @@ check(const struct buf *pass, struct err *err)
 }
 
 int
+password_encode(struct slice pass, char **hash, struct err *err)
+{
+	char text[crypto_pwhash_STRBYTES];
+	int rc = 0;
+
+	if (sodium_init() < 0)
+		return err_set(err, ERR_INTERNAL, "libsodium does not start");
+	if (crypto_pwhash_str_alg(text, (const char *)pass.p, pass.n,
+	    PASSWORD_OPS, PASSWORD_MEM, crypto_pwhash_ALG_ARGON2ID13) != 0)
+		rc = err_set(err, ERR_UNAVAILABLE,
+		    "argon2id: not enough memory");
+	else
+		*hash = xstrdup(text);
+	sodium_memzero(text, sizeof text);
+	return rc;
+}
+
+int
 password_hash(const struct args *a, char **hash, struct err *err)
 {
 	int ways = args_has(a, "password-file") +
 	    args_has(a, "password-stdin") + args_has(a, "no-password");
-	char text[crypto_pwhash_STRBYTES];
 	struct buf pass = { 0 };
 	int rc;
 
@@ -128,19 +145,11 @@ password_hash(const struct args *a, char **hash, struct err *err)
 		    "--password-stdin and --no-password exclude each other");
 	if (args_has(a, "no-password"))
 		return 0;
-	if (sodium_init() < 0)
-		return err_set(err, ERR_INTERNAL, "libsodium does not start");
 	rc = get(a, &pass, err);
 	if (rc == 0)
 		rc = check(&pass, err);
-	if (rc == 0 && crypto_pwhash_str_alg(text, (const char *)pass.p,
-	    pass.n, PASSWORD_OPS, PASSWORD_MEM,
-	    crypto_pwhash_ALG_ARGON2ID13) != 0)
-		rc = err_set(err, ERR_UNAVAILABLE,
-		    "argon2id: not enough memory");
-	buf_wipe(&pass);
 	if (rc == 0)
-		*hash = xstrdup(text);
-	sodium_memzero(text, sizeof text);
+		rc = password_encode(buf_slice(&pass), hash, err);
+	buf_wipe(&pass);
 	return rc;
 }

@@ -13,6 +13,9 @@
  */
 int	 password_hash(const struct args *, char **hash, struct err *);
 
+/* The hash of a password that is at hand. */
+int	 password_encode(struct slice, char **hash, struct err *);
+
 #define PASSWORD_OPTS \
 	{ "password-file", "FILE", "password from a file only its owner " \
 	    "can read", false }, \

@@ -15,8 +15,11 @@
 #define GROUPS "coalesce((SELECT string_agg(g.name, E'\\n' ORDER BY g.name) " \
 	"FROM countersign.account_group g WHERE g.account = a.name), '')"
 
+/* Nobody changes the row of what nobody decided in time. */
+#define STATE "CASE WHEN state = 'pending' AND expires_at <= now() " \
+	"THEN 'expired' ELSE state END"
 #define REQUEST_ROW \
-	"SELECT " HEX("id") ", number, state, " UTC("received_at") ", " \
+	"SELECT " HEX("id") ", number, " STATE ", " UTC("received_at") ", " \
 	UTC("decided_at") ", ca, account, " METHOD ", worker, signer, " \
 	"client_address, template, template_major || '.' || template_minor, " \
 	"(SELECT max(version) FROM countersign.policy p " \
@@ -24,7 +27,8 @@
 	"CASE WHEN hresult <> 0 THEN '0x' || upper(to_hex(hresult)) END, " \
 	"message, subject, san, " SERIAL("serial") ", " SERIAL("renews") ", " \
 	"CASE WHEN evidence IS NOT NULL THEN " HEX("sha256(evidence)") " END, " \
-	HEX("sha256(token)") ", length(token) FROM countersign.request "
+	HEX("sha256(token)") ", length(token), " UTC("expires_at") \
+	", approved_by, approval_reason FROM countersign.request "
 
 const struct db_stmt cli_sql[] = {
 	{ "policy_id", "SELECT policy_id FROM countersign.deployment", 0 },
@@ -72,12 +76,12 @@ const struct db_stmt cli_sql[] = {
 	    "$3::boolean)", 3 },
 
 	/* Pages: newest first, from behind the row that --after names. */
-	{ "request_list", "SELECT " HEX("id") ", number, state, "
+	{ "request_list", "SELECT " HEX("id") ", number, " STATE ", "
 	    UTC("received_at") ", account, ca, template, " METHOD ", "
 	    SERIAL("serial") ", message FROM countersign.request "
 	    "WHERE day BETWEEN $1::integer AND $2::integer "
 	    "AND ($3::text IS NULL OR account = $3) "
-	    "AND ($4::text IS NULL OR state = $4) "
+	    "AND ($4::text IS NULL OR " STATE " = $4) "
 	    "AND ($5::text IS NULL OR lower(template) = lower($5)) "
 	    "AND ($6::bigint IS NULL OR received_at >= to_timestamp($6)) "
 	    "AND ($7::timestamptz IS NULL "
@@ -92,6 +96,33 @@ const struct db_stmt cli_sql[] = {
 	    "AND id = decode($2, 'hex')", 2 },
 	{ "request_by_number", REQUEST_ROW "WHERE number = $1::integer "
 	    "ORDER BY received_at DESC", 1 },
+
+	{ "waiting_by_id", "SELECT " HEX("id") ", number, ca FROM "
+	    "countersign.request WHERE id = decode($1, 'hex') AND day = "
+	    "get_byte(decode($1, 'hex'), 0) * 256 "
+	    "+ get_byte(decode($1, 'hex'), 1)", 1 },
+	/* Decided ones only when none waits: the signer says what they are. */
+	{ "waiting_by_number", "SELECT " HEX("id") ", number, ca FROM "
+	    "countersign.request r WHERE number = $1::integer "
+	    "AND (state = 'pending' OR NOT EXISTS (SELECT FROM "
+	    "countersign.request p WHERE p.number = r.number "
+	    "AND p.state = 'pending'))", 1 },
+	{ "secret_clash", "SELECT a.name, CASE "
+	    "WHEN a.one_time_template IS NULL THEN 'is an ordinary account' WHEN a.disabled THEN 'is disabled' "
+	    "ELSE 'has another dns name' END FROM unnest($1::text[]) n "
+	    "JOIN countersign.account a ON a.name = n OR lower(a.dns) = n "
+	    "WHERE a.one_time_template IS NULL OR a.disabled OR NOT a.machine "
+	    "OR a.name <> n OR a.dns IS DISTINCT FROM n "
+	    "ORDER BY 1 LIMIT 1", 1 },
+	{ "secret_create", "SELECT countersign.secret_create($1::text[], "
+	    "$2::text[], $3::bigint[], $4::text[])", 4 },
+	{ "secret_list", "SELECT name, dns, one_time_template, CASE "
+	    "WHEN one_time_used IS NOT NULL THEN 'used' "
+	    "WHEN one_time_expires <= now() THEN 'expired' ELSE 'good' END, "
+	    UTC("one_time_expires") ", " HEX("one_time_used")
+	    " FROM countersign.account WHERE one_time_template IS NOT NULL "
+	    "ORDER BY name", 0 },
+	{ "secret_revoke", "SELECT countersign.secret_revoke($1)", 1 },
 
 	{ "cert_list", "SELECT " SERIAL("serial") ", account, template, ca, "
 	    "subject, san, " UTC("not_before") ", " UTC("not_after") ", "

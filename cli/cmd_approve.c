@@ -1,0 +1,223 @@
+/* What waits for a manager: approve and deny, through a signer. */
+#include "commands.h"
+
+#include <ctype.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "account.h"
+#include "ask.h"
+#include "hresult.h"
+
+#define AS { "as", "ACCOUNT", "decide as this account, which must be in the " \
+	"template's approvers", false }
+
+const struct opt opts_request_approve[] = {
+	{ "reason", "TEXT", "kept with the request", false },
+	AS,
+	{ "subject", "DN", "put this in the place of the subject asked for, "
+	    "most specific part first", false },
+	{ NULL, NULL, NULL, false }
+};
+
+const struct opt opts_request_deny[] = {
+	{ "reason", "TEXT", "kept with the request; the client is told",
+	    false },
+	AS,
+	{ NULL, NULL, NULL, false }
+};
+
+static const struct out_col cols[] = {
+	{ "id", OUT_TEXT }, { "number", OUT_NUMBER }, { "state", OUT_TEXT },
+	{ "serial", OUT_TEXT }, { NULL, OUT_TEXT }
+};
+
+/* Everything that an ask about one request borrows from. */
+struct call {
+	PGresult	*row;		/* id, number, ca, serial, state */
+	char		 account[129];
+	char		 operator[65];
+	struct ask	 ask;
+};
+
+/* The one of that id, or of all with that number the one that waits. */
+static int
+find(struct cli *c, const char *id, struct call *k, struct err *err)
+{
+	int64_t number;
+	size_t n = strlen(id);
+
+	if (n != 2 * MSG_ID && number_parse(id, 1, INT32_MAX, &number,
+	    err) != 0) {
+		c->code = EXIT_USAGE;
+		return -1;
+	}
+	k->row = cli_query(c, n == 2 * MSG_ID ? "waiting_by_id" :
+	    "waiting_by_number", &id, 1, err);
+	if (k->row == NULL)
+		return -1;
+	if (PQntuples(k->row) == 0)
+		return err_set(err, ERR_DENIED, "no request %.40s", id);
+	if (PQntuples(k->row) > 1)
+		return err_set(err, ERR_DENIED, "%d requests have the number "
+		    "%.20s: say the id", PQntuples(k->row), id);
+	if (hex_decode(PQgetvalue(k->row, 0, 0), k->ask.verdict.request,
+	    MSG_ID) != 0)
+		return err_set(err, ERR_INTERNAL, "request without an id");
+	k->ask.ca = slice_str(PQgetvalue(k->row, 0, 2));
+	return 0;
+}
+
+/* Who sits here, as the system knows him; only what cannot confuse a log. */
+static void
+operator_name(char out[65])
+{
+	const struct passwd *pw = getpwuid(getuid());
+	const char *s = pw != NULL ? pw->pw_name : "";
+	size_t n = 0;
+
+	for (; *s != '\0' && n < 64; s++)
+		if (isalnum((unsigned char)*s) || strchr("._-@", *s) != NULL)
+			out[n++] = *s;
+	out[n] = '\0';
+	if (n == 0)
+		snprintf(out, 65, "%u", (unsigned)getuid());
+}
+
+static int
+check_text(struct cli *c, const char *opt, const char *v, size_t max,
+    struct err *err)
+{
+	if (v == NULL)
+		return 0;
+	if (strlen(v) > max)
+		return cli_usage(c, err, "--%s: more than %zu bytes", opt,
+		    max);
+	if (!slice_is_text(slice_str(v)))
+		return cli_usage(c, err, "--%s: not plain UTF-8", opt);
+	return 0;
+}
+
+static struct slice
+opt_slice(const struct args *a, const char *opt)
+{
+	const char *v = args_has(a, opt) ? args_get(a, opt) : NULL;
+
+	return slice_str(v == NULL ? "" : v);
+}
+
+static int
+prepare(struct cli *c, const struct args *a, struct call *k, struct err *err)
+{
+	if (check_text(c, "reason", args_get(a, "reason"), 200, err) != 0 ||
+	    check_text(c, "subject", args_get(a, "subject"), 500, err) != 0)
+		return -1;
+	if (args_has(a, "as") && account_canonical(args_get(a, "as"),
+	    k->account, err) != 0)
+		return -1;
+	operator_name(k->operator);
+	k->ask.method = AUTH_OPERATOR;
+	k->ask.address = slice_str("operator");
+	k->ask.account = slice_str(k->account);
+	k->ask.verdict.operator = slice_str(k->operator);
+	k->ask.verdict.reason = opt_slice(a, "reason");
+	k->ask.verdict.subject = opt_slice(a, "subject");
+	return find(c, a->pos[0], k, err);
+}
+
+/* The serial, from the certificate that came back. */
+static int
+print_issued(struct cli *c, const struct call *k, struct slice der,
+    struct err *err)
+{
+	const unsigned char *p = der.p;
+	struct buf serial = { 0 };
+	struct out *o;
+	X509 *cert;
+
+	if ((cert = d2i_X509(NULL, &p, (long)der.n)) == NULL)
+		return err_openssl(err, "the signer's certificate");
+	cert_serial(cert, &serial);
+	X509_free(cert);
+	o = out_new(cols, OUT_RECORD);
+	out_add(o, PQgetvalue(k->row, 0, 0));
+	out_add(o, PQgetvalue(k->row, 0, 1));
+	out_add(o, "issued");
+	out_add(o, buf_str(&serial));
+	buf_free(&serial);
+	return cli_print(c, o, err);
+}
+
+static int
+print_denied(struct cli *c, const struct call *k, struct err *err)
+{
+	struct out *o = out_new(cols, OUT_RECORD);
+
+	out_add(o, PQgetvalue(k->row, 0, 0));
+	out_add(o, PQgetvalue(k->row, 0, 1));
+	out_add(o, "denied");
+	out_add(o, NULL);
+	return cli_print(c, o, err);
+}
+
+static int
+outcome(struct cli *c, const struct call *k, const struct answer *answer,
+    struct err *err)
+{
+	if (k->ask.call == CALL_APPROVE && answer->status == MSG_ISSUED)
+		return print_issued(c, k, answer->certificate, err);
+	if (k->ask.call == CALL_DENY && answer->status == MSG_DENIED &&
+	    answer->hresult == CERTSRV_E_ADMIN_DENIED_REQUEST)
+		return print_denied(c, k, err);
+	if (answer->status == MSG_POLICY_CHANGED)
+		return err_set(err, ERR_UNAVAILABLE,
+		    "the signer has another policy than the database");
+	if (answer->status == MSG_UNAVAILABLE)
+		return err_set(err, ERR_UNAVAILABLE,
+		    "the signer cannot decide now; its log says why");
+	return err_deny(err, answer->hresult, "%.*s (0x%08X)",
+	    (int)answer->text.n, (const char *)answer->text.p,
+	    answer->hresult);
+}
+
+static int
+decide_request(struct cli *c, const struct args *a, enum msg_call call,
+    struct err *err)
+{
+	struct policy *p = NULL;
+	struct buf reply = { 0 };
+	struct answer answer;
+	struct call k;
+	int rc;
+
+	memset(&k, 0, sizeof k);
+	k.ask.call = call;
+	rc = prepare(c, a, &k, err);
+	if (rc == 0 && (p = cli_policy(c, err)) == NULL)
+		rc = -1;
+	if (rc == 0) {
+		memcpy(k.ask.policy_hash, p->sha256, sizeof p->sha256);
+		rc = ask_signer(c, c->conf->signers, c->conf->nsigners,
+		    &k.ask, &reply, &answer, err);
+	}
+	if (rc == 0)
+		rc = outcome(c, &k, &answer, err);
+	buf_free(&reply);
+	policy_free(p);
+	PQclear(k.row);
+	return rc;
+}
+
+int
+cmd_request_approve(struct cli *c, const struct args *a, struct err *err)
+{
+	return decide_request(c, a, CALL_APPROVE, err);
+}
+
+int
+cmd_request_deny(struct cli *c, const struct args *a, struct err *err)
+{
+	return decide_request(c, a, CALL_DENY, err);
+}
