@@ -72,6 +72,7 @@ write_env() {
 		assign CS_DSN "$(dsn countersign_auditor)"
 		assign CS_TEMPLATE WebServer
 		assign CS_TEMPLATE_MACHINE Computer
+		assign CS_TEMPLATE_APPROVAL WebServerApproval
 	} >"$S/env.new"
 	mv "$S/env.new" "$S/env"
 }
