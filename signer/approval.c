@@ -202,6 +202,10 @@ approve(struct signer *s, struct job *j, struct err *err)
 {
 	if (job_decide(s, j, err) == -1)
 		return -1;
+	if (strcmp(j->pending->approver, job_owner(j)) == 0)
+		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "account %s "
+		    "may not approve its own certificate",
+		    j->pending->approver);
 	if (j->ask.verdict.subject.n > 0 &&
 	    !j->decision.tmpl->names_from_request)
 		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "

@@ -73,6 +73,7 @@ make_job(struct job *j, enum msg_status status)
 	j->state = JOB_RECORD;
 	j->status = status;
 	msg_new_id(now, j->ask.id);
+	memcpy(j->row_id, j->ask.id, MSG_ID);
 	msg_new_id(now, j->ask.replay_key);
 	j->ask.call = CALL_ISSUE;
 	j->ask.method = AUTH_PASSWORD;
