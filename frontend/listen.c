@@ -12,7 +12,11 @@
 #include "listen.h"
 #include "log.h"
 
-#define BACKLOG		511
+/*
+ * Requests that wait for a thread wait here: beyond it nginx answers 502.  The
+ * kernel takes no more than net.core.somaxconn.
+ */
+#define BACKLOG		4096
 #define ACCEPT_MS	500	/* how soon a thread sees that it should end */
 #define PEER_S		30	/* nginx has the request when it connects */
 
