@@ -82,7 +82,7 @@ test_bad_text(void **state)
 		buf_free(&der);
 	}
 	for (; n < 200 * 1024; n *= 8) {	/* either limit */
-		big = malloc(n + 64);
+		big = malloc(n + sizeof(B) + sizeof(E));
 		strcpy(big, B);
 		memset(big + strlen(B), 'A', n);
 		strcpy(big + strlen(B) + n, E);

@@ -745,7 +745,7 @@ test_shipped(void **state)
 		}
 	p = parse(text);
 	free(text);
-	assert_int_equal(p->ntemplates, 4);
+	assert_true(p->ntemplates >= 4);
 	t = policy_template_by_name(p, "Computer");
 	assert_int_equal(t->general_flags, GF_MACHINE_TYPE);
 	assert_int_equal(t->name_flags, NF_DNS_AS_CN | NF_SAN_DNS);
