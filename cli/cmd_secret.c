@@ -134,7 +134,7 @@ add(const struct policy *p, struct entries *e, char *const field[3],
 	size_t i;
 
 	if (field[1] == NULL)
-		return err_set(err, ERR_MALFORMED, "--template is needed");
+		return err_set(err, ERR_MALFORMED, "no template is named");
 	if ((t = policy_template_by_name(p, field[1])) == NULL)
 		return err_set(err, ERR_DENIED, "no template %.80s", field[1]);
 	if (e->n == SECRETS_MAX)
@@ -144,6 +144,8 @@ add(const struct policy *p, struct entries *e, char *const field[3],
 	    check_template(t, err) != 0 ||
 	    conf_duration(field[2], &duration, err) != 0)
 		return -1;
+	if (duration <= 0)
+		return err_set(err, ERR_MALFORMED, "expires before it is good");
 	for (i = 0; i < e->n; i++)
 		if (strcmp(e->v[i].name, one.name) == 0)
 			return err_set(err, ERR_MALFORMED,

@@ -65,6 +65,33 @@ def test_submit(stack, cepces, tmp_path, by):
     assert v.returncode == 0, v.stdout + v.stderr
 
 
+def test_poll(stack, cepces, tmp_path):
+    """Pending until an operator approves; then POLL brings it."""
+    csr = client.make_csr(client.rsa_key(), 'poll.demo.example', [],
+                          stack.env['CS_TEMPLATE_APPROVAL'])
+    r = submit(cepces, tmp_path, csr)
+    assert r.returncode == 5, r.stdout + r.stderr  # WAITMORE
+    cookie = r.stdout.split('\n')[1]
+    number, uri = cookie.split(',')
+    assert uri == stack.env['CS_CES_URL']
+    r = cepces('POLL', cookie)
+    assert r.returncode == 5 and cookie in r.stdout, r.stdout + r.stderr
+    stack.ctl('request', 'approve', number)
+    r = cepces('POLL', cookie)
+    assert r.returncode == 0, r.stdout + r.stderr
+    assert 'BEGIN CERTIFICATE' in r.stdout
+
+
+def test_poll_of_a_denial(stack, cepces, tmp_path):
+    r = submit(cepces, tmp_path, client.make_csr(
+        client.rsa_key(), 'poll.demo.example', [],
+        stack.env['CS_TEMPLATE_APPROVAL']))
+    cookie = r.stdout.split('\n')[1]
+    stack.ctl('request', 'deny', cookie.split(',')[0], '--reason', 'not ours')
+    r = cepces('POLL', cookie)
+    assert r.returncode == 2 and 'not ours' in r.stdout + r.stderr
+
+
 def test_refusal_shows_the_reason(stack, cepces, tmp_path):
     csr = client.make_csr(client.rsa_key(), 'www.other.example', [],
                           stack.env['CS_TEMPLATE'])

@@ -1,0 +1,416 @@
+"""Requests that wait for a manager."""
+import base64
+import concurrent.futures
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import time
+import uuid
+
+import psycopg
+import pytest
+from asn1crypto import cms, core
+from cryptography.hazmat.primitives import serialization
+
+import client
+from schema import check_fault, check_rstrc
+
+NO_REQUEST, NOT_PENDING = 0x80094002, 0x80094003
+NOT_FOUND, OFFICER, DENIED = 0x80094004, 0x80094009, 0x80094014
+
+TEMPLATE = '''
+template "%(name)s" {
+	oid = "1.3.6.1.4.1.99999.30.%(n)d"
+	ca = {"%(ca)s"} type = user schema = 3 validity = 1y renewal = 6w
+	enroll = {"ap-users", "ap-wait"} names = account
+	subject = {"common-name"} keys = {"ec:P-256"}
+	providers = {"Microsoft Software Key Storage Provider"}
+	key-usage = {"digital-signature"} eku = {"client-authentication"}
+	approval = manager %(more)s
+}
+'''
+
+
+def published(stack):
+    return bytes(stack.sql('SELECT body FROM countersign.policy '
+                           'ORDER BY version DESC LIMIT 1')[0][0]).decode()
+
+
+@pytest.fixture(scope='module')
+def publish(stack, tmp_path_factory):
+    """Put a text in force; what was before comes back at the end."""
+    before = published(stack)
+    path = tmp_path_factory.mktemp('policy') / 'p.conf'
+
+    def put(text):
+        path.write_text(text)
+        stack.ctl('policy', 'publish', str(path))
+    yield put
+    put(before)
+
+
+@pytest.fixture(scope='module')
+def policy(stack, publish):
+    ca = stack.env['CS_CES_URL'].split('/')[3].rsplit('_CES_', 1)[0]
+    text = published(stack)
+    for n, (name, more) in enumerate((
+            ('ApBoss', 'approvers = {"ap-bosses"}'),
+            ('ApBrief', 'pending-expires = 1s'),
+            ('ApSome', 'approval-groups = {"ap-wait"}'))):
+        text += TEMPLATE % {'name': name, 'n': n + 1, 'ca': ca, 'more': more}
+    publish(text)
+    return text
+
+
+def person(stack, *groups):
+    """Names are for ever; a stack may be used by several runs."""
+    return stack.account('ap-' + uuid.uuid4().hex[:8], groups=groups)
+
+
+@pytest.fixture
+def owner(stack):
+    """A superuser without triggers: somebody who got into the database."""
+    dsn = psycopg.conninfo.make_conninfo(stack.env['CS_DSN'], user='postgres')
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute('SET session_replication_role = replica')
+        yield db
+
+
+def web(stack, name='a.demo.example'):
+    return client.make_csr(client.ec_key(), name, [name],
+                           stack.env['CS_TEMPLATE_APPROVAL'])
+
+
+def plain(template):
+    return client.make_csr(client.ec_key(), template=template)
+
+
+def pending(reply):
+    check_rstrc(reply)
+    assert reply.findtext('.//e:DispositionMessage') == \
+        'Taken Under Submission'
+    assert reply.leaf is None
+    return reply.request_id
+
+
+def decide(stack, verb, number, *more, ok=True):
+    return stack.ctl('request', verb, str(number), *more, ok=ok)
+
+
+def refused(r, hresult, *words):
+    assert '0x%08X' % hresult in r.stderr, r.stderr
+    for w in words:
+        assert w in r.stderr, r.stderr
+
+
+def state(stack, number):
+    return stack.ctl_json('request', 'show', str(number))[0]
+
+
+class StatusInfo(core.Sequence):
+    _fields = [('status', core.Integer),
+               ('body_list', core.SequenceOf, {'spec': core.Integer}),
+               ('text', core.UTF8String, {'optional': True}),
+               ('other', core.Any, {'optional': True})]
+
+
+class PendInfo(core.Sequence):
+    _fields = [('token', core.OctetString), ('time', core.GeneralizedTime)]
+
+
+class Response(core.Sequence):
+    _fields = [('controls', client.TaggedAttributes), ('cms', client.Anys),
+               ('other', client.Anys)]
+
+
+def cmc_status(reply):
+    sd = cms.ContentInfo.load(reply.cmc, strict=True)['content']
+    body = Response.load(sd['encap_content_info']['content'].parsed.dump())
+    controls = {c['type'].native: c['values'][0] for c in body['controls']}
+    return controls['1.3.6.1.5.5.7.7.1'].parse(StatusInfo)
+
+
+def test_pending_then_approved(stack, demo):
+    key = client.ec_key()
+    r = demo.enroll(client.make_csr(key, 'ok.demo.example', [],
+                                    stack.env['CS_TEMPLATE_APPROVAL']))
+    number = pending(r)
+    # [MS-WSTEP] 3.1.4.1.3.4: where to ask again is our own address.
+    ref = r.find('.//t:RequestedSecurityToken/o:SecurityTokenReference/'
+                 'o:Reference')
+    assert ref.get('URI') == stack.env['CS_CES_URL']
+    info = cmc_status(r)
+    assert info['status'].native == 3
+    assert info['text'].native == 'Taken Under Submission'
+    assert info['other'].parse(PendInfo)['token'].native == number.encode()
+    assert number in [str(x['number']) for x in stack.ctl_json(
+        'request', 'list', '--state', 'pending')]
+    again = demo.query(number)
+    assert pending(again) == number
+    out = decide(stack, 'approve', number, '--reason', 'known host').stdout
+    row = state(stack, number)
+    assert row['serial'] in out
+    assert row['state'] == 'issued'
+    assert row['approved_by'].startswith('operator:')
+    assert row['approval_reason'] == 'known host'
+    done = demo.query(number)
+    check_rstrc(done)
+    assert done.findtext('.//e:DispositionMessage') == 'Issued'
+    assert '%X' % done.certificate.serial_number == row['serial'].lstrip('0')
+    assert done.certificate.public_key().public_bytes(
+        serialization.Encoding.DER,
+        serialization.PublicFormat.SubjectPublicKeyInfo) == \
+        key.public_key().public_bytes(
+            serialization.Encoding.DER,
+            serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert done.request_id == number
+    stack.ctl('ledger', 'verify')
+
+
+def test_approved_by_id(stack, demo):
+    number = pending(demo.enroll(web(stack)))
+    row = state(stack, number)
+    decide(stack, 'approve', row['id'])
+    assert state(stack, number)['state'] == 'issued'
+
+
+def test_only_some_groups_wait(stack, policy):
+    check = person(stack, 'ap-users').enroll(plain('ApSome'))
+    assert check.certificate is not None
+    pending(person(stack, 'ap-wait').enroll(plain('ApSome')))
+
+
+def test_denied_is_final(stack, demo):
+    number = pending(demo.enroll(web(stack)))
+    decide(stack, 'deny', number, '--reason', 'no such host <here>')
+    r = demo.query(number)
+    check_fault(r)
+    assert r.hresult == DENIED
+    assert 'no such host <here>' in r.reason
+    assert r.request_id == number
+    assert cmc_status_of_fault(r)['status'].native == 2
+    for verb in 'approve', 'deny':
+        refused(decide(stack, verb, number, ok=1), NOT_PENDING,
+                'is denied already')
+    assert state(stack, number)['state'] == 'denied'
+    assert demo.query(number).hresult == DENIED
+
+
+def cmc_status_of_fault(reply):
+    text = reply.findtext('.//e:BinaryResponse')
+
+    class Fake:
+        cmc = base64.b64decode(text)
+    return cmc_status(Fake)
+
+
+def test_approved_once(stack, demo):
+    number = pending(demo.enroll(web(stack)))
+    decide(stack, 'approve', number)
+    serial = state(stack, number)['serial']
+    for verb in 'approve', 'deny':
+        refused(decide(stack, verb, number, ok=1), NOT_PENDING,
+                'is issued already')
+    assert state(stack, number)['serial'] == serial
+
+
+def test_two_operators_at_once(stack, demo):
+    number = pending(demo.enroll(web(stack)))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        codes = sorted(r.returncode for r in pool.map(
+            lambda v: decide(stack, v, number, ok=None),
+            ['approve', 'deny', 'approve', 'approve']))
+    assert codes == [0, 1, 1, 1]
+    count = stack.sql('SELECT count(*) FROM countersign.certificate c JOIN '
+                      'countersign.request r ON r.id = c.request_id '
+                      'WHERE r.number = %s', int(number))[0][0]
+    assert count == (state(stack, number)['state'] == 'issued')
+    stack.ctl('ledger', 'verify')
+
+
+@pytest.mark.parametrize('verb', ['approve', 'deny'])
+def test_unknown_request(stack, verb):
+    stack.ctl('request', verb, '1', ok=1)
+    stack.ctl('request', verb, '51' + '0' * 30, ok=1)
+    for bad in '0', 'x', '-1', '99999999999':
+        assert decide(stack, verb, bad, ok=None).returncode == 2
+
+
+def test_own_request(stack, demo):
+    number = pending(demo.enroll(web(stack)))
+    refused(decide(stack, 'approve', number, '--as', demo.user, ok=1),
+            OFFICER, 'may not approve its own')
+    # Another spelling is the same account.
+    refused(decide(stack, 'approve', number, '--as', demo.user.upper(),
+                   ok=1), OFFICER)
+    assert state(stack, number)['state'] == 'pending'
+    # But a requester may take it back.
+    decide(stack, 'deny', number, '--as', demo.user)
+    assert state(stack, number)['approved_by'] == demo.user
+
+
+def test_approvers(stack, policy):
+    number = pending(person(stack, 'ap-users').enroll(plain('ApBoss')))
+    boss, other = person(stack, 'ap-bosses'), person(stack, 'ap-users')
+    own = pending(boss_user(stack).enroll(plain('ApBoss')))
+    for verb in 'approve', 'deny':
+        refused(decide(stack, verb, number, ok=1), OFFICER, 'none is named')
+        refused(decide(stack, verb, number, '--as', other.user, ok=1),
+                OFFICER, 'none of the groups', 'ApBoss', other.user)
+        refused(decide(stack, verb, number, '--as', 'nobody-at-all', ok=1),
+                OFFICER, 'does not exist')
+    stack.ctl('account', 'disable', boss.user)
+    refused(decide(stack, 'approve', number, '--as', boss.user, ok=1),
+            OFFICER, 'is disabled')
+    stack.ctl('account', 'enable', boss.user)
+    decide(stack, 'approve', number, '--as', boss.user)
+    assert state(stack, number)['approved_by'] == boss.user
+    asker = state(stack, own)['account']
+    refused(decide(stack, 'approve', own, '--as', asker, ok=1), OFFICER,
+            'its own')
+
+
+def boss_user(stack):
+    """One that may approve and enroll."""
+    return person(stack, 'ap-bosses', 'ap-users')
+
+
+def test_expired(stack, policy):
+    who = person(stack, 'ap-users')
+    number = pending(who.enroll(plain('ApBrief')))
+    time.sleep(1.5)
+    r = who.query(number)
+    check_fault(r)
+    assert r.hresult == NOT_PENDING and 'expired' in r.reason
+    refused(decide(stack, 'approve', number, ok=1), NOT_PENDING, 'expired')
+    assert state(stack, number)['state'] == 'expired'
+    listed = lambda s: [str(x['number']) for x in stack.ctl_json(
+        'request', 'list', '--state', s)]
+    assert number in listed('expired') and number not in listed('pending')
+    decide(stack, 'deny', number)
+    assert who.query(number).hresult == DENIED
+
+
+def test_changed_bytes(stack, demo, owner):
+    """What was submitted is what is signed, whoever owns the database."""
+    number = pending(demo.enroll(web(stack)))
+    other = web(stack, 'evil.demo.example')
+    owner.execute('UPDATE countersign.request SET token = %s '
+                  'WHERE number = %s', (other, int(number)))
+    refused(decide(stack, 'approve', number, ok=1), 0x8007000D,
+            'not those that were submitted')
+    owner.execute('UPDATE countersign.request SET token_sha256 = NULL '
+                  'WHERE number = %s', (int(number),))
+    refused(decide(stack, 'approve', number, ok=1), 0x8007000D)
+    assert state(stack, number)['state'] == 'pending'
+    decide(stack, 'deny', number)
+
+
+def test_todays_policy(stack, publish, policy):
+    who = person(stack, 'ap-users')
+    number = pending(who.enroll(plain('ApBoss')))
+    boss = person(stack, 'ap-bosses')
+    changed = policy.replace('enroll = {"ap-users", "ap-wait"}',
+                             'enroll = {"ap-wait"}')
+    assert changed != policy
+    publish(changed)
+    try:
+        refused(decide(stack, 'approve', number, '--as', boss.user, ok=1),
+                0x80094012, who.user, 'ApBoss')
+        assert state(stack, number)['state'] == 'pending'
+    finally:
+        publish(policy)
+    stack.ctl('account', 'disable', who.user)
+    r = decide(stack, 'approve', number, '--as', boss.user, ok=1)
+    assert 'is disabled' in r.stderr
+    stack.ctl('account', 'enable', who.user)
+    decide(stack, 'approve', number, '--as', boss.user)
+    assert who.query(number).certificate is not None
+
+
+def test_template_gone(stack, publish, policy):
+    who, boss = person(stack, 'ap-users'), person(stack, 'ap-bosses')
+    number = pending(who.enroll(plain('ApBoss')))
+    publish(policy.replace('"ApBoss"', '"ApOther"'))
+    try:
+        r = decide(stack, 'approve', number, '--as', boss.user, ok=1)
+        assert 'ApBoss is not known' in r.stderr
+    finally:
+        publish(policy)
+
+
+def test_other_subject(stack, demo):
+    number = pending(demo.enroll(client.make_csr(
+        client.ec_key(), 'wrong.demo.example', [],
+        stack.env['CS_TEMPLATE_APPROVAL'])))
+    r = decide(stack, 'approve', number, '--subject', 'CN=www.other.example',
+               ok=1)
+    refused(r, 0x80094001, 'www.other.example')
+    refused(decide(stack, 'approve', number, '--subject', 'nonsense', ok=1),
+            0x80094001)
+    decide(stack, 'approve', number, '--subject', 'CN=right.demo.example')
+    cert = demo.query(number).certificate
+    assert cert.subject.rfc4514_string() == 'CN=right.demo.example'
+    assert state(stack, number)['subject'] == 'CN=right.demo.example'
+
+
+def test_subject_of_the_account_stays(stack, policy):
+    who = person(stack, 'ap-wait')
+    number = pending(who.enroll(plain('ApSome')))
+    refused(decide(stack, 'approve', number, '--subject', 'CN=x', ok=1),
+            0x80094001, 'takes no subject')
+
+
+def test_foreign_is_unknown(stack, demo):
+    """[security] W10: in words, in code, in shape and in time."""
+    number = pending(demo.enroll(web(stack)))
+    other = person(stack, 'users')
+    foreign, unknown = other.query(number), other.query('2147483647')
+    seen = []
+    for r in foreign, unknown:
+        check_fault(r)
+        assert r.hresult == NOT_FOUND
+        # Our id of the call is each time another.
+        seen.append((re.sub(' .request [0-9a-f]{32}.$', '', r.reason),
+                     r.request_id,
+                     r.findtext('.//e:BinaryResponse'),
+                     r.findtext('.//e:InvalidRequest')))
+    assert seen[0] == seen[1]
+    assert number not in foreign.text
+
+    def times(n):
+        t = time.perf_counter()
+        other.query(n)
+        return time.perf_counter() - t
+    pairs = [(times(number), times('2147483647')) for _ in range(40)]
+    a, b = (statistics.median(x) for x in zip(*pairs))
+    assert abs(a - b) < 0.5 * min(a, b), (a, b)
+
+
+def test_message_repeated_while_pending(stack, demo):
+    csr, mid = web(stack), 'urn:uuid:%s' % uuid.uuid4()
+    first = pending(demo.enroll(csr, message_id=mid))
+    assert pending(demo.enroll(csr, message_id=mid)) == first
+    decide(stack, 'approve', first)
+    again = demo.enroll(csr, message_id=mid)
+    assert again.request_id == first and again.leaf == demo.query(first).leaf
+
+
+def test_workers_cannot_approve(stack, demo):
+    """The operator's key is needed; the worker's is on the same host."""
+    number = pending(demo.enroll(web(stack)))
+    conf = stack.dir / 'etc' / 'countersign.conf'
+    key = next(stack.dir.glob('keys/worker*'))
+    text = re.sub(r'(?m)^key-file.*$', 'key-file = "%s"' % key,
+                  conf.read_text())
+    assert str(key) in text
+    (stack.dir / 'as-worker.conf').write_text(text)
+    cmd = stack.env['CS_CTL'].replace(str(conf),
+                                      str(stack.dir / 'as-worker.conf'))
+    r = subprocess.run(shlex.split(cmd) + ['request', 'approve', number],
+                       capture_output=True, text=True, timeout=60)
+    os.unlink(stack.dir / 'as-worker.conf')
+    assert r.returncode == 1 and 'may not use method' in r.stderr, r.stderr
+    assert state(stack, number)['state'] == 'pending'
