@@ -1,0 +1,188 @@
+/* Rows of certificates. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/x509v3.h>
+
+#include "issued.h"
+
+#define SERIAL_MAX	20	/* [RFC5280] 4.1.2.2 */
+
+struct issued_set {
+	struct issued	*v;
+	size_t		 n;
+};
+
+static struct slice
+column(const PGresult *r, int row, int col)
+{
+	return slice_of(PQgetvalue(r, row, col),
+	    (size_t)PQgetlength(r, row, col));
+}
+
+static int64_t
+column_int(const PGresult *r, int row, int col)
+{
+	struct slice	s = column(r, row, col);
+	uint64_t	v = 0;
+	size_t		i;
+
+	for (i = 0; i < s.n && i < 8; i++)
+		v = v << 8 | s.p[i];
+	return (int64_t)v;
+}
+
+static char *
+column_text(const PGresult *r, int row, int col)
+{
+	struct slice	s = column(r, row, col);
+
+	return xstrndup((const char *)s.p, s.n);
+}
+
+static int
+read_row(struct issued *c, const PGresult *r, int row, struct err *err)
+{
+	struct slice	spki = column(r, row, 9), s;
+
+	if (spki.n != sizeof(c->spki))
+		return err_set(err, ERR_INTERNAL,
+		    "database: spki_sha256 of %zu octets", spki.n);
+	memcpy(c->spki, spki.p, spki.n);
+	s = column(r, row, 0);
+	buf_add(&c->serial, s.p, s.n);
+	s = column(r, row, 1);
+	buf_add(&c->der, s.p, s.n);
+	c->ca = column_text(r, row, 2);
+	c->account = column_text(r, row, 3);
+	c->template = column_text(r, row, 4);
+	c->not_before = column_int(r, row, 5);
+	c->not_after = column_int(r, row, 6);
+	c->revoked = column_int(r, row, 7) != 0;
+	c->renewals = (unsigned)column_int(r, row, 8);
+	return 0;
+}
+
+/* As the text of an array: {"\\x01","\\x02"}. */
+static void
+put_serials(struct buf *b, const struct slice *serials, size_t n)
+{
+	size_t	i;
+
+	buf_addc(b, '{');
+	for (i = 0; i < n; i++) {
+		if (serials[i].n == 0 || serials[i].n > SERIAL_MAX)
+			continue;
+		buf_puts(b, b->n > 1 ? ",\"\\\\x" : "\"\\\\x");
+		buf_hex(b, serials[i].p, serials[i].n);
+		buf_addc(b, '"');
+	}
+	buf_addc(b, '}');
+}
+
+struct issued_set *
+issued_load(struct db *db, const struct slice *serials, size_t n,
+    struct err *err)
+{
+	struct issued_set	*set;
+	struct buf		 list = { 0 };
+	struct db_param		 p[1];
+	PGresult		*r;
+	int			 rc = 0;
+
+	put_serials(&list, serials, n);
+	p[0] = DB_TEXT(buf_str(&list));
+	r = db_exec_bin(db, "issued", p, 1, err);
+	buf_free(&list);
+	if (r == NULL)
+		return NULL;
+	set = xcalloc(1, sizeof(*set));
+	n = (size_t)PQntuples(r);
+	set->v = xcalloc(n > 0 ? n : 1, sizeof(*set->v));
+	for (; rc == 0 && set->n < n; set->n++)
+		rc = read_row(&set->v[set->n], r, (int)set->n, err);
+	PQclear(r);
+	if (rc == 0)
+		return set;
+	issued_free(set);
+	return NULL;
+}
+
+const struct issued *
+issued_find(const struct issued_set *set, struct slice serial)
+{
+	size_t	i;
+
+	for (i = 0; set != NULL && i < set->n; i++)
+		if (slice_eq(buf_slice(&set->v[i].serial), serial))
+			return &set->v[i];
+	return NULL;
+}
+
+void
+issued_free(struct issued_set *set)
+{
+	size_t	i;
+
+	if (set == NULL)
+		return;
+	for (i = 0; i < set->n; i++) {
+		buf_free(&set->v[i].serial);
+		buf_free(&set->v[i].der);
+		free(set->v[i].ca);
+		free(set->v[i].account);
+		free(set->v[i].template);
+	}
+	free(set->v);
+	free(set);
+}
+
+static int
+read_subject(const X509 *x, struct names *n, struct err *err)
+{
+	uint8_t	*der = NULL;
+	int	 len, rc;
+
+	len = i2d_X509_NAME(X509_get_subject_name(x), &der);
+	if (len <= 0)
+		return err_openssl(err, "i2d_X509_NAME");
+	rc = names_parse_dn(n, slice_of(der, (size_t)len), err);
+	OPENSSL_free(der);
+	return rc;
+}
+
+static int
+read_san(const X509 *x, struct names *n, struct err *err)
+{
+	const ASN1_OCTET_STRING	*value;
+	int			 at;
+
+	at = X509_get_ext_by_NID(x, NID_subject_alt_name, -1);
+	if (at < 0)
+		return 0;
+	value = X509_EXTENSION_get_data(X509_get_ext(x, at));
+	return names_parse_san(n, slice_of(ASN1_STRING_get0_data(value),
+	    (size_t)ASN1_STRING_length(value)), err);
+}
+
+int
+issued_names(const struct issued *c, struct names *out, struct err *err)
+{
+	const uint8_t	*p = c->der.p;
+	struct names	 n;
+	X509		*x;
+	int		 rc = -1;
+
+	memset(&n, 0, sizeof(n));
+	x = d2i_X509(NULL, &p, (long)c->der.n);
+	if (x == NULL)
+		return err_openssl(err, "d2i_X509");
+	if (read_subject(x, &n, err) == 0 && read_san(x, &n, err) == 0)
+		rc = 0;
+	X509_free(x);
+	if (rc == 0)
+		*out = n;
+	else
+		names_free(&n);
+	return rc;
+}
