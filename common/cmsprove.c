@@ -181,7 +181,8 @@ prove_cert(struct reqparse *p, const struct cms *c,
 	int			 rc;
 
 	if (cert == NULL)
-		return err_bad(err, CRYPT_E_NOT_FOUND,
+		return err_bad(err, p->req->old_cert.n != 0 ?
+		    CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE : CRYPT_E_NOT_FOUND,
 		    "signer's certificate is not included");
 	if (!s->has_attrs && !slice_eq(c->type, OID_PKCS7_DATA))
 		return err_bad(err, 0, "signer without signedAttrs");

@@ -144,10 +144,13 @@ attr_extensions(struct reqparse *p, const struct attr_value *v,
 static int
 attr_renewal(struct reqparse *p, const struct attr_value *v, struct err *err)
 {
+	struct err	why = ERR_INIT;
 	struct der	cert;
 
-	if (der_only(v->tlv, DER_SEQ, &cert, "renewal certificate", err) == -1)
-		return -1;
+	if (der_only(v->tlv, DER_SEQ, &cert, "renewal certificate",
+	    &why) == -1)
+		return err_bad(err, CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE,
+		    "%.150s", why.text);
 	p->req->old_cert = v->tlv;
 	return 0;
 }
