@@ -13,6 +13,7 @@
 #include "decide.h"
 #include "hresult.h"
 #include "namerule.h"
+#include "renewal.h"
 
 /* Names that come from one column of the account. */
 struct account_part {
@@ -60,6 +61,8 @@ struct judging {
 	const struct template	*tmpl;
 	const struct account	*account;
 	bool			 no_rule; /* an approver or override decides */
+	bool			 approved; /* before, for an old certificate */
+	bool			 vouched; /* an old certificate has the names */
 };
 
 static char *
@@ -386,7 +389,7 @@ judge_name(const void *arg, const struct asked *asked, struct err *err)
 	const char		*fault = asked_fault(asked);
 	char			 rules[64];
 
-	if (fault == NULL && j->no_rule && asked->text[0] == '*')
+	if (fault == NULL && j->no_rule && !j->vouched && asked->text[0] == '*')
 		fault = "needs a name rule with wildcards";
 	if (fault == NULL && asked->rdn == NULL && asked->kind == SAN_URI &&
 	    name_is_sid_uri(asked->text)) {
@@ -398,7 +401,7 @@ judge_name(const void *arg, const struct asked *asked, struct err *err)
 		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
 		    "%s: %s %.70s %s", j->tmpl->cn, asked_kind(asked),
 		    asked->text, fault);
-	if (j->no_rule || some_rule_allows(j, asked))
+	if (j->vouched || j->no_rule || some_rule_allows(j, asked))
 		return 0;
 	rules_text(j, rules, sizeof(rules));
 	return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template %s: %s "
@@ -485,7 +488,9 @@ decide_names(const struct judging *j, const struct request *r,
 {
 	int	rc;
 
-	if (j->tmpl->names_from_request)
+	if (j->vouched)		/* they are in d already */
+		rc = names_judge(&d->names, judge_name, j, err);
+	else if (j->tmpl->names_from_request)
 		rc = names_from_request(j, r, &d->names, err);
 	else
 		rc = names_from_account(j->tmpl, j->account, &d->names, err);
@@ -530,55 +535,144 @@ decide_archival(const struct template *t, const struct policy_ca *ca,
 	return 0;
 }
 
-/* Whom the certificate is for. */
+/*
+ * Whom the certificate is for.  Approved before stands for the signatures of
+ * registration authorities; those that are there are judged.
+ */
 static int
-decide_subject(const struct decide_ask *ask, struct decision *d,
-    struct err *err)
+decide_subject(const struct decide_ask *ask, const struct judging *j,
+    struct decision *d, struct err *err)
 {
 	struct agent_ask	q = { .policy = ask->policy, .ca = ask->ca,
 	    .tmpl = d->tmpl, .account = ask->account,
 	    .request = ask->request, .agency = ask->agency };
 
+	if (j->approved && !agent_wanted(ask->request)) {
+		d->subject = ask->account;
+		return 0;
+	}
 	return agent_decide(&q, &d->subject, err);
 }
 
-int
-decide(const struct decide_ask *ask, struct decision *out, struct err *err)
+/* Must a manager approve, for who asks or for whom it is? */
+static bool
+waits(const struct template *t, const struct account *a,
+    const struct account *subject)
 {
-	const struct policy	*p = ask->policy;
-	const struct account	*a = ask->account;
-	const struct request	*r = ask->request;
-	const struct template	*t;
-	struct decision		 d;
-	struct judging		 j;
-
-	memset(&d, 0, sizeof(d));
-	d.ca = policy_ca_find(p, ask->ca);
-	if (d.ca == NULL)
-		return err_deny(err, HR_INVALID_ARG, "ca %.60s is not in the "
-		    "policy", ask->ca);
-	d.tmpl = t = decide_template(p, ask->ca, r, err);
-	if (t == NULL || decide_enroll(t, a, err) == -1 ||
-	    decide_secret(a, err) == -1 || decide_key(t, r->key, err) == -1)
-		return -1;
-	if (decide_subject(ask, &d, err) == -1 ||
-	    decide_archival(t, d.ca, r, err) == -1)
-		return -1;
-	d.pending = t->approval && (t->approval_groups.n == 0 ||
+	return t->approval && (t->approval_groups.n == 0 ||
 	    account_in(a, &t->approval_groups) ||
-	    account_in(d.subject, &t->approval_groups));
+	    account_in(subject, &t->approval_groups));
+}
+
+/*
+ * [MS-WCCE] 3.2.2.6.2.1.4.5.7, [MS-CRTD] 2.26: what was approved need not be
+ * approved again (0x40), and with 0x10000 whoever has the certificate and its
+ * names may renew it.  Names of the request must be those of the certificate
+ * for that; names of the account are made anew, and the account is the same.
+ */
+static int
+decide_renewal(const struct decide_ask *in, struct judging *j,
+    struct decision *d, struct err *err)
+{
+	const struct template	*t = d->tmpl;
+	int			 same = 0;
+
+	if (in->request->old_cert.n == 0 || renewal_judge(in, t, &d->renews,
+	    err) == -1)
+		return in->request->old_cert.n == 0 ? 0 : -1;
+	/* What another template's approver saw counts for nothing here. */
+	if (!t->renew_previous_approval ||
+	    strcasecmp(t->cn, d->renews->template) != 0)
+		return 0;
+	j->approved = !t->names_from_request;
+	if (j->approved)
+		return 0;
+	same = renewal_same_names(d->renews, in->request, &d->names, err);
+	if (same != 1)
+		return same;
+	j->approved = true;
+	/* Names that a rule allows are asked for anew: it may have changed. */
+	if (t->renew_key_based || t->name_rules.n == 0)
+		j->vouched = true;
+	else
+		names_free(&d->names);
+	return 0;
+}
+
+/* May this account, or whoever holds the old certificate? */
+static int
+decide_access(const struct decide_ask *in, const struct judging *j,
+    const struct decision *d, struct err *err)
+{
+	const struct template	*t = d->tmpl;
+	struct err		 ignored = ERR_INIT;
+
+	if (in->account == NULL ||
+	    (in->method == AUTH_ANONYMOUS && d->renews == NULL))
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
+		    "anonymous callers may only renew");
+	if (!t->renew_key_based || d->renews == NULL || in->account->disabled)
+		return decide_enroll(t, in->account, err);
+	if (j->vouched || (in->method != AUTH_ANONYMOUS &&
+	    decide_enroll(t, in->account, &ignored) == 0))
+		return 0;
+	return err_deny(err, CERTSRV_E_BAD_RENEWAL_SUBJECT, "template %s: "
+	    "renewal-key-based: subject and alternative names are not those "
+	    "of the old certificate", t->cn);
+}
+
+static int
+decide_all(const struct decide_ask *in, struct judging *j,
+    struct decision *d, struct err *err)
+{
+	const struct template	*t = d->tmpl;
+	const struct request	*r = in->request;
+
+	if (decide_renewal(in, j, d, err) == -1 ||
+	    decide_access(in, j, d, err) == -1 ||
+	    /* A used secret's account lives on by its certificates. */
+	    (d->renews == NULL && decide_secret(in->account, err) == -1) ||
+	    decide_key(t, r->key, err) == -1)
+		return -1;
+	if (decide_subject(in, j, d, err) == -1 ||
+	    decide_archival(t, d->ca, r, err) == -1)
+		return -1;
+	if (d->renews != NULL && d->subject != in->account)
+		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "template "
+		    "%s: nobody renews on behalf of account %s", t->cn,
+		    d->subject->name);
+	d->pending = !j->approved && waits(t, in->account, d->subject);
 	/* The secret would be spent before the client can fetch anything. */
-	if (d.pending && a->one_time != NULL)
+	if (d->pending && d->renews == NULL && in->account->one_time != NULL)
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
 		    "needs approval, which a one-time secret cannot wait for",
 		    t->cn);
-	j.policy = p;
-	j.tmpl = t;
-	j.account = d.subject;
-	j.no_rule = t->name_rules.n == 0 && (d.pending || overridden(t));
-	if (decide_sid_claim(d.subject, r, err) == -1 ||
-	    decide_names(&j, r, &d, err) == -1 ||
-	    decide_sid(t, d.subject, &d, err) == -1) {
+	j->account = d->subject;
+	j->no_rule = t->name_rules.n == 0 && (d->pending || overridden(t));
+	if (decide_sid_claim(d->subject, r, err) == -1 ||
+	    decide_names(j, r, d, err) == -1)
+		return -1;
+	return decide_sid(t, d->subject, d, err);
+}
+
+int
+decide(const struct decide_ask *in, struct decision *out, struct err *err)
+{
+	struct decision	d;
+	struct judging	j;
+
+	memset(&d, 0, sizeof(d));
+	d.ca = policy_ca_find(in->policy, in->ca);
+	if (d.ca == NULL)
+		return err_deny(err, HR_INVALID_ARG, "ca %.60s is not in the "
+		    "policy", in->ca);
+	d.tmpl = decide_template(in->policy, in->ca, in->request, err);
+	if (d.tmpl == NULL)
+		return -1;
+	memset(&j, 0, sizeof(j));
+	j.policy = in->policy;
+	j.tmpl = d.tmpl;
+	if (decide_all(in, &j, &d, err) == -1) {
 		decision_free(&d);
 		return -1;
 	}

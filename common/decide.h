@@ -8,8 +8,22 @@
 
 #include "account.h"
 #include "agent.h"
+#include "issued.h"
 #include "policy.h"
 #include "request.h"
+
+/* What is asked, and by whom; all borrowed. */
+struct decide_ask {
+	const struct policy	*policy;
+	const char		*ca;
+	const struct account	*account;	/* NULL: nobody, only anonymous */
+	enum auth_method	 method;	/* how the account was proven */
+	const struct request	*request;
+	const struct agency	*agency;	/* NULL: nobody was looked up */
+	const struct issued	*issued[2];	/* rows of the certificates of
+						   request->signer, or NULL */
+	int64_t			 now;		/* unix seconds */
+};
 
 struct decision {
 	const struct template	*tmpl;		/* borrowed from the policy */
@@ -20,15 +34,8 @@ struct decision {
 	struct names		 names;		/* final; owned */
 	const char		*sid;		/* for the SID extension, or NULL;
 						   borrowed from the account */
-};
-
-/* What is asked, and by whom; all borrowed. */
-struct decide_ask {
-	const struct policy	*policy;
-	const char		*ca;
-	const struct account	*account;
-	const struct request	*request;
-	const struct agency	*agency;	/* NULL: nobody was looked up */
+	const struct issued	*renews;	/* borrowed from the input, or
+						   NULL */
 };
 
 /*

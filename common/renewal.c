@@ -1,0 +1,244 @@
+/* The rules of a renewal. */
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "hresult.h"
+#include "namerule.h"
+#include "renewal.h"
+
+struct serial_text {
+	char	s[41];
+};
+
+static struct serial_text
+show(struct slice serial)
+{
+	struct serial_text	t = { "" };
+
+	if (serial.n <= 20)
+		hex_encode(serial.p, serial.n, t.s);
+	return t;
+}
+
+#define SHOW(c)		show(buf_slice(&(c)->serial)).s
+
+/* The signer whose certificate the attribute holds: request.h has checked
+ * that there is one. */
+static size_t
+old_signer(const struct request *r)
+{
+	size_t	i;
+
+	for (i = 0; i < r->nsigner; i++)
+		if (r->signer[i].verified &&
+		    slice_eq(r->signer[i].cert, r->old_cert))
+			break;
+	return i;
+}
+
+const struct issued *
+renewal_holder(const struct decide_ask *in)
+{
+	const struct issued	*c;
+	size_t			 i;
+
+	if (in->request->old_cert.n == 0)
+		return NULL;
+	i = old_signer(in->request);
+	if (i == in->request->nsigner || (c = in->issued[i]) == NULL ||
+	    strcmp(c->ca, in->ca) != 0 ||
+	    !slice_eq(buf_slice(&c->der), in->request->old_cert))
+		return NULL;
+	return c;
+}
+
+/* Not ours: unknown serial, another CA, or other bytes under our serial. */
+static int
+check_ours(const struct decide_ask *in, const struct issued **out,
+    struct err *err)
+{
+	size_t	i = old_signer(in->request);
+
+	if (i == in->request->nsigner)
+		return err_deny(err, CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE,
+		    "the renewed certificate is not a signer");
+	*out = renewal_holder(in);
+	if (*out != NULL)
+		return 0;
+	return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: certificate %s "
+	    "was not issued by ca %.60s",
+	    show(in->request->signer[i].serial).s, in->ca);
+}
+
+static int
+check_time(const struct decide_ask *in, const struct template *t,
+    const struct issued *c, struct err *err)
+{
+	char		text[32];
+	time_t		when = (time_t)c->not_after;
+	struct tm	tm;
+
+	if (in->now < c->not_before)
+		return err_deny(err, CERT_E_EXPIRED,
+		    "renewal: certificate %s is not valid yet", SHOW(c));
+	if (in->now <= c->not_after + t->renew_grace)
+		return 0;
+	gmtime_r(&when, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	return err_deny(err, CERT_E_EXPIRED, "renewal: certificate %s ended "
+	    "%s, template %s: renewal-grace is %lld s", SHOW(c), text, t->cn,
+	    (long long)t->renew_grace);
+}
+
+/* [MS-WCCE] 3.2.2.6.2.1.4.5.7, and what the new template supersedes. */
+static int
+check_template(const struct template *t, const struct issued *c,
+    struct err *err)
+{
+	if (strcasecmp(t->cn, c->template) == 0 ||
+	    strlist_has(&t->supersedes, c->template))
+		return 0;
+	return err_deny(err, CERTSRV_E_TEMPLATE_CONFLICT, "renewal: template "
+	    "%s asked for, certificate %s is of template %.40s, which it does "
+	    "not supersede", t->cn, SHOW(c), c->template);
+}
+
+static int
+check_account(const struct decide_ask *in, const struct template *t,
+    const struct issued *c, struct err *err)
+{
+	if (in->account == NULL || strcmp(in->account->name, c->account) != 0)
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "renewal: "
+		    "certificate %s is not of account %.100s", SHOW(c),
+		    in->account == NULL ? "" : in->account->name);
+	if (in->method == AUTH_ANONYMOUS && !t->renew_anonymous)
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
+		    "renewal-anonymous is not set", t->cn);
+	return 0;
+}
+
+static int
+check_key(const struct decide_ask *in, const struct template *t,
+    const struct issued *c, struct err *err)
+{
+	uint8_t	spki[32];
+
+	if (!t->renew_same_key)
+		return 0;
+	pubkey_sha256(in->request->key, spki);
+	if (memcmp(spki, c->spki, sizeof(spki)) == 0)
+		return 0;
+	return err_deny(err, CERTSRV_E_RENEWAL_BAD_PUBLIC_KEY, "template %s: "
+	    "renewal-same-key: the key is not that of certificate %s", t->cn,
+	    SHOW(c));
+}
+
+static int
+check_chain(const struct template *t, const struct issued *c,
+    struct err *err)
+{
+	if (t->renew_max == 0 || c->renewals < t->renew_max)
+		return 0;
+	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
+	    "certificate %s was renewed %u times, renewal-max is %u", t->cn,
+	    SHOW(c), c->renewals, t->renew_max);
+}
+
+int
+renewal_judge(const struct decide_ask *in, const struct template *t,
+    const struct issued **out, struct err *err)
+{
+	const struct issued	*c;
+
+	if (check_ours(in, &c, err) == -1)
+		return -1;
+	if (c->revoked)
+		return err_deny(err, CRYPT_E_REVOKED,
+		    "renewal: certificate %s is revoked", SHOW(c));
+	if (check_time(in, t, c, err) == -1 ||
+	    check_template(t, c, err) == -1 ||
+	    check_account(in, t, c, err) == -1 ||
+	    check_key(in, t, c, err) == -1 ||
+	    check_chain(t, c, err) == -1)
+		return -1;
+	*out = c;
+	return 0;
+}
+
+static bool
+same_dn(const struct names *a, const struct names *b)
+{
+	size_t	i;
+
+	if (a->nrdn != b->nrdn)
+		return false;
+	for (i = 0; i < a->nrdn; i++)
+		if (strcmp(a->rdn[i].type, b->rdn[i].type) != 0 ||
+		    strcmp(a->rdn[i].value, b->rdn[i].value) != 0)
+			return false;
+	return true;
+}
+
+static bool
+has_san(const struct names *n, const struct san *s)
+{
+	size_t	i;
+
+	for (i = 0; i < n->nsan; i++)
+		if (n->san[i].kind == s->kind &&
+		    strcmp(n->san[i].text, s->text) == 0)
+			return true;
+	return false;
+}
+
+/* A host name in the CN went into the SAN by itself the first time. */
+static bool
+is_cn(const struct names *n, const struct san *s)
+{
+	size_t	i;
+
+	for (i = 0; s->kind == SAN_DNS && i < n->nrdn; i++)
+		if (strcmp(n->rdn[i].type, "CN") == 0 &&
+		    strcasecmp(n->rdn[i].value, s->text) == 0)
+			return true;
+	return false;
+}
+
+static bool
+same_names(const struct names *old, const struct names *asked)
+{
+	size_t	i;
+
+	if (!same_dn(old, asked))
+		return false;
+	for (i = 0; i < asked->nsan; i++)
+		if (!has_san(old, &asked->san[i]))
+			return false;
+	for (i = 0; i < old->nsan; i++)
+		if (!has_san(asked, &old->san[i]) &&
+		    !is_cn(asked, &old->san[i]))
+			return false;
+	return true;
+}
+
+int
+renewal_same_names(const struct issued *c, const struct request *r,
+    struct names *out, struct err *err)
+{
+	struct names	read, old, asked;
+	bool		same;
+
+	if (issued_names(c, &read, err) == -1)
+		return -1;
+	names_fold(&read, &old);
+	names_fold(&r->names, &asked);
+	same = same_names(&old, &asked);
+	names_free(&asked);
+	names_free(&read);
+	if (same)
+		*out = old;
+	else
+		names_free(&old);
+	return same ? 1 : 0;
+}

@@ -1,0 +1,34 @@
+/*
+ * Renewal: a request signed with the key of a certificate that we issued.
+ * The signature says who asks; the row of that certificate says what it was
+ * and whether it still counts.  Parsing (request.h) has verified the old
+ * key's and the new key's signatures.
+ */
+#ifndef RENEWAL_H
+#define RENEWAL_H
+
+#include "decide.h"
+
+/*
+ * The certificate that is renewed, when its row is there and its bytes are
+ * those of the signer and of the attribute; else NULL.  Whoever signed with
+ * it is its account, whatever the rules below say.
+ */
+const struct issued *renewal_holder(const struct decide_ask *);
+
+/*
+ * The rules about the old certificate: ours, not revoked, in validity and
+ * grace, of this template or one it supersedes, of the same account, key,
+ * length of the chain, anonymous.  Untouched on failure: *out.
+ */
+int	 renewal_judge(const struct decide_ask *, const struct template *,
+	    const struct issued **out, struct err *);
+
+/*
+ * Does the request ask for exactly the names of the old certificate?  1 and
+ * these names (names_free), 0 when not, -1 on failure.
+ */
+int	 renewal_same_names(const struct issued *, const struct request *,
+	    struct names *out, struct err *);
+
+#endif
