@@ -56,6 +56,8 @@ batch_free(struct signer *s, struct batch *b)
 	for (i = 0; i < b->n; i++)
 		job_free(s, b->job[i]);
 	b->n = 0;
+	issued_free(s->issued);
+	s->issued = NULL;
 	if (s->policy != NULL)
 		snapshot_put(s->snapshot, s->policy);
 	s->policy = NULL;
@@ -279,6 +281,31 @@ put_key(struct store_key *k, const struct job *j)
 	k->by_replay_key = j->pending == NULL;
 }
 
+/* Parse all, and look up what certificates they are signed with, if any. */
+static int
+parse_all(struct signer *s, struct batch *b, struct err *err)
+{
+	struct slice serials[BATCH_MAX * 2];
+	size_t i, n = 0;
+
+	for (i = 0; i < b->n; i++) {
+		if (!is_new_issue(b->job[i]))
+			continue;
+		job_parse(b->job[i]);
+		n += job_signers(b->job[i], serials + n);
+	}
+	if (n == 0)
+		return 0;
+	s->issued = store_issued(s->store, serials, n, err);
+	if (s->issued == NULL)
+		return -1;
+	for (i = 0; i < b->n; i++) {
+		if (is_new_issue(b->job[i]))
+			job_identify(s, b->job[i]);
+	}
+	return 0;
+}
+
 /* A repeated request gets the stored answer, never a second certificate. */
 static int
 find_repeated(struct signer *s, struct batch *b, struct err *err)
@@ -324,6 +351,9 @@ fields_common(struct buf *f, const struct job *j)
 	ledger_field(f, "worker", slice_str(j->link.worker));
 	if (j->pending != NULL)
 		ledger_field(f, "approver", slice_str(j->pending->approver));
+	if (j->has_decision && j->decision.renews != NULL)
+		ledger_field_hex(f, "renews", j->decision.renews->serial.p,
+		    j->decision.renews->serial.n);
 }
 
 static void
@@ -588,7 +618,7 @@ decide_all(struct signer *s, struct batch *b, struct err *err)
 		if (needs_policy(b->job[i]))
 			job_policy(s, b->job[i]);
 	}
-	if (find_repeated(s, b, err) == -1)
+	if (parse_all(s, b, err) == -1 || find_repeated(s, b, err) == -1)
 		return -1;
 	for (i = 0; i < b->n; i++) {
 		if (is_new_issue(b->job[i]))

@@ -10,6 +10,7 @@
 #include "certauth.h"
 #include "hresult.h"
 #include "log.h"
+#include "renewal.h"
 #include "rows.h"
 #include "signer.h"
 
@@ -33,6 +34,7 @@ job_free(struct signer *s, struct job *j)
 		decision_free(&j->decision);
 	agents_free(s, &j->agency);
 	request_free(j->req);
+	issued_free(j->issued);
 	pending_free(j->pending);
 	free(j->account);
 	free(j->template_name);
@@ -160,6 +162,11 @@ check_account_name(struct job *j, struct err *err)
 	    j->ask.account.n);
 	if (j->account[0] == '\0' && ask_decides(&j->ask))
 		return 0;	/* an operator without an account */
+	if (j->ask.method == AUTH_ANONYMOUS) {
+		if (j->ask.account.n > 0)
+			return err_bad(err, 0, "anonymous, with an account");
+		return 0;	/* see job_identify */
+	}
 	if (account_canonical(j->account, canonical, &ignored) == -1 ||
 	    strcmp(canonical, j->account) != 0)
 		return err_bad(err, 0, "account name is not canonical");
@@ -282,9 +289,15 @@ check_evidence(struct signer *s, const struct job *j, struct err *err)
 	    "is account %.60s's, not %.60s's", who.account, j->account);
 }
 
+/* Nobody: only a renewal is judged, by the rules about its certificate. */
 static int
 load_account(struct signer *s, struct job *j, struct err *err)
 {
+	if (j->account[0] == '\0' && j->req != NULL && j->req->old_cert.n > 0)
+		return 0;
+	if (j->account[0] == '\0')
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
+		    "anonymous callers may only renew");
 	if (snapshot_account(s->snapshot, j->account, &j->acct, err) == -1)
 		return -1;
 	if (j->acct == NULL || j->acct->disabled)
@@ -388,24 +401,95 @@ build(struct signer *s, struct job *j, struct err *err)
 	return tbs_build(&j->tbs, &j->tbs_der, err);
 }
 
+void
+job_parse(struct job *j)
+{
+	int64_t t = log_usec();
+
+	ERR_clear_error();
+	j->req = request_parse(j->ask.token, &j->parse_err);
+	if (j->req != NULL && add_hints(j, &j->parse_err) == -1) {
+		request_free(j->req);
+		j->req = NULL;
+	}
+	j->us_check = log_usec() - t;
+}
+
+size_t
+job_signers(const struct job *j, struct slice serial[2])
+{
+	size_t i;
+
+	for (i = 0; j->req != NULL && i < j->req->nsigner; i++)
+		serial[i] = j->req->signer[i].serial;
+	return i;
+}
+
+static struct decide_ask
+input(const struct signer *s, const struct job *j)
+{
+	struct decide_ask in = { .policy = s->policy, .ca = j->ca->name,
+	    .account = j->acct, .method = j->ask.method, .request = j->req,
+	    .agency = &j->agency, .now = j->received / 1000000 };
+	struct slice serial[2];
+	size_t i, n = job_signers(j, serial);
+
+	for (i = 0; i < n; i++)
+		in.issued[i] = issued_find(j->pending != NULL ? j->issued :
+		    s->issued, serial[i]);
+	return in;
+}
+
+void
+job_identify(const struct signer *s, struct job *j)
+{
+	struct decide_ask in;
+	const struct issued *old;
+
+	if (j->ask.method != AUTH_ANONYMOUS || j->req == NULL)
+		return;
+	in = input(s, j);
+	if ((old = renewal_holder(&in)) == NULL)
+		return;
+	free(j->account);
+	j->account = xstrdup(old->account);
+}
+
+/* Approval: the request came out of its row, behind the batch's look-up. */
+static int
+look_up_alone(struct signer *s, struct job *j, struct err *err)
+{
+	struct slice serial[2];
+	size_t n;
+
+	if (j->pending == NULL)
+		return 0;
+	job_parse(j);
+	if (j->req == NULL || (n = job_signers(j, serial)) == 0)
+		return 0;
+	j->issued = store_issued(s->store, serial, n, err);
+	return j->issued == NULL ? -1 : 0;
+}
+
 int
 job_decide(struct signer *s, struct job *j, struct err *err)
 {
 	const struct policy_ca *ca;
-	struct decide_ask ask = { .policy = s->policy, .ca = j->ca->name };
+	struct decide_ask in;
 
-	if (check_ca(s, j, &ca, err) == -1)
+	if (check_ca(s, j, &ca, err) == -1 ||
+	    look_up_alone(s, j, err) == -1)
 		return -1;
-	j->req = request_parse(j->ask.token, err);
-	if (j->req == NULL || add_hints(j, err) == -1 ||
-	    approval_subject(j, err) == -1 ||
+	if (j->req == NULL) {
+		*err = j->parse_err;
+		return -1;
+	}
+	if (approval_subject(j, err) == -1 ||
 	    load_account(s, j, err) == -1 || check_method(j, ca, err) == -1)
 		return -1;
-	ask.account = j->acct;
-	ask.request = j->req;
-	ask.agency = &j->agency;
-	if (agents_load(s, j->req, j->received / 1000000, &j->agency,
-	    err) == -1 || decide(&ask, &j->decision, err) == -1)
+	in = input(s, j);
+	if (agents_load(s, j->req, in.now, &j->agency, err) == -1 ||
+	    decide(&in, &j->decision, err) == -1)
 		return -1;
 	j->has_decision = true;
 	if (j->decision.pending && j->pending == NULL)
@@ -475,7 +559,7 @@ bool
 job_spends(const struct job *j)
 {
 	return j->status == MSG_ISSUED && j->acct != NULL &&
-	    j->acct->one_time != NULL;
+	    j->decision.renews == NULL && j->acct->one_time != NULL;
 }
 
 void
@@ -494,7 +578,7 @@ job_check(struct signer *s, struct job *j)
 		job_record(s, j, MSG_DENIED, err.text);
 	} else
 		job_refuse(j, &err);
-	j->us_check = log_usec() - t;
+	j->us_check += log_usec() - t;
 	j->decided = j->received + (log_usec() - j->t0);
 }
 

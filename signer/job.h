@@ -41,6 +41,8 @@ struct job {
 	struct ca	*ca;		/* borrowed */
 	struct request	*req;
 	struct agency	 agency;
+	struct issued_set *issued;	/* of an approval; else the batch's */
+	struct err	 parse_err;	/* why req is NULL */
 	bool		 has_decision;
 	struct decision	 decision;
 	const struct template *tmpl;	/* borrowed from the policy, or NULL */
@@ -66,6 +68,14 @@ void		 job_free(struct signer *, struct job *);
 void		 job_open(struct signer *, struct job *);
 /* The policy hash, for calls that decide something. */
 void		 job_policy(struct signer *, struct job *);
+/*
+ * Parse the request; what is wrong with it is told by job_check.  Then the
+ * serials of certificates it is signed with, at most two, can be looked up.
+ */
+void		 job_parse(struct job *);
+size_t		 job_signers(const struct job *, struct slice serial[2]);
+/* Whoever renews anonymously is the account of the old certificate. */
+void		 job_identify(const struct signer *, struct job *);
 /* Answer from a row, if it is this caller's and this request's. */
 void		 job_stored(struct job *, const struct stored *);
 /* Look a request number up. */

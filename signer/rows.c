@@ -132,10 +132,16 @@ put_waiting(struct buf *b, const struct job *j)
 	put_time(b, j->received + j->tmpl->pending_expires * 1000000);
 }
 
+static const struct issued *
+renewed(const struct job *j)
+{
+	return j->has_decision ? j->decision.renews : NULL;
+}
+
 void
 row_request(struct buf *b, const struct job *j, const char *signer)
 {
-	put_be(b, 27, 2);
+	put_be(b, 28, 2);
 	put_int(b, row_day(j->ask.id), 4);
 	put_bytes(b, j->ask.id, MSG_ID);
 	put_bytes(b, j->ask.replay_key, MSG_ID);
@@ -156,6 +162,10 @@ row_request(struct buf *b, const struct job *j, const char *signer)
 	put_slice(b, buf_slice(&j->subject));
 	put_slice(b, buf_slice(&j->san));
 	put_serial(b, j);
+	if (renewed(j) != NULL)
+		put_slice(b, buf_slice(&renewed(j)->serial));
+	else
+		put_null(b);
 	if (j->ask.evidence.n > 0)
 		put_slice(b, j->ask.evidence);
 	else
@@ -174,7 +184,7 @@ row_certificate(struct buf *b, const struct job *j)
 	uint8_t spki[32];
 
 	pubkey_sha256(j->req->key, spki);
-	put_be(b, 11, 2);
+	put_be(b, 12, 2);
 	put_bytes(b, j->tbs.serial, SERIAL_LEN);
 	put_text(b, j->ca->name);
 	put_bytes(b, j->row_id, MSG_ID);
@@ -186,4 +196,5 @@ row_certificate(struct buf *b, const struct job *j)
 	put_time(b, j->tbs.not_after * 1000000);
 	put_bytes(b, spki, sizeof(spki));
 	put_slice(b, buf_slice(&j->cert));
+	put_int(b, renewed(j) != NULL ? renewed(j)->renewals + 1 : 0, 4);
 }

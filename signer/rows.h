@@ -8,11 +8,11 @@
 	"number, state, received_at, decided_at, ca, account, method, " \
 	"worker, signer, client_address, template, template_major, " \
 	"template_minor, policy_hash, hresult, message, subject, san, " \
-	"serial, evidence, token, agent, token_sha256, expires_at) " \
+	"serial, renews, evidence, token, agent, token_sha256, expires_at) " \
 	"FROM STDIN (FORMAT binary)"
 #define ROWS_CERTIFICATE_SQL "COPY countersign.certificate (serial, ca, " \
 	"request_id, account, template, subject, san, not_before, " \
-	"not_after, spki_sha256, der) FROM STDIN (FORMAT binary)"
+	"not_after, spki_sha256, der, renewals) FROM STDIN (FORMAT binary)"
 
 void	 rows_open(struct buf *);
 void	 rows_close(struct buf *);

@@ -19,6 +19,7 @@ struct signer {
 	struct ledger		*ledger;
 	struct link_server	*link;
 	const struct policy	*policy;	/* of the batch at hand */
+	struct issued_set	*issued;	/* of the batch, or NULL */
 	uint16_t		 prefix;	/* in serial numbers */
 	int64_t			 cost;		/* us of one certificate */
 	struct intents		 unresolved;	/* signed or not, row or not? */

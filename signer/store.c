@@ -43,6 +43,7 @@ static const struct db_stmt statements[] = {
 	    "AND r.ca = $3 AND (r.method & $4::int4) <> 0 "
 	    "ORDER BY r.received_at DESC LIMIT 1", 4 },
 	APPROVAL_STATEMENTS,
+	ISSUED_STMT,
 	{ "barrier", "SELECT pg_logical_emit_message(true, 'countersign', "
 	    "'barrier')", 0 },
 	{ "void", "INSERT INTO countersign.void_serial "
@@ -355,6 +356,13 @@ copy_rows(struct store *st, struct job *const *jobs, size_t n,
 	for (i = 0; rc == 0 && i < n; i++)
 		rc = store_use_up(st, jobs[i], err);
 	return rc;
+}
+
+struct issued_set *
+store_issued(struct store *st, const struct slice *serials, size_t n,
+    struct err *err)
+{
+	return issued_load(st->db, serials, n, err);
 }
 
 /* A transaction in the session that was set up, and in no other. */

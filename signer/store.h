@@ -67,6 +67,9 @@ int		 store_query(struct store *, const struct job *,
 /* At most one row: that of the verdict's request, if it is of job's CA. */
 int		 store_pending(struct store *, const struct job *,
 		    struct found *, struct err *);
+/* Rows of certificates that requests are signed with. */
+struct issued_set *store_issued(struct store *, const struct slice *serials,
+		    size_t n, struct err *);
 
 /*
  * Begin the transaction of store_insert early and lock what the jobs use up:
