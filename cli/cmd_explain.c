@@ -4,6 +4,7 @@
  */
 #include "commands.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,8 @@ static const struct out_col csr_cols[] = {
 	{ "asked_san", OUT_TEXT }, { "subject", OUT_TEXT },
 	{ "san", OUT_TEXT }, { "sid", OUT_TEXT }, { "eku", OUT_LIST },
 	{ "eku_names", OUT_LIST }, { "validity_seconds", OUT_NUMBER },
-	{ "not_after", OUT_TEXT }, { "hresult", OUT_TEXT },
+	{ "not_after", OUT_TEXT }, { "renews", OUT_TEXT },
+	{ "hresult", OUT_TEXT },
 	{ "text", OUT_TEXT }, { NULL, OUT_TEXT }
 };
 
@@ -49,6 +51,7 @@ struct question {
 	struct policy		*policy;
 	struct account		*account;
 	struct request		*request;	/* or NULL */
+	char			 renews[41];	/* serial of the old one */
 };
 
 static void
@@ -183,6 +186,7 @@ add_accepted(const struct question *q, const struct decision *d,
 	add_ekus(o, d->tmpl, false);
 	add_ekus(o, d->tmpl, true);
 	add_validity(d, o);
+	out_add(o, q->renews[0] != '\0' ? q->renews : NULL);
 	add_nulls(o, 1);
 	out_add(o, d->pending ? "a manager must approve" : NULL);
 }
@@ -210,7 +214,7 @@ add_refused(const struct question *q, const char *ca, const struct err *why,
 	add_nulls(o, 3);
 	out_add(o, "");
 	out_add(o, "");
-	add_nulls(o, 2);
+	add_nulls(o, 3);
 	out_addf(o, "0x%08X", err_hresult(why));
 	out_add(o, why->text);
 }
@@ -235,6 +239,46 @@ choose_ca(const struct question *q)
 	return p->ncas > 0 ? p->cas[0].name : "";
 }
 
+static void
+serial_show(struct slice serial, char out[41])
+{
+	char *c;
+
+	hex_encode(serial.p, serial.n, out);
+	for (c = out; *c != '\0'; c++)
+		*c = (char)toupper((unsigned char)*c);
+}
+
+/* With the rows of the certificates that the request is signed with. */
+static int
+judge(struct question *q, const char *ca, struct decision *d,
+    struct err *why)
+{
+	const struct request *r = q->request;
+	struct decide_ask in = { .policy = q->policy, .ca = ca,
+	    .account = q->account, .method = AUTH_OPERATOR, .request = r,
+	    .now = time(NULL) };
+	struct slice serial[2];
+	struct issued_set *set;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < r->nsigner; i++)
+		serial[i] = r->signer[i].serial;
+	set = issued_load(q->cli->db, serial, r->nsigner, why);
+	if (set == NULL)
+		return -1;
+	for (i = 0; i < r->nsigner; i++)
+		in.issued[i] = issued_find(set, serial[i]);
+	rc = decide(&in, d, why);
+	if (rc == 0 && d->renews != NULL) {
+		serial_show(buf_slice(&d->renews->serial), q->renews);
+		d->renews = NULL;	/* goes with the set */
+	}
+	issued_free(set);
+	return rc;
+}
+
 static int
 explain_request(struct question *q, struct slice der, struct err *err)
 {
@@ -251,9 +295,7 @@ explain_request(struct question *q, struct slice der, struct err *err)
 		rc = 0;
 	ca = choose_ca(q);
 	if (rc == 0)
-		rc = decide(&(struct decide_ask){ .policy = q->policy,
-		    .ca = ca, .account = q->account,
-		    .request = q->request }, &d, &why);
+		rc = judge(q, ca, &d, &why);
 	if (rc == 0) {
 		add_accepted(q, &d, o);
 		decision_free(&d);
@@ -281,7 +323,7 @@ find_account(struct question *q, struct err *err)
 int
 cmd_explain(struct cli *c, const struct args *a, struct err *err)
 {
-	struct question q = { c, a, NULL, NULL, NULL };
+	struct question q = { .cli = c, .args = a };
 	struct buf csr = { 0 };
 	int rc = -1;
 

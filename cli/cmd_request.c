@@ -51,6 +51,7 @@ static const struct out_col show_cols[] = {
 	{ "policy_sha256", OUT_TEXT }, { "hresult", OUT_TEXT },
 	{ "message", OUT_TEXT }, { "subject", OUT_TEXT },
 	{ "san", OUT_TEXT }, { "serial", OUT_TEXT }, { "renews", OUT_TEXT },
+	{ "chain", OUT_LIST },
 	{ "evidence_sha256", OUT_TEXT }, { "token_sha256", OUT_TEXT },
 	{ "token_bytes", OUT_NUMBER }, { "expires_at", OUT_TEXT },
 	{ "approved_by", OUT_TEXT }, { "approval_reason", OUT_TEXT },

@@ -1,6 +1,7 @@
 #include "sql.h"
 
 #include "account.h"
+#include "issued.h"
 
 /* Times as people and JSON see them. */
 #define UTC(x) "to_char(" x " AT TIME ZONE 'UTC', " \
@@ -26,6 +27,9 @@
 	"WHERE p.sha256 = policy_hash), " HEX("policy_hash") ", " \
 	"CASE WHEN hresult <> 0 THEN '0x' || upper(to_hex(hresult)) END, " \
 	"message, subject, san, " SERIAL("serial") ", " SERIAL("renews") ", " \
+	"coalesce((SELECT string_agg(" SERIAL("s") ", E'\\n' ORDER BY i) " \
+	"FROM countersign.renewal_chain(renews) WITH ORDINALITY AS c(s, i)), " \
+	"''), " \
 	"CASE WHEN evidence IS NOT NULL THEN " HEX("sha256(evidence)") " END, " \
 	HEX("sha256(token)") ", length(token), " UTC("expires_at") \
 	", approved_by, approval_reason FROM countersign.request "
@@ -54,6 +58,7 @@ const struct db_stmt cli_sql[] = {
 	{ "policy_publish", "SELECT countersign.policy_publish($1)", 1 },
 
 	ACCOUNT_STMT_NO_PASSWORD,
+	ISSUED_STMT,
 	{ "account_list", "SELECT name, machine, disabled, cn, dns, upn, "
 	    "email, dn, sid, " GROUPS ", " UTC("created_at")
 	    " FROM countersign.account a WHERE ($1::text IS NULL OR EXISTS "
