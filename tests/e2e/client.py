@@ -187,8 +187,8 @@ class Client:
         return self.post(url, envelope(GETPOLICIES, url, get_policies(**kw),
                                        self.header()))
 
-    def enroll(self, token, pkcs10=True, message_id=None, **kw):
-        url = self.env['CS_CES_URL']
+    def enroll(self, token, pkcs10=True, message_id=None, url=None, **kw):
+        url = url or self.env['CS_CES_URL']
         return self.post(url, envelope(
             RST, url, rst(token, pkcs10, **kw), self.header(), message_id))
 
@@ -347,13 +347,28 @@ def cert_signer(key, cert_der, content, content_type=PKI_DATA, **kw):
             'issuer': c.issuer, 'serial_number': c.serial_number}), **kw)
 
 
-def signed_data(content, signers, certs=(), content_type=PKI_DATA,
-                hash_name='sha256'):
+def bare_signer(key, cert_der, content, hash_name='sha256'):
+    """Without signed attributes: the signature is over the content itself, as
+    Windows renews where it knows no CMC."""
     from asn1crypto import x509 as ax
-    sd = {'version': 'v3', 'digest_algorithms': [{'algorithm': hash_name}],
+    c = ax.Certificate.load(cert_der)
+    sig, alg = sign_attrs(key, content, hash_name)
+    return cms.SignerInfo({
+        'version': 'v1', 'sid': cms.SignerIdentifier(
+            'issuer_and_serial_number', {
+                'issuer': c.issuer, 'serial_number': c.serial_number}),
+        'digest_algorithm': {'algorithm': hash_name},
+        'signature_algorithm': {'algorithm': alg}, 'signature': sig})
+
+
+def signed_data(content, signers, certs=(), content_type=PKI_DATA,
+                hash_name='sha256', version='v3'):
+    from asn1crypto import x509 as ax
+    sd = {'version': version, 'digest_algorithms': [{'algorithm': hash_name}],
           'encap_content_info': {
               'content_type': content_type,
-              'content': core.ParsableOctetString(content)},
+              'content': (core.OctetString if content_type == DATA else
+                          core.ParsableOctetString)(content)},
           'signer_infos': list(signers)}
     if certs:
         sd['certificates'] = [cms.CertificateChoices(
@@ -366,6 +381,57 @@ def make_cmc(key, csr_der, controls=(), **kw):
     data = pki_data(csr_der, controls)
     return signed_data(data, [ski_signer(key, data, **kw)],
                        hash_name=kw.get('hash_name', 'sha256'))
+
+
+def tlv(tag, *parts):
+    body = b''.join(parts)
+    n = len(body)
+    size = bytes([n]) if n < 128 else (
+        lambda b: bytes([0x80 | len(b)]) + b)(
+            n.to_bytes((n.bit_length() + 7) // 8, 'big'))
+    return bytes([tag]) + size + body
+
+
+DATA = '1.2.840.113549.1.7.1'
+RENEWAL_CERT = '1.3.6.1.4.1.311.13.1'
+
+
+def renewal_csr(key, old_der, signer=None, null=False, **kw):
+    """A PKCS#10 that names the certificate it renews; old_der may be any
+    value of that attribute.  Signed by another key, or with the hash alone."""
+    info = acsr.CertificationRequest.load(make_csr(key, **kw))[
+        'certification_request_info']
+    attrs = info['attributes'].contents or b''
+    attrs += tlv(0x30, core.ObjectIdentifier(RENEWAL_CERT).dump(),
+                 tlv(0x31, old_der))
+    body = tlv(0x30, info['version'].dump(), info['subject'].dump(),
+               info['subject_pk_info'].dump(), tlv(0xa0, attrs))
+    sig, alg = sign_attrs(signer or key, body)
+    if null:
+        sig, alg = hashlib.sha256(body).digest(), '2.16.840.1.101.3.4.2.1'
+    if alg == 'rsassa_pkcs1v15':
+        alg = 'sha256_rsa'
+    return tlv(0x30, body,
+               algos.SignedDigestAlgorithm({'algorithm': alg}).dump(),
+               core.OctetBitString(sig).dump())
+
+
+def renewal_cms(csr_der, old_key, old_der, bare=True, certs=None, **kw):
+    """The form of schema 1: CMS over the PKCS#10, signed by the old key."""
+    signer = (bare_signer(old_key, old_der, csr_der, **kw) if bare else
+              cert_signer(old_key, old_der, csr_der, DATA, **kw))
+    return signed_data(csr_der, [signer],
+                       [old_der] if certs is None else certs, DATA,
+                       kw.get('hash_name', 'sha256'), version='v1')
+
+
+def renewal_cmc(csr_der, new_key, old_key, old_der, certs=None, **kw):
+    """The form of today: CMC, signed by the new key and by the old one."""
+    data = pki_data(csr_der)
+    return signed_data(
+        data, [ski_signer(new_key, data),
+               cert_signer(old_key, old_der, data, **kw)],
+        [old_der] if certs is None else certs)
 
 
 def reg_info(text):

@@ -1,0 +1,557 @@
+"""Renewal in both forms, as clients do it and as nobody should."""
+import base64
+import re
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+import client
+
+OLD_CERT = 0x8009400e
+UNTRUSTED = 0x800b0109
+REVOKED = 0x80092010
+EXPIRED = 0x800b0101
+CONFLICT = 0x80094802
+DENIED = 0x80094011
+NOT_IN_GROUP = 0x80094012
+OTHER_KEY = 0x80094816
+OTHER_NAMES = 0x80094806
+BAD_ALGORITHM = 0x80090008
+BAD_SIGNATURE = 0x80090006
+
+COMMON = '''
+template "%s" {
+	oid = "1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.77.%d"
+	ca = {"%s"} type = %s validity = %s renewal = %s
+	keys = {"ec:P-256"} key-usage = {"digital-signature"}
+	providers = {"Microsoft Software Key Storage Provider"} hash = sha256
+	%s
+}
+'''
+ACCOUNT = ('user', 'names = account subject = {"common-name"} '
+           'eku = {"client-authentication"} enroll = {"renewers"} ')
+REQUEST = ('machine', 'names = request name-rules = {"renew-hosts"} '
+           'eku = {"server-authentication"} enroll = {"renew-enroll"} ')
+RULES = '''
+name-rule "renew-hosts" { groups = {"renew-rule"} dns = {"*.renew.example"} }
+'''
+TEMPLATES = {
+    'Plain': ('1y', ACCOUNT, ''),
+    'Next': ('1y', ACCOUNT, 'supersedes = {"RenewPlain"}'),
+    'Foreign': ('1y', ACCOUNT, ''),
+    'SameKey': ('1y', ACCOUNT, 'renewal-same-key = true'),
+    'Twice': ('1y', ACCOUNT, 'renewal-max = 2'),
+    'Short': ('4s', ACCOUNT, ''),
+    'Grace': ('4s', ACCOUNT, 'renewal-grace = 4s'),
+    'Approved': ('1y', ACCOUNT, 'approval = manager '
+                 'approval-groups = {"renew-guests"} '
+                 'renewal-previous-approval = true'),
+    'Waits': ('1y', ACCOUNT, 'approval = manager '
+              'approval-groups = {"renew-guests"}'),
+    'Host': ('1y', REQUEST, ''),
+    'KeyBased': ('1y', REQUEST, 'renewal-previous-approval = true '
+                 'renewal-key-based = true'),
+    'Anonymous': ('1y', REQUEST, 'renewal-previous-approval = true '
+                  'renewal-key-based = true renewal-anonymous = true'),
+}
+
+
+def policy_text(before):
+    ca = re.search(r'^ca "([^"]+)"', before, re.M).group(1)
+    out = RULES
+    for n, (name, (validity, kind, more)) in enumerate(TEMPLATES.items()):
+        out += COMMON % ('Renew' + name, n + 1, ca, kind[0],
+                         validity, '1s' if validity[-1] == 's' else '6w',
+                         kind[1] + more)
+    return out
+
+
+@pytest.fixture(scope='module')
+def site(stack, tmp_path_factory):
+    """A policy with templates for renewal, and who may use them."""
+    before = bytes(stack.sql('SELECT body FROM countersign.policy '
+                             'ORDER BY version DESC LIMIT 1')[0][0])
+    path = tmp_path_factory.mktemp('renewal') / 'policy.conf'
+    path.write_bytes(before + policy_text(before.decode()).encode())
+    stack.ctl('policy', 'publish', str(path))
+    yield stack
+    path.write_bytes(before)
+    stack.ctl('policy', 'publish', str(path))
+
+
+@pytest.fixture(scope='module')
+def somebody(site):
+    """Makes an account in these groups; its name is its own."""
+    made = []
+
+    def make(*groups):
+        name = 'renew%d.%x' % (len(made), int(time.time()))
+        made.append(name)
+        return site.account(name, groups=groups, cn='Renew %d' % len(made))
+    return make
+
+
+@pytest.fixture(scope='module')
+def alice(somebody):
+    return somebody('renewers')
+
+
+class Held:
+    """A certificate, its key, and whose it is."""
+
+    def __init__(self, c, name, key=None, **kw):
+        self.c, self.name = c, name
+        self.key = key or client.ec_key()
+        self.kw = kw
+        r = c.enroll(client.make_csr(self.key, template=name, **kw))
+        assert r.fault is None, r.reason
+        self.der = r.leaf
+
+    @property
+    def serial(self):
+        return '%X' % x509.load_der_x509_certificate(self.der).serial_number
+
+    def csr(self, key=None, template=None, old=None, **kw):
+        kw = dict(self.kw, **kw)
+        return client.renewal_csr(
+            key or self.key, self.der if old is None else old,
+            template=template or self.name, **kw)
+
+    def message(self, form='cmc', key=None, signer=None, **kw):
+        key = key or self.key
+        csr = self.csr(key, **kw)
+        sign = signer or self.key
+        if form == 'cmc':
+            return client.renewal_cmc(csr, key, sign, self.der)
+        return client.renewal_cms(csr, sign, self.der, bare=form == 'bare')
+
+    def renew(self, form='cmc', c=None, url=None, **kw):
+        return (c or self.c).enroll(self.message(form, **kw), pkcs10=False,
+                                    url=url)
+
+    def after(self, reply, key=None):
+        """What the renewal gave."""
+        assert reply.fault is None, reply.reason
+        other = Held.__new__(Held)
+        other.c, other.name, other.kw = self.c, self.name, self.kw
+        other.key, other.der = key or self.key, reply.leaf
+        return other
+
+
+@pytest.fixture(scope='module')
+def plain(alice):
+    return Held(alice, 'RenewPlain')
+
+
+def refused(reply, hresult, words):
+    assert reply.fault is not None, 'issued'
+    assert reply.hresult == hresult, (hex(reply.hresult or 0), reply.reason)
+    assert words in reply.reason, reply.reason
+
+
+FORMS = ['cmc', 'cms', 'bare']
+both = pytest.mark.parametrize('form', FORMS)
+
+
+def spki(key_or_cert):
+    k = key_or_cert if hasattr(key_or_cert, 'public_bytes') and \
+        not hasattr(key_or_cert, 'public_key') else key_or_cert.public_key()
+    return k.public_bytes(serialization.Encoding.DER,
+                          serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+@both
+@pytest.mark.parametrize('new', [False, True])
+def test_renewed(site, plain, form, new):
+    key = client.ec_key() if new else plain.key
+    r = plain.renew(form, key=key)
+    got = plain.after(r, key)
+    c = x509.load_der_x509_certificate(got.der)
+    old = x509.load_der_x509_certificate(plain.der)
+    assert spki(c) == spki(key) and c.subject == old.subject
+    assert c.serial_number != old.serial_number
+    row = site.ctl_json('request', 'show', r.findtext('.//e:RequestID'))[0]
+    assert row['renews'] == plain.serial
+    assert row['chain'] == [plain.serial]
+    assert site.sql('SELECT renewals FROM countersign.certificate '
+                    'WHERE serial = decode(%s, \'hex\')', got.serial) == [(1,)]
+
+
+def test_chain(site, alice):
+    held = [Held(alice, 'RenewPlain')]
+    for form in FORMS:
+        key = client.ec_key()
+        r = held[0].renew(form, key=key)
+        held.insert(0, held[0].after(r, key))
+    row = site.ctl_json('request', 'show', r.findtext('.//e:RequestID'))[0]
+    assert row['chain'] == [h.serial for h in held[1:]]
+    assert 'renews' in site.ctl(
+        'request', 'show', r.findtext('.//e:RequestID')).stdout
+
+
+@both
+def test_names_are_taken_anew(site, somebody, form):
+    """names = account: what the request says is no part of it."""
+    h = Held(somebody('renewers'), 'RenewPlain')
+    got = h.after(h.renew(form, cn='somebody else'))
+    assert x509.load_der_x509_certificate(got.der).subject == \
+        x509.load_der_x509_certificate(h.der).subject
+
+
+def test_without_attribute_it_is_new(site, plain):
+    """[MS-WCCE]: a signer alone makes no renewal."""
+    csr = client.make_csr(plain.key, template='RenewPlain')
+    r = plain.c.enroll(client.renewal_cms(csr, plain.key, plain.der),
+                       pkcs10=False)
+    assert r.fault is None, r.reason
+    row = site.ctl_json('request', 'show', r.findtext('.//e:RequestID'))[0]
+    assert row['renews'] is None and row['chain'] == []
+
+
+@both
+def test_wrong_old_signature(plain, form):
+    r = plain.renew(form, signer=client.ec_key())
+    refused(r, BAD_SIGNATURE, 'signer by certificate')
+
+
+@both
+def test_wrong_new_signature(plain, form):
+    """Proof of possession: a request somebody else's key signed."""
+    csr = plain.csr(signer=client.ec_key())
+    m = (client.renewal_cmc(csr, plain.key, plain.key, plain.der)
+         if form == 'cmc' else
+         client.renewal_cms(csr, plain.key, plain.der, form == 'bare'))
+    refused(plain.c.enroll(m, pkcs10=False), BAD_SIGNATURE, '')
+
+
+def test_cmc_new_key_must_sign(plain):
+    """The old key alone proves nothing about the new one."""
+    new = client.ec_key()
+    csr = plain.csr(new, null=True)
+    data = client.pki_data(csr)
+    m = client.signed_data(data, [client.cert_signer(
+        plain.key, plain.der, data)], [plain.der])
+    refused(plain.c.enroll(m, pkcs10=False), BAD_SIGNATURE, 'possession')
+    # With the new key's signature outside it is enough.
+    m = client.renewal_cmc(csr, new, plain.key, plain.der)
+    assert plain.c.enroll(m, pkcs10=False).fault is None
+
+
+def test_old_key_did_not_sign(plain):
+    new = client.ec_key()
+    m = client.make_cmc(new, plain.csr(new))
+    refused(plain.c.enroll(m, pkcs10=False), OLD_CERT, 'not a signer')
+    refused(plain.c.enroll(plain.csr(new)), OLD_CERT, 'without')
+
+
+@both
+def test_certificate_not_included(plain, form):
+    csr = plain.csr()
+    m = (client.renewal_cmc(csr, plain.key, plain.key, plain.der, certs=())
+         if form == 'cmc' else client.renewal_cms(
+             csr, plain.key, plain.der, form == 'bare', certs=()))
+    refused(plain.c.enroll(m, pkcs10=False), OLD_CERT, 'not included')
+
+
+@both
+@pytest.mark.parametrize('value', [b'\x04\x02hi', b'\x30\x03\x02\x01\x05'])
+def test_attribute_is_no_certificate(plain, form, value):
+    refused(plain.renew(form, old=value), OLD_CERT, '')
+
+
+@both
+def test_attribute_names_another(plain, alice, form):
+    """Signed with one certificate, naming another of the same account."""
+    other = Held(alice, 'RenewPlain')
+    refused(plain.renew(form, old=other.der), OLD_CERT, 'not a signer')
+
+
+def forged(old, key, serial=None, own_key=None):
+    """The old certificate's names and number, by another CA."""
+    o = x509.load_der_x509_certificate(old)
+    b = (x509.CertificateBuilder().subject_name(o.subject)
+         .issuer_name(o.issuer).not_valid_before(o.not_valid_before)
+         .not_valid_after(o.not_valid_after).public_key(key.public_key())
+         .serial_number(serial or o.serial_number))
+    return b.sign(own_key or key, hashes.SHA256()).public_bytes(
+        serialization.Encoding.DER)
+
+
+@both
+@pytest.mark.parametrize('same_serial', [True, False])
+def test_not_ours(plain, form, same_serial):
+    """Same issuer name, same serial even: the bytes are not the row's."""
+    key = client.ec_key()
+    fake = Held.__new__(Held)
+    fake.c, fake.name, fake.kw, fake.key = plain.c, plain.name, {}, key
+    fake.der = forged(plain.der, key,
+                      None if same_serial else 0x4012345678)
+    refused(fake.renew(form), UNTRUSTED, 'was not issued by')
+
+
+@both
+def test_revoked(site, alice, form):
+    h = Held(alice, 'RenewPlain')
+    site.ctl('cert', 'revoke', h.serial, '--reason', 'superseded')
+    refused(h.renew(form), REVOKED, h.serial.lower())
+
+
+@both
+def test_other_account(plain, somebody, form):
+    mallory = somebody('renewers')
+    refused(plain.renew(form, c=mallory), DENIED,
+            'is not of account ' + mallory.user)
+
+
+@both
+def test_disabled_account(site, somebody, form):
+    h = Held(somebody('renewers'), 'RenewPlain')
+    site.ctl('account', 'disable', h.c.user)
+    r = h.renew(form)
+    assert r.fault is not None
+    site.ctl('account', 'enable', h.c.user)
+    assert h.renew(form).fault is None
+
+
+@both
+def test_group_left(site, somebody, form):
+    """Without key-based renewal the old certificate permits nothing."""
+    h = Held(somebody('renewers'), 'RenewPlain')
+    site.ctl('account', 'group', h.c.user, 'remove', 'renewers')
+    refused(h.renew(form), NOT_IN_GROUP, 'none of the groups')
+
+
+@both
+def test_template(plain, form):
+    refused(plain.renew(form, template='RenewForeign'), CONFLICT,
+            'does not supersede')
+    # What supersedes the old one takes over its certificates.
+    assert plain.renew(form, template='RenewNext').fault is None
+
+
+@both
+def test_same_key(alice, form):
+    h = Held(alice, 'RenewSameKey')
+    refused(h.renew(form, key=client.ec_key()), OTHER_KEY,
+            'renewal-same-key')
+    assert h.renew(form).fault is None
+
+
+@both
+def test_renewal_max(alice, form):
+    h = Held(alice, 'RenewTwice')
+    h = h.after(h.renew(form))
+    h = h.after(h.renew(form))
+    refused(h.renew(form), DENIED, 'renewal-max is 2')
+
+
+def test_time(alice):
+    short, grace = Held(alice, 'RenewShort'), Held(alice, 'RenewGrace')
+    assert short.renew().fault is None
+    time.sleep(5)
+    for form in FORMS:
+        refused(short.renew(form), EXPIRED, 'renewal-grace is 0 s')
+    assert grace.renew().fault is None
+    time.sleep(4)
+    refused(grace.renew(), EXPIRED, 'renewal-grace is 4 s')
+
+
+@both
+def test_sha1(plain, form):
+    csr = plain.csr()
+    if form == 'cmc':
+        data = client.pki_data(csr)
+        m = client.signed_data(data, [
+            client.ski_signer(plain.key, data),
+            client.cert_signer(plain.key, plain.der, data, hash_name='sha1')],
+            [plain.der], hash_name='sha1')
+        sd = client.cms.ContentInfo.load(m)
+        sd['content']['digest_algorithms'].append({'algorithm': 'sha256'})
+        m = sd.dump(force=True)
+    else:
+        m = client.renewal_cms(csr, plain.key, plain.der, form == 'bare',
+                               hash_name='sha1')
+    refused(plain.c.enroll(m, pkcs10=False), BAD_ALGORITHM, 'sha1')
+
+
+def test_attributes_are_no_content(plain):
+    """[RFC 5652] has one signature mean two things: over attributes, or over
+    a content that looks like them.  Whoever gets an old key to sign some
+    message must not have a renewal."""
+    signer = client.cert_signer(plain.key, plain.der, b'innocent', client.DATA)
+    attrs = b'\x31' + signer['signed_attrs'].dump()[1:]
+    bare = client.bare_signer(plain.key, plain.der, attrs)
+    bare['signature'] = signer['signature'].native
+    m = client.signed_data(attrs, [bare], [plain.der], client.DATA,
+                           version='v1')
+    r = plain.c.enroll(m, pkcs10=False)
+    assert r.fault is not None and r.hresult == 0x8007000d, r.reason
+
+
+# Approval ------------------------------------------------------------------
+
+@both
+def test_previous_approval(site, somebody, form):
+    """Approved once is enough; without the option every renewal waits."""
+    c = somebody('renewers')
+    approved, waits = Held(c, 'RenewApproved'), Held(c, 'RenewWaits')
+    site.ctl('account', 'group', c.user, 'add', 'renew-guests')
+    r = c.enroll(client.make_csr(client.ec_key(), template='RenewApproved'))
+    assert r.fault is None and r.leaf is None       # pending
+    assert approved.renew(form).leaf is not None
+    r = waits.renew(form)
+    assert r.fault is None and r.leaf is None
+
+
+# Names from the request ----------------------------------------------------
+
+def host(c, name, who):
+    return Held(c, name, cn=who, dns=[who])
+
+
+@both
+def test_names_of_a_rule(site, somebody, form):
+    """Not key-based: the rule is asked again."""
+    c = somebody('renew-enroll', 'renew-rule')
+    h = host(c, 'RenewHost', 'a.renew.example')
+    assert h.renew(form).fault is None
+    assert h.renew(form, cn='b.renew.example',
+                   dns=['b.renew.example']).fault is None
+    r = h.renew(form, cn='b.other.example', dns=['b.other.example'])
+    refused(r, 0x80094001, 'b.other.example')
+    site.ctl('account', 'group', c.user, 'remove', 'renew-rule')
+    refused(h.renew(form), 0x80094001, 'a.renew.example')
+
+
+@both
+def test_key_based(site, somebody, form):
+    c = somebody('renew-enroll', 'renew-rule')
+    h = host(c, 'RenewKeyBased', 'k.renew.example')
+    site.ctl('account', 'group', c.user, 'remove', 'renew-enroll')
+    site.ctl('account', 'group', c.user, 'remove', 'renew-rule')
+    key = client.ec_key()
+    r = h.renew(form, key=key)
+    got = x509.load_der_x509_certificate(h.after(r, key).der)
+    old = x509.load_der_x509_certificate(h.der)
+    assert got.subject == old.subject
+    san = x509.SubjectAlternativeName
+    assert got.extensions.get_extension_for_class(san).value == \
+        old.extensions.get_extension_for_class(san).value
+    for names in ({'cn': 'x.renew.example', 'dns': ['k.renew.example']},
+                  {'cn': 'k.renew.example', 'dns': ['x.renew.example']},
+                  {'cn': 'k.renew.example', 'dns': ['k.renew.example',
+                                                    'x.renew.example']},
+                  {'cn': None, 'dns': ['k.renew.example']},
+                  {'cn': None, 'dns': []}):
+        refused(h.renew(form, **names), OTHER_NAMES, 'renewal-key-based')
+    # A new request is what the groups are for.
+    refused(c.enroll(client.make_csr(key, template='RenewKeyBased', **h.kw)),
+            NOT_IN_GROUP, '')
+
+
+# Anonymous -----------------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def nobody(site):
+    c = client.Client(site.env)
+    c.header = lambda: ''
+    return c
+
+
+def ask(nobody, token, pkcs10=False):
+    url = nobody.env['CS_CES_RENEWAL_URL']
+    return nobody.enroll(token, pkcs10=pkcs10, url=url)
+
+
+@both
+@pytest.mark.parametrize('new', [False, True])
+def test_anonymous(site, somebody, nobody, form, new):
+    c = somebody('renew-enroll', 'renew-rule')
+    h = host(c, 'RenewAnonymous', 'n.renew.example')
+    key = client.ec_key() if new else h.key
+    message = h.message(form, key=key)
+    r = ask(nobody, message)
+    assert r.fault is None, r.reason
+    row = site.ctl_json('request', 'show', r.findtext('.//e:RequestID'))[0]
+    assert row['account'] == c.user and row['method'] == 'anonymous'
+    assert row['renews'] == h.serial
+    # The account is judged, though it did not log on.
+    site.ctl('account', 'disable', c.user)
+    refused(ask(nobody, h.message(form, key=key)), 0x80070005, 'disabled')
+
+
+def test_anonymous_repeats(somebody, nobody):
+    """The same message twice is one certificate."""
+    h = host(somebody('renew-enroll', 'renew-rule'), 'RenewAnonymous',
+             'r.renew.example')
+    m = h.message()
+    url = nobody.env['CS_CES_RENEWAL_URL']
+    mid = 'urn:uuid:00000000-0000-4000-8000-%012x' % (time.time_ns() >> 16)
+    first = nobody.enroll(m, pkcs10=False, url=url, message_id=mid)
+    again = nobody.enroll(m, pkcs10=False, url=url, message_id=mid)
+    assert first.fault is None, first.reason
+    assert first.leaf == again.leaf
+
+
+@both
+def test_anonymous_refusals(site, somebody, nobody, plain, form):
+    c = somebody('renew-enroll', 'renew-rule')
+    refused(ask(nobody, plain.message(form)), DENIED, 'renewal-anonymous')
+    k = host(c, 'RenewKeyBased', 'q.renew.example')
+    refused(ask(nobody, k.message(form)), DENIED, 'renewal-anonymous')
+    h = host(c, 'RenewAnonymous', 'o.renew.example')
+    # Its account may enroll for these names, but nobody proved to be it.
+    refused(ask(nobody, h.message(form, cn='p.renew.example',
+                                  dns=['p.renew.example'])),
+            OTHER_NAMES, 'renewal-key-based')
+    refused(ask(nobody, h.message(form, signer=client.ec_key())),
+            BAD_SIGNATURE, '')
+    fake = Held.__new__(Held)
+    fake.c, fake.name, fake.kw = c, h.name, h.kw
+    fake.key = client.ec_key()
+    fake.der = forged(h.der, fake.key)
+    r = ask(nobody, fake.message(form))
+    refused(r, UNTRUSTED, 'was not issued by')
+    site.ctl('cert', 'revoke', h.serial, '--reason', 'keyCompromise')
+    refused(ask(nobody, h.message(form)), REVOKED, 'is revoked')
+
+
+def test_anonymous_is_for_renewals(nobody, plain):
+    key = client.ec_key()
+    refused(ask(nobody, client.make_csr(key, template='RenewAnonymous'),
+                pkcs10=True), DENIED, 'only renews')
+    refused(ask(nobody, client.make_cmc(key, client.make_csr(
+        key, template='RenewAnonymous'))), DENIED, 'only renews')
+    url = nobody.env['CS_CES_RENEWAL_URL']
+    r = nobody.post(url, client.envelope(client.RST, url, client.rst(
+        None, request_type=client.E + '/QueryTokenStatus',
+        extra='<RequestID xmlns="%s">1</RequestID>' % client.E)))
+    refused(r, DENIED, 'only renews')
+
+
+# The operator's view -------------------------------------------------------
+
+@both
+def test_explain(site, alice, plain, form, tmp_path):
+    path = tmp_path / 'r.der'
+    path.write_bytes(plain.message(form, key=client.ec_key()))
+    out = site.ctl_json('explain', '--user', alice.user, '--csr', str(path))[0]
+    assert out['outcome'] == 'issued' and out['renews'] == plain.serial
+    path.write_bytes(plain.message(form, template='RenewForeign'))
+    out = site.ctl('--json', 'explain', '--user', alice.user, '--csr',
+                   str(path), ok=None)
+    assert out.returncode == 1 and 'does not supersede' in out.stdout
+
+
+def test_capture_is_not_ours(demo, shared, stack):
+    """A renewal that Windows 11 made, elsewhere: right in form."""
+    raw = (shared / 'captures/requests/'
+           'modularca-windows11-certreq-renewal-cmc.b64').read_text()
+    token = base64.b64decode(''.join(
+        line for line in raw.splitlines() if not line.startswith('-')))
+    r = demo.enroll(token, pkcs10=False, context=[
+        ('CertificateTemplate', stack.env['CS_TEMPLATE'])])
+    assert r.fault is not None
+    print(hex(r.hresult), r.reason)
