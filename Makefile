@@ -78,7 +78,7 @@ unit: $(UNIT)
 fuzzers: $(FUZZERS)
 
 SUB = $(MAKE) -s --no-print-directory -j$$(nproc)
-DEMO = exec env BUILD='$(BUILD)' STATE='$(STATE)' deploy/demo.sh
+DEMO = exec env --default-signal=INT BUILD='$(BUILD)' STATE='$(STATE)' deploy/demo.sh
 
 deps:
 	@deploy/deps.sh run

@@ -62,7 +62,7 @@ class Stack:
                         for part in shlex.split(line) if '=' in part)
 
     def stop(self):
-        os.killpg(self.p.pid, signal.SIGINT)
+        os.killpg(self.p.pid, signal.SIGTERM)
         try:
             self.p.wait(30)
         except subprocess.TimeoutExpired:

@@ -93,7 +93,8 @@ def stack(tmp_path_factory):
         assert time.time() < deadline, 'make run is not ready after 120 s'
         time.sleep(0.2)
     yield Stack(env_file)
-    os.killpg(p.pid, signal.SIGINT)
+    # Not SIGINT: a shell's background jobs, and all below, ignore it.
+    os.killpg(p.pid, signal.SIGTERM)
     try:
         p.wait(30)
     except subprocess.TimeoutExpired:

@@ -375,7 +375,13 @@ BEGIN = record(1, struct.pack('>HB5x', 1, 0))
 def fastcgi(stack, data):
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
-        s.connect(worker_socket(stack))
+        # The worker asks who connects: as root, be who nginx is.
+        me, path = os.geteuid(), worker_socket(stack)
+        os.seteuid(os.stat(path).st_uid)
+        try:
+            s.connect(path)
+        finally:
+            os.seteuid(me)
         out = b''
         try:
             s.sendall(data)
