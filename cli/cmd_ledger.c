@@ -280,6 +280,38 @@ take_done(struct verify *v, const struct ledger_entry *e, struct err *err)
 	return rc;
 }
 
+/*
+ * A list of that number in the database must be the one that was signed; none
+ * is no damage: a signer that is killed signs the next number.
+ */
+static int
+take_crl(struct verify *v, const struct ledger_entry *e, struct err *err)
+{
+	struct buf ca = { 0 }, number = { 0 }, digest = { 0 }, what = { 0 };
+	PGresult *res = NULL;
+	int rc = 0;
+
+	if (ledger_get(e, "ca", &ca) != 0 ||
+	    ledger_get(e, "number", &number) != 0 ||
+	    ledger_get(e, "tbs", &digest) != 0)
+		rc = bad_entry(e, "ca, number or tbs", err);
+	else if ((res = query(v, "ledger_crl", (const char *[]){
+	    buf_str(&ca), buf_str(&number), buf_str(&digest) }, 3,
+	    err)) == NULL)
+		rc = -1;
+	else if (PQntuples(res) > 0) {
+		buf_printf(&what, "%s %s", buf_str(&ca), buf_str(&number));
+		finding(v, "crl", buf_str(&what),
+		    "the database has another list of this number");
+	}
+	PQclear(res);
+	buf_free(&ca);
+	buf_free(&number);
+	buf_free(&digest);
+	buf_free(&what);
+	return rc;
+}
+
 static int
 take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 {
@@ -290,7 +322,7 @@ take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 	} types[] = {
 		{ "start", take_start }, { "intent", take_intent },
 		{ "issued", take_issued }, { "void", take_void },
-		{ "done", take_done },
+		{ "done", take_done }, { "crl", take_crl },
 	};
 	struct verify *v = arg;
 	size_t i;

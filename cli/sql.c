@@ -175,6 +175,8 @@ const struct db_stmt cli_sql[] = {
 	    "WHERE serial = decode($1, 'hex') UNION ALL "
 	    "SELECT FROM countersign.void_serial "
 	    "WHERE serial = decode($1, 'hex')", 1 },
+	{ "ledger_crl", "SELECT FROM countersign.crl WHERE ca = $1 "
+	    "AND number = $2::numeric AND " HEX("tbs_digest") " <> $3", 3 },
 	{ "cert_der", "SELECT der FROM countersign.certificate "
 	    "WHERE serial = decode($1, 'hex')", 1 },
 	{ "signer_prefix", "SELECT prefix FROM countersign.signer "

@@ -374,6 +374,32 @@ def test_nonce_is_not_repeated_by_default(issue):
     assert len(a.extensions) == 0
 
 
+def test_nonce_when_the_policy_says_so(stack, issue, tmp_path):
+    cert = issue()
+    text = stack.ctl('policy', 'show').stdout
+    changed = text.replace('crl-overlap = 1d', 'crl-overlap = 1d\n'
+                           'ocsp-nonce = true', 1)
+    assert changed != text
+    old, new = tmp_path / 'old.conf', tmp_path / 'new.conf'
+    old.write_text(text)
+    new.write_text(changed)
+    stack.ctl('policy', 'publish', str(new))
+    try:
+        nonce = core.OctetString(b'n' * 16).dump()
+
+        def echoed():
+            a = post(cert, question(cert, nonce=b'n' * 16)).content
+            return nonce in a and a
+        wait_for(echoed)
+        assert post(cert, question(cert, nonce=b'n' * 16)).headers[
+            'Cache-Control'] == 'no-store'
+        a = ask(cert, nonce=b'n' * 16)
+        assert a.certificate_status == GOOD and len(a.extensions) == 1
+        assert len(ask(cert).extensions) == 0
+    finally:
+        stack.ctl('policy', 'publish', str(old))
+
+
 # What other programs make of it ---------------------------------------------
 
 def run(*args, code=None):
