@@ -69,22 +69,44 @@ echo "   policy     $(elements policyID <"$dir/reply.xml")"
 echo "   templates  $(elements commonName <"$dir/reply.xml" | xargs)"
 echo "   enroll at  $(elements uri <"$dir/reply.xml" | head -n 1)"
 
+# Host name, template: a new key and its request.
+new_request() {
+	openssl req -new -newkey rsa:2048 -nodes -keyout "$dir/key.pem" \
+	    -subj "/CN=$1" -addext "subjectAltName=DNS:$1" -outform DER \
+	    -out "$dir/request.der" 2>/dev/null
+	call "$CS_CES_URL" "$pki/enrollment/RST/wstep" <<-XML
+	<RequestSecurityToken PreferredLanguage="en-US" xmlns="$trust">
+	<TokenType>$oasis-x509-token-profile-1.0#X509v3</TokenType>
+	<RequestType>$trust/Issue</RequestType>
+	<BinarySecurityToken ValueType="$pki/enrollment#PKCS10"
+	    EncodingType="$secext#base64binary"
+	    xmlns="$secext">$(base64 -w 0 "$dir/request.der")</BinarySecurityToken>
+	<AdditionalContext
+	    xmlns="http://schemas.xmlsoap.org/ws/2006/12/authorization">
+	<ContextItem Name="CertificateTemplate"><Value>$2</Value>
+	</ContextItem></AdditionalContext></RequestSecurityToken>
+	XML
+}
+
+# What became of the request with this number?
+poll() {
+	call "$CS_CES_URL" "$pki/enrollment/RST/wstep" <<-XML
+	<RequestSecurityToken xmlns="$trust">
+	<TokenType>$oasis-x509-token-profile-1.0#X509v3</TokenType>
+	<RequestType>$pki/enrollment/QueryTokenStatus</RequestType>
+	<RequestID xmlns="$pki/enrollment">$1</RequestID>
+	</RequestSecurityToken>
+	XML
+}
+
+show_answer() {
+	echo "   request    $(elements RequestID <"$dir/reply.xml")"
+	echo "   answer     $(elements DispositionMessage <"$dir/reply.xml")"
+}
+
 echo
 echo "2. A key and a request for $name from template $CS_TEMPLATE"
-openssl req -new -newkey rsa:2048 -nodes -keyout "$dir/key.pem" \
-    -subj "/CN=$name" -addext "subjectAltName=DNS:$name" -outform DER \
-    -out "$dir/request.der" 2>/dev/null
-call "$CS_CES_URL" "$pki/enrollment/RST/wstep" <<XML
-<RequestSecurityToken PreferredLanguage="en-US" xmlns="$trust">
-<TokenType>$oasis-x509-token-profile-1.0#X509v3</TokenType>
-<RequestType>$trust/Issue</RequestType>
-<BinarySecurityToken ValueType="$pki/enrollment#PKCS10"
-    EncodingType="$secext#base64binary"
-    xmlns="$secext">$(base64 -w 0 "$dir/request.der")</BinarySecurityToken>
-<AdditionalContext xmlns="http://schemas.xmlsoap.org/ws/2006/12/authorization">
-<ContextItem Name="CertificateTemplate"><Value>$CS_TEMPLATE</Value>
-</ContextItem></AdditionalContext></RequestSecurityToken>
-XML
+new_request "$name" "$CS_TEMPLATE"
 
 # The CMC answer comes first and holds the chain, the certificate second.
 elements BinarySecurityToken <"$dir/reply.xml" >"$dir/tokens"
@@ -92,8 +114,7 @@ sed -n 1p "$dir/tokens" | tr -d ' \r' | base64 -d >"$dir/cmc.der"
 sed -n 2p "$dir/tokens" | tr -d ' \r' | base64 -d |
     openssl x509 -inform DER -out "$dir/certificate.pem"
 openssl pkcs7 -inform DER -in "$dir/cmc.der" -print_certs -out "$dir/chain.pem"
-echo "   request    $(elements RequestID <"$dir/reply.xml")"
-echo "   answer     $(elements DispositionMessage <"$dir/reply.xml")"
+show_answer
 
 echo
 echo "3. The certificate"
@@ -105,3 +126,16 @@ openssl verify -purpose sslserver -verify_hostname "$name" \
     "$dir/certificate.pem" | sed 's/.*: //'
 cp "$dir/certificate.pem" "$(dirname "$1")/$name.pem"
 echo "   kept as    $(dirname "$1")/$name.pem"
+
+echo
+echo "4. Template $CS_TEMPLATE_APPROVAL: somebody must approve"
+new_request "approved.demo.example" "$CS_TEMPLATE_APPROVAL"
+show_answer
+number=$(elements RequestID <"$dir/reply.xml")
+echo "   operator   countersign request approve $number --reason demo"
+eval "$CS_CTL" request approve "$number" --reason demo >/dev/null
+poll "$number"
+show_answer
+elements BinarySecurityToken <"$dir/reply.xml" | sed -n 2p | tr -d ' \r' |
+    base64 -d | openssl x509 -inform DER -noout -subject |
+    sed 's/^subject=/   subject    /'
