@@ -13,6 +13,8 @@
  *	denied	id, ca, account, template, policy, worker, text
  *	pending	id, ca, account, template, policy, worker
  *	intent, pending: also agent, when it enrolls on behalf of account
+ *	intent, denied: also approver, when the request was pending
+ *	pending: also token (SHA-256 of the request's bytes)
  *	done	ids (comma between): their transaction is committed
  *	void	id, serial, ca: may have been signed, has no row
  *	crl	ca, number, tbs (digest): before signing a revocation list
