@@ -231,25 +231,53 @@ subject_and_key(struct slice cert, struct slice *name, struct slice *key)
 	return der_bits(&spki, key, "key", &ignored);
 }
 
-static bool
-is_hash_of(struct slice hash, struct slice of, const EVP_MD *md)
+static size_t
+hash_of(enum ocsp_hash hash, struct slice of, uint8_t out[EVP_MAX_MD_SIZE])
 {
-	uint8_t	out[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 
-	if (EVP_Digest(of.p, of.n, out, &n, md, NULL) != 1)
+	if (EVP_Digest(of.p, of.n, out, &n, hash == OCSP_SHA1 ? EVP_sha1() :
+	    EVP_sha256(), NULL) != 1)
 		abort();	/* only without memory */
-	return slice_eq(hash, slice_of(out, n));
+	return n;
+}
+
+static bool
+is_hash_of(const struct ocsp_id *id, struct slice hash, struct slice of)
+{
+	uint8_t	out[EVP_MAX_MD_SIZE];
+
+	return slice_eq(hash, slice_of(out, hash_of(id->hash, of, out)));
 }
 
 bool
 ocsp_is_issuer(const struct ocsp_id *id, struct slice certificate)
 {
-	const EVP_MD	*md = id->hash == OCSP_SHA1 ? EVP_sha1() :
-			    EVP_sha256();
 	struct slice	 name, key;
 
 	return subject_and_key(certificate, &name, &key) == 0 &&
-	    is_hash_of(id->name_hash, name, md) &&
-	    is_hash_of(id->key_hash, key, md);
+	    is_hash_of(id, id->name_hash, name) &&
+	    is_hash_of(id, id->key_hash, key);
+}
+
+int
+ocsp_put_id(enum ocsp_hash hash, struct slice issuer, struct slice serial,
+    struct buf *out, struct err *err)
+{
+	uint8_t		md[EVP_MAX_MD_SIZE];
+	struct slice	name, key;
+	size_t		id, alg;
+
+	if (subject_and_key(issuer, &name, &key) == -1)
+		return err_set(err, ERR_INTERNAL, "issuer is no certificate");
+	id = der_open(out, DER_SEQ);
+	alg = der_open(out, DER_SEQ);
+	der_put_oid(out, hash == OCSP_SHA1 ? OID_SHA1 : OID_SHA256);
+	der_put(out, DER_NULL, NULL, 0);
+	der_close(out, alg);
+	der_put(out, DER_OCTETS, md, hash_of(hash, name, md));
+	der_put(out, DER_OCTETS, md, hash_of(hash, key, md));
+	der_put_bigint(out, serial.p, serial.n);
+	der_close(out, id);
+	return 0;
 }

@@ -35,4 +35,11 @@ int	 ocsp_request_parse(struct slice, struct ocsp_request *, struct err *);
 /* Is this CA certificate (DER) the issuer that the question names? */
 bool	 ocsp_is_issuer(const struct ocsp_id *, struct slice certificate);
 
+/*
+ * The CertID of a certificate of this issuer (DER), as nearly everybody
+ * writes it; appended.
+ */
+int	 ocsp_put_id(enum ocsp_hash, struct slice issuer, struct slice serial,
+	    struct buf *, struct err *);
+
 #endif

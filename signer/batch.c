@@ -11,6 +11,7 @@
 #include "crlmake.h"
 #include "log.h"
 #include "ocspresp.h"
+#include "store_crl.h"
 #include "reserve.h"
 
 #define BATCH_MAX	256
@@ -682,7 +683,8 @@ housekeeping(struct signer *s)
 	}
 	if (now < s->next_partitions)
 		return;
-	if (store_partitions(s->store, &err) == -1)
+	if (store_partitions(s->store, &err) == -1 ||
+	    store_ocsp_forget(s->store, &err) == -1)
 		log_note("housekeeping", "%s", err.text);
 	else
 		s->next_partitions = now + 3600;

@@ -2,6 +2,7 @@
 
 #include "crlmake.h"
 #include "log.h"
+#include "ocspresp.h"
 #include "store_crl.h"
 
 #define LOOK_S		2	/* between looks */
@@ -181,7 +182,8 @@ crl_round(struct signer *s, int64_t now)
 		m.ca = s->cas[i];
 		m.now = now;
 		m.policy = policy_ca_find(p, m.ca->name);
-		if (m.policy != NULL && make_if_due(&m, &err) == -1)
+		if (m.policy != NULL && (make_if_due(&m, &err) == -1 ||
+		    ocsp_ahead(s, m.ca, m.policy, now, &err) == -1))
 			log_note("crl", "ca %s: %s", m.ca->name, err.text);
 		memset(&err, 0, sizeof(err));
 	}

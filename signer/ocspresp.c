@@ -234,3 +234,64 @@ job_ocsp(struct signer *s, struct job *j)
 	j->state = JOB_ANSWERED;
 	j->status = MSG_STATUS;
 }
+
+/* One answer made anew; a status that changes meanwhile has deleted it. */
+static int
+renew(struct signer *s, struct ca *ca, struct ocsp_row *row, struct err *err)
+{
+	struct ocsp_single single;
+	struct ocsp_answer a = {
+		.single = &single, .n = 1, .this_update = row->this_update,
+		.next_update = row->next_update
+	};
+	struct buf id = { 0 }, der = { 0 };
+	bool kept;
+	int rc = -1;
+
+	a.responder = responder_get(s, ca, row->this_update, err);
+	if (a.responder != NULL &&
+	    store_cert_status(s->store, ca->name, row->serial, &row->status,
+	    err) == 0 && ocsp_put_id(row->hash, buf_slice(&ca->cert.der),
+	    row->serial, &id, err) == 0) {
+		if (a.next_update > responder_not_after(a.responder))
+			a.next_update = responder_not_after(a.responder);
+		row->next_update = a.next_update;
+		single.id = buf_slice(&id);
+		single.status = row->status;
+		rc = ocsp_build(&a, &der, err);
+	}
+	row->der = buf_slice(&der);
+	if (rc == 0)
+		rc = store_ocsp_keep(s->store, row, &kept, err);
+	buf_free(&id);
+	buf_free(&der);
+	return rc;
+}
+
+int
+ocsp_ahead(struct signer *s, struct ca *ca, const struct policy_ca *policy,
+    int64_t now, struct err *err)
+{
+	struct ocsp_row row;
+	PGresult *due;
+	int i, n, rc = 0;
+
+	/* In the last hours of a CA nothing can last longer. */
+	if (ca->not_after < now + policy->ocsp_validity)
+		return 0;
+	due = store_ocsp_due(s->store, ca->name,
+	    now + policy->ocsp_validity / 2, err);
+	if (due == NULL)
+		return -1;
+	n = PQntuples(due);
+	for (i = 0; i < n && rc == 0; i++) {
+		memset(&row, 0, sizeof(row));
+		row.ca = ca->name;
+		row.this_update = now;
+		row.next_update = now + policy->ocsp_validity;
+		store_ocsp_due_get(due, i, &row.serial, &row.hash);
+		rc = renew(s, ca, &row, err);
+	}
+	PQclear(due);
+	return rc == 0 ? n > 0 : -1;
+}

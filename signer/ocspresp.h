@@ -28,4 +28,11 @@ int	 ocsp_build(const struct ocsp_answer *, struct buf *, struct err *);
  */
 void	 job_ocsp(struct signer *, struct job *);
 
+/*
+ * Answers that are kept and past the half of their life, made anew before
+ * anybody asks again; some at a time.  1 when there were some.
+ */
+int	 ocsp_ahead(struct signer *, struct ca *, const struct policy_ca *,
+	    int64_t now, struct err *);
+
 #endif

@@ -246,6 +246,30 @@ store_ocsp_keep(struct store *st, const struct ocsp_row *o, bool *kept,
 	return 0;
 }
 
+PGresult *
+store_ocsp_due(struct store *st, const char *ca, int64_t before,
+    struct err *err)
+{
+	struct number end = number(before);
+	struct db_param p[] = { DB_TEXT(ca), DB_TEXT(end.text) };
+
+	return db_exec_bin(st->db, "ocsp_due", p, 2, err);
+}
+
+void
+store_ocsp_due_get(const PGresult *r, int row, struct slice *serial,
+    int *hash)
+{
+	*serial = octets_of(r, row, 0);
+	*hash = (int)binary(r, row, 1);
+}
+
+int
+store_ocsp_forget(struct store *st, struct err *err)
+{
+	return store_run(st, "ocsp_forget", NULL, 0, err);
+}
+
 int
 store_responder(struct store *st, const char *ca, struct slice serial,
     int64_t not_after, struct slice der, struct err *err)

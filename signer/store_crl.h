@@ -65,6 +65,15 @@ struct ocsp_row {
 /* *kept is false when the status is no longer what the answer says. */
 int	 store_ocsp_keep(struct store *, const struct ocsp_row *, bool *kept,
 	    struct err *);
+/*
+ * Kept answers that end before that time and whose certificates do not:
+ * serials and hash, some at a time; PQclear by the caller.
+ */
+PGresult	*store_ocsp_due(struct store *, const char *ca, int64_t before,
+		    struct err *);
+void	 store_ocsp_due_get(const PGresult *, int row, struct slice *serial,
+	    int *hash);
+int	 store_ocsp_forget(struct store *, struct err *);
 int	 store_responder(struct store *, const char *ca, struct slice serial,
 	    int64_t not_after, struct slice der, struct err *);
 

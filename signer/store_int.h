@@ -97,6 +97,12 @@ int	 store_use_up(struct store *, const struct job *, struct err *);
 	    "WHERE c.serial = $2 AND c.ca = $1) "			\
 	    "FROM (SELECT 1) one LEFT JOIN countersign.revoked r "	\
 	    "ON r.ca = $1 AND r.serial = $2", 2 },			\
+	{ "ocsp_due", "SELECT o.serial, o.hash::int4 "			\
+	    "FROM countersign.ocsp o JOIN countersign.certificate c "	\
+	    "ON c.serial = o.serial AND c.not_after > now() "		\
+	    "WHERE o.ca = $1 AND o.next_update < to_timestamp($2::bigint) " \
+	    "ORDER BY o.next_update LIMIT 64", 2 },			\
+	{ "ocsp_forget", "SELECT countersign.ocsp_forget()", 0 },	\
 	{ "ocsp_keep", "SELECT countersign.ocsp_keep($1, $2, "		\
 	    "$3::smallint, $4::smallint, to_timestamp($5::bigint), "	\
 	    "to_timestamp($6::bigint), $7)", 7 },			\

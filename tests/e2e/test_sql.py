@@ -183,7 +183,7 @@ EXECUTES = {
     'countersign_worker': set(),
     'countersign_auditor': set(),
     'countersign_signer': {'make_partitions', 'signer_register', 'crl_stored',
-                           'ocsp_keep', 'secret_lock', 'secret_use'},
+                           'ocsp_keep', 'ocsp_forget', 'secret_lock', 'secret_use'},
     'countersign_operator': {'account_add', 'account_set_password',
                              'account_set_disabled', 'account_set_group',
                              'ca_register', 'policy_publish', 'cert_revoke',

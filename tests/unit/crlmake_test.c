@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <openssl/ocsp.h>
 #include <openssl/x509.h>
 
 #include "ca_fixture.h"
@@ -369,6 +370,72 @@ responder(void **state)
 	X509_free(issuer);
 }
 
+/* The answer that is kept about serial 4343, and when it ends. */
+static OCSP_BASICRESP *
+kept(int64_t *next_update)
+{
+	char owner[160];
+	PGconn *c = PQconnectdb(pg_dsn(&pg, "owner", owner, sizeof(owner)));
+	PGresult *r = PQexec(c, "SELECT encode(der, 'hex'), "
+	    "extract(epoch FROM next_update)::bigint FROM countersign.ocsp");
+	uint8_t der[2048];
+	const unsigned char *p = der;
+	OCSP_RESPONSE *response;
+	OCSP_BASICRESP *basic;
+	size_t n;
+
+	assert_int_equal(PQntuples(r), 1);
+	n = strlen(PQgetvalue(r, 0, 0)) / 2;
+	assert_true(n < sizeof(der));
+	assert_int_equal(hex_decode(PQgetvalue(r, 0, 0), der, n), 0);
+	*next_update = atoll(PQgetvalue(r, 0, 1));
+	PQclear(r);
+	PQfinish(c);
+	response = d2i_OCSP_RESPONSE(NULL, &p, (long)n);
+	assert_non_null(response);
+	basic = OCSP_response_get1_basic(response);
+	OCSP_RESPONSE_free(response);
+	return basic;
+}
+
+/* Past the half of its life an answer is made anew, as the status is now. */
+static void
+answers_ahead(void **state)
+{
+	OCSP_BASICRESP *basic;
+	int64_t end;
+	int reason;
+
+	(void)state;
+	sql("INSERT INTO countersign.certificate (serial, ca, request_id, "
+	    "account, template, subject, san, not_before, not_after, "
+	    "spki_sha256, der) VALUES ('\\x4343', 'Fixture', '', 'ann', "
+	    "'User', '', '', now(), now() + interval '90 days', '', '')");
+	sql("INSERT INTO countersign.ocsp VALUES ('Fixture', '\\x4343', 1, "
+	    "now(), now() + interval '1 hour', '')");
+	now = time(NULL);
+	signer.next_crl = 0;
+	look(0);
+	basic = kept(&end);
+	assert_int_equal(end, now + DAY / 2);
+	assert_int_equal(OCSP_single_get0_status(OCSP_resp_get0(basic, 0),
+	    NULL, NULL, NULL, NULL), V_OCSP_CERTSTATUS_GOOD);
+	OCSP_BASICRESP_free(basic);
+	look(DAY / 4 - STEP);
+	OCSP_BASICRESP_free(kept(&end));
+	assert_int_equal(end, now + DAY / 4 + STEP);	/* not yet */
+	/* Revoked behind our back: cert_revoke would have deleted it. */
+	sql("INSERT INTO countersign.revoked VALUES ('Fixture', '\\x4343', "
+	    "now(), 4, 'infinity')");
+	look(2 * STEP);
+	basic = kept(&end);
+	assert_int_equal(end, now + DAY / 2);
+	assert_int_equal(OCSP_single_get0_status(OCSP_resp_get0(basic, 0),
+	    &reason, NULL, NULL, NULL), V_OCSP_CERTSTATUS_REVOKED);
+	assert_int_equal(reason, 4);
+	OCSP_BASICRESP_free(basic);
+}
+
 int
 main(void)
 {
@@ -377,7 +444,8 @@ main(void)
 		cmocka_unit_test(ended_certificates),
 		cmocka_unit_test(ledger_guards),
 		cmocka_unit_test(clock_backwards),
-		cmocka_unit_test(another_signer), cmocka_unit_test(responder),
+		cmocka_unit_test(another_signer),
+		cmocka_unit_test(answers_ahead), cmocka_unit_test(responder),
 	};
 	int rc;
 

@@ -202,6 +202,7 @@ issuer(void **state)
 	OCSP_REQUEST *q;
 	struct ocsp_request r;
 	struct err err = ERR_INIT;
+	struct buf id = { 0 };
 	unsigned char *der;
 	const unsigned char *p;
 	X509 *x;
@@ -229,10 +230,17 @@ issuer(void **state)
 		assert_false(ocsp_is_issuer(&r.id[0],
 		    buf_slice(&ca[1]->cert.der)));
 		assert_true(r.nonce.n == 18);	/* with its own head */
+		/* And what we write is what OpenSSL writes. */
+		buf_reset(&id);
+		assert_int_equal(ocsp_put_id(r.id[0].hash,
+		    buf_slice(&ca[0]->cert.der), r.id[0].serial, &id, &err),
+		    0);
+		assert_true(slice_eq(buf_slice(&id), r.id[0].tlv));
 		OPENSSL_free(der);
 		OCSP_REQUEST_free(q);
 	}
 	X509_free(x);
+	buf_free(&id);
 	for (i = 0; i < 2; i++) {
 		ca_free(ca[i]);
 		fixture_remove(&f[i]);
