@@ -181,14 +181,15 @@ def test_nothing_can_be_made(owner, role):
 
 EXECUTES = {
     'countersign_worker': set(),
-    'countersign_auditor': set(),
+    'countersign_auditor': {'renewal_chain'},
     'countersign_signer': {'make_partitions', 'signer_register', 'crl_stored',
-                           'ocsp_keep', 'ocsp_forget', 'secret_lock', 'secret_use'},
+                           'ocsp_keep', 'ocsp_forget', 'secret_lock',
+                           'secret_use'},
     'countersign_operator': {'account_add', 'account_set_password',
                              'account_set_disabled', 'account_set_group',
                              'ca_register', 'policy_publish', 'cert_revoke',
                              'cert_release', 'secret_create',
-                             'secret_revoke'},
+                             'secret_revoke', 'renewal_chain'},
 }
 
 
