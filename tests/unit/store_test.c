@@ -12,6 +12,7 @@
 
 #include <openssl/evp.h>
 
+#include "approval.h"
 #include "ca_fixture.h"
 #include "pg.h"
 #include "store.h"
@@ -23,7 +24,9 @@ static struct store *store;
 static char ca_name[] = "CA", account[] = "alice", other[] = "bob",
     tmpl_name[] = "User";
 static struct ca ca = { .name = ca_name };
-static struct template tmpl = { .cn = tmpl_name, .major = 100, .minor = 3 };
+static struct template tmpl = {
+	.cn = tmpl_name, .major = 100, .minor = 3, .pending_expires = 86400
+};
 static struct request request;
 static struct buf spki;
 
@@ -287,6 +290,109 @@ void_serials(void **state)
 	drop_job(&j);
 }
 
+/* The job that decides a pending one. */
+static void
+make_decision(struct job *d, const struct job *j, struct pending *p,
+    enum msg_status status)
+{
+	static char approver[] = "operator:root", none[] = "";
+
+	make_job(d, status);
+	memcpy(d->row_id, j->row_id, MSG_ID);
+	d->ask.call = status == MSG_ISSUED ? CALL_APPROVE : CALL_DENY;
+	memcpy(d->ask.verdict.request, j->row_id, MSG_ID);
+	d->number = j->number;
+	d->tmpl = &tmpl;
+	memset(p, 0, sizeof(*p));
+	p->approver = approver;
+	p->reason = none;
+	d->pending = p;
+}
+
+static void
+decided_once(void **state)
+{
+	struct store *second = store_open(dsn, "signer-2");
+	struct err err = ERR_INIT;
+	struct job j, d, e, *v[] = { &j }, *vd[] = { &d }, *ve[] = { &e };
+	struct pending p, q;
+	struct found f = { NULL };
+	struct stored s;
+	bool in_doubt;
+
+	(void)state;
+	make_job(&j, MSG_PENDING);
+	assert_int_equal(store_insert(store, v, 1, &in_doubt, &err), 0);
+	make_decision(&d, &j, &p, MSG_ISSUED);
+	make_decision(&e, &j, &q, MSG_DENIED);
+	assert_int_equal(store_pending(store, &d, &f, &err), 0);
+	assert_int_equal(found_count(&f), 1);
+	assert_int_equal(found_get(&f, 0, &s, &err), 0);
+	assert_true(slice_is(s.token, "token"));
+	assert_true(slice_eq(s.submitted_sha256, s.token_sha256));
+	assert_int_equal(s.method, AUTH_PASSWORD);
+	assert_int_equal(s.expires, s.received + tmpl.pending_expires);
+	found_free(&f);
+	assert_int_equal(store_reserve(store, vd, 1, &err), 0);
+	assert_true(d.reserved);
+	/* Another signer waits, but not for ever. */
+	assert_int_equal(store_reserve(second, ve, 1, &err), -1);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(store_insert(store, vd, 1, &in_doubt, &err), 0);
+	assert_int_equal(store_reserve(second, ve, 1, &err), 0);
+	assert_false(e.reserved);
+	store_release(second);
+	assert_int_equal(store_insert(second, ve, 1, &in_doubt, &err), -1);
+	assert_false(in_doubt);
+	assert_int_equal(count_found(&j, false, &s, &f), 1);
+	assert_int_equal(s.status, MSG_ISSUED);
+	assert_true(slice_eq(s.decision_id, slice_of(d.ask.id, MSG_ID)));
+	assert_true(slice_is(s.certificate, "certificate"));
+	found_free(&f);
+	drop_job(&j);
+	drop_job(&d);
+	drop_job(&e);
+	store_close(second);
+}
+
+/* A secret is spent with the row: both or neither. */
+static void
+spent_once(void **state)
+{
+	static char host[] = "pc.x.example";
+	struct account owner = { .name = host, .one_time = tmpl_name };
+	struct err err = ERR_INIT;
+	struct job a, b, *both[] = { &a, &b }, *va[] = { &a }, *vb[] = { &b };
+	struct found f = { NULL };
+	struct stored s;
+	bool in_doubt;
+
+	(void)state;
+	assert_int_equal(pg_sql(&pg, "countersign", "SELECT "
+	    "countersign.secret_create('{pc.x.example}', '{User}', "
+	    "'{4000000000}', '{$argon2id$x}')"), 0);
+	make_job(&a, MSG_ISSUED);
+	make_job(&b, MSG_ISSUED);
+	a.account = b.account = host;
+	a.acct = b.acct = &owner;
+	/* Of two in one batch the first. */
+	assert_int_equal(store_reserve(store, both, 2, &err), 0);
+	assert_true(a.reserved);
+	assert_false(b.reserved);
+	store_release(store);
+	assert_int_equal(store_reserve(store, vb, 1, &err), 0);
+	assert_true(b.reserved);
+	assert_int_equal(store_insert(store, vb, 1, &in_doubt, &err), 0);
+	assert_int_equal(store_reserve(store, va, 1, &err), 0);
+	assert_false(a.reserved);
+	store_release(store);
+	assert_int_equal(store_insert(store, va, 1, &in_doubt, &err), -1);
+	assert_int_equal(count_found(&a, false, &s, &f), 0);
+	found_free(&f);
+	drop_job(&a);
+	drop_job(&b);
+}
+
 /* A new session is set up again; half a batch never goes into it. */
 static void
 lost_session(void **state)
@@ -322,6 +428,8 @@ main(void)
 		cmocka_unit_test(rows),
 		cmocka_unit_test(twice),
 		cmocka_unit_test(owner_only),
+		cmocka_unit_test(decided_once),
+		cmocka_unit_test(spent_once),
 		cmocka_unit_test(void_serials),
 		cmocka_unit_test(lost_session),
 	};
