@@ -4,9 +4,11 @@ import time
 import uuid
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 import client
 from schema import check_fault, check_policies, check_rstrc
+from test_certificate import CertClient, pem_key
 
 ENROLL_DENIED, TEMPLATE_DENIED = 0x80094011, 0x80094012
 
@@ -243,3 +245,32 @@ def test_csv_all_or_nothing(stack, bad, words):
     twice = '%s,Computer\n%s,Computer' % (first, first.upper())
     r = stack.ctl('secret', 'create', '--csv', '-', input=twice, ok=1)
     assert 'twice' in r.stderr
+
+
+def test_renewal_lives_on(stack, tmp_path):
+    """The secret is spent, the certificate is what the machine is now."""
+    who, key, new = login(stack, create(stack, host())), client.ec_key(), \
+        client.ec_key()
+    old = who.enroll(csr(stack, key=key))
+    cert = issued(old)
+    pem = tmp_path / 'machine.pem'
+    pem.write_bytes(pem_key(key) + cert.public_bytes(
+        serialization.Encoding.PEM))
+    machine = CertClient(stack.env, str(pem))
+    # No other certificate, whether logged on by secret or certificate.
+    for c in who, machine:
+        denied(c.enroll(csr(stack)), ENROLL_DENIED, 'was used')
+        denied(c.enroll(csr(stack, 'User')), TEMPLATE_DENIED)
+    renewal = client.renewal_cmc(client.renewal_csr(
+        new, old.leaf, template=stack.env['CS_TEMPLATE_MACHINE']),
+        new, key, old.leaf)
+    after = issued(machine.enroll(renewal, pkcs10=False))
+    assert after.subject == cert.subject
+    assert certificates(stack, who.user) == 2
+    # A renewal that its key did not sign is none.
+    forged = client.renewal_cmc(client.renewal_csr(
+        new, old.leaf, template=stack.env['CS_TEMPLATE_MACHINE']),
+        new, new, old.leaf)
+    for c in who, machine:
+        assert c.enroll(forged, pkcs10=False).fault is not None
+    assert certificates(stack, who.user) == 2
