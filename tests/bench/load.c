@@ -2,7 +2,9 @@
  * Load generator: one thread, many TLS connections, one request in flight on
  * each.  A body file holds the message with the words @MESSAGE_ID@ and
  * @TOKEN@; each request gets a fresh id and the next line of the token file.
- * Prints one JSON object: counts, rate, latency percentiles, own CPU time.
+ * With keep-alive the clock starts when every connection is open; "all" counts
+ * what was answered before, too.  Prints one JSON object: counts, rate, latency
+ * percentiles, own CPU time.
  *
  *	load --url URL --ca PEM --body FILE [--tokens FILE] --connections N
  *	    --seconds S [--expect WORD] [--handshake keep|full|resume]
@@ -33,6 +35,7 @@
 #include <openssl/ssl.h>
 
 #define IN_MAX	(256 * 1024)
+#define OPEN_SECONDS	60
 
 enum handshake { HS_KEEP, HS_FULL, HS_RESUME };
 enum step { STEP_CONNECT, STEP_SEND, STEP_RECV };
@@ -66,10 +69,12 @@ struct run {
 	struct addrinfo	*ai;
 	int		 ep;
 	size_t		 next_token;
-	uint64_t	 done, failed;
+	uint64_t	 done, failed, before;
+	int		 unopened;	/* connections without TLS yet */
+	double		 cpu0;		/* own, when the clock started */
 	uint32_t	*us;		/* latency of each */
 	size_t		 nus, capus;
-	int64_t		 end;
+	int64_t		 start, end;
 	char		 first_failure[400];
 };
 
@@ -328,14 +333,39 @@ conn_step(struct conn *c)
 	return rv == SSL_ERROR_WANT_READ || rv == SSL_ERROR_WANT_WRITE ? 0 : -1;
 }
 
+static double
+own_cpu(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+}
+
+static void
+start_clock(struct run *r)
+{
+	r->before = r->done;
+	r->done = 0;	/* but a failure stays one */
+	r->nus = 0;
+	r->cpu0 = own_cpu();
+	r->start = now_us();
+	r->end = r->start + (int64_t)(r->o->seconds * 1e6);
+}
+
 static void
 conn_ready(struct run *r, struct conn *c)
 {
+	enum step was;
 	int rv;
 
 	while (c->fd != -1) {
+		was = c->step;
 		if ((rv = conn_step(c)) == 0)
 			return;
+		if (was == STEP_CONNECT && rv == 1 && --r->unopened == 0)
+			start_clock(r);
 		if (rv == -1)
 			finish(r, c, true);
 		else if (c->step == STEP_RECV && c->inlen > 0 &&
@@ -363,23 +393,21 @@ percentile(const struct run *r, double q)
 }
 
 static void
-report(struct run *r, double seconds)
+report(struct run *r)
 {
-	struct rusage ru;
-	double cpu;
+	double seconds = (double)(now_us() - r->start) / 1e6;
 	char *p;
 
 	qsort(r->us, r->nus, sizeof(*r->us), cmp_u32);
-	getrusage(RUSAGE_SELF, &ru);
-	cpu = (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1e6 +
-	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec);
-	printf("{\"done\": %llu, \"failed\": %llu, \"seconds\": %.3f, "
+	printf("{\"done\": %llu, \"all\": %llu, \"failed\": %llu, "
+	    "\"seconds\": %.3f, "
 	    "\"per_second\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, "
 	    "\"p999_ms\": %.3f, \"max_ms\": %.3f, \"cpu_s\": %.3f",
-	    (unsigned long long)r->done, (unsigned long long)r->failed,
-	    seconds, (double)r->done / seconds, percentile(r, 0.5),
+	    (unsigned long long)r->done,
+	    (unsigned long long)(r->before + r->done),
+	    (unsigned long long)r->failed, seconds, (double)r->done / seconds, percentile(r, 0.5),
 	    percentile(r, 0.99), percentile(r, 0.999), percentile(r, 1),
-	    cpu / 1e6);
+	    own_cpu() - r->cpu0);
 	if (r->failed > 0) {
 		for (p = r->first_failure; *p != '\0'; p++)
 			if (*p == '"' || *p == '\\' || *p < ' ')
@@ -409,12 +437,15 @@ run_load(struct run *r)
 {
 	struct epoll_event ev[256];
 	struct conn *conns;
-	int64_t t0 = now_us();
 	int i, n;
 
 	if ((conns = calloc((size_t)r->o->connections, sizeof(*conns))) == NULL)
 		err(1, NULL);
-	r->end = t0 + (int64_t)(r->o->seconds * 1e6);
+	start_clock(r);
+	if (r->o->handshake == HS_KEEP) {
+		r->unopened = r->o->connections;
+		r->end += OPEN_SECONDS * INT64_C(1000000);
+	}
 	for (i = 0; i < r->o->connections; i++) {
 		if ((conns[i].in = malloc(IN_MAX + 1)) == NULL)
 			err(1, NULL);
@@ -425,7 +456,9 @@ run_load(struct run *r)
 		for (i = 0; i < n; i++)
 			conn_ready(r, ev[i].data.ptr);
 	}
-	report(r, (double)(now_us() - t0) / 1e6);
+	if (r->unopened > 0)
+		errx(1, "%d connections do not open", r->unopened);
+	report(r);
 }
 
 static void
