@@ -58,6 +58,45 @@ elements() {
 	    sed 's/^[^>]*>//'
 }
 
+# Type of the token, its file, template.
+submit() {
+	local type="$pki/enrollment#PKCS10"
+	[ "$1" = PKCS10 ] || type="$secext#$1"
+	call "$CS_CES_URL" "$pki/enrollment/RST/wstep" <<-XML
+	<RequestSecurityToken PreferredLanguage="en-US" xmlns="$trust">
+	<TokenType>$oasis-x509-token-profile-1.0#X509v3</TokenType>
+	<RequestType>$trust/Issue</RequestType>
+	<BinarySecurityToken ValueType="$type"
+	    EncodingType="$secext#base64binary"
+	    xmlns="$secext">$(base64 -w 0 "$2")</BinarySecurityToken>
+	<AdditionalContext
+	    xmlns="http://schemas.xmlsoap.org/ws/2006/12/authorization">
+	<ContextItem Name="CertificateTemplate"><Value>$3</Value>
+	</ContextItem></AdditionalContext></RequestSecurityToken>
+	XML
+}
+
+hex() {
+	od -An -v -tx1 "$@" | tr -d ' \n'
+}
+
+unhex() {
+	printf %b "$(echo "$1" | sed 's/../\\x&/g')"
+}
+
+# DER in hex: tag, content.
+tlv() {
+	local n=$((${#2} / 2)) size
+	if [ "$n" -lt 128 ]; then
+		size=$(printf %02x "$n")
+	elif [ "$n" -lt 256 ]; then
+		size=$(printf 81%02x "$n")
+	else
+		size=$(printf 82%04x "$n")
+	fi
+	printf %s "$1$size$2"
+}
+
 echo
 echo "1. The policy: which templates may $CS_USER use?"
 call "$CS_CEP_URL" "$pki/enrollmentpolicy/IPolicy/GetPolicies" <<XML
@@ -71,21 +110,10 @@ echo "   enroll at  $(elements uri <"$dir/reply.xml" | head -n 1)"
 
 # Host name, template: a new key and its request.
 new_request() {
-	openssl req -new -newkey rsa:2048 -nodes -keyout "$dir/key.pem" \
+	openssl req -new -newkey rsa:2048 -nodes -keyout "$dir/$2.key" \
 	    -subj "/CN=$1" -addext "subjectAltName=DNS:$1" -outform DER \
 	    -out "$dir/request.der" 2>/dev/null
-	call "$CS_CES_URL" "$pki/enrollment/RST/wstep" <<-XML
-	<RequestSecurityToken PreferredLanguage="en-US" xmlns="$trust">
-	<TokenType>$oasis-x509-token-profile-1.0#X509v3</TokenType>
-	<RequestType>$trust/Issue</RequestType>
-	<BinarySecurityToken ValueType="$pki/enrollment#PKCS10"
-	    EncodingType="$secext#base64binary"
-	    xmlns="$secext">$(base64 -w 0 "$dir/request.der")</BinarySecurityToken>
-	<AdditionalContext
-	    xmlns="http://schemas.xmlsoap.org/ws/2006/12/authorization">
-	<ContextItem Name="CertificateTemplate"><Value>$2</Value>
-	</ContextItem></AdditionalContext></RequestSecurityToken>
-	XML
+	submit PKCS10 "$dir/request.der" "$2"
 }
 
 # What became of the request with this number?
@@ -139,3 +167,34 @@ show_answer
 elements BinarySecurityToken <"$dir/reply.xml" | sed -n 2p | tr -d ' \r' |
     base64 -d | openssl x509 -inform DER -noout -subject |
     sed 's/^subject=/   subject    /'
+
+# [MS-WCCE] 3.1.1.4.3: the PKCS#10 names the old certificate in an attribute,
+# which "openssl req" cannot write, and the old key signs it all.
+echo
+echo "5. $name is renewed with a new key, signed with the old one"
+openssl req -new -newkey rsa:2048 -nodes -keyout "$dir/new.pem" \
+    -subj "/CN=$name" -outform DER -out "$dir/new.der" 2>/dev/null
+openssl asn1parse -inform DER -in "$dir/new.der" -strparse 4 \
+    -out "$dir/info.der" -noout
+info=$(hex "$dir/info.der")
+info=${info#3082????}				# its SEQUENCE
+info=${info%a000}				# no attributes so far
+old=$(openssl x509 -in "$dir/certificate.pem" -outform DER | hex)
+attribute=$(tlv 30 "06092b0601040182370d01$(tlv 31 "$old")")
+info=$(tlv 30 "$info$(tlv a0 "$attribute")")
+unhex "$info" >"$dir/info.der"
+sig=$(openssl dgst -sha256 -sign "$dir/new.pem" "$dir/info.der" | hex)
+rsa_sha256=300d06092a864886f70d01010b0500
+unhex "$(tlv 30 "$info$rsa_sha256$(tlv 03 "00$sig")")" >"$dir/renewal.der"
+openssl cms -sign -binary -nodetach -nosmimecap -md sha256 -outform DER \
+    -in "$dir/renewal.der" -signer "$dir/certificate.pem" \
+    -inkey "$dir/$CS_TEMPLATE.key" -out "$dir/renewal.cms"
+submit PKCS7 "$dir/renewal.cms" "$CS_TEMPLATE"
+elements BinarySecurityToken <"$dir/reply.xml" | sed -n 2p | tr -d ' \r' |
+    base64 -d | openssl x509 -inform DER -out "$dir/certificate.pem"
+number=$(elements RequestID <"$dir/reply.xml")
+show_answer
+openssl x509 -in "$dir/certificate.pem" -noout -serial | sed 's/.*=/   serial     /'
+eval "$CS_CTL request show $number" | grep -E '^ *(renews|chain)' |
+    sed 's/^ */   /'
+cp "$dir/certificate.pem" "$(dirname "$1")/$name.pem"
