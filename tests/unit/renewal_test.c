@@ -1,0 +1,391 @@
+/* The rules of a renewal, each by its HRESULT and words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include <openssl/x509v3.h>
+
+#include "hresult.h"
+#include "renewal.h"
+
+#define OIDS "1.3.6.1.4.1.99999.2."
+#define COMMON "ca = {\"CA\"} validity = 1y enroll = {\"staff\"} " \
+    "providers = {\"P\"} key-usage = {\"digital-signature\"} type = user " \
+    "keys = {\"rsa:2048\"} "
+#define MINE "names = account subject = {\"common-name\"} " \
+    "eku = {\"code-signing\"} "
+#define ASKED "names = request name-rules = {\"hosts\"} " \
+    "eku = {\"server-authentication\"} "
+#define NOW	1800000000
+
+static const char text[] =
+    "ca \"CA\" { uri \"password\" { uri = \"https://h.example/\" } }\n"
+    "ca \"Two\" { uri \"password\" { uri = \"https://h.example/2\" } }\n"
+    "name-rule \"hosts\" { groups = {\"ruled\"} dns = {\"*.a.example\"} }\n"
+    "template \"Plain\" { " COMMON MINE " oid = \"" OIDS "1\" }\n"
+    "template \"Next\" { " COMMON MINE " oid = \"" OIDS "2\"\n"
+    "  supersedes = {\"Plain\"} approval = manager\n"
+    "  renewal-previous-approval = true }\n"
+    "template \"Same\" { " COMMON MINE " oid = \"" OIDS "3\"\n"
+    "  renewal-same-key = true renewal-max = 3 renewal-grace = 1h }\n"
+    "template \"Seen\" { " COMMON MINE " oid = \"" OIDS "4\"\n"
+    "  approval = manager renewal-previous-approval = true }\n"
+    "template \"Shown\" { " COMMON " oid = \"" OIDS "5\" names = request\n"
+    "  eku = {\"server-authentication\"}\n"
+    "  approval = manager renewal-previous-approval = true }\n"
+    "template \"Host\" { " COMMON ASKED " oid = \"" OIDS "6\"\n"
+    "  renewal-previous-approval = true }\n"
+    "template \"Key\" { " COMMON ASKED " oid = \"" OIDS "7\"\n"
+    "  renewal-previous-approval = true renewal-key-based = true }\n"
+    "template \"Nobody\" { " COMMON ASKED " oid = \"" OIDS "8\"\n"
+    "  renewal-previous-approval = true renewal-key-based = true\n"
+    "  renewal-anonymous = true }\n";
+
+static struct policy	*policy;
+static EVP_PKEY		*pkey;
+static struct buf	 old_der, spki;
+
+struct ask {
+	struct account	 account;
+	char		*groups[2];
+	struct pubkey	 key;
+	struct request	 request;
+	struct issued	 old;
+	struct decide_ask in;
+	struct decision	 decision;
+	struct err	 err;
+};
+
+static char *
+str(const char *s)
+{
+	return (char *)(uintptr_t)s;
+}
+
+/* A certificate of CN=h.a.example with that name and an address in the SAN. */
+static int
+setup(void **state)
+{
+	struct err err = ERR_INIT;
+	X509 *x = X509_new();
+	X509_EXTENSION *e;
+	uint8_t *p = NULL;
+	int n;
+
+	(void)state;
+	policy = policy_parse(slice_str(text), &err);
+	if (policy == NULL)
+		fail_msg("%s", err.text);
+	pkey = EVP_RSA_gen(2048);
+	assert_non_null(pkey);
+	X509_set_version(x, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 0x4001);
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 86400);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN",
+	    MBSTRING_UTF8, (const unsigned char *)"h.a.example", -1, -1, 0);
+	X509_set_issuer_name(x, X509_get_subject_name(x));
+	X509_set_pubkey(x, pkey);
+	e = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name,
+	    "DNS:h.a.example,IP:10.0.0.1");
+	X509_add_ext(x, e, -1);
+	X509_EXTENSION_free(e);
+	assert_true(X509_sign(x, pkey, EVP_sha256()) > 0);
+	n = i2d_X509(x, &p);
+	buf_add(&old_der, p, (size_t)n);
+	OPENSSL_free(p);
+	p = NULL;
+	n = i2d_PUBKEY(pkey, &p);
+	buf_add(&spki, p, (size_t)n);
+	OPENSSL_free(p);
+	X509_free(x);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	policy_free(policy);
+	EVP_PKEY_free(pkey);
+	buf_free(&old_der);
+	buf_free(&spki);
+	return 0;
+}
+
+static void
+join(struct ask *q, const char *group)
+{
+	q->groups[q->account.groups.n++] = str(group);
+}
+
+/* A good renewal by this template of an old certificate of that one. */
+static void
+ask_for(struct ask *q, const char *tmpl, const char *old)
+{
+	memset(q, 0, sizeof(*q));
+	q->account.name = str("ada");
+	q->account.cn = str("Ada");
+	q->account.groups.v = q->groups;
+	join(q, "staff");
+	q->key.kind = KEY_RSA;
+	q->key.bits = 2048;
+	q->key.spki = buf_slice(&spki);
+	q->request.key = &q->key;
+	q->request.hint[0].name = str(tmpl);
+	q->request.nhint = 1;
+	q->request.old_cert = buf_slice(&old_der);
+	q->request.signer[0].cert = buf_slice(&old_der);
+	q->request.signer[0].serial = slice_of("\x40\x01", 2);
+	q->request.signer[0].verified = true;
+	q->request.nsigner = 1;
+	buf_add(&q->old.der, old_der.p, old_der.n);
+	buf_add(&q->old.serial, "\x40\x01", 2);
+	q->old.ca = str("CA");
+	q->old.account = str("ada");
+	q->old.template = str(old);
+	q->old.not_before = NOW - 86400;
+	q->old.not_after = NOW + 86400;
+	pubkey_sha256(&q->key, q->old.spki);
+	q->in = (struct decide_ask){ .policy = policy, .ca = "CA",
+	    .account = &q->account, .method = AUTH_PASSWORD,
+	    .request = &q->request, .issued = { &q->old, NULL }, .now = NOW };
+}
+
+/* The names of the certificate, as a request has them. */
+static void
+same_names(struct ask *q)
+{
+	names_add_rdn(&q->request.names, "CN", "h.a.example");
+	names_add_san(&q->request.names, SAN_IP, "10.0.0.1");
+	names_add_san(&q->request.names, SAN_DNS, "H.a.example");
+}
+
+static void
+done(struct ask *q)
+{
+	buf_free(&q->old.der);
+	buf_free(&q->old.serial);
+	names_free(&q->request.names);
+}
+
+static void
+grants(struct ask *q, const char *names, bool pending)
+{
+	struct buf b = { NULL, 0, 0 };
+
+	if (decide(&q->in, &q->decision, &q->err) == -1)
+		fail_msg("wanted %s, got %s", names, q->err.text);
+	assert_ptr_equal(q->decision.renews, &q->old);
+	assert_int_equal(q->decision.pending, pending);
+	names_text_dn(&q->decision.names, &b);
+	buf_puts(&b, " | ");
+	names_text_san(&q->decision.names, &b);
+	assert_string_equal(buf_str(&b), names);
+	buf_free(&b);
+	decision_free(&q->decision);
+	done(q);
+}
+
+static void
+denies(struct ask *q, uint32_t hresult, const char *words)
+{
+	if (decide(&q->in, &q->decision, &q->err) == 0)
+		fail_msg("wanted a refusal: %s", words);
+	assert_int_equal(q->err.kind, ERR_DENIED);
+	if (q->err.hresult != hresult || strstr(q->err.text, words) == NULL)
+		fail_msg("wanted %08x %s, got %08x %s", hresult, words,
+		    q->err.hresult, q->err.text);
+	done(q);
+}
+
+static void
+test_old_certificate(void **state)
+{
+	struct ask q;
+
+	(void)state;
+	ask_for(&q, "Plain", "Plain");
+	grants(&q, "CN=Ada | ", false);
+	ask_for(&q, "Plain", "Plain");
+	q.in.issued[0] = NULL;
+	denies(&q, CERT_E_UNTRUSTEDROOT, "4001 was not issued by ca CA");
+	ask_for(&q, "Plain", "Plain");
+	q.old.ca = str("Two");
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	ask_for(&q, "Plain", "Plain");
+	q.old.der.p[q.old.der.n - 1] ^= 1;
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	ask_for(&q, "Plain", "Plain");
+	q.request.signer[0].verified = false;
+	denies(&q, CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE, "not a signer");
+	ask_for(&q, "Plain", "Plain");
+	q.old.revoked = true;
+	denies(&q, CRYPT_E_REVOKED, "4001 is revoked");
+	ask_for(&q, "Plain", "Plain");
+	q.old.account = str("bob");
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "4001 is not of account ada");
+	/* Whichever of two signers it is. */
+	ask_for(&q, "Plain", "Plain");
+	q.request.signer[1] = q.request.signer[0];
+	q.request.signer[0].cert = slice_str("other");
+	q.request.nsigner = 2;
+	q.in.issued[1] = q.in.issued[0];
+	q.in.issued[0] = NULL;
+	assert_ptr_equal(renewal_holder(&q.in), &q.old);
+	done(&q);
+}
+
+static void
+test_time(void **state)
+{
+	struct ask q;
+
+	(void)state;
+	ask_for(&q, "Plain", "Plain");
+	q.in.now = q.old.not_after;
+	grants(&q, "CN=Ada | ", false);
+	ask_for(&q, "Plain", "Plain");
+	q.in.now = q.old.not_after + 1;
+	denies(&q, CERT_E_EXPIRED, "renewal-grace is 0 s");
+	ask_for(&q, "Plain", "Plain");
+	q.in.now = q.old.not_before - 1;
+	denies(&q, CERT_E_EXPIRED, "not valid yet");
+	ask_for(&q, "Same", "Same");
+	q.in.now = q.old.not_after + 3600;
+	grants(&q, "CN=Ada | ", false);
+	ask_for(&q, "Same", "Same");
+	q.in.now = q.old.not_after + 3601;
+	denies(&q, CERT_E_EXPIRED, "renewal-grace is 3600 s");
+}
+
+static void
+test_template(void **state)
+{
+	struct ask q;
+
+	(void)state;
+	ask_for(&q, "Plain", "plain");
+	grants(&q, "CN=Ada | ", false);
+	ask_for(&q, "Plain", "Next");
+	denies(&q, CERTSRV_E_TEMPLATE_CONFLICT, "of template Next, which");
+	/* Superseding takes it over, but no approval that was never given. */
+	ask_for(&q, "Next", "Plain");
+	grants(&q, "CN=Ada | ", true);
+	ask_for(&q, "Next", "Next");
+	grants(&q, "CN=Ada | ", false);
+	ask_for(&q, "Same", "Same");
+	q.old.spki[0] ^= 1;
+	denies(&q, CERTSRV_E_RENEWAL_BAD_PUBLIC_KEY, "renewal-same-key");
+	ask_for(&q, "Same", "Same");
+	q.old.renewals = 2;
+	grants(&q, "CN=Ada | ", false);
+	ask_for(&q, "Same", "Same");
+	q.old.renewals = 3;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "3 times, renewal-max is 3");
+	ask_for(&q, "Plain", "Plain");
+	q.account.groups.n = 0;
+	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "none of the groups");
+}
+
+#define OLD "CN=h.a.example | DNS:h.a.example, IP:10.0.0.1"
+
+static void
+test_names(void **state)
+{
+	struct ask q;
+
+	(void)state;
+	ask_for(&q, "Seen", "Seen");
+	grants(&q, "CN=Ada | ", false);
+	/* An approver saw the names: the same need no second look. */
+	ask_for(&q, "Shown", "Shown");
+	same_names(&q);
+	grants(&q, OLD, false);
+	ask_for(&q, "Shown", "Shown");
+	names_add_rdn(&q.request.names, "CN", "h.a.example");
+	names_add_san(&q.request.names, SAN_IP, "10.0.0.1");
+	grants(&q, OLD, false);
+	ask_for(&q, "Shown", "Shown");
+	names_add_rdn(&q.request.names, "CN", "x.a.example");
+	grants(&q, "CN=x.a.example | DNS:x.a.example", true);
+	/* A rule is asked again, unless the key is what counts. */
+	ask_for(&q, "Host", "Host");
+	same_names(&q);
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "not allowed by name rule");
+	ask_for(&q, "Key", "Key");
+	same_names(&q);
+	q.account.groups.n = 0;
+	grants(&q, OLD, false);
+	ask_for(&q, "Key", "Key");
+	same_names(&q);
+	names_add_san(&q.request.names, SAN_DNS, "y.a.example");
+	q.account.groups.n = 0;
+	denies(&q, CERTSRV_E_BAD_RENEWAL_SUBJECT, "renewal-key-based");
+	/* Who may enroll may ask for other names, by the rule. */
+	ask_for(&q, "Key", "Key");
+	names_add_rdn(&q.request.names, "CN", "z.a.example");
+	join(&q, "ruled");
+	grants(&q, "CN=z.a.example | DNS:z.a.example", false);
+	ask_for(&q, "Key", "Key");
+	same_names(&q);
+	q.account.disabled = true;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "disabled");
+}
+
+static void
+test_anonymous(void **state)
+{
+	struct ask q;
+
+	(void)state;
+	ask_for(&q, "Nobody", "Nobody");
+	same_names(&q);
+	q.in.method = AUTH_ANONYMOUS;
+	grants(&q, OLD, false);
+	ask_for(&q, "Key", "Key");
+	same_names(&q);
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "renewal-anonymous is not set");
+	ask_for(&q, "Nobody", "Nobody");
+	names_add_rdn(&q.request.names, "CN", "z.a.example");
+	join(&q, "ruled");
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_BAD_RENEWAL_SUBJECT, "renewal-key-based");
+	ask_for(&q, "Nobody", "Nobody");
+	q.request.old_cert = slice_of(NULL, 0);
+	q.request.nsigner = 0;
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "may only renew");
+	ask_for(&q, "Nobody", "Nobody");
+	q.request.old_cert = slice_of(NULL, 0);
+	q.request.nsigner = 0;
+	q.in.account = NULL;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "may only renew");
+	/* No row: nobody is asking. */
+	ask_for(&q, "Nobody", "Nobody");
+	q.in.account = NULL;
+	q.in.issued[0] = NULL;
+	assert_null(renewal_holder(&q.in));
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_old_certificate),
+		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_template),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_anonymous),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
