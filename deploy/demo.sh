@@ -73,6 +73,7 @@ write_env() {
 		assign CS_TEMPLATE WebServer
 		assign CS_TEMPLATE_MACHINE Computer
 		assign CS_TEMPLATE_APPROVAL WebServerApproval
+		assign CS_TEMPLATE_RENEWAL WebServerUnattended
 	} >"$S/env.new"
 	mv "$S/env.new" "$S/env"
 }

@@ -405,6 +405,22 @@ def test_previous_approval(site, somebody, form):
     assert r.fault is None and r.leaf is None
 
 
+def test_approved_renewal(site, somebody, plain):
+    """A renewal that waited is judged again when it is approved."""
+    c = somebody('renewers')
+    held = [Held(c, 'RenewWaits') for _ in range(2)]
+    site.ctl('account', 'group', c.user, 'add', 'renew-guests')
+    number = [h.renew().findtext('.//e:RequestID') for h in held]
+    site.ctl('request', 'approve', number[0])
+    row = site.ctl_json('request', 'show', number[0])[0]
+    assert row['state'] == 'issued' and row['renews'] == held[0].serial
+    assert site.sql('SELECT renewals FROM countersign.certificate WHERE '
+                    'serial = decode(%s, \'hex\')', row['serial']) == [(1,)]
+    site.ctl('cert', 'revoke', held[1].serial, '--reason', 'superseded')
+    r = site.ctl('request', 'approve', number[1], ok=None)
+    assert r.returncode != 0 and 'is revoked' in r.stderr, r.stderr
+
+
 # Names from the request ----------------------------------------------------
 
 def host(c, name, who):
@@ -529,6 +545,16 @@ def test_anonymous_is_for_renewals(nobody, plain):
         None, request_type=client.E + '/QueryTokenStatus',
         extra='<RequestID xmlns="%s">1</RequestID>' % client.E)))
     refused(r, DENIED, 'only renews')
+
+
+def test_demo_renews_itself(stack, demo, nobody):
+    """The template that is there for it, from the first minute."""
+    h = Held(demo, stack.env['CS_TEMPLATE_RENEWAL'], cn='u.demo.example',
+             dns=['u.demo.example'])
+    key = client.rsa_key()
+    assert ask(nobody, h.message(key=key)).fault is None
+    uris = [u.text for u in demo.policies().findall('.//p:cAURI/p:uri')]
+    assert stack.env['CS_CES_RENEWAL_URL'] in uris
 
 
 # The operator's view -------------------------------------------------------
