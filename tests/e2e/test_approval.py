@@ -4,8 +4,10 @@ import concurrent.futures
 import os
 import re
 import shlex
+import signal
 import statistics
 import subprocess
+import threading
 import time
 import uuid
 
@@ -155,6 +157,9 @@ def test_pending_then_approved(stack, demo):
     assert row['state'] == 'issued'
     assert row['approved_by'].startswith('operator:')
     assert row['approval_reason'] == 'known host'
+    assert stack.sql('SELECT who, action FROM countersign.audit WHERE detail '
+                     'LIKE %s', '%' + row['id'] + ': known host') == [
+        (row['approved_by'], 'request approve')]
     done = demo.query(number)
     check_rstrc(done)
     assert done.findtext('.//e:DispositionMessage') == 'Issued'
@@ -248,7 +253,11 @@ def test_own_request(stack, demo):
     assert state(stack, number)['state'] == 'pending'
     # But a requester may take it back.
     decide(stack, 'deny', number, '--as', demo.user)
-    assert state(stack, number)['approved_by'] == demo.user
+    row = state(stack, number)
+    assert row['approved_by'] == demo.user
+    assert stack.sql('SELECT who, action FROM countersign.audit WHERE detail '
+                     'LIKE %s', '%' + row['id']) == [
+        (demo.user, 'request deny')]
 
 
 def test_approvers(stack, policy):
@@ -414,3 +423,42 @@ def test_workers_cannot_approve(stack, demo):
     os.unlink(stack.dir / 'as-worker.conf')
     assert r.returncode == 1 and 'may not use method' in r.stderr, r.stderr
     assert state(stack, number)['state'] == 'pending'
+
+
+def test_signers_killed_meanwhile(stack, demo):
+    """Whenever a signer dies: decided once or not at all, and then it can be
+    decided again."""
+    numbers = [pending(demo.enroll(web(stack))) for _ in range(12)]
+    stop = threading.Event()
+
+    def kill():
+        while not stop.wait(0.15):
+            for pid in stack.pids('signer'):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+                if stop.wait(0.1):
+                    return
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda n: decide(stack, 'approve', n, ok=None),
+                          numbers[:6]))
+    finally:
+        stop.set()
+        killer.join()
+    deadline = time.time() + 60
+    for n in numbers:
+        while state(stack, n)['state'] == 'pending':
+            assert time.time() < deadline
+            r = decide(stack, 'approve', n, ok=None)
+            assert r.returncode in (0, 1, 3), r.stderr
+        assert demo.query(n).certificate is not None
+    counts = stack.sql(
+        'SELECT r.number, count(c) FROM countersign.request r LEFT JOIN '
+        'countersign.certificate c ON c.request_id = r.id WHERE r.number = '
+        'ANY (%s) GROUP BY 1', [int(n) for n in numbers])
+    assert sorted(counts) == [(int(n), 1) for n in sorted(numbers, key=int)]
+    stack.ctl('ledger', 'verify')
