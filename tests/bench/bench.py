@@ -152,6 +152,30 @@ def message_files(out, env, count):
     os.chmod(out / 'cep.xml', 0o600)
 
 
+def renewal_files(out, env, count=64):
+    """Renewals of one certificate of this stack: CMC, signed by both keys."""
+    import client
+    key, name = client.rsa_key(2048, 0), 'renew.demo.example'
+    c = client.Client(env)
+    reply = c.enroll(client.make_csr(key, name, [name], env['CS_TEMPLATE']))
+    if reply.fault is not None:
+        sys.exit('bench: %s' % reply.reason)
+    lines = []
+    for i in range(count):
+        csr = client.renewal_csr(key, reply.leaf, cn=name, dns=[name],
+                                 template=env['CS_TEMPLATE'])
+        lines.append(base64.b64encode(client.renewal_cmc(
+            csr, key, key, reply.leaf)).decode())
+    (out / 'tokens-renewal').write_text('\n'.join(lines) + '\n')
+    (out / 'renew.xml').write_bytes(client.envelope(
+        client.RST, env['CS_CES_URL'],
+        client.rst(b'', pkcs10=False).replace(
+            '></BinarySecurityToken>', '>@TOKEN@</BinarySecurityToken>'),
+        client.security(env['CS_USER'], env['CS_PASSWORD'], timestamp=False),
+        '@MESSAGE_ID@'))
+    os.chmod(out / 'renew.xml', 0o600)
+
+
 class Bench:
     def __init__(self, args):
         self.args = args
@@ -162,6 +186,7 @@ class Bench:
             'PROCESSES': str(args.workers), 'SIGNERS': str(args.signers),
             'CA_KEY': args.ca})
         message_files(self.out, self.stack.env, 40)
+        renewal_files(self.out, self.stack.env)
 
     def put(self, row):
         self.results.write(json.dumps(row) + '\n')
@@ -225,6 +250,20 @@ class Bench:
         say('    stack %.0f us, its signatures alone %.0f us: %.1f times' %
             (spent, floor, spent / floor))
 
+    def renewal(self, new):
+        """Two more signatures to verify for worker and signer each, and one
+        query: at most 1.3 times a new enrollment, by the processors' time."""
+        n = new['connections']
+        row = self.case('renew-cmc-rsa2048-userpass-c%d' % n,
+                        self.stack.env['CS_CES_URL'], 'renew.xml', n,
+                        'RequestedSecurityToken', 'tokens-renewal')
+        spent, base = (sum(r['cpu_us'][p] for p in PARTS)
+                       for r in (row, new))
+        self.put({'case': 'ratio-' + row['case'], 'renew_us': round(spent, 1),
+                  'enroll_us': round(base, 1),
+                  'ratio': round(spent / base, 2)})
+        say('    a renewal costs %.2f new enrollments' % (spent / base))
+
     def run(self):
         env = self.stack.env
         ca = {'ec:P-256': 'p256', 'ec:P-384': 'p384'}.get(
@@ -240,6 +279,7 @@ class Bench:
                             env['CS_CES_URL'], 'enroll.xml', n,
                             'RequestedSecurityToken', 'tokens-rsa2048')
             self.ratio(costs, row)
+        self.renewal(row)
         self.case('cep-getpolicies-c64', env['CS_CEP_URL'], 'cep.xml', 64,
                   'GetPoliciesResponse')
         if self.args.memory:
