@@ -405,8 +405,9 @@ report(struct run *r)
 	    "\"p999_ms\": %.3f, \"max_ms\": %.3f, \"cpu_s\": %.3f",
 	    (unsigned long long)r->done,
 	    (unsigned long long)(r->before + r->done),
-	    (unsigned long long)r->failed, seconds, (double)r->done / seconds, percentile(r, 0.5),
-	    percentile(r, 0.99), percentile(r, 0.999), percentile(r, 1),
+	    (unsigned long long)r->failed, seconds,
+	    (double)r->done / seconds, percentile(r, 0.5), percentile(r, 0.99),
+	    percentile(r, 0.999), percentile(r, 1),
 	    own_cpu() - r->cpu0);
 	if (r->failed > 0) {
 		for (p = r->first_failure; *p != '\0'; p++)
