@@ -222,7 +222,7 @@ key_hash(struct reqparse *p, const struct cmc *c, struct slice value,
 	(void)c;
 	if (get_octets(value, 64, &hash, "encrypted key hash", err) == -1)
 		return -1;
-	p->has_key_hash = true;
+	p->req->key_hash = value;
 	return 0;
 }
 

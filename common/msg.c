@@ -208,7 +208,7 @@ get_ask_head(struct der *d, struct ask *a, struct err *err)
 	unsigned	call;
 	uint64_t	sent_at;
 
-	if (get_enum(d, CALL_OCSP, &call, "ask.call", err) == -1 ||
+	if (get_enum(d, CALL_KET, &call, "ask.call", err) == -1 ||
 	    get_fixed(d, a->id, sizeof(a->id), "ask.id", err) == -1 ||
 	    get_fixed(d, a->replay_key, sizeof(a->replay_key),
 	    "ask.replayKey", err) == -1 ||

@@ -5,7 +5,7 @@
  *	Ask ::= SEQUENCE {
  *	  version       INTEGER (1),
  *	  call          ENUMERATED { issue(1), query(2), ping(3),
- *	                  approve(4), deny(5), ocsp(6) },
+ *	                  approve(4), deny(5), ocsp(6), ket(7) },
  *	  id            OCTET STRING (SIZE(16)),  -- this attempt
  *	  replayKey     OCTET STRING (SIZE(16)),  -- same message, same key
  *	  policyHash    OCTET STRING (SIZE(32)),
@@ -53,7 +53,8 @@ enum msg_call {
 	CALL_PING = 3,
 	CALL_APPROVE = 4,	/* MSG_ISSUED */
 	CALL_DENY = 5,		/* MSG_DENIED, CERTSRV_E_ADMIN_DENIED_REQUEST */
-	CALL_OCSP = 6
+	CALL_OCSP = 6,
+	CALL_KET = 7		/* MSG_ISSUED, certificate alone */
 };
 
 enum msg_status {

@@ -26,7 +26,6 @@ struct reqparse {
 	bool		 null_signature;	/* the PKCS#10 proves nothing */
 	bool		 content_signed;	/* a real signature is over the
 						   CMS content */
-	bool		 has_key_hash;	/* control 311.21.21 */
 };
 
 /* Refuses a second one, and more than max.  "what" names the list. */

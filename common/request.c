@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 
 #include "cmc.h"
 #include "cms.h"
@@ -139,9 +140,34 @@ parse_cmc(struct reqparse *p, const struct cms *cms, struct err *err)
 static int
 check_archival(const struct reqparse *p, struct err *err)
 {
-	if (p->has_key_hash != (p->req->archived_key.n != 0))
+	const struct request	*r = p->req;
+	struct der		 d;
+	struct slice		 told;
+	uint8_t			 md[EVP_MAX_MD_SIZE];
+	const EVP_MD		*alg;
+	unsigned		 n;
+
+	if ((r->key_hash.n != 0) != (r->archived_key.n != 0))
 		return err_bad(err, CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
 		    "archived key and its hash do not come together");
+	if (r->key_hash.n == 0)
+		return 0;
+	/* Only by these two is an unsigned attribute bound to what is signed. */
+	if (!p->content_signed)
+		return err_bad(err, CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
+		    "hash of the archived key is not signed");
+	if (der_only(r->key_hash, DER_OCTETS, &d, "encrypted key hash",
+	    err) == -1)
+		return -1;
+	told = slice_of(d.p, (size_t)(d.end - d.p));
+	alg = told.n == 20 ? EVP_sha1() : told.n == 32 ? EVP_sha256() :
+	    told.n == 48 ? EVP_sha384() : EVP_sha512();
+	if (EVP_Digest(r->archived_key.p, r->archived_key.n, md, &n, alg,
+	    NULL) != 1)
+		return err_openssl(err, "EVP_Digest");
+	if (!slice_eq(told, slice_of(md, n)))
+		return err_bad(err, CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
+		    "encrypted key hash is not that of the archived key");
 	return 0;
 }
 

@@ -68,6 +68,7 @@ struct request {
 	struct slice		 sender_nonce;	/* TLV of the control or empty */
 	char			*requester_name; /* signed data only, or NULL */
 	struct slice		 archived_key;	/* unsigned attribute or empty */
+	struct slice		 key_hash;	/* TLV of its control or empty */
 	char			*client_info;	/* process name, for the log only */
 };
 
