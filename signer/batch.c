@@ -8,6 +8,7 @@
 #include "crlmake.h"
 #include "journal.h"
 #include "log.h"
+#include "store_key.h"
 #include "ocspresp.h"
 #include "store_crl.h"
 #include "reserve.h"
@@ -111,7 +112,7 @@ static bool
 needs_policy(const struct job *j)
 {
 	return is_new_issue(j) || (j->state == JOB_NEW &&
-	    j->ask.call == CALL_APPROVE);
+	    (j->ask.call == CALL_APPROVE || j->ask.call == CALL_KET));
 }
 
 /*
@@ -562,6 +563,8 @@ decide_all(struct signer *s, struct batch *b, struct err *err)
 		j = b->job[i];
 		if (j->state == JOB_NEW && j->ask.call == CALL_QUERY)
 			job_query(s, j);
+		else if (j->state == JOB_NEW && j->ask.call == CALL_KET)
+			job_ket(s, j, b->job, i);
 		else if (j->state == JOB_NEW && j->ask.call == CALL_OCSP)
 			job_ocsp(s, j);
 		else if (j->state == JOB_NEW && ask_decides(&j->ask))
@@ -617,6 +620,7 @@ housekeeping(struct signer *s)
 	if (now < s->next_partitions)
 		return;
 	if (store_partitions(s->store, &err) == -1 ||
+	    store_exchange_wipe(s->store, &err) == -1 ||
 	    store_ocsp_forget(s->store, &err) == -1)
 		log_note("housekeeping", "%s", err.text);
 	else

@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <openssl/rsa.h>
@@ -220,6 +221,28 @@ cakey_free(struct cakey *k)
 	EVP_MD_free(k->md);
 	buf_free(&k->spki);
 	free(k);
+}
+
+int
+cakey_derive(const struct cakey *k, const char *label, uint8_t out[32],
+    struct err *err)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
+	unsigned char *der = NULL;
+	int n, rc = -1;
+	size_t len = 32;
+
+	n = i2d_PrivateKey(k->pkey, &der);
+	if (n > 0 && ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
+	    EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()) == 1 &&
+	    EVP_PKEY_CTX_set1_hkdf_key(ctx, der, n) == 1 &&
+	    EVP_PKEY_CTX_add1_hkdf_info(ctx, (const unsigned char *)label,
+	    (int)strlen(label)) == 1 && EVP_PKEY_derive(ctx, out, &len) == 1)
+		rc = 0;
+	if (n > 0)
+		OPENSSL_clear_free(der, (size_t)n);
+	EVP_PKEY_CTX_free(ctx);
+	return rc == 0 ? 0 : err_openssl(err, "ca key: deriving");
 }
 
 enum key_kind

@@ -25,6 +25,13 @@ struct slice	 cakey_spki(const struct cakey *);	/* whole TLV */
 int64_t		 cakey_cost(const struct cakey *);	/* us of one
 							   certificate */
 
+/*
+ * A secret that follows from the private key and a label, and tells nothing
+ * of the key ([RFC5869]).  Every signer of the CA derives the same.
+ */
+int		 cakey_derive(const struct cakey *, const char *label,
+		    uint8_t out[32], struct err *);
+
 /* The key's hash: SHA-384 for P-384, SHA-256 otherwise.  Returns its size. */
 size_t		 cakey_digest(const struct cakey *, struct slice,
 		    uint8_t out[64]);

@@ -79,6 +79,25 @@ put_status(struct buf *out, const struct cmcresp *r, uint64_t *part)
 	control_close(out, c);
 }
 
+/*
+ * [MS-WCCE] 2.2.2.8.1.2: the private key was archived.  DER sorts it behind
+ * the other: not shorter, and of a greater OID.
+ */
+static void
+put_key_hash(struct buf *out, const struct cmcresp *r)
+{
+	size_t attr, set;
+
+	if (r->key_hash.n == 0)
+		return;
+	attr = der_open(out, DER_SEQ);
+	der_put_oid(out, OID_ENCRYPTED_KEY_HASH);
+	set = der_open(out, DER_SET);
+	buf_add(out, r->key_hash.p, r->key_hash.n);
+	der_close(out, set);
+	der_close(out, attr);
+}
+
 /* [MS-WCCE] 2.2.2.8.1.2: SHA-1 of the certificate, as Windows looks for. */
 static void
 put_cert_hash(struct buf *out, const struct cmcresp *r, uint64_t *part)
@@ -100,6 +119,7 @@ put_cert_hash(struct buf *out, const struct cmcresp *r, uint64_t *part)
 	der_put(out, DER_OCTETS, sha1, sizeof(sha1));
 	der_close(out, set);
 	der_close(out, attr);
+	put_key_hash(out, r);
 	der_close(out, attrs);
 	der_close(out, seq);
 	control_close(out, c);

@@ -21,6 +21,7 @@ struct cmcresp {
 	struct slice	 leaf;		/* CMC_SUCCESS only */
 	uint64_t	 body_part_id;	/* of the request */
 	struct slice	 transaction_id, sender_nonce;	/* as request.h */
+	struct slice	 key_hash;	/* of an archived key, echoed */
 	uint32_t	 number;	/* CMC_PENDING: the token to ask with */
 	int64_t		 received;	/* CMC_PENDING: when it came */
 };

@@ -6,8 +6,10 @@
 #include <openssl/rand.h>
 
 #include "agents.h"
+#include "archive.h"
 #include "approval.h"
 #include "certauth.h"
+#include "exchange.h"
 #include "hresult.h"
 #include "log.h"
 #include "renewal.h"
@@ -33,6 +35,8 @@ job_free(struct signer *s, struct job *j)
 	if (j->has_decision)
 		decision_free(&j->decision);
 	agents_free(s, &j->agency);
+	exchange_free(j->exchange);
+	buf_free(&j->archived);
 	request_free(j->req);
 	issued_free(j->issued);
 	pending_free(j->pending);
@@ -85,8 +89,8 @@ set_text(struct job *j, struct slice text)
 	j->text[out] = '\0';
 }
 
-static void
-answered(struct job *j, enum msg_status status, const char *text)
+void
+job_answered(struct job *j, enum msg_status status, const char *text)
 {
 	j->state = JOB_ANSWERED;
 	j->status = status;
@@ -96,7 +100,7 @@ answered(struct job *j, enum msg_status status, const char *text)
 void
 job_unavailable(struct job *j, const char *text)
 {
-	answered(j, MSG_UNAVAILABLE, text);
+	job_answered(j, MSG_UNAVAILABLE, text);
 	j->hresult = HR_RETRY;
 	j->number = 0;
 }
@@ -107,11 +111,11 @@ job_refuse(struct job *j, const struct err *err)
 	switch (err->kind) {
 	case ERR_MALFORMED:
 	case ERR_TOO_BIG:
-		answered(j, MSG_MALFORMED, err->text);
+		job_answered(j, MSG_MALFORMED, err->text);
 		break;
 	case ERR_DENIED:
 	case ERR_UNAUTHENTICATED:
-		answered(j, MSG_DENIED, err->text);
+		job_answered(j, MSG_DENIED, err->text);
 		break;
 	default:
 		job_unavailable(j, err->text);
@@ -200,7 +204,7 @@ job_open(struct signer *s, struct job *j)
 	}
 	memcpy(j->row_id, j->ask.id, sizeof(j->row_id));
 	if (j->ask.call == CALL_PING)
-		answered(j, MSG_PONG, "");
+		job_answered(j, MSG_PONG, "");
 	else if (check_peer(s, j, &err) == -1 ||
 	    check_times(j, &err) == -1 ||
 	    (j->ask.call != CALL_OCSP && check_account_name(j,
@@ -213,7 +217,7 @@ job_policy(struct signer *s, struct job *j)
 {
 	if (memcmp(j->ask.policy_hash, s->policy->sha256,
 	    sizeof(s->policy->sha256)) != 0)
-		answered(j, MSG_POLICY_CHANGED, "policy changed");
+		job_answered(j, MSG_POLICY_CHANGED, "policy changed");
 }
 
 void
@@ -245,7 +249,7 @@ job_stored(struct job *j, const struct stored *row)
 	struct err ignored = ERR_INIT;
 
 	if (!is_same(j, row)) {
-		answered(j, MSG_MALFORMED,
+		job_answered(j, MSG_MALFORMED,
 		    "request id was used for another request");
 		j->hresult = HR_INVALID_DATA;
 		return;
@@ -387,15 +391,19 @@ add_hints(struct job *j, struct err *err)
 	return rc;
 }
 
-static int
-build(struct signer *s, struct job *j, struct err *err)
+int
+job_build(struct signer *s, struct job *j, const struct pubkey *key,
+    struct err *err)
 {
 	int64_t now = j->received / 1000000;
 
 	j->tbs.ca = j->ca;
 	j->tbs.decision = &j->decision;
-	j->tbs.key = j->req->key;
-	if (tbs_validity(&j->tbs, now, err) == -1 ||
+	j->tbs.key = key;
+	if (tbs_validity(&j->tbs, now, err) == -1)
+		return -1;
+	/* An exchange certificate has its number already: it is sealed in. */
+	if (j->exchange == NULL &&
 	    serial_new(now, s->prefix, j->tbs.serial, err) == -1)
 		return -1;
 	return tbs_build(&j->tbs, &j->tbs_der, err);
@@ -472,6 +480,22 @@ look_up_alone(struct signer *s, struct job *j, struct err *err)
 }
 
 int
+job_caller(struct signer *s, struct job *j, const struct policy_ca **ca,
+    struct err *err)
+{
+	size_t i;
+
+	if (check_ca(s, j, ca, err) == -1 || load_account(s, j, err) == -1)
+		return -1;
+	for (i = 0; i < (*ca)->nuris; i++)
+		if ((*ca)->uris[i].method == j->ask.method)
+			return 0;
+	return err_deny(err, CERTSRV_E_ENROLL_DENIED,
+	    "ca %s has no service for method %s", (*ca)->name,
+	    auth_method_name(j->ask.method));
+}
+
+int
 job_decide(struct signer *s, struct job *j, struct err *err)
 {
 	const struct policy_ca *ca;
@@ -494,7 +518,10 @@ job_decide(struct signer *s, struct job *j, struct err *err)
 	j->has_decision = true;
 	if (j->decision.pending && j->pending == NULL)
 		return 0;
-	return build(s, j, err);
+	if (j->decision.tmpl->archive_key && archive_key(s, j->ca, ca, j->req,
+	    &j->archived, err) == -1)
+		return -1;
+	return job_build(s, j, j->req->key, err);
 }
 
 /* Random, so that nobody can count through others' requests; a LONG. */
@@ -559,7 +586,8 @@ bool
 job_spends(const struct job *j)
 {
 	return j->status == MSG_ISSUED && j->acct != NULL &&
-	    j->decision.renews == NULL && j->acct->one_time != NULL;
+	    j->exchange == NULL && j->decision.renews == NULL &&
+	    j->acct->one_time != NULL;
 }
 
 void

@@ -17,6 +17,7 @@
 struct signer;
 struct stored;
 struct pending;
+struct exchange;
 
 enum job_state {
 	JOB_NEW,		/* to be looked up, checked and decided */
@@ -43,6 +44,8 @@ struct job {
 	struct agency	 agency;
 	struct issued_set *issued;	/* of an approval; else the batch's */
 	struct err	 parse_err;	/* why req is NULL */
+	struct exchange	*exchange;	/* CALL_KET: the one being made */
+	struct buf	 archived;	/* CMS for the recovery agents */
 	bool		 has_decision;
 	struct decision	 decision;
 	const struct template *tmpl;	/* borrowed from the policy, or NULL */
@@ -78,6 +81,16 @@ size_t		 job_signers(const struct job *, struct slice serial[2]);
 void		 job_identify(const struct signer *, struct job *);
 /* Answer from a row, if it is this caller's and this request's. */
 void		 job_stored(struct job *, const struct stored *);
+/* The exchange certificate, made when there is none for tomorrow. */
+void		 job_ket(struct signer *, struct job *, struct job *const *,
+		    size_t nearlier);
+/* Who asks, if they may by this method: check_ca and load_account. */
+int		 job_caller(struct signer *, struct job *,
+		    const struct policy_ca **, struct err *);
+void		 job_answered(struct job *, enum msg_status, const char *text);
+/* Validity, serial number and TBSCertificate of a decision. */
+int		 job_build(struct signer *, struct job *,
+		    const struct pubkey *, struct err *);
 /* Look a request number up. */
 void		 job_query(struct signer *, struct job *);
 /*

@@ -42,7 +42,8 @@ respond(const struct job *from, struct buf *out, struct err *err)
 {
 	struct cmcresp r = { .ca = from->ca, .text = from->text };
 
-	if (from->number == 0 || ask_decides(&from->ask))
+	if (from->number == 0 || ask_decides(&from->ask) ||
+	    from->ask.call == CALL_KET)
 		return 0;
 	r.status = cmc_status(from->status);
 	r.body_part_id = 1;
@@ -54,6 +55,7 @@ respond(const struct job *from, struct buf *out, struct err *err)
 		r.body_part_id = from->req->body_part_id;
 		r.transaction_id = from->req->transaction_id;
 		r.sender_nonce = from->req->sender_nonce;
+		r.key_hash = from->req->key_hash;
 	}
 	return cmcresp_build(&r, out, err);
 }

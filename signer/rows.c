@@ -183,7 +183,7 @@ row_certificate(struct buf *b, const struct job *j)
 {
 	uint8_t spki[32];
 
-	pubkey_sha256(j->req->key, spki);
+	pubkey_sha256(j->tbs.key, spki);
 	put_be(b, 12, 2);
 	put_bytes(b, j->tbs.serial, SERIAL_LEN);
 	put_text(b, j->ca->name);

@@ -6,6 +6,7 @@
 
 #include "rows.h"
 #include "store_int.h"
+#include "store_key.h"
 
 #define LOCK_CLASS	"71200103"
 #define OID_INT4	23
@@ -42,7 +43,7 @@ static const struct db_stmt statements[] = {
 	    "AND coalesce(r.agent, r.account) = $2 "
 	    "AND r.ca = $3 AND (r.method & $4::int4) <> 0 "
 	    "ORDER BY r.received_at DESC LIMIT 1", 4 },
-	APPROVAL_STATEMENTS,
+	APPROVAL_STATEMENTS, KEY_STATEMENTS,
 	ISSUED_STMT,
 	{ "barrier", "SELECT pg_logical_emit_message(true, 'countersign', "
 	    "'barrier')", 0 },
@@ -355,6 +356,8 @@ copy_rows(struct store *st, struct job *const *jobs, size_t n,
 	buf_free(&certs);
 	for (i = 0; rc == 0 && i < n; i++)
 		rc = store_use_up(st, jobs[i], err);
+	for (i = 0; rc == 0 && i < n; i++)
+		rc = store_job_keys(st, jobs[i], err);
 	return rc;
 }
 

@@ -61,6 +61,23 @@ int	 store_use_up(struct store *, const struct job *, struct err *);
 #define CRL_LOCK_CLASS	"71200104"
 #define CRL_PAGE	"8192"		/* rows at a time */
 
+/* Keys' part; see store_key.c.  A day is left for the client to use it. */
+#define KEY_STATEMENTS							\
+	{ "exchange_current", "SELECT c.der FROM countersign.exchange_key e " \
+	    "JOIN countersign.certificate c ON c.serial = e.serial "	\
+	    "WHERE e.ca = $1 AND e.not_after > now() + interval '1 day' " \
+	    "AND e.sealed IS NOT NULL AND c.revoked_at IS NULL "	\
+	    "ORDER BY e.not_after DESC LIMIT 1", 1 },			\
+	{ "exchange_find", "SELECT sealed FROM countersign.exchange_key " \
+	    "WHERE ca = $1 AND serial = $2 "				\
+	    "AND not_after > now() - interval '7 days'", 2 },		\
+	{ "exchange_put", "INSERT INTO countersign.exchange_key "	\
+	    "(serial, ca, sealed, not_after) SELECT $1, $2, $3, not_after " \
+	    "FROM countersign.certificate WHERE serial = $1", 3 },	\
+	{ "exchange_wipe", "SELECT countersign.exchange_wipe()", 0 },	\
+	{ "archive_put", "INSERT INTO countersign.archived_key "	\
+	    "(serial, body) VALUES ($1, $2)", 2 }
+
 /* Revocation's part of the list of statements; see store_crl.c. */
 #define REVOCATION_STATEMENTS						\
 	{ "crl_state", "SELECT coalesce((SELECT n "			\
