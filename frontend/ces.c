@@ -17,7 +17,7 @@ replay_key(const struct ces_ask *c, struct ask *a, struct err *err)
 	uint8_t		random[16];
 	struct slice	id = c->message_id;
 
-	if (a->call == CALL_QUERY || id.n == 0) {
+	if (a->call != CALL_ISSUE || id.n == 0) {
 		if (RAND_bytes(random, sizeof(random)) != 1)
 			return err_openssl(err, "random number");
 		id = slice_of(random, sizeof(random));
@@ -32,7 +32,8 @@ compose(const struct ces_ask *c, struct ask *a, struct err *err)
 {
 	const struct rst	*rst = c->rst;
 
-	a->call = rst->call == RST_QUERY ? CALL_QUERY : CALL_ISSUE;
+	a->call = rst->call == RST_QUERY ? CALL_QUERY :
+	    rst->call == RST_KET ? CALL_KET : CALL_ISSUE;
 	memcpy(a->id, c->id, sizeof(a->id));
 	a->sent_at = c->now;
 	a->ca = slice_str(c->ca);
@@ -79,9 +80,11 @@ exchange(const struct ces_ask *c, struct ask *a, bool newer,
 
 /* What a client must be able to rely on. */
 static int
-check_success(const struct answer *a, struct err *err)
+check_success(enum msg_call call, const struct answer *a, struct err *err)
 {
-	if (a->number == 0 || a->response.n == 0 ||
+	bool	bare = call == CALL_KET && a->status == MSG_ISSUED;
+
+	if ((!bare && (a->number == 0 || a->response.n == 0)) ||
 	    (a->status == MSG_ISSUED && a->certificate.n == 0))
 		return err_set(err, ERR_INTERNAL,
 		    "the signer's answer lacks something");
@@ -89,7 +92,7 @@ check_success(const struct answer *a, struct err *err)
 }
 
 static int
-judge(const struct answer *a, struct err *err)
+judge(enum msg_call call, const struct answer *a, struct err *err)
 {
 	int		 n = a->text.n < 180 ? (int)a->text.n : 180;
 	const char	*text = (const char *)a->text.p;
@@ -97,7 +100,7 @@ judge(const struct answer *a, struct err *err)
 	switch (a->status) {
 	case MSG_ISSUED:
 	case MSG_PENDING:
-		return check_success(a, err);
+		return check_success(call, a, err);
 	case MSG_DENIED:
 		return err_deny(err, a->hresult, "%.*s", n, text);
 	case MSG_MALFORMED:
@@ -125,7 +128,7 @@ ces_ask(const struct ces_ask *c, struct ces_reply *r, struct err *err)
 	if (r->answer.status == MSG_POLICY_CHANGED &&
 	    exchange(c, &a, true, r, err) == -1)
 		return -1;
-	return judge(&r->answer, err);
+	return judge(a.call, &r->answer, err);
 }
 
 void
@@ -143,6 +146,23 @@ put_token(struct xmlw *w, const char *type, struct slice der)
 	xmlw_attr_str(w, "EncodingType", ENCODING_BASE64);
 	xmlw_attr_str(w, "xmlns", NS_WSSE);
 	xmlw_base64(w, der);
+	xmlw_close(w);
+}
+
+/* [MS-WSTEP] 3.1.4.1.3.4, KeyExchangeToken: the certificate and no more. */
+void
+ces_write_ket(const struct answer *a, struct xmlw *w)
+{
+	xmlw_open(w, "RequestSecurityTokenResponseCollection");
+	xmlw_attr_str(w, "xmlns", NS_WST);
+	xmlw_open(w, "RequestSecurityTokenResponse");
+	xmlw_leaf_str(w, "TokenType", TOKEN_X509);
+	xmlw_open(w, "RequestedSecurityToken");
+	xmlw_open(w, "KeyExchangeToken");
+	put_token(w, TOKEN_X509, a->certificate);
+	xmlw_close(w);
+	xmlw_close(w);
+	xmlw_close(w);
 	xmlw_close(w);
 }
 

@@ -21,7 +21,7 @@ struct ces_ask {
 	struct slice	 evidence;	/* client certificate, or empty */
 	struct slice	 message_id;	/* p NULL: none */
 	int64_t		 now;		/* unix milliseconds */
-	const struct rst *rst;		/* issue or query */
+	const struct rst *rst;
 };
 
 struct ces_reply {
@@ -37,6 +37,8 @@ struct ces_reply {
 int	 ces_ask(const struct ces_ask *, struct ces_reply *, struct err *);
 void	 ces_reply_free(struct ces_reply *);
 
+/* The same for the answer to KET. */
+void	 ces_write_ket(const struct answer *, struct xmlw *);
 /*
  * RequestSecurityTokenResponseCollection for issued or pending; uri is where
  * to ask again.

@@ -26,6 +26,7 @@
 #define ACTION_RST		NS_WSTEP "/RST/wstep"
 #define ACTION_RSTRC		NS_WSTEP "/RSTRC/wstep"
 #define ACTION_KET		NS_WST "/RST/KET"
+#define ACTION_KET_FINAL	NS_WST "/RSTR/KETFinal"
 #define ACTION_DETAIL		NS_WSTEP \
     "/RequestSecurityTokenCertificateEnrollmentWSDetailFault"
 #define ACTION_WCF_FAULT	NS_WCF "/fault"

@@ -230,14 +230,12 @@ check_request(struct req *r)
 static int
 request_token(struct req *r)
 {
-	struct reply_head	head = reply_head(r, ACTION_RSTRC);
+	bool			is_ket = r->rst.call == RST_KET;
+	struct reply_head	head = reply_head(r, is_ket ?
+	    ACTION_KET_FINAL : ACTION_RSTRC);
 	int			ok;
 
 	r->call = rst_call_name(r->rst.call);
-	if (r->rst.call == RST_KET)
-		return err_deny(&r->err,
-		    CERTSRV_E_KEY_ARCHIVAL_NOT_CONFIGURED,
-		    "key archival is not configured");
 	ok = check_request(r);
 	lap(r, LAP_REQUEST);
 	if (ok == -1 || check_renewal(r) == -1)
@@ -253,7 +251,10 @@ request_token(struct req *r)
 	if (ok == -1)
 		return -1;
 	envelope_begin(&r->out, &head);
-	ces_write(&r->reply.answer, r->http.uri, &r->out);
+	if (is_ket)
+		ces_write_ket(&r->reply.answer, &r->out);
+	else
+		ces_write(&r->reply.answer, r->http.uri, &r->out);
 	envelope_end(&r->out);
 	r->outcome = r->reply.answer.status == MSG_ISSUED ? "issued" :
 	    "pending";
