@@ -39,6 +39,7 @@ COMMAND(cert_show);
 COMMAND(cert_export);
 COMMAND(cert_revoke);
 COMMAND(cert_release);
+COMMAND(key_recover);
 COMMAND(crl_show);
 COMMAND(crl_publish);
 COMMAND(ledger_verify);
@@ -51,7 +52,8 @@ extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
 	opts_request_list[], opts_request_submit[], opts_cert_list[],
 	opts_request_approve[], opts_request_deny[], opts_secret_create[],
 	opts_cert_export[], opts_explain[], opts_cert_revoke[],
-	opts_cert_release[], opts_crl_publish[], opts_account_disable[];
+	opts_cert_release[], opts_crl_publish[], opts_account_disable[],
+	opts_key_recover[];
 
 /*
  * A serial number as people copy it to the hex digits of a row: "0x" before,

@@ -164,6 +164,9 @@ const struct db_stmt cli_sql[] = {
 	{ "crl_parts", "SELECT body FROM countersign.crl_part WHERE ca = $1 "
 	    "AND number = $2::bigint ORDER BY part", 2 },
 
+	{ "key_recover", "SELECT countersign.key_recover(decode($1, 'hex'))",
+	    1 },
+
 	/* Ledger verification: hex lists in, what does not fit out. */
 	{ "ledger_missing", "SELECT s, " HEX("sha256(c.der)") ", "
 	    "EXISTS (SELECT FROM countersign.void_serial v "
