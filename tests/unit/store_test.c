@@ -87,6 +87,7 @@ make_job(struct job *j, enum msg_status status)
 	j->account = account;
 	j->ca = &ca;
 	j->req = &request;
+	j->tbs.key = request.key;
 	j->tmpl = status == MSG_DENIED ? NULL : &tmpl;
 	j->number = number++;
 	j->hresult = status == MSG_DENIED ? 0x80094012u : 0;
