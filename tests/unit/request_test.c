@@ -840,7 +840,8 @@ static void
 test_unsigned_attributes(void **state)
 {
 	struct cms_make c = { .signer = { OUTER_KEY }, .nsigner = 1 };
-	struct buf v = { 0 }, hash = { 0 }, b = { 0 };
+	struct buf v = { 0 }, hash = { 0 }, b = { 0 }, octets = { 0 };
+	const uint8_t md[32] = { 0 };
 	struct request *r;
 
 	(void)state;
@@ -849,6 +850,15 @@ test_unsigned_attributes(void **state)
 	make_cmc(&b, INNER_GOOD, NOTHING, &c);
 	refused(buf_slice(&b), CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL, "hash");
 	put_control(&hash, 2, OID_ENCRYPTED_KEY_HASH, BYTES("\x04\x01h"));
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, buf_slice(&hash), &c);
+	refused(buf_slice(&b), CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
+	    "not that of");
+	der_put(&octets, DER_OCTETS, md, sizeof(md));
+	assert_int_equal(EVP_Digest("\x30\0", 2, octets.p + 2, NULL,
+	    EVP_sha256(), NULL), 1);
+	buf_reset(&hash);
+	put_control(&hash, 2, OID_ENCRYPTED_KEY_HASH, buf_slice(&octets));
 	buf_reset(&b);
 	make_cmc(&b, INNER_GOOD, buf_slice(&hash), &c);
 	r = accepted(buf_slice(&b));
@@ -867,6 +877,7 @@ test_unsigned_attributes(void **state)
 	refused(buf_slice(&b), HR_INVALID_DATA, "unsigned attribute");
 	buf_free(&v);
 	buf_free(&hash);
+	buf_free(&octets);
 	buf_free(&b);
 }
 
