@@ -171,7 +171,7 @@ bad_values_are_refused(void **state)
 
 	(void)state;
 	memset(big, 'x', 70000);
-	a = sample_ask(), a.call = (enum msg_call)7;
+	a = sample_ask(), a.call = (enum msg_call)8;
 	assert_refused(&a, "ask.call: unknown value");
 	a = sample_ask(), a.call = (enum msg_call)0;
 	assert_refused(&a, "ask.call: unknown value");
