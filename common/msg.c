@@ -239,6 +239,9 @@ get_ask_body(struct der *d, struct ask *a, struct err *err)
 		return err_bad(err, 0, "ask.token: empty");
 	if (a->call == CALL_QUERY && a->number == 0)
 		return err_bad(err, 0, "ask.number: 0 in a query");
+	/* Which peers may say "operator" is in the signer's allow-list. */
+	if (ask_decides(a) && a->method != AUTH_OPERATOR)
+		return err_bad(err, 0, "ask.method: only operators decide");
 	return 0;
 }
 

@@ -51,6 +51,7 @@ enum msg_call {
 	CALL_ISSUE = 1,
 	CALL_QUERY = 2,
 	CALL_PING = 3,
+	/* Both by AUTH_OPERATOR only. */
 	CALL_APPROVE = 4,	/* MSG_ISSUED */
 	CALL_DENY = 5,		/* MSG_DENIED, CERTSRV_E_ADMIN_DENIED_REQUEST */
 	CALL_OCSP = 6,

@@ -106,6 +106,7 @@ verdict_round_trip(void **state)
 
 	(void)state;
 	a.call = CALL_DENY;
+	a.method = AUTH_OPERATOR;
 	memset(a.verdict.request, 7, MSG_ID);
 	a.verdict.operator = slice_str("root");
 	a.verdict.reason = slice_str("not ours");
@@ -126,6 +127,31 @@ verdict_round_trip(void **state)
 	change_call(&b, CALL_APPROVE);
 	assert_int_equal(ask_decode(buf_slice(&b), &o, &err), -1);
 	assert_non_null(strstr(err.text, "ask.verdict"));
+	buf_free(&b);
+}
+
+/* Workers may use every method but that of operators: no decision by them. */
+static void
+verdict_of_a_worker(void **state)
+{
+	static const enum auth_method	methods[] = { AUTH_ANONYMOUS,
+	    AUTH_KERBEROS, AUTH_PASSWORD, AUTH_CERTIFICATE };
+	static const enum msg_call	calls[] = { CALL_APPROVE, CALL_DENY };
+	struct ask	a = sample_ask(), o;
+	struct buf	b = { 0 };
+	size_t		i;
+
+	(void)state;
+	memset(a.verdict.request, 7, MSG_ID);
+	a.verdict.operator = slice_str("root");
+	for (i = 0; i < 8; i++) {
+		struct err	err = ERR_INIT;
+
+		a.call = calls[i % 2];
+		a.method = methods[i / 2];
+		assert_int_equal(decode_ask(&a, &b, &o, &err), -1);
+		assert_non_null(strstr(err.text, "only operators"));
+	}
 	buf_free(&b);
 }
 
@@ -197,7 +223,7 @@ bad_values_are_refused(void **state)
 	assert_refused(&a, "ask.token: 65537 octets");
 	a = sample_ask(), a.evidence = slice_of(big, 65537);
 	assert_refused(&a, "ask.evidence: 65537 octets");
-	a = sample_ask(), a.call = CALL_APPROVE;
+	a = sample_ask(), a.call = CALL_APPROVE, a.method = AUTH_OPERATOR;
 	a.verdict.reason = slice_of(big, 201);
 	assert_refused(&a, "ask.verdict.reason: 201 octets, limit 200");
 	a.verdict.reason = slice_str("a\nb");
@@ -339,6 +365,7 @@ main(void)
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(ask_round_trip),
 		cmocka_unit_test(verdict_round_trip),
+		cmocka_unit_test(verdict_of_a_worker),
 		cmocka_unit_test(answer_round_trip),
 		cmocka_unit_test(bad_values_are_refused),
 		cmocka_unit_test(five_hints_are_refused),
