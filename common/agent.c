@@ -285,21 +285,25 @@ check_rules(const struct agent_ask *q, const struct account *target,
 	    q->tmpl->cn, q->account->name, target->name);
 }
 
-/* Whom RequesterName names: *out is NULL for the one who asks. */
+/* Whom RequesterName names: name is empty for the one who asks. */
 static int
-find_target(const struct agent_ask *q, const struct account **out,
-    struct err *err)
+read_target(const struct agent_ask *q, char name[129], struct err *err)
 {
-	char	name[129];
-
-	*out = NULL;
+	name[0] = '\0';
 	if (q->request->requester_name == NULL)
 		return 0;
 	if (agent_target(q->request, name, err) == -1)
 		return -1;
 	if (strcmp(name, q->account->name) == 0)
-		return 0;
-	if (q->agency == NULL || q->agency->target == NULL ||
+		name[0] = '\0';
+	return 0;
+}
+
+static int
+find_target(const struct agent_ask *q, const char *name,
+    const struct account **out, struct err *err)
+{
+	if (q->agency->target == NULL ||
 	    strcmp(q->agency->target->name, name) != 0)
 		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER,
 		    "RequesterName: account %s does not exist", name);
@@ -310,27 +314,36 @@ find_target(const struct agent_ask *q, const struct account **out,
 	return 0;
 }
 
+/*
+ * [security] X11: before the caller is known to be an agent, no answer depends
+ * on whether the account exists.
+ */
 int
 agent_decide(const struct agent_ask *q, const struct account **subject,
     struct err *err)
 {
-	const struct account	*target;
+	const struct account	*target = NULL;
 	struct rights		 rights[2] = { { { NULL, 0 }, { NULL, 0 } } };
+	char			 name[129];
 	unsigned		 n;
 
 	if (check_signers(q, rights, &n, err) == -1 ||
-	    find_target(q, &target, err) == -1)
+	    read_target(q, name, err) == -1)
 		return -1;
 	/* [MS-WCCE] 3.2.2.6.2.1.4.5.6: nothing to tell an agent by. */
-	if (target != NULL && q->tmpl->ra_signatures == 0)
+	if (name[0] != '\0' && q->tmpl->ra_signatures == 0)
 		return err_deny(err, CERTSRV_E_BAD_RENEWAL_SUBJECT,
 		    "template %s: is not for enrolling on behalf of others",
 		    q->tmpl->cn);
 	if (check_count(q->tmpl, rights, n, err) == -1)
 		return -1;
-	if (target != NULL && (check_agent(q, rights, err) == -1 ||
-	    check_rules(q, target, err) == -1))
+	*subject = q->account;
+	if (name[0] == '\0')
+		return 0;
+	if (check_agent(q, rights, err) == -1 ||
+	    find_target(q, name, &target, err) == -1 ||
+	    check_rules(q, target, err) == -1)
 		return -1;
-	*subject = target != NULL ? target : q->account;
+	*subject = target;
 	return 0;
 }

@@ -793,7 +793,11 @@ test_agents(void **state)
 	denies(&q, CERTSRV_E_SIGNATURE_POLICY_REQUIRED, "signatures");
 	ask_for(&q, "Person");
 	q.request.requester_name = str("bob");
-	denies(&q, CERTSRV_E_RESTRICTEDOFFICER, "does not exist");
+	/* As with an account that exists: nobody learns which do. */
+	denies(&q, CERTSRV_E_BAD_RENEWAL_SUBJECT, "on behalf");
+	ask_for(&q, "Signed");
+	q.request.requester_name = str("bob");
+	denies(&q, CERTSRV_E_SIGNATURE_POLICY_REQUIRED, "signatures");
 	ask_for(&q, "Person");
 	q.request.requester_name = str("BOB");
 	q.agency = &known;
