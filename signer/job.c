@@ -601,10 +601,10 @@ job_check(struct signer *s, struct job *j)
 		job_record(s, j, MSG_PENDING, "Taken Under Submission");
 	else if (err.kind == ERR_NONE)
 		job_record(s, j, MSG_ISSUED, "Issued");
-	else if (err.kind == ERR_DENIED) {
+	else if (err.kind == ERR_DENIED && j->account[0] != '\0') {
 		j->hresult = err_hresult(&err);
 		job_record(s, j, MSG_DENIED, err.text);
-	} else
+	} else	/* also what nobody at all sent: no row, no signature */
 		job_refuse(j, &err);
 	j->us_check += log_usec() - t;
 	j->decided = j->received + (log_usec() - j->t0);

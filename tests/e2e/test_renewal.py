@@ -528,8 +528,13 @@ def test_anonymous_refusals(site, somebody, nobody, plain, form):
     fake.c, fake.name, fake.kw = c, h.name, h.kw
     fake.key = client.ec_key()
     fake.der = forged(h.der, fake.key)
+    strangers = "SELECT count(*) FROM countersign.request WHERE account = ''"
+    before = site.sql(strangers)[0][0]
     r = ask(nobody, fake.message(form))
     refused(r, UNTRUSTED, 'was not issued by')
+    # Nobody at all can fill the tables, nor have the CA's key sign.
+    assert site.sql(strangers)[0][0] == before
+    assert not r.findtext('.//e:BinaryResponse')
     site.ctl('cert', 'revoke', h.serial, '--reason', 'keyCompromise')
     refused(ask(nobody, h.message(form)), REVOKED, 'is revoked')
 
