@@ -189,11 +189,14 @@ prove_cert(struct reqparse *p, const struct cms *c,
 	if (digest_of(s->digest) == EVP_sha1())
 		return err_deny(err, NTE_BAD_ALGID,
 		    "signature by a certificate uses sha1");
-	key = pubkey_parse(cert->spki, err);
-	if (key == NULL)
+	/* A renewal that keeps its key: that one is parsed already. */
+	if (slice_eq(cert->spki, p->req->key->spki))
+		key = p->req->key;
+	else if ((key = pubkey_parse(cert->spki, err)) == NULL)
 		return -1;
 	rc = req_verify(key, sig, "signer by certificate", err);
-	pubkey_free(key);
+	if (key != p->req->key)
+		pubkey_free(key);
 	return rc == -1 ? -1 : add_signer(p->req, cert, err);
 }
 
