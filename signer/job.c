@@ -12,6 +12,7 @@
 #include "exchange.h"
 #include "hresult.h"
 #include "log.h"
+#include "pong.h"
 #include "renewal.h"
 #include "rows.h"
 #include "signer.h"
@@ -192,6 +193,25 @@ find_ca(const struct signer *s, struct job *j, struct err *err)
 	    (int)j->ask.ca.n, (const char *)j->ask.ca.p);
 }
 
+/* Up, even where there is nothing to decide by: the text says why. */
+static void
+pong(struct signer *s, struct job *j)
+{
+	struct pong p = { .signer = slice_str(s->conf->name),
+	    .now = j->received / 1000 };
+	struct err err = ERR_INIT;
+	const struct policy *policy;
+
+	policy = snapshot_policy(s->snapshot, false, &err);
+	if (policy != NULL) {
+		p.version = policy->version;
+		memcpy(p.policy_hash, policy->sha256, sizeof(p.policy_hash));
+		snapshot_put(s->snapshot, policy);
+	}
+	pong_encode(&p, &j->response);
+	job_answered(j, MSG_PONG, err.text);
+}
+
 void
 job_open(struct signer *s, struct job *j)
 {
@@ -204,7 +224,7 @@ job_open(struct signer *s, struct job *j)
 	}
 	memcpy(j->row_id, j->ask.id, sizeof(j->row_id));
 	if (j->ask.call == CALL_PING)
-		job_answered(j, MSG_PONG, "");
+		pong(s, j);
 	else if (check_peer(s, j, &err) == -1 ||
 	    check_times(j, &err) == -1 ||
 	    (j->ask.call != CALL_OCSP && check_account_name(j,

@@ -55,7 +55,8 @@ struct job {
 	struct buf	 subject, san;	/* as text; issued or asked for */
 	struct tbs	 tbs;
 	struct buf	 tbs_der, cert;
-	struct buf	 response;	/* MSG_STATUS: the OCSPResponse */
+	struct buf	 response;	/* MSG_STATUS: the OCSPResponse;
+					   MSG_PONG: common/pong.h */
 	bool		 intent;	/* its serial is in the ledger */
 	bool		 committed;	/* its row is there */
 	bool		 stored;	/* answered from a row */

@@ -114,8 +114,8 @@ fill(struct answer *a, const struct job *from, struct slice response)
 	/* Why we are unavailable is for our log. */
 	if (from->status != MSG_UNAVAILABLE)
 		a->text = slice_str(from->text);
-	a->response = from->status == MSG_STATUS ?
-	    buf_slice(&from->response) : response;
+	a->response = from->status == MSG_STATUS ||
+	    from->status == MSG_PONG ? buf_slice(&from->response) : response;
 	if (from->status == MSG_ISSUED)
 		a->certificate = buf_slice(&from->cert);
 }
