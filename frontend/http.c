@@ -74,8 +74,8 @@ read_auth(const char *const *v, struct http_request *r)
 		r->renewal_only = true;
 	else if (v[P_RENEWAL] != NULL && strcmp(v[P_RENEWAL], "off") != 0)
 		return -1;
-	/* OCSP asks nobody who they are. */
-	if (r->service == HTTP_OCSP)
+	/* These ask nobody who they are. */
+	if (r->service == HTTP_OCSP || r->service == HTTP_STATUS)
 		return r->auth == AUTH_ANONYMOUS ? 0 : -1;
 	/* Nobody could say for whom a new certificate would be. */
 	if (r->auth == AUTH_ANONYMOUS && (!r->renewal_only ||
@@ -99,6 +99,8 @@ read_constants(const char *const *v, struct http_request *r)
 		r->service = HTTP_CES;
 	else if (strcmp(v[P_SERVICE], "whoami") == 0)
 		r->service = HTTP_WHOAMI;
+	else if (strcmp(v[P_SERVICE], "status") == 0)
+		r->service = HTTP_STATUS;
 	else
 		return -1;
 	if (read_auth(v, r) == -1)
@@ -222,15 +224,15 @@ http_parse(char *const *envp, struct http_request *r)
 	r->json = v[P_ACCEPT] != NULL &&
 	    strncasecmp(v[P_ACCEPT], HTTP_JSON, strlen(HTTP_JSON)) == 0;
 	r->post = strcmp(v[P_METHOD], "POST") == 0;
-	if (strcmp(v[P_METHOD], "GET") == 0 &&
-	    r->service == HTTP_WHOAMI && r->auth == AUTH_CERTIFICATE)
+	if (strcmp(v[P_METHOD], "GET") == 0 && (r->service == HTTP_STATUS ||
+	    (r->service == HTTP_WHOAMI && r->auth == AUTH_CERTIFICATE)))
 		return;
 	if (strcmp(v[P_METHOD], "GET") == 0 && r->service == HTTP_OCSP)
 		r->target = v[P_TARGET] != NULL ? v[P_TARGET] : "";
 	else if (strcmp(v[P_METHOD], "GET") == 0 ||
 	    strcmp(v[P_METHOD], "HEAD") == 0)
 		end(r, 200, "probe");
-	else if (!r->post)
+	else if (!r->post || r->service == HTTP_STATUS)
 		end(r, 405, "method is not POST");
 	else if (r->service == HTTP_OCSP && !is_ocsp(v[P_TYPE]))
 		end(r, 415, "content type is not application/ocsp-request");

@@ -13,7 +13,8 @@
 #include "err.h"
 #include "policy.h"
 
-enum http_service { HTTP_CEP, HTTP_CES, HTTP_WHOAMI, HTTP_OCSP };
+enum http_service { HTTP_CEP, HTTP_CES, HTTP_WHOAMI, HTTP_OCSP,
+	HTTP_STATUS };
 
 #define HTTP_CEP_MAX	((size_t)64 * 1024)
 #define HTTP_OCSP_MAX	((size_t)4096)
@@ -38,8 +39,8 @@ struct http_request {
 
 /*
  * Fills all of it.  GET and HEAD get status 200 and an empty body, but for
- * whoami by certificate, which needs no message, and OCSP, where a GET asks
- * ([RFC6960] A.1).
+ * whoami by certificate and status, which need no message, and OCSP, where a
+ * GET asks ([RFC6960] A.1).
  */
 void	 http_parse(char *const *envp, struct http_request *);
 

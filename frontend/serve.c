@@ -17,6 +17,7 @@
 #include "request.h"
 #include "rst.h"
 #include "serve.h"
+#include "status.h"
 #include "whoami.h"
 
 /* Where the time went. */
@@ -422,6 +423,14 @@ answer_ocsp(struct req *r, FCGX_Request *fcgi)
 	ocsp_log(r->id, &r->http, &r->ocsp, &r->err);
 }
 
+/* Asked for by the minute perhaps: no line. */
+static void
+answer_status(struct req *r, FCGX_Stream *out)
+{
+	status_write(r->s->snap, r->s->link, &r->text);
+	http_reply(out, 200, HTTP_JSON, buf_slice(&r->text));
+}
+
 void
 serve_request(const struct serve *s, FCGX_Request *fcgi)
 {
@@ -432,6 +441,11 @@ serve_request(const struct serve *s, FCGX_Request *fcgi)
 	http_parse(fcgi->envp, &r.http);
 	if (r.http.status != 0) {
 		answer_http(&r, fcgi->out);
+		req_free(&r);
+		return;
+	}
+	if (r.http.service == HTTP_STATUS) {
+		answer_status(&r, fcgi->out);
 		req_free(&r);
 		return;
 	}
