@@ -58,7 +58,10 @@ $(BUILD)/libcli.a: $(CLI)
 
 $(BUILD)/countersign-worker: $(BUILD)/frontend/main.o $(BUILD)/libfrontend.a $(BUILD)/libcommon.a
 $(BUILD)/countersign-signer: $(BUILD)/signer/main.o $(BUILD)/libsigner.a $(BUILD)/libcommon.a
-$(BUILD)/countersign: $(BUILD)/cli/main.o $(BUILD)/libcli.a $(BUILD)/libcommon.a
+# doctor reads the other programs' configuration and speaks like a client.
+$(BUILD)/countersign: $(BUILD)/cli/main.o $(BUILD)/libcli.a \
+	$(addprefix $(BUILD)/frontend/,wconf.o xmlw.o xmlchar.o) \
+	$(BUILD)/signer/sconf.o $(BUILD)/libcommon.a
 $(PROGRAMS):
 	$(CC) $(LDOPT) -o $@ $^ $(LIBS)
 

@@ -13,8 +13,6 @@ const struct opt opts_db_migrate[] = {
 	{ NULL, NULL, NULL, false }
 };
 
-#define MIGRATION_MAX	(1024 * 1024)
-
 /* No prepared statements here: the tables they name do not exist yet. */
 static const struct db_stmt none[] = { { NULL, NULL, 0 } };
 
@@ -23,8 +21,7 @@ static const struct out_col cols[] = {
 	{ NULL, OUT_TEXT }
 };
 
-/* "001_schema.sql": three digits, an underscore, the ending. */
-static int
+int
 is_migration(const struct dirent *e)
 {
 	size_t n = strlen(e->d_name);

@@ -44,6 +44,7 @@ COMMAND(crl_show);
 COMMAND(crl_publish);
 COMMAND(ledger_verify);
 COMMAND(explain);
+COMMAND(doctor);
 
 extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
 	opts_ca_import[], opts_ca_export[], opts_account_add[],
@@ -53,13 +54,18 @@ extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
 	opts_request_approve[], opts_request_deny[], opts_secret_create[],
 	opts_cert_export[], opts_explain[], opts_cert_revoke[],
 	opts_cert_release[], opts_crl_publish[], opts_account_disable[],
-	opts_key_recover[];
+	opts_key_recover[], opts_doctor[];
 
 /*
  * A serial number as people copy it to the hex digits of a row: "0x" before,
  * colons or blanks between, leading zeros.
  */
 int	 serial_parse(struct cli *, const char *, char out[41], struct err *);
+
+/* "001_schema.sql": three digits, an underscore, the ending; for scandir. */
+struct dirent;
+int	 is_migration(const struct dirent *);
+#define MIGRATION_MAX	(1024 * 1024)
 
 struct revocation {
 	const char	*reason;	/* as typed */

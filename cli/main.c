@@ -108,6 +108,9 @@ static const struct command commands[] = {
 	{ "explain", NULL, "", 0, 0,
 	    "what a user may enroll for, or why a request is refused",
 	    opts_explain, cmd_explain },
+	{ "doctor", NULL, "", 0, 0,
+	    "check the whole deployment; what is wrong and what to do",
+	    opts_doctor, cmd_doctor },
 	{ "ping", NULL, "", 0, 0,
 	    "ask every signer whether it is there", NULL, cmd_ping },
 };

@@ -23,7 +23,7 @@ def serial_of(reply):
 def test_help_everywhere(stack):
     top = stack.ctl('--help').stdout
     for noun in ('init', 'ca', 'account', 'policy', 'request', 'cert', 'db',
-                 'ledger', 'explain'):
+                 'ledger', 'explain', 'doctor', 'ping'):
         assert noun in top
         assert stack.ctl(noun, '--help').stdout
     for sub in ('account add', 'account passwd', 'account disable',

@@ -1,0 +1,39 @@
+/*
+ * The parts of "countersign doctor".  Each adds its findings; a part that
+ * cannot look says so with CHECK_SKIP or CHECK_FAIL, and the others go on.
+ */
+#ifndef DOCTOR_H
+#define DOCTOR_H
+
+#include "check.h"
+
+#define DOCTOR_DAY	((int64_t)86400)
+
+struct doctor {
+	struct cli		*cli;
+	const struct args	*args;
+	struct checks		*checks;
+	struct policy		*policy;	/* in force, or NULL */
+};
+
+/* Configuration files, keys, sockets, ledgers on this host. */
+void	 doctor_files(struct doctor *);
+/* Connection, settings, roles, migrations, clock, partitions. */
+void	 doctor_database(struct doctor *);
+/* The policy in force, CA certificates, revocation lists. */
+void	 doctor_policy(struct doctor *);
+/* Every signer: is it there, with which policy and which time? */
+void	 doctor_signers(struct doctor *);
+/* The web server's certificate, the workers behind it, an enrollment. */
+void	 doctor_web(struct doctor *);
+
+/* A clock that differs from ours by this much, as a finding. */
+void	 doctor_clock(struct doctor *, const char *object, int64_t skew_ms);
+/* A policy that somebody has, compared with the one in force. */
+void	 doctor_compare(struct doctor *, const char *object,
+	    uint64_t version, const uint8_t hash[32]);
+/* The end of a certificate, as a finding. */
+void	 doctor_expiry(struct doctor *, const char *object, int64_t not_after,
+	    const char *advice);
+
+#endif

@@ -1,0 +1,327 @@
+/* The database as the operator sees it. */
+#include <dirent.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "commands.h"
+#include "doctor.h"
+#include "file.h"
+
+static const struct db_stmt stmts[] = {
+	{ "settings", "SELECT name, setting FROM pg_settings "
+	    "WHERE name IN ('fsync', 'full_page_writes', "
+	    "'synchronous_commit', 'data_checksums', 'server_version_num') "
+	    "ORDER BY name", 0 },
+	/* What a role or the database sets for itself goes before those. */
+	{ "overrides", "SELECT coalesce(r.rolname, 'database '"
+	    " || coalesce(d.datname, 'any')), c FROM pg_db_role_setting s "
+	    "LEFT JOIN pg_roles r ON r.oid = s.setrole "
+	    "LEFT JOIN pg_database d ON d.oid = s.setdatabase, "
+	    "unnest(setconfig) c WHERE c ~* '^(synchronous_commit=(off|0|no|f)"
+	    "|session_replication_role=)' "
+	    "AND (s.setdatabase = 0 OR d.datname = current_database())", 0 },
+	{ "roles", "SELECT n, r.oid IS NOT NULL, rolcanlogin, "
+	    "rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls "
+	    "OR rolreplication, coalesce(rolvaliduntil < now(), false), "
+	    "(SELECT string_agg(g.rolname, ', ') FROM pg_auth_members m "
+	    "JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid) "
+	    "FROM unnest(ARRAY['countersign_worker', 'countersign_signer', "
+	    "'countersign_operator', 'countersign_auditor']) n "
+	    "LEFT JOIN pg_roles r ON r.rolname = n ORDER BY n", 0 },
+	/* A few that matter; wanted or not, had or not. */
+	{ "rights", "SELECT r, t, p, want, coalesce(has_table_privilege("
+	    "(SELECT oid FROM pg_roles WHERE rolname = 'countersign_' || r), "
+	    "'countersign.' || t, p), false) FROM (VALUES "
+	    "('worker', 'account', 'SELECT', true), "
+	    "('worker', 'policy', 'SELECT', true), "
+	    "('worker', 'account', 'UPDATE', false), "
+	    "('worker', 'certificate', 'INSERT', false), "
+	    "('worker', 'request', 'INSERT', false), "
+	    "('signer', 'request', 'INSERT', true), "
+	    "('signer', 'certificate', 'INSERT', true), "
+	    "('signer', 'certificate', 'DELETE', false), "
+	    "('signer', 'policy', 'INSERT', false), "
+	    "('signer', 'account', 'UPDATE', false), "
+	    "('operator', 'account', 'UPDATE', false), "
+	    "('operator', 'certificate', 'INSERT', false), "
+	    "('auditor', 'request', 'SELECT', true), "
+	    "('auditor', 'account', 'UPDATE', false)) v(r, t, p, want) "
+	    "WHERE EXISTS (SELECT FROM pg_roles "
+	    "WHERE rolname = 'countersign_' || r)", 0 },
+	{ "clock", "SELECT (extract(epoch FROM clock_timestamp()) * 1000)"
+	    "::bigint", 0 },
+	/* Rows that came before their month's partition; months made ahead. */
+	{ "partitions", "SELECT to_regclass('countersign.request_' || "
+	    "to_char(now() AT TIME ZONE 'UTC' + interval '1 month', "
+	    "'YYYYMM')) IS NOT NULL, "
+	    "EXISTS (SELECT FROM countersign.request WHERE tableoid = "
+	    "'countersign.request_other'::regclass)", 0 },
+	{ NULL, NULL, 0 }
+};
+
+/* A connection of their own: without the function none of them prepares. */
+static const struct db_stmt migration_stmts[] = {
+	{ "migration", "SELECT sha256 FROM countersign.migrations() "
+	    "WHERE name = $1", 1 },
+	{ "newest", "SELECT coalesce(max(name), '') "
+	    "FROM countersign.migrations()", 0 },
+	{ NULL, NULL, 0 }
+};
+
+static const char *
+cell(const PGresult *res, int row, int col)
+{
+	return PQgetvalue(res, row, col);
+}
+
+static bool
+is_true(const PGresult *res, int row, int col)
+{
+	return PQgetvalue(res, row, col)[0] == 't';
+}
+
+/* NULL after a finding about what could not be asked. */
+static PGresult *
+ask_db(struct doctor *d, struct db *db, const char *stmt)
+{
+	struct err err = ERR_INIT;
+	PGresult *res = db_exec(db, stmt, NULL, 0, &err);
+
+	if (res == NULL)
+		check_add(d->checks, CHECK_FAIL, "database", stmt,
+		    "countersign db migrate, as the owner", "%s", err.text);
+	return res;
+}
+
+static void
+setting(struct doctor *d, const char *name, const char *value)
+{
+	bool off = strcmp(value, "off") == 0;
+
+	if (strcmp(name, "server_version_num") == 0) {
+		off = atoi(value) < 150000;
+		check_add(d->checks, off ? CHECK_FAIL : CHECK_OK, "setting",
+		    name, off ? "PostgreSQL 15 or newer is needed" : NULL,
+		    "%s", value);
+	} else if (!off)
+		check_add(d->checks, CHECK_OK, "setting", name, NULL, "%s",
+		    value);
+	else if (strcmp(name, "data_checksums") == 0)
+		check_add(d->checks, CHECK_WARN, "setting", name,
+		    "pg_checksums --enable, with the server stopped",
+		    "off: a damaged page is not noticed");
+	else
+		check_add(d->checks, CHECK_FAIL, "setting", name,
+		    "turn it on in postgresql.conf and reload",
+		    "off: certificates can leave and their rows be lost");
+}
+
+static void
+settings(struct doctor *d, struct db *db)
+{
+	PGresult *res = ask_db(d, db, "settings");
+	int i;
+
+	for (i = 0; res != NULL && i < PQntuples(res); i++)
+		setting(d, cell(res, i, 0), cell(res, i, 1));
+	PQclear(res);
+	res = ask_db(d, db, "overrides");
+	for (i = 0; res != NULL && i < PQntuples(res); i++)
+		check_add(d->checks, CHECK_FAIL, "setting", cell(res, i, 0),
+		    "ALTER ROLE or ALTER DATABASE ... RESET it",
+		    "has %s", cell(res, i, 1));
+	PQclear(res);
+}
+
+static void
+role(struct doctor *d, const PGresult *res, int i)
+{
+	const char *name = cell(res, i, 0);
+
+	if (!is_true(res, i, 1))
+		check_add(d->checks, CHECK_FAIL, "role", name,
+		    "countersign db migrate makes it", "does not exist");
+	else if (!is_true(res, i, 2))
+		check_add(d->checks, CHECK_FAIL, "role", name,
+		    "ALTER ROLE ... LOGIN", "may not log in");
+	else if (is_true(res, i, 4))
+		check_add(d->checks, CHECK_FAIL, "role", name,
+		    "ALTER ROLE ... VALID UNTIL 'infinity'",
+		    "its password has expired");
+	else if (is_true(res, i, 3))
+		check_add(d->checks, CHECK_FAIL, "role", name,
+		    "ALTER ROLE ... NOSUPERUSER NOCREATEROLE NOCREATEDB "
+		    "NOBYPASSRLS NOREPLICATION", "may do more than its work");
+	else if (!PQgetisnull(res, i, 5))
+		check_add(d->checks, CHECK_FAIL, "role", name,
+		    "REVOKE the other role from it", "is a member of %.80s",
+		    cell(res, i, 5));
+	else
+		check_add(d->checks, CHECK_OK, "role", name, NULL, "%s", "");
+}
+
+static void
+right(struct doctor *d, const PGresult *res, int i)
+{
+	char object[128];
+	bool want = is_true(res, i, 3);
+
+	if (want == is_true(res, i, 4))
+		return;
+	snprintf(object, sizeof object, "countersign_%s on %s",
+	    cell(res, i, 0), cell(res, i, 1));
+	check_add(d->checks, CHECK_FAIL, "right", object, want ?
+	    "GRANT it again, as the owner" : "REVOKE it, as the owner",
+	    "%s %s", want ? "lacks" : "must not have", cell(res, i, 2));
+}
+
+static void
+roles(struct doctor *d, struct db *db)
+{
+	size_t before = checks_count(d->checks, CHECK_FAIL);
+	PGresult *res = ask_db(d, db, "roles");
+	int i;
+
+	for (i = 0; res != NULL && i < PQntuples(res); i++)
+		role(d, res, i);
+	PQclear(res);
+	res = ask_db(d, db, "rights");
+	for (i = 0; res != NULL && i < PQntuples(res); i++)
+		right(d, res, i);
+	PQclear(res);
+	if (before == checks_count(d->checks, CHECK_FAIL))
+		check_add(d->checks, CHECK_OK, "right", "tables", NULL,
+		    "each role has what it needs and no more");
+}
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void
+clock_and_months(struct doctor *d, struct db *db)
+{
+	int64_t before = now_ms();
+	PGresult *res = ask_db(d, db, "clock");
+
+	if (res != NULL)
+		doctor_clock(d, "database", strtoll(cell(res, 0, 0), NULL, 10)
+		    - (before + now_ms()) / 2);
+	PQclear(res);
+	if ((res = ask_db(d, db, "partitions")) == NULL)
+		return;
+	if (!is_true(res, 0, 0))
+		check_add(d->checks, CHECK_WARN, "partition", "next month",
+		    "signers make them daily: look into their logs",
+		    "does not exist yet");
+	else if (is_true(res, 0, 1))
+		check_add(d->checks, CHECK_WARN, "partition", "request_other",
+		    "a clock was wrong; nothing is lost, but look at it",
+		    "has rows of months without a partition");
+	else
+		check_add(d->checks, CHECK_OK, "partition", "next month",
+		    NULL, "%s", "");
+	PQclear(res);
+}
+
+static void
+migration(struct doctor *d, struct db *db, const char *name)
+{
+	char *path = file_path(d->cli->conf->sql_dir, name, ""), hex[65];
+	struct err err = ERR_INIT;
+	struct buf sql = { 0 };
+	PGresult *res = NULL;
+	uint8_t md[32];
+
+	if (file_read(path, MIGRATION_MAX, &sql, &err) == 0) {
+		EVP_Digest(sql.p, sql.n, md, NULL, EVP_sha256(), NULL);
+		hex_encode(md, sizeof md, hex);
+		res = db_exec(db, "migration", &DB_TEXT(name), 1, &err);
+	}
+	if (res == NULL)
+		check_add(d->checks, CHECK_FAIL, "migration", name,
+		    "countersign db migrate", "%s", err.text);
+	else if (PQntuples(res) == 0)
+		check_add(d->checks, CHECK_FAIL, "migration", name,
+		    "countersign db migrate, as the owner", "not applied");
+	else if (strcmp(cell(res, 0, 0), hex) != 0)
+		check_add(d->checks, CHECK_FAIL, "migration", name,
+		    "put the file back that belongs to this version",
+		    "the file was changed after it had been applied");
+	else
+		check_add(d->checks, CHECK_OK, "migration", name, NULL,
+		    "applied");
+	PQclear(res);
+	buf_free(&sql);
+	free(path);
+}
+
+static void
+compare_files(struct doctor *d, struct db *db)
+{
+	struct dirent **e = NULL;
+	char last[256] = "";
+	PGresult *res;
+	int i, n;
+
+	n = scandir(d->cli->conf->sql_dir, &e, is_migration, alphasort);
+	if (n <= 0)
+		check_add(d->checks, CHECK_SKIP, "migration",
+		    d->cli->conf->sql_dir, NULL, "no files to compare with");
+	for (i = 0; i < n; i++) {
+		migration(d, db, e[i]->d_name);
+		snprintf(last, sizeof last, "%s", e[i]->d_name);
+		free(e[i]);
+	}
+	free(e);
+	res = ask_db(d, db, "newest");
+	if (n > 0 && res != NULL && strcmp(cell(res, 0, 0), last) > 0)
+		check_add(d->checks, CHECK_WARN, "migration",
+		    cell(res, 0, 0), "install the version that it belongs to "
+		    "here too", "applied, but newer than these files");
+	PQclear(res);
+}
+
+static void
+migrations(struct doctor *d)
+{
+	struct db *db = db_open(d->cli->conf->database, migration_stmts,
+	    NULL);
+	struct err err = ERR_INIT;
+
+	if (db_ready(db, &err) != 0)
+		check_add(d->checks, CHECK_FAIL, "migration", "all",
+		    "countersign db migrate, as the owner", "%s", err.text);
+	else
+		compare_files(d, db);
+	db_close(db);
+}
+
+void
+doctor_database(struct doctor *d)
+{
+	struct err err = ERR_INIT;
+	struct db *db = db_open(d->cli->conf->database, stmts, NULL);
+
+	if (db_ready(db, &err) != 0)
+		check_add(d->checks, CHECK_FAIL, "database", "connection",
+		    "is PostgreSQL up, do pg_hba.conf and the role let "
+		    "countersign_operator in, has db migrate been run?", "%s",
+		    err.text);
+	else {
+		check_add(d->checks, CHECK_OK, "database", "connection", NULL,
+		    "%s", "");
+		settings(d, db);
+		roles(d, db);
+		migrations(d);
+		clock_and_months(d, db);
+	}
+	db_close(db);
+}

@@ -1,0 +1,187 @@
+/* What lies on this host. */
+#include <dirent.h>
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "doctor.h"
+#include "file.h"
+#include "sconf.h"
+#include "wconf.h"
+
+/* What group and others must not have. */
+#define SECRET		077	/* keys, passphrases, their folders */
+#define TRUSTED		022	/* what programs believe */
+
+static const char *
+advice_for(mode_t forbidden)
+{
+	return forbidden == SECRET ?
+	    "chmod go= it; if somebody may have read it, make a new one" :
+	    "chmod go-w it, and read what stands in it";
+}
+
+static void
+file_mode(struct doctor *d, const char *path, mode_t forbidden)
+{
+	struct stat st;
+
+	if (path == NULL)
+		return;
+	if (stat(path, &st) != 0) {
+		check_add(d->checks, errno == EACCES ? CHECK_SKIP :
+		    CHECK_FAIL, "file", path, errno == EACCES ? NULL :
+		    "a configuration file names it: make it or correct the "
+		    "path", "%s", strerror(errno));
+		return;
+	}
+	if ((st.st_mode & forbidden) != 0)
+		check_add(d->checks, CHECK_FAIL, "file", path,
+		    advice_for(forbidden), "mode %04o: %s", st.st_mode & 07777,
+		    forbidden == SECRET ? "others than its owner have access" :
+		    "others than its owner may write");
+	else
+		check_add(d->checks, CHECK_OK, "file", path, NULL,
+		    "mode %04o", st.st_mode & 07777);
+}
+
+/* Whoever may write to the folder may replace the file. */
+static void
+secret_file(struct doctor *d, const char *path)
+{
+	char *copy;
+
+	if (path == NULL)
+		return;
+	file_mode(d, path, SECRET);
+	copy = xstrdup(path);
+	file_mode(d, dirname(copy), TRUSTED);
+	free(copy);
+}
+
+static void
+bad_conf(struct doctor *d, const char *path, const struct err *err)
+{
+	check_add(d->checks, access(path, R_OK) != 0 && errno == EACCES ?
+	    CHECK_SKIP : CHECK_FAIL, "config", path,
+	    "correct it; the program's -t option tries it", "%s", err->text);
+}
+
+/* Is somebody listening?  nginx' user alone may get further than this. */
+static void
+worker_socket(struct doctor *d, const struct wconf *w)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), e = 0;
+
+	snprintf(sun.sun_path, sizeof sun.sun_path, "%s", w->socket);
+	if (fd == -1 || connect(fd, (struct sockaddr *)&sun, sizeof sun) != 0)
+		e = errno;
+	if (fd != -1)
+		close(fd);
+	if (e == 0)
+		check_add(d->checks, CHECK_OK, "socket", w->socket, NULL,
+		    "the worker listens");
+	else if (e == EACCES)
+		check_add(d->checks, CHECK_SKIP, "socket", w->socket, NULL,
+		    "only nginx may connect");
+	else
+		check_add(d->checks, CHECK_FAIL, "socket", w->socket,
+		    "start countersign-worker; its log says why it ended",
+		    "%s", strerror(e));
+}
+
+static void
+worker_files(struct doctor *d, const char *path)
+{
+	struct err err = ERR_INIT;
+	struct wconf *w;
+
+	if (access(path, F_OK) != 0 && errno == ENOENT) {
+		check_add(d->checks, CHECK_SKIP, "config", path, NULL,
+		    "no worker on this host");
+		return;
+	}
+	file_mode(d, path, TRUSTED);
+	if ((w = wconf_load(path, &err)) == NULL) {
+		bad_conf(d, path, &err);
+		return;
+	}
+	secret_file(d, w->key_file);
+	worker_socket(d, w);
+	wconf_free(w);
+}
+
+static void
+signer_files(struct doctor *d, const char *path)
+{
+	struct err err = ERR_INIT;
+	struct sconf *s;
+	size_t i;
+
+	file_mode(d, path, TRUSTED);
+	if ((s = sconf_load(path, &err)) == NULL) {
+		bad_conf(d, path, &err);
+		return;
+	}
+	secret_file(d, s->key_file);
+	for (i = 0; i < s->ncas; i++) {
+		secret_file(d, s->cas[i].key);
+		secret_file(d, s->cas[i].passphrase);
+		file_mode(d, s->cas[i].certificate, TRUSTED);
+	}
+	file_mode(d, s->policy, TRUSTED);
+	file_mode(d, s->ledger, TRUSTED);
+	sconf_free(s);
+}
+
+static int
+is_signer_conf(const struct dirent *e)
+{
+	size_t n = strlen(e->d_name);
+
+	return n > 10 && strncmp(e->d_name, "signer", 6) == 0 &&
+	    strcmp(e->d_name + n - 5, ".conf") == 0;
+}
+
+static void
+signers_files(struct doctor *d, const char *dir)
+{
+	struct dirent **e = NULL;
+	char *path;
+	int i, n;
+
+	if ((n = scandir(dir, &e, is_signer_conf, alphasort)) <= 0)
+		check_add(d->checks, CHECK_SKIP, "config", dir, NULL,
+		    "no signer on this host");
+	for (i = 0; i < n; i++) {
+		path = file_path(dir, e[i]->d_name, "");
+		signer_files(d, path);
+		free(path);
+		free(e[i]);
+	}
+	free(e);
+}
+
+/* The other programs' files lie beside ours, as "countersign init" puts them. */
+void
+doctor_files(struct doctor *d)
+{
+	const struct cconf *c = d->cli->conf;
+	char *copy = xstrdup(c->path), *worker;
+	const char *dir = dirname(copy);
+
+	file_mode(d, c->path, TRUSTED);
+	file_mode(d, c->policy, TRUSTED);
+	secret_file(d, c->key_file);
+	worker = file_path(dir, "worker.conf", "");
+	worker_files(d, worker);
+	signers_files(d, dir);
+	free(worker);
+	free(copy);
+}

@@ -1,0 +1,201 @@
+/* What is in force: policy, CA certificates, revocation lists. */
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ask.h"
+#include "doctor.h"
+#include "file.h"
+#include "pong.h"
+
+#define POLICY_FILE_MAX	(1024 * 1024)
+
+/* The text that the operator edits and publishes from. */
+static void
+installed_file(struct doctor *d)
+{
+	const char *path = d->cli->conf->policy;
+	struct err err = ERR_INIT;
+	struct buf text = { 0 };
+	uint8_t md[32];
+
+	if (file_read(path, POLICY_FILE_MAX, &text, &err) != 0)
+		check_add(d->checks, CHECK_FAIL, "policy", path,
+		    "countersign policy show > FILE, then publish it",
+		    "%s", err.text);
+	else {
+		EVP_Digest(text.p, text.n, md, NULL, EVP_sha256(), NULL);
+		if (memcmp(md, d->policy->sha256, sizeof md) == 0)
+			check_add(d->checks, CHECK_OK, "policy", path, NULL,
+			    "is what is in force");
+		else
+			check_add(d->checks, CHECK_FAIL, "policy", path,
+			    "countersign policy diff shows how; signers that "
+			    "read this file sign nothing",
+			    "differs from what is in force");
+	}
+	buf_free(&text);
+}
+
+static void
+overrides(struct doctor *d, const struct template *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->overrides.n; i++)
+		check_add(d->checks, CHECK_WARN, "override", t->cn,
+		    "countersign-policy.conf(5) tells what the rule guards "
+		    "against", "linter rule %s is switched off",
+		    t->overrides.v[i]);
+}
+
+/* Certificates never outlive their CA: shorter ones are the first sign. */
+static void
+authority(struct doctor *d, const struct policy_ca *ca)
+{
+	int64_t left = ca->not_after - time(NULL), longest = 0;
+	const struct template *t;
+	size_t i;
+
+	doctor_expiry(d, ca->name, ca->not_after, "make or import the next "
+	    "issuing ca and publish a policy that names it");
+	for (i = 0; i < d->policy->ntemplates; i++) {
+		t = &d->policy->templates[i];
+		if (template_offered_by(t, ca->name) && t->validity > longest)
+			longest = t->validity;
+	}
+	if (left > 0 && left < longest)
+		check_add(d->checks, CHECK_WARN, "ca", ca->name,
+		    "make or import the next issuing ca in time",
+		    "its end cuts certificates short: %lld days left, %lld "
+		    "promised", (long long)(left / DOCTOR_DAY),
+		    (long long)(longest / DOCTOR_DAY));
+}
+
+static void
+no_list(struct doctor *d, const struct policy_ca *ca)
+{
+	if (ca->cdp.n == 0)
+		check_add(d->checks, CHECK_OK, "crl", ca->name, NULL,
+		    "none, and certificates name none");
+	else
+		check_add(d->checks, CHECK_FAIL, "crl", ca->name,
+		    "signers make them: look into their logs",
+		    "none was made, but certificates say where it is");
+}
+
+static void
+revocation_list(struct doctor *d, const struct policy_ca *ca)
+{
+	const char *name = ca->name;
+	struct err err = ERR_INIT;
+	PGresult *res = cli_query(d->cli, "crl_list", &name, 1, &err);
+
+	if (res == NULL)
+		check_add(d->checks, CHECK_FAIL, "crl", name,
+		    "countersign db migrate, as the owner", "%s", err.text);
+	else if (PQntuples(res) == 0)
+		no_list(d, ca);
+	else if (PQgetvalue(res, 0, 8)[0] == 't')
+		check_add(d->checks, CHECK_FAIL, "crl", name,
+		    "clients refuse every certificate: signers make lists, "
+		    "look into their logs", "number %s ended at %s",
+		    PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 3));
+	else if (PQgetvalue(res, 0, 9)[0] == 't')
+		check_add(d->checks, CHECK_WARN, "crl", name,
+		    "wait some seconds; then look into the signers' logs",
+		    "number %s lacks a revocation", PQgetvalue(res, 0, 1));
+	else
+		check_add(d->checks, CHECK_OK, "crl", name, NULL,
+		    "number %s until %s", PQgetvalue(res, 0, 1),
+		    PQgetvalue(res, 0, 3));
+	PQclear(res);
+}
+
+void
+doctor_policy(struct doctor *d)
+{
+	struct err err = ERR_INIT;
+	size_t i;
+
+	d->policy = cli_policy(d->cli, &err);
+	if (d->policy == NULL) {
+		check_add(d->checks, CHECK_FAIL, "policy", "in force",
+		    "countersign policy publish FILE", "%s", err.text);
+		return;
+	}
+	check_add(d->checks, CHECK_OK, "policy", "in force", NULL,
+	    "version %llu, %zu templates",
+	    (unsigned long long)d->policy->version, d->policy->ntemplates);
+	installed_file(d);
+	for (i = 0; i < d->policy->ntemplates; i++)
+		overrides(d, &d->policy->templates[i]);
+	for (i = 0; i < d->policy->ncas; i++) {
+		authority(d, &d->policy->cas[i]);
+		revocation_list(d, &d->policy->cas[i]);
+	}
+}
+
+/* A pong, or why there is none. */
+static int
+ping(struct doctor *d, const struct cconf_signer *s, struct buf *reply,
+    struct answer *answer, struct err *err)
+{
+	struct ask ask = { .call = CALL_PING, .method = AUTH_OPERATOR };
+
+	if (ask_signer(d->cli, s, 1, &ask, reply, answer, err) != 0)
+		return -1;
+	if (answer->status == MSG_PONG)
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE, "%.*s", (int)answer->text.n,
+	    (const char *)answer->text.p);
+}
+
+static void
+signer(struct doctor *d, const struct cconf_signer *s)
+{
+	struct timespec before, after;
+	struct err err = ERR_INIT;
+	struct answer answer;
+	struct buf reply = { 0 };
+	struct pong p;
+
+	clock_gettime(CLOCK_REALTIME, &before);
+	if (ping(d, s, &reply, &answer, &err) != 0 ||
+	    pong_decode(answer.response, &p, &err) != 0) {
+		check_add(d->checks, CHECK_FAIL, "signer", s->name,
+		    "start it, or look into its log; it must know the "
+		    "operator's key (worker section with operator = true) and "
+		    "have the public key that stands here", "%.80s: %s",
+		    s->at.uri, err.text);
+		buf_free(&reply);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &after);
+	check_add(d->checks, CHECK_OK, "signer", s->name, NULL,
+	    "%.80s answers", s->at.uri);
+	doctor_clock(d, s->name, p.now - (before.tv_sec + after.tv_sec) * 500 -
+	    (before.tv_nsec + after.tv_nsec) / 2000000);
+	if (p.version == 0)
+		check_add(d->checks, CHECK_FAIL, "policy", s->name,
+		    "it signs nothing: database down, or its own policy file "
+		    "is not what was published", "%.*s", (int)answer.text.n,
+		    (const char *)answer.text.p);
+	else
+		doctor_compare(d, s->name, p.version, p.policy_hash);
+	buf_free(&reply);
+}
+
+void
+doctor_signers(struct doctor *d)
+{
+	const struct cconf *c = d->cli->conf;
+	size_t i;
+
+	if (c->nsigners == 0)
+		check_add(d->checks, CHECK_SKIP, "signer", c->path, NULL,
+		    "names no signer");
+	for (i = 0; i < c->nsigners; i++)
+		signer(d, &c->signers[i]);
+}

@@ -1,0 +1,327 @@
+/* What clients meet: the web server, the workers behind it, an enrollment. */
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "doctor.h"
+#include "https.h"
+#include "keymake.h"
+#include "secret.h"
+#include "soapcall.h"
+
+#define STATUS_TRIES	12	/* each may be another process */
+#define PIDS_MAX	64
+#define CEP_PATH	"/ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP"
+#define PASSWORD_MAX	256
+
+/* Roots alone: a server must send what is between. */
+static int
+trust_roots(struct doctor *d, struct https_site *site, struct err *err)
+{
+	struct certs chain = { 0 };
+	X509 *root;
+	size_t i;
+	int rc = 0;
+
+	if ((site->trust = X509_STORE_new()) == NULL)
+		return err_openssl(err, "store");
+	for (i = 0; rc == 0 && i < d->policy->ncas; i++) {
+		rc = cli_chain(d->cli, d->policy->cas[i].name, &chain, err);
+		if (rc == 0 && chain.n > 0) {
+			root = certs_x509(&chain, chain.n - 1, err);
+			rc = root != NULL &&
+			    X509_STORE_add_cert(site->trust, root) == 1 ? 0 :
+			    err_openssl(err, "root certificate");
+			X509_free(root);
+		}
+		certs_free(&chain);
+	}
+	return rc;
+}
+
+/* "host:port" of --connect, as if the name led there. */
+static int
+connect_to(struct doctor *d, struct https_site *site, struct err *err)
+{
+	struct https_site at = { 0 };
+	const char *rest;
+
+	if (!args_has(d->args, "connect"))
+		return 0;
+	if (https_split(args_get(d->args, "connect"), &at, &rest, err) != 0 ||
+	    *rest != '\0') {
+		https_free(&at);
+		return err_set(err, ERR_MALFORMED, "--connect: not HOST:PORT");
+	}
+	site->at_host = at.name;
+	site->at_port = at.port;
+	return 0;
+}
+
+/* 0 when clients would trust it. */
+static int
+server_certificate(struct doctor *d, const struct https_site *site)
+{
+	struct err err = ERR_INIT;
+	char where[300];
+	long verify = X509_V_OK;
+	X509 *cert = https_certificate(site, &verify, &err);
+
+	snprintf(where, sizeof where, "%s:%s", site->name, site->port);
+	if (cert == NULL) {
+		check_add(d->checks, CHECK_FAIL, "web", where, "is nginx up, "
+		    "and does the name lead to it? --connect goes elsewhere",
+		    "%s", err.text);
+		return -1;
+	}
+	if (verify != X509_V_OK)
+		check_add(d->checks, CHECK_FAIL, "web", where,
+		    "clients refuse it: a certificate for this name, with the "
+		    "chain behind it in ssl_certificate", "certificate: %s",
+		    X509_verify_cert_error_string(verify));
+	else
+		check_add(d->checks, CHECK_OK, "web", where, NULL,
+		    "name and chain are good");
+	doctor_expiry(d, where, cert_unix(X509_get0_notAfter(cert)),
+	    "renew the web server's certificate and reload nginx");
+	X509_free(cert);
+	return verify == X509_V_OK ? 0 : -1;
+}
+
+/* The value of a member of one of our own JSON lines; NULL without it. */
+static const char *
+member(const char *json, const char *name, char *out, size_t max)
+{
+	char key[32];
+	const char *p;
+	size_t n = 0;
+	bool text;
+
+	snprintf(key, sizeof key, "\"%s\":", name);
+	if ((p = strstr(json, key)) == NULL)
+		return NULL;
+	p += strlen(key);
+	text = *p == '"';
+	for (p += text; *p != '\0' && n + 1 < max; p++) {
+		if (text ? *p == '"' : strchr(",}", *p) != NULL)
+			break;
+		if (text && *p == '\\' && p[1] != '\0')
+			p++;
+		out[n++] = *p;
+	}
+	out[n] = '\0';
+	return out;
+}
+
+static void
+compare(struct doctor *d, const char *object, const char *json)
+{
+	char version[24], policy[65], why[256];
+	uint8_t hash[32];
+
+	if (member(json, "policy", policy, sizeof policy) != NULL &&
+	    hex_decode(policy, hash, sizeof hash) == 0 &&
+	    member(json, "version", version, sizeof version) != NULL)
+		doctor_compare(d, object, strtoull(version, NULL, 10), hash);
+	else
+		check_add(d->checks, CHECK_FAIL, "policy", object,
+		    "its database line, key, or a signer: its log says more",
+		    "%s", member(json, "error", why, sizeof why) != NULL ?
+		    why : "no policy");
+}
+
+/* Its own half of the line, then what a signer told it. */
+static void
+worker(struct doctor *d, const char *pid, char *json)
+{
+	char object[64], value[32];
+	char *signer = strstr(json, "\"signer\":{");
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	snprintf(object, sizeof object, "worker %.16s", pid);
+	if (member(json, "now", value, sizeof value) != NULL)
+		doctor_clock(d, object, strtoll(value, NULL, 10) -
+		    (int64_t)ts.tv_sec * 1000 - ts.tv_nsec / 1000000);
+	if (signer != NULL)
+		*signer++ = '\0';
+	compare(d, object, json);
+	snprintf(object, sizeof object, "signer by worker %.16s", pid);
+	compare(d, object, signer != NULL ? signer : "");
+}
+
+static void
+no_status(struct doctor *d, int status, const struct err *err)
+{
+	if (err->kind != ERR_NONE || status == 503 || status == 502)
+		check_add(d->checks, CHECK_FAIL, "worker", "status",
+		    "start countersign-worker; its log says why it ended",
+		    "%s", err->kind != ERR_NONE ? err->text :
+		    "no worker answers nginx");
+	else
+		check_add(d->checks, CHECK_SKIP, "worker", "status",
+		    "run doctor there, or with --connect localhost:443",
+		    "the web server shows it to its own host only");
+}
+
+/* Which process answers is chance: ask some times. */
+static void
+workers(struct doctor *d, const struct https_site *site)
+{
+	char pid[PIDS_MAX][16];
+	size_t i, k, n = 0;
+
+	for (i = 0; i < STATUS_TRIES; i++) {
+		struct https_answer a = { 0 };
+		struct err err = ERR_INIT;
+
+		if (https_call(site, "/status", slice_of(NULL, 0), &a,
+		    &err) != 0 || a.status != 200 || member(buf_str(&a.body),
+		    "pid", pid[n], sizeof pid[n]) == NULL) {
+			no_status(d, a.status, &err);
+			buf_free(&a.body);
+			return;
+		}
+		for (k = 0; k < n && strcmp(pid[k], pid[n]) != 0; k++)
+			;
+		if (k == n)
+			worker(d, pid[n++], buf_str(&a.body));
+		buf_free(&a.body);
+	}
+	check_add(d->checks, CHECK_OK, "worker", "status", NULL,
+	    "%zu processes seen", n);
+}
+
+/* Does the certificate hold the key that was asked with? */
+static int
+check_issued(const struct buf *der, EVP_PKEY *key, struct err *err)
+{
+	const uint8_t *p = der->p;
+	X509 *x = d2i_X509(NULL, &p, (long)der->n);
+	int rc = x != NULL && EVP_PKEY_eq(X509_get0_pubkey(x), key) == 1 ? 0 :
+	    -1;
+
+	if (rc == -1)
+		err_set(err, ERR_DENIED,
+		    "the certificate is not for the key asked with");
+	X509_free(x);
+	return rc;
+}
+
+static int
+enroll_as(struct doctor *d, struct soap_call *c, const struct template *t,
+    struct err *err)
+{
+	struct buf csr = { 0 }, cert = { 0 };
+	EVP_PKEY *key = keymake(t, err);
+	int rc = -1;
+
+	if (key != NULL && keymake_csr(key, args_get(d->args, "name"), &csr,
+	    err) == 0 && soap_enroll(c, buf_slice(&csr), t->cn, &cert,
+	    err) == 0)
+		rc = check_issued(&cert, key, err);
+	EVP_PKEY_free(key);
+	buf_free(&csr);
+	buf_free(&cert);
+	return rc;
+}
+
+/* The CES address for passwords of a CA that offers the template. */
+static const char *
+ces_url(const struct doctor *d, const struct template *t)
+{
+	const struct policy_ca *ca = policy_ca_find(d->policy, t->cas.v[0]);
+	size_t i;
+
+	for (i = 0; ca != NULL && i < ca->nuris; i++)
+		if (ca->uris[i].method == AUTH_PASSWORD &&
+		    !ca->uris[i].renewal_only)
+			return ca->uris[i].uri;
+	return NULL;
+}
+
+static void
+enroll(struct doctor *d, struct soap_call *c)
+{
+	const char *name = args_get(d->args, "template");
+	const struct template *t = policy_template_by_name(d->policy, name);
+	struct https_site ignored = { 0 };
+	struct err err = ERR_INIT;
+
+	c->url = t == NULL ? NULL : ces_url(d, t);
+	if (c->url == NULL)
+		err_set(&err, ERR_DENIED, "no such template with an address "
+		    "for passwords");
+	else if (https_split(c->url, &ignored, &c->path, &err) == 0)
+		enroll_as(d, c, t, &err);
+	https_free(&ignored);
+	if (err.kind == ERR_NONE)
+		check_add(d->checks, CHECK_OK, "enrollment", name, NULL,
+		    "a certificate for %s was issued", c->user);
+	else
+		check_add(d->checks, CHECK_FAIL, "enrollment", name,
+		    "countersign explain --user ... --csr ... and "
+		    "docs/errors.md", "%s", err.text);
+}
+
+static void
+client(struct doctor *d, const struct https_site *site)
+{
+	struct soap_call c = { .site = site, .path = CEP_PATH,
+	    .user = args_get(d->args, "user") };
+	struct err err = ERR_INIT;
+	struct buf password = { 0 }, url = { 0 };
+	size_t n = 0;
+
+	buf_printf(&url, "https://%s:%s" CEP_PATH, site->name, site->port);
+	c.url = buf_str(&url);
+	if (secret_read(args_get(d->args, "password-file"), PASSWORD_MAX + 2,
+	    true, &password, &err) == 0) {
+		c.password = buf_slice(&password);
+		soap_policies(&c, &n, &err);
+	}
+	if (err.kind != ERR_NONE)
+		check_add(d->checks, CHECK_FAIL, "client", c.user,
+		    "docs/errors.md has what each error means", "%s",
+		    err.text);
+	else
+		check_add(d->checks, n == 0 ? CHECK_WARN : CHECK_OK, "client",
+		    c.user, n == 0 ? "countersign explain --user shows which "
+		    "rule says no" : NULL, "is offered %zu templates", n);
+	if (err.kind == ERR_NONE && args_has(d->args, "template"))
+		enroll(d, &c);
+	buf_wipe(&password);
+	buf_free(&url);
+}
+
+static void
+one_site(struct doctor *d, const struct ca_uri *uri)
+{
+	struct https_site site = { 0 };
+	struct err err = ERR_INIT;
+	const char *path;
+
+	if (https_split(uri->uri, &site, &path, &err) != 0 ||
+	    trust_roots(d, &site, &err) != 0 ||
+	    (uri->method == AUTH_PASSWORD && connect_to(d, &site, &err) != 0))
+		check_add(d->checks, CHECK_FAIL, "web", uri->uri,
+		    "correct the uri in the policy", "%s", err.text);
+	else if (server_certificate(d, &site) == 0 &&
+	    uri->method == AUTH_PASSWORD && !uri->renewal_only) {
+		workers(d, &site);
+		if (args_has(d->args, "user"))
+			client(d, &site);
+	}
+	https_free(&site);
+}
+
+void
+doctor_web(struct doctor *d)
+{
+	size_t i, k;
+
+	for (i = 0; d->policy != NULL && i < d->policy->ncas; i++)
+		for (k = 0; k < d->policy->cas[i].nuris; k++)
+			one_site(d, &d->policy->cas[i].uris[k]);
+}

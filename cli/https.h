@@ -1,0 +1,45 @@
+/*
+ * As much of an HTTPS client as "countersign doctor" needs: one request a
+ * connection, in HTTP/1.0 so that the answer ends with it.
+ */
+#ifndef HTTPS_H
+#define HTTPS_H
+
+#include <openssl/x509.h>
+
+#include "buf.h"
+#include "err.h"
+
+struct https_site {
+	char		*name;		/* as clients know it */
+	char		*port;
+	char		*at_host;	/* where to connect to, or NULL */
+	char		*at_port;
+	X509_STORE	*trust;		/* besides the system's; or NULL */
+};
+
+struct https_answer {
+	int		 status;
+	struct buf	 body;
+};
+
+/* "https://name:port/..." to name and port; *path points behind them. */
+int	 https_split(const char *url, struct https_site *, const char **path,
+	    struct err *);
+void	 https_free(struct https_site *);
+
+/*
+ * The server's certificate (X509_free), whatever it is worth: *verify is
+ * X509_V_OK or what is wrong with it or its name.
+ */
+X509	*https_certificate(const struct https_site *, long *verify,
+	    struct err *);
+
+/*
+ * GET, or POST of a SOAP message when body is not empty.  Refuses a server
+ * whose certificate does not verify: what is sent may hold a password.
+ */
+int	 https_call(const struct https_site *, const char *path,
+	    struct slice body, struct https_answer *, struct err *);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * The two calls of an enrolling client, for "countersign doctor --user": which
+ * templates may I use, and give me a certificate.
+ */
+#ifndef SOAPCALL_H
+#define SOAPCALL_H
+
+#include "https.h"
+
+struct soap_call {
+	const struct https_site	*site;
+	const char	*url;		/* whole address; goes into To */
+	const char	*path;		/* of it */
+	const char	*user;
+	struct slice	 password;
+};
+
+/* How many templates are offered; a fault is ERR_DENIED with its text. */
+int	 soap_policies(const struct soap_call *, size_t *ntemplates,
+	    struct err *);
+/*
+ * Enroll with a PKCS#10; the certificate's DER is appended to out.  Pending is
+ * ERR_DENIED too: its text says so.
+ */
+int	 soap_enroll(const struct soap_call *, struct slice pkcs10,
+	    const char *tmpl, struct buf *out, struct err *);
+
+#endif
