@@ -15,7 +15,7 @@ static const char *const names[] = {
 };
 
 struct finding {
-	enum verdict	 verdict;
+	enum check_result result;
 	const char	*name;		/* a literal */
 	char		*object, *text, *advice;
 };
@@ -63,7 +63,7 @@ is_known(const struct checks *c, const char *name, const char *object,
 }
 
 void
-check_add(struct checks *c, enum verdict verdict, const char *name,
+check_add(struct checks *c, enum check_result result, const char *name,
     const char *object, const char *advice, const char *fmt, ...)
 {
 	struct finding *f;
@@ -77,7 +77,7 @@ check_add(struct checks *c, enum verdict verdict, const char *name,
 		return;
 	c->v = xreallocarray(c->v, c->n + 1, sizeof *c->v);
 	f = &c->v[c->n++];
-	f->verdict = verdict;
+	f->result = result;
 	f->name = name;
 	f->object = xstrdup(object);
 	f->text = xstrdup(text);
@@ -85,12 +85,12 @@ check_add(struct checks *c, enum verdict verdict, const char *name,
 }
 
 size_t
-checks_count(const struct checks *c, enum verdict verdict)
+checks_count(const struct checks *c, enum check_result result)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < c->n; i++)
-		n += c->v[i].verdict == verdict;
+		n += c->v[i].result == result;
 	return n;
 }
 
@@ -101,7 +101,7 @@ print_json(const struct checks *c, struct cli *cli, struct err *err)
 	size_t i;
 
 	for (i = 0; i < c->n; i++) {
-		out_add(o, names[c->v[i].verdict]);
+		out_add(o, names[c->v[i].result]);
 		out_add(o, c->v[i].name);
 		out_add(o, c->v[i].object);
 		out_add(o, c->v[i].text);
@@ -114,7 +114,7 @@ print_json(const struct checks *c, struct cli *cli, struct err *err)
 static void
 put_finding(struct buf *b, const struct finding *f)
 {
-	buf_printf(b, "%-5s %-12s ", names[f->verdict], f->name);
+	buf_printf(b, "%-5s %-12s ", names[f->result], f->name);
 	out_plain(b, f->object);
 	buf_puts(b, f->text[0] == '\0' ? "" : ": ");
 	out_plain(b, f->text);

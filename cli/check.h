@@ -7,7 +7,7 @@
 
 #include "cli.h"
 
-enum verdict {
+enum check_result {
 	CHECK_OK,
 	CHECK_SKIP,	/* cannot be seen from here */
 	CHECK_WARN,	/* works, but not for long or not as it should */
@@ -23,11 +23,11 @@ void		 checks_free(struct checks *);
  * name is the kind of check (stable, documented), object what it looked at;
  * advice is what to do, NULL with CHECK_OK.  Copied.
  */
-void	 check_add(struct checks *, enum verdict, const char *name,
+void	 check_add(struct checks *, enum check_result, const char *name,
 	    const char *object, const char *advice, const char *fmt, ...)
 	    __attribute__((format(printf, 6, 7)));
 /* How many findings are of this kind. */
-size_t	 checks_count(const struct checks *, enum verdict);
+size_t	 checks_count(const struct checks *, enum check_result);
 /* All of them; two lines where there is something to do. */
 int	 checks_print(const struct checks *, struct cli *, struct err *);
 

@@ -34,7 +34,7 @@ void
 doctor_clock(struct doctor *d, const char *object, int64_t skew_ms)
 {
 	int64_t size = skew_ms < 0 ? -skew_ms : skew_ms;
-	enum verdict v = size > CLOCK_FAIL_MS ? CHECK_FAIL :
+	enum check_result v = size > CLOCK_FAIL_MS ? CHECK_FAIL :
 	    size > CLOCK_WARN_MS ? CHECK_WARN : CHECK_OK;
 
 	check_add(d->checks, v, "clock", object, v == CHECK_OK ? NULL :
