@@ -209,6 +209,28 @@ def test_functions(owner):
             assert has == (name in EXECUTES[role]), (role, name)
 
 
+@pytest.mark.parametrize('sql', [
+    "SELECT pg_advisory_lock(71200104, hashtext('CA'))",
+    "SELECT pg_try_advisory_lock_shared(71200103, hashtext('signer-1'))",
+    'SELECT pg_advisory_xact_lock(71200101)',
+    "SELECT lo_from_bytea(0, 'x')", 'SELECT lo_create(0)',
+    "SELECT pg_logical_emit_message(false, 'x', 'y')"])
+def test_what_everybody_may(pg, sql):
+    """No revocation list kept from being made, no disk filled."""
+    for role in set(ROLES) - {'countersign_signer'}:
+        with pg.connect(role) as db, \
+                pytest.raises(errors.InsufficientPrivilege):
+            db.execute(sql)
+
+
+def test_signers_lock(pg):
+    with pg.connect('countersign_signer') as db:
+        for f in 'lock', 'xact_lock':
+            assert db.execute('SELECT pg_try_advisory_%s(71200104, 1)' %
+                              f).fetchone()[0]
+        db.execute("SELECT pg_logical_emit_message(true, 'c', 'barrier')")
+
+
 def test_only_workers_read_passwords(pg, owner):
     owner.execute("SELECT account_add('pw', false, 'P', NULL, NULL, NULL,"
                   " NULL, NULL, '$argon2id$x', '{users}')")
