@@ -28,8 +28,10 @@ const struct opt opts_explain[] = {
 
 static const struct out_col template_cols[] = {
 	{ "template", OUT_TEXT }, { "version", OUT_TEXT },
-	{ "ca", OUT_TEXT }, { "enroll", OUT_BOOL }, { "autoenroll", OUT_BOOL },
-	{ "approval", OUT_BOOL }, { "text", OUT_TEXT }, { NULL, OUT_TEXT }
+	{ "ca", OUT_TEXT }, { "type", OUT_TEXT }, { "enroll", OUT_BOOL },
+	{ "autoenroll", OUT_BOOL }, { "approval", OUT_BOOL },
+	{ "signatures", OUT_NUMBER }, { "text", OUT_TEXT },
+	{ NULL, OUT_TEXT }
 };
 
 static const struct out_col csr_cols[] = {
@@ -41,6 +43,7 @@ static const struct out_col csr_cols[] = {
 	{ "san", OUT_TEXT }, { "sid", OUT_TEXT }, { "eku", OUT_LIST },
 	{ "eku_names", OUT_LIST }, { "validity_seconds", OUT_NUMBER },
 	{ "not_after", OUT_TEXT }, { "renews", OUT_TEXT },
+	{ "for_account", OUT_TEXT },
 	{ "hresult", OUT_TEXT },
 	{ "text", OUT_TEXT }, { NULL, OUT_TEXT }
 };
@@ -52,6 +55,8 @@ struct question {
 	struct account		*account;
 	struct request		*request;	/* or NULL */
 	char			 renews[41];	/* serial of the old one */
+	struct agency		 agency;	/* its target is the next */
+	struct account		*target;	/* of an agent, or NULL */
 };
 
 static void
@@ -60,12 +65,31 @@ add_version(struct out *o, const struct template *t)
 	out_addf(o, "%" PRIu32 ".%" PRIu32, t->major, t->minor);
 }
 
+/* As decide() has it: the approvers of some groups' requests, or of all. */
+static bool
+waits(const struct template *t, const struct account *a)
+{
+	return t->approval && (t->approval_groups.n == 0 ||
+	    account_in(a, &t->approval_groups));
+}
+
+/* No rule of ours, but why a template that is offered is not in a list. */
+static const char *
+shown_where(const struct template *t, const struct account *a)
+{
+	if (t->machine == a->machine)
+		return NULL;
+	return t->machine ? "Windows shows it to machines only (certlm.msc)" :
+	    "Windows shows it to people only (certmgr.msc)";
+}
+
 static int
 template_row(const struct question *q, const struct template *t,
     struct out *o)
 {
 	struct err why = ERR_INIT;
-	bool may = decide_enroll(t, q->account, &why) == 0;
+	bool may = decide_enroll(t, q->account, &why) == 0 &&
+	    decide_secret(q->account, &why) == 0;
 	struct buf cas = { 0 };
 	size_t i;
 
@@ -74,10 +98,12 @@ template_row(const struct question *q, const struct template *t,
 	out_add(o, t->cn);
 	add_version(o, t);
 	out_add(o, buf_str(&cas));
+	out_add(o, t->machine ? "machine" : "user");
 	out_bool(o, may);
 	out_bool(o, decide_autoenroll(t, q->account));
-	out_bool(o, t->approval);
-	out_add(o, may ? NULL : why.text);
+	out_bool(o, waits(t, q->account));
+	out_num(o, t->ra_signatures);
+	out_add(o, may ? shown_where(t, q->account) : why.text);
 	buf_free(&cas);
 	return may ? 1 : 0;
 }
@@ -187,6 +213,7 @@ add_accepted(const struct question *q, const struct decision *d,
 	add_ekus(o, d->tmpl, true);
 	add_validity(d, o);
 	out_add(o, q->renews[0] != '\0' ? q->renews : NULL);
+	out_add(o, d->subject->name);
 	add_nulls(o, 1);
 	out_add(o, d->pending ? "a manager must approve" : NULL);
 }
@@ -214,7 +241,7 @@ add_refused(const struct question *q, const char *ca, const struct err *why,
 	add_nulls(o, 3);
 	out_add(o, "");
 	out_add(o, "");
-	add_nulls(o, 3);
+	add_nulls(o, 4);
 	out_addf(o, "0x%08X", err_hresult(why));
 	out_add(o, why->text);
 }
@@ -249,6 +276,30 @@ serial_show(struct slice serial, char out[41])
 		*c = (char)toupper((unsigned char)*c);
 }
 
+/* The signers' rows and the account that an agent asks for. */
+static int
+load_agency(struct question *q, struct err *why)
+{
+	const struct request *r = q->request;
+	char name[129];
+	size_t i;
+
+	q->agency.now = time(NULL);
+	if (!agent_wanted(r))
+		return 0;
+	for (i = 0; i < r->nsigner; i++)
+		if (certdb_row(q->cli->db, r->signer[i].serial,
+		    &q->agency.row[i], why) != 0)
+			return -1;
+	if (r->requester_name == NULL)
+		return 0;
+	if (agent_target(r, name, why) != 0 ||
+	    account_load(q->cli->db, name, &q->target, why) != 0)
+		return -1;
+	q->agency.target = q->target;
+	return 0;
+}
+
 /* With the rows of the certificates that the request is signed with. */
 static int
 judge(struct question *q, const char *ca, struct decision *d,
@@ -257,7 +308,7 @@ judge(struct question *q, const char *ca, struct decision *d,
 	const struct request *r = q->request;
 	struct decide_ask in = { .policy = q->policy, .ca = ca,
 	    .account = q->account, .method = AUTH_OPERATOR, .request = r,
-	    .now = time(NULL) };
+	    .agency = &q->agency, .now = time(NULL) };
 	struct slice serial[2];
 	struct issued_set *set;
 	size_t i;
@@ -294,6 +345,8 @@ explain_request(struct question *q, struct slice der, struct err *err)
 	    request_add_hint(q->request, HINT_CONTEXT, named, &why) == 0))
 		rc = 0;
 	ca = choose_ca(q);
+	if (rc == 0)
+		rc = load_agency(q, &why);
 	if (rc == 0)
 		rc = judge(q, ca, &d, &why);
 	if (rc == 0) {
@@ -339,7 +392,10 @@ cmd_explain(struct cli *c, const struct args *a, struct err *err)
 	else
 		rc = explain_templates(&q, err);
 out:
+	cert_row_free(q.agency.row[0]);
+	cert_row_free(q.agency.row[1]);
 	request_free(q.request);
+	account_free(q.target);
 	account_free(q.account);
 	policy_free(q.policy);
 	buf_free(&csr);

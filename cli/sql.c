@@ -1,6 +1,7 @@
 #include "sql.h"
 
 #include "account.h"
+#include "certdb.h"
 #include "issued.h"
 
 /* Times as people and JSON see them. */
@@ -59,6 +60,7 @@ const struct db_stmt cli_sql[] = {
 
 	ACCOUNT_STMT_NO_PASSWORD,
 	ISSUED_STMT,
+	CERTDB_STMTS,
 	{ "account_list", "SELECT name, machine, disabled, cn, dns, upn, "
 	    "email, dn, sid, " GROUPS ", " UTC("created_at")
 	    " FROM countersign.account a WHERE ($1::text IS NULL OR EXISTS "

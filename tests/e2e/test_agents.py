@@ -371,3 +371,21 @@ def test_linter(stack, policy, tmp_path, change, words):
     (tmp_path / 'p.conf').write_text(change(text))
     r = stack.ctl('policy', 'check', str(tmp_path / 'p.conf'), ok=1)
     assert words in r.stdout + r.stderr
+
+
+def test_explain(stack, people, agent_cert, tmp_path):
+    """The words of the service, and for whom it would be."""
+    agent, bob, path = people['agent'], people['bob'], tmp_path / 'r.der'
+    path.write_bytes(on_behalf(bob.name, 'EoCard', [agent_cert]))
+    row, = stack.ctl_json('explain', '--user', agent.name, '--csr', str(path))
+    assert row['outcome'] == 'issued' and row['account'] == agent.name
+    assert row['for_account'] == bob.name and bob.name in row['subject']
+    for who in ('admin', 'outside'):
+        token = on_behalf(people[who].name, 'EoCard', [agent_cert])
+        path.write_bytes(token)
+        reason = agent.client.enroll(token, pkcs10=False).reason
+        row, = stack.ctl_json('explain', '--user', agent.name, '--csr',
+                              str(path), ok=1)
+        assert row['outcome'] == 'denied' and row['for_account'] is None
+        assert row['text'] == reason.split(' (request')[0]
+        assert row['hresult'] == '0x80094009'

@@ -119,6 +119,15 @@ def test_explain(stack, tmp_path):
     assert 'ex.other.example' in r.stdout + r.stderr
 
 
+def test_explain_type_and_secret(stack):
+    rows = {r['template']: r for r in
+            stack.ctl_json('explain', '--user', stack.env['CS_USER'])}
+    machine = rows[stack.env['CS_TEMPLATE_MACHINE']]
+    assert machine['type'] == 'machine' and 'certlm.msc' in machine['text']
+    assert rows['User']['type'] == 'user' and rows['User']['text'] is None
+    assert all(r['signatures'] == 0 for r in rows.values())
+
+
 def test_explain_says_what_ces_says(stack, tmp_path):
     """Same code, same words."""
     c = stack.account('asker', groups=['users'])
