@@ -69,6 +69,10 @@ def pg():
 
 
 def migrate(c, name):
+    with c.connect(db=name) as db:      # as "db migrate" does
+        db.execute('CREATE TABLE IF NOT EXISTS public.countersign_migration '
+                   '(name text PRIMARY KEY, sha256 text NOT NULL, '
+                   'at timestamptz NOT NULL DEFAULT now())')
     for f in sorted((TOP / 'sql').glob('[0-9]*.sql')):
         with c.connect(db=name) as db, db.transaction():
             db.execute(f.read_text())
@@ -131,7 +135,9 @@ WRITES = {'countersign_signer': {'request': {'INSERT'},
                                  'certificate': {'INSERT'},
                                  'void_serial': {'INSERT'},
                                  'crl': {'INSERT'}, 'crl_part': {'INSERT'},
-                                 'responder': {'INSERT'}}}
+                                 'responder': {'INSERT'},
+                                 'exchange_key': {'INSERT'},
+                                 'archived_key': {'INSERT'}}}
 READS = {
     'countersign_worker': {'deployment', 'ca', 'policy', 'account',
                            'account_group'},
@@ -148,6 +154,7 @@ READS = {
 
 for r in ROLES:
     READS[r] |= {'crl', 'crl_part', 'ocsp'}
+READS['countersign_signer'] |= {'exchange_key'}
 for r in ROLES[1:]:
     READS[r] |= {'revoked', 'revocation_change', 'responder'}
 
@@ -181,15 +188,16 @@ def test_nothing_can_be_made(owner, role):
 
 EXECUTES = {
     'countersign_worker': set(),
-    'countersign_auditor': {'renewal_chain'},
+    'countersign_auditor': {'renewal_chain', 'migrations'},
     'countersign_signer': {'make_partitions', 'signer_register', 'crl_stored',
                            'ocsp_keep', 'ocsp_forget', 'secret_lock',
-                           'secret_use'},
+                           'secret_use', 'exchange_wipe'},
     'countersign_operator': {'account_add', 'account_set_password',
                              'account_set_disabled', 'account_set_group',
                              'ca_register', 'policy_publish', 'cert_revoke',
                              'cert_release', 'secret_create',
-                             'secret_revoke', 'renewal_chain'},
+                             'secret_revoke', 'renewal_chain',
+                             'key_recover', 'migrations'},
 }
 
 
