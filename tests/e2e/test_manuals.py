@@ -1,0 +1,187 @@
+"""The manuals against the programs and their source, both ways."""
+import pathlib
+import re
+import shlex
+import subprocess
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+OPTION = re.compile(r'(?:^|[\s\[,])-{1,2}([a-z][a-z-]*)')
+MACROS = {'Ar', 'Cm', 'Fl', 'Ic', 'Li', 'Ns', 'Oc', 'Oo', 'Op', 'Pq', 'Ql',
+          'Qo', 'Qc', 'No', 'Pa'}
+
+
+def help_text(stack, program, *words):
+    build = pathlib.Path(shlex.split(stack.env['CS_CTL'])[0]).parent
+    r = subprocess.run([build / program, *words, '--help'],
+                       capture_output=True, text=True, timeout=20)
+    assert r.returncode == 0, (program, words, r.stderr)
+    return r.stdout
+
+
+def page(name):
+    """The source of a manual page, continued lines joined."""
+    return (TOP / 'man' / name).read_text().replace('\\\n', ' ')
+
+
+def section(text, *titles):
+    """The parts of a page under these .Sh headings, which must exist."""
+    parts = {p.split('\n', 1)[0].replace('\\(dq', '"'): p
+             for p in text.split('\n.Sh ')[1:]}
+    return '\n'.join(parts[t] for t in titles)
+
+
+def marked(text, macro):
+    """Words that a macro marks: '.Fl -a , -b Ar c' marks -a and -b."""
+    found = set()
+    for line in text.splitlines():
+        on = False
+        for word in line[1:].split() if line.startswith('.') else ():
+            if word in MACROS:
+                on = word == macro
+            elif on and re.match(r'-?[a-z]', word):
+                found.add(word.lstrip('-'))
+    return found
+
+
+@pytest.fixture(scope='module')
+def commands(stack):
+    """Command -> options, as the program prints them."""
+    found = {}
+    for line in help_text(stack, 'countersign').splitlines():
+        m = re.match(r'  ([a-z]+(?: [a-z]+)?)'
+                     r'(?=  | [A-Z\[a-z|]*[A-Z\[])', line)
+        if m:
+            cmd = m.group(1)
+            text = help_text(stack, 'countersign', *cmd.split())
+            found[cmd] = set(re.findall(r'(?m)^  --?([a-z-]+)', text))
+    return found
+
+
+def items():
+    """(commands, text) of each item of countersign(1) about commands.  Heads
+    without a text of their own share the next one's."""
+    text = page('countersign.1').split('.Sh FILES')[0]
+    heads = []
+    for part in re.split(r'(?m)^(?=\.It Ic )', text)[1:]:
+        head, body = part.split('\n', 1)
+        words = head.split()[2:]
+        cmd = []
+        while words and re.fullmatch('[a-z]{2,}', words[0]):
+            cmd.append(words.pop(0))
+        heads.append((' '.join(cmd), part))
+        if body.strip():
+            yield [c for c, _ in heads], ''.join(t for _, t in heads)
+            heads = []
+
+
+GLOBAL = {'c', 'json', 'help', 'version'}
+
+
+def test_there_is_something_to_compare(commands):
+    assert len(commands) > 30 and 'request list' in commands
+    assert 'limit' in commands['request list']
+    assert 'doctor' in commands and len(commands['init']) > 10
+
+
+def test_every_command_has_an_item_and_every_item_a_command(commands):
+    assert {c for cs, _ in items() for c in cs} == set(commands)
+
+
+def test_commands_have_the_options_of_their_item(commands):
+    told = {c: set() for c in commands}
+    for cs, text in items():
+        options = marked(text, 'Fl')
+        known = set().union(*(commands[c] for c in cs)) | GLOBAL
+        assert options <= known, (cs, options - known)
+        for c in cs:
+            told[c] |= options
+    missing = {c: o - told[c] for c, o in commands.items() if o - told[c]}
+    assert not missing, 'countersign(1) does not have these'
+
+
+def test_global_options(stack):
+    text = help_text(stack, 'countersign').rsplit('\n\n', 2)[1]
+    assert set(OPTION.findall(text)) == GLOBAL
+    assert GLOBAL <= marked(section(page('countersign.1'), 'DESCRIPTION'),
+                            'Fl')
+
+
+@pytest.mark.parametrize('program', ['countersign-worker',
+                                     'countersign-signer'])
+def test_options_of_the_daemons(stack, program):
+    options = set(OPTION.findall(help_text(stack, program)))
+    assert {'c', 't', 'config', 'test', 'help', 'version'} <= options
+    text = section(page(program + '.8'), 'SYNOPSIS', 'DESCRIPTION')
+    assert marked(text, 'Fl') == options
+
+
+def tables(path):
+    """Array -> options in it, of a file that makes libconfuse's tables."""
+    text = (TOP / path).read_text()
+    return {name: set(re.findall(r'\b(?:CFG_)?(?:STR|INT|BOOL|STR_LIST|LIST|'
+                                 r'SEC|SECTION)\("([^"]+)"', body))
+            for name, body in re.findall(r'cfg_opt_t\s+(\w+)\[\] = \{(.*?)\};',
+                                         text, flags=re.S)}
+
+
+@pytest.mark.parametrize('source,manual,heading', [
+    ('frontend/wconf.c', 'countersign-worker.8', 'CONFIGURATION'),
+    ('signer/sconf.c', 'countersign-signer.8', 'CONFIGURATION'),
+    ('cli/cconf.c', 'countersign.1', 'FILES'),
+])
+def test_configuration(source, manual, heading):
+    options = set().union(*tables(source).values())
+    assert len(options) > 8
+    lines = [x for x in section(page(manual), heading).splitlines()
+             if x.startswith('.It ')]
+    assert {re.match(r'\.It Cm ([a-z-]+)', x).group(1)
+            for x in lines} == options
+
+
+@pytest.mark.parametrize('arrays,heading', [
+    (['top'], 'OPTIONS OF THE FILE'),
+    (['ca', 'uri', 'recovery'], 'CA "NAME"'),
+    (['trusted'], 'TRUSTED-CA "NAME"'),
+    (['agent'], 'AGENT-RULE "NAME"'),
+    (['rule'], 'NAME-RULE "NAME"'),
+    (['template'], 'TEMPLATE "NAME"'),
+])
+def test_policy(arrays, heading):
+    known, text = tables('common/policy_parse.c'), page(
+        'countersign-policy.conf.5')
+    options = set().union(*(known[a] for a in arrays))
+    told = set(re.findall(r'(?m)^\.It Ic ([a-z-]+)', section(text, heading)))
+    if arrays == ['top']:
+        told |= {t.lower() for t in re.findall(
+            r'(?m)^\.Sh ([A-Z-]+) \\\(dqNAME', text)}
+    assert told == options
+
+
+def test_policy_tables_are_all_compared():
+    assert set(tables('common/policy_parse.c')) == {
+        'top', 'ca', 'uri', 'recovery', 'trusted', 'agent', 'rule', 'template'}
+
+
+def lines_to_type():
+    """Lines of README, docs and manual pages that run the command."""
+    for f in [TOP / 'README.md', *(TOP / 'docs').glob('*.md'),
+              *(TOP / 'man').glob('*.[158]')]:
+        for line in f.read_text().replace('\\e\n', ' ').splitlines():
+            m = re.match(r'(?: {4,}countersign|cs) (.*)', line)
+            if m:
+                yield f.name, m.group(1).split('#')[0]
+
+
+def test_lines_to_type(commands):
+    seen = 0
+    for name, line in lines_to_type():
+        words = line.replace('--json ', '').split()
+        cmd = ' '.join(words[:2])
+        cmd = cmd if cmd in commands else words[0]
+        assert cmd in commands, (name, line)
+        options = set(re.findall(r'(?<=\s)--?([a-z][a-z-]*)', line))
+        assert options <= commands[cmd] | GLOBAL, (name, line)
+        seen += 1
+    assert seen > 20
