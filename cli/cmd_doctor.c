@@ -5,6 +5,7 @@
  */
 #include "commands.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -102,6 +103,7 @@ cmd_doctor(struct cli *c, const struct args *a, struct err *err)
 
 	if (check_args(c, a, err) != 0 || cli_conf(c, err) != 0)
 		return -1;
+	signal(SIGPIPE, SIG_IGN);	/* a server that hangs up is a finding */
 	d.checks = checks_new();
 	doctor_files(&d);
 	doctor_database(&d);

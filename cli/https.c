@@ -66,34 +66,42 @@ https_free(struct https_site *site)
 	memset(site, 0, sizeof *site);
 }
 
-/* connect(2) with an end; the socket blocks with an end afterwards. */
+/* connect(2) with an end: 0 or what is wrong. */
+static int
+connect_error(int fd, const struct addrinfo *ai)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	socklen_t n = sizeof(int);
+	int e;
+
+	if (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0)
+		return 0;
+	if (errno != EINPROGRESS)
+		return errno;
+	if (poll(&p, 1, TIMEOUT_S * 1000) != 1)
+		return ETIMEDOUT;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0)
+		return errno;
+	return e;
+}
+
+/* The socket blocks, with an end, afterwards. */
 static int
 connect_one(const struct addrinfo *ai)
 {
 	const struct timeval tv = { TIMEOUT_S, 0 };
-	struct pollfd p = { .events = POLLOUT };
-	socklen_t n = sizeof(int);
-	int e = 0;
-
-	p.fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK |
+	int e, fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK |
 	    SOCK_CLOEXEC, ai->ai_protocol);
-	if (p.fd == -1)
+
+	if (fd == -1)
 		return -1;
-	if (connect(p.fd, ai->ai_addr, ai->ai_addrlen) != 0) {
-		if (errno != EINPROGRESS)
-			e = errno;
-		else if (poll(&p, 1, TIMEOUT_S * 1000) != 1)
-			e = ETIMEDOUT;
-		else if (getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0)
-			e = errno;
+	if ((e = connect_error(fd, ai)) == 0) {
+		fcntl(fd, F_SETFL, 0);
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+		return fd;
 	}
-	if (e == 0) {
-		fcntl(p.fd, F_SETFL, 0);
-		setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-		setsockopt(p.fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
-		return p.fd;
-	}
-	close(p.fd);
+	close(fd);
 	errno = e;
 	return -1;
 }
