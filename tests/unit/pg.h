@@ -151,6 +151,13 @@ pg_migrate(const struct pg *pg)
 	size_t i;
 	int rc = pg_sql(pg, "postgres", "CREATE DATABASE countersign");
 
+	/* As "db migrate" does. */
+	if (rc == 0)
+		rc = pg_sql(pg, "countersign", "CREATE TABLE "
+		    "public.countersign_migration (name text PRIMARY KEY, "
+		    "sha256 text NOT NULL, "
+		    "at timestamptz NOT NULL DEFAULT now())");
+
 	if (glob("sql/[0-9]*.sql", 0, NULL, &g) != 0)
 		return -1;
 	for (i = 0; i < g.gl_pathc && rc == 0; i++)
@@ -176,7 +183,7 @@ pg_new(struct pg *pg)
 	const struct passwd *owner;
 	const char *const argv[] = {
 		PG_BIN "initdb", "-D", data, "-U", "owner", "-A", "trust",
-		"-E", "UTF8", "--locale=C", "--no-sync", NULL
+		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync", NULL
 	};
 
 	memset(pg, 0, sizeof(*pg));
