@@ -82,6 +82,15 @@ cert_row_free(struct cert_row *row)
 	free(row);
 }
 
+static bool
+is_ascii(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s > 0x7f)
+			return false;
+	return true;
+}
+
 int
 certdb_account(struct db *db, enum cert_map map, const char *value,
     char **name, struct err *err)
@@ -90,6 +99,9 @@ certdb_account(struct db *db, enum cert_map map, const char *value,
 	PGresult *r;
 
 	*name = NULL;
+	/* Ours all are; lower() makes an i of U+0130, a k of U+212A. */
+	if (!is_ascii(value))
+		return 0;
 	r = db_exec_bin(db, map == MAP_SAN_UPN ? "by_upn" :
 	    map == MAP_SAN_DNS ? "by_dns" : "by_name", &p, 1, err);
 	if (r == NULL)

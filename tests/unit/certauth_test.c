@@ -284,6 +284,9 @@ test_trusted(void **state)
 		{ "subject-cn", NULL, "ALICE", 0, "alice" },
 		{ "subject-cn", NULL, "carol", HR_ACCESS_DENIED,
 		    "may not name account carol" },
+		/* U+0130: to lower() it is an i. */
+		{ "subject-cn", NULL, "AL\xc4\xb0" "CE", HR_ACCESS_DENIED,
+		    "no account has subject-cn" },
 		{ "subject-cn", NULL, "' OR true --", HR_ACCESS_DENIED,
 		    "no account" },
 	};
