@@ -15,42 +15,6 @@
 
 #define DEPTH	16
 
-static X509 *
-read_x509(struct slice der)
-{
-	const unsigned char *p = der.p;
-	X509 *x = d2i_X509(NULL, &p, (long)der.n);
-
-	if (x != NULL && p == der.p + der.n)
-		return x;
-	X509_free(x);
-	ERR_clear_error();
-	return NULL;
-}
-
-/* The anchors are the named CAs alone: what a root signed besides is not. */
-int
-certauth_trust(struct policy *p, struct slice der, const char *what,
-    struct err *err)
-{
-	X509 *x = der.n <= CERTAUTH_MAX ? read_x509(der) : NULL;
-	int rc = -1;
-
-	if (x == NULL || X509_check_ca(x) != 1) {
-		err_bad(err, 0, "%s: is no ca certificate", what);
-		goto out;
-	}
-	if (p->trust == NULL)
-		p->trust = X509_STORE_new();
-	if (p->trust == NULL || X509_STORE_add_cert(p->trust, x) != 1)
-		err_openssl(err, "%s", what);
-	else
-		rc = 0;
-out:
-	X509_free(x);
-	return rc;
-}
-
 /* Certificate's serial number's content ([RFC5280] 4.1). */
 static int
 read_serial(struct slice der, struct slice *serial, struct err *err)
@@ -156,7 +120,7 @@ static int
 verify(const struct policy *p, struct slice der, int64_t now,
     struct buf *issuer, struct err *err)
 {
-	X509 *x = read_x509(der);
+	X509 *x = policy_read_x509(der);
 	int rc = -1;
 
 	if (x == NULL)
@@ -327,7 +291,7 @@ by_rule(struct snapshot *s, const struct trusted_ca *t, struct slice der,
     struct certauth *out, struct err *err)
 {
 	struct names n = { 0 };
-	X509 *x = read_x509(der);
+	X509 *x = policy_read_x509(der);
 	int rc = -1;
 
 	if (x != NULL && read_names(x, &n, err) == 0)

@@ -33,10 +33,4 @@ int	 certauth_identify(struct snapshot *, const struct policy *,
 int	 certauth_recheck(struct snapshot *, const struct policy *,
 	    struct slice der, int64_t now, struct certauth *, struct err *);
 
-/*
- * Trust this CA certificate for clients of the policy being made.
- */
-int	 certauth_trust(struct policy *, struct slice der, const char *what,
-	    struct err *);
-
 #endif

@@ -6,7 +6,6 @@
 
 #include <openssl/x509v3.h>
 
-#include "certauth.h"
 #include "conf.h"
 #include "policy.h"
 #include "policy_int.h"
@@ -190,7 +189,7 @@ policy_attach_ca(struct policy *p, const char *name, struct slice cert,
 			    (long long)(t->validity / 86400), name,
 			    (long long)((not_after - from) / 86400));
 	}
-	if (certauth_trust(p, cert, name, err) == -1)
+	if (policy_trust(p, cert, name, err) == -1)
 		return -1;
 	buf_add(&ca->cert, cert.p, cert.n);
 	ca->not_after = not_after;

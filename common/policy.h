@@ -282,4 +282,7 @@ bool	 template_authenticates(const struct template *);
  */
 unsigned template_key_usage(const struct template *, enum key_kind);
 
+/* One certificate and nothing behind it, or NULL; X509_free by the caller. */
+X509	*policy_read_x509(struct slice der);
+
 #endif

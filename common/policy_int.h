@@ -23,6 +23,12 @@ void	 lint_add(struct lint *, const char *, ...)
 /* All rules over a policy that was read. */
 void	 policy_lint(const struct policy *, struct lint *);
 
+#define TRUST_MAX	(16 * 1024)	/* bytes of a trusted CA certificate */
+
+/* Trust this CA certificate for clients of the policy being made. */
+int	 policy_trust(struct policy *, struct slice der, const char *what,
+	    struct err *);
+
 /* Where the sections of a text stand: libconfuse does not keep that. */
 struct mark {
 	char		 kind[16];

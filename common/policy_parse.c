@@ -11,7 +11,6 @@
 #include <openssl/evp.h>
 
 #include "base64.h"
-#include "certauth.h"
 #include "conf.h"
 #include "oid.h"
 #include "policy.h"
@@ -290,7 +289,7 @@ read_certificate(cfg_t *cfg, struct buf *out, struct lint *l)
 	}
 	if (text.n == 0)
 		lint_add(l, "certificate: is missing");
-	else if (base64_decode(buf_str(&text), text.n, CERTAUTH_MAX, out,
+	else if (base64_decode(buf_str(&text), text.n, TRUST_MAX, out,
 	    &why) == -1)
 		lint_add(l, "certificate: %s", why.text);
 	buf_free(&text);
@@ -312,7 +311,7 @@ read_trusted(cfg_t *cfg, struct policy *p, struct trusted_ca *t,
 	else
 		t->map = v;
 	read_certificate(cfg, &t->cert, l);
-	if (t->cert.n != 0 && certauth_trust(p, buf_slice(&t->cert),
+	if (t->cert.n != 0 && policy_trust(p, buf_slice(&t->cert),
 	    "certificate", &why) == -1)
 		lint_add(l, "%s", why.text);
 }
