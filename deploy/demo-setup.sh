@@ -228,8 +228,8 @@ set_up_web() {
 	set_up_tls
 	set_up_client
 	cat "$S/ca/$ca.pem" "$S/root.pem" >"$S/tls/client-cas.pem"
-	deploy/site.sh "$S/web" "$base_url" "$http_url" "$ca" "$S/ca/$ca.pem" \
-	    "$S/root.pem" "$(query "$(dsn countersign_auditor)" \
+	deploy/site.sh "$S/web" "$base_url" "$http_url" "$cert_url" "$ca" \
+	    "$S/ca/$ca.pem" "$S/root.pem" "$(query "$(dsn countersign_auditor)" \
 	    -c 'SELECT policy_id FROM countersign.deployment')"
 	if [ "$host" = localhost ]; then
 		a=127.0.0.1:

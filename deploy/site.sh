@@ -2,16 +2,16 @@
 # Makes the folder that nginx serves: the landing page, what Windows imports,
 # the CA certificates.
 #
-#	site.sh FOLDER BASE-URL HTTP-URL CA CA-PEM ROOT-PEM POLICY-ID
+#	site.sh FOLDER BASE-URL HTTP-URL CERT-URL CA CA-PEM ROOT-PEM POLICY-ID
 #
 # for example: site.sh /var/www/countersign https://pki.example.org
-# http://pki.example.org Example-CA ca.pem root.pem "$(psql -Atc 'SELECT
-# policy_id FROM countersign.deployment' ...)"
+# http://pki.example.org https://pki.example.org:8443 Example-CA ca.pem
+# root.pem "$(psql -Atc 'SELECT policy_id FROM countersign.deployment' ...)"
 set -euo pipefail
 umask 022
 
-[ $# -eq 7 ] || { sed -n 5p "$0" >&2; exit 2; }
-out=$1 base=$2 http=$3 ca=$4 ca_pem=$5 root_pem=$6 policy_id=$7
+[ $# -eq 8 ] || { sed -n 5p "$0" >&2; exit 2; }
+out=$1 base=$2 http=$3 cert=$4 ca=$5 ca_pem=$6 root_pem=$7 policy_id=$8
 die() { printf 'site.sh: %s\n' "$*" >&2; exit 1; }
 
 # Next to deploy/ in a checkout, next to this file when installed.
@@ -20,11 +20,13 @@ web=$(dirname "$0")/../web
 
 [[ $base =~ ^https://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "base url \"$base\""
 [[ $http =~ ^http://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "http url \"$http\""
+[[ $cert =~ ^https://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "cert url \"$cert\""
 [[ $ca =~ ^[A-Za-z0-9._-]+$ ]] || die "ca name \"$ca\""
 [[ $policy_id =~ ^\{[0-9A-F-]{36}\}$ ]] || die "policy id \"$policy_id\""
 
-cep=$base/ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP
-ces=$base/${ca}_CES_UsernamePassword/service.svc/CES
+svc=/service.svc kbr=KeyBasedRenewal_ADPolicyProvider_CEP_Certificate
+cep=$base/ADPolicyProvider_CEP_UsernamePassword$svc/CEP
+ces=$base/${ca}_CES_UsernamePassword$svc/CES
 host=${base#https://}
 
 fingerprint() {
@@ -45,6 +47,10 @@ render() {
 	local text v
 	text=$(cat "$1")
 	for v in "BASE_URL=$base" "HTTP_URL=$http" "HOST=${host%:*}" "CA=$ca" \
+	    "CERT_URL=$cert" "CES_CERT_URL=$cert/${ca}_CES_Certificate$svc/CES" \
+	    "CEP_CERT_URL=$cert/ADPolicyProvider_CEP_Certificate$svc/CEP" \
+	    "CEP_RENEWAL_URL=$cert/$kbr$svc/CEP" \
+	    "CES_RENEWAL_URL=$base/${ca}_CES_Anonymous$svc/CES" \
 	    "CEP_URL=$cep" "CES_URL=$ces" "POLICY_ID=$policy_id" "KEY=$key" \
 	    "ROOT_SHA256=$root_sha256" \
 	    "ROOT_GROUPED=$(grouped "$root_sha256")" \
