@@ -31,12 +31,15 @@ choose_port() {
 }
 
 choose_ports() {
-	local old_https= old_http= old_signer= old_cert= port
+	local old_https= old_http= old_signer= old_cert= old_host= port
 	if [ -e "$S/ports" ]; then
-		read -r old_https old_http old_signer old_cert <"$S/ports"
+		read -r old_https old_http old_signer old_cert old_host \
+		    <"$S/ports"
+		host=${HOST:-${old_host:-$host}}
 		# as many as it was set up with
 		signers=$(find "$S/etc" -name 'signer-*.conf' | wc -l)
 	fi
+	[[ $host =~ ^[A-Za-z0-9.-]+$ ]] || die "HOST is \"$host\""
 	choose_port HTTPS_PORT "${HTTPS_PORT-}" "$old_https" 1
 	https_port=$port
 	choose_port HTTP_PORT "${HTTP_PORT-}" "$old_http" 1
@@ -108,16 +111,19 @@ render() {
 }
 
 # What the state was made with and what it is now, where they differ.
-move_ports() {
+move() {
 	local was now f
-	now="$https_port $http_port $first_signer_port $cert_port"
+	now="$https_port $http_port $first_signer_port $cert_port $host"
 	was=$(cat "$S/ports")
 	[ "$was" != "$now" ] || return 0
-	say "other ports than last time: changing configuration and policy"
+	say "another address than last time: changing configuration and policy"
 	set -- $was
+	set -- "$1" "$2" "$3" "${4:-none}" "${5:-localhost}"
 	for f in "$S"/etc/*.conf; do
 		sed -i -e "s|:$1/|:@a@/|g" -e "s|:$2/|:@b@/|g" \
-		    -e "s|:${4:-none}/|:$cert_port/|g" \
+		    -e "s|:$4/|:$cert_port/|g" \
+		    -e "s|//${5//./\\.}:|//$host:|g" \
+		    -e "s|\"${5//./\\.}\"|\"$host\"|g" \
 		    -e "s|:@a@/|:$https_port/|g" -e "s|:@b@/|:$http_port/|g" \
 		    "$f"
 		for ((i = 0; i < signers; i++)); do
@@ -143,7 +149,7 @@ add_account() {
 set_up_countersign() {
 	if [ -e "$S/ports" ]; then
 		"${ctl[@]}" db migrate >>"$S/log/setup.log"
-		move_ports
+		move
 		return
 	fi
 	say "making configuration, keys and tables"
@@ -173,7 +179,8 @@ set_up_countersign() {
 	set_up_accounts >>"$S/log/setup.log"
 	"${ctl[@]}" policy publish "$S/etc/policy-draft.conf" \
 	    >>"$S/log/setup.log"
-	echo "$https_port $http_port $first_signer_port $cert_port" >"$S/ports"
+	echo "$https_port $http_port $first_signer_port $cert_port $host" \
+	    >"$S/ports"
 }
 
 set_up_accounts() {
@@ -191,7 +198,8 @@ set_up_tls() {
 	local d=$S/tls names
 	mkdir -p "$d"
 	if openssl x509 -in "$d/server.pem" -noout -checkend 2592000 \
-	    >/dev/null 2>&1; then
+	    >/dev/null 2>&1 && openssl x509 -in "$d/server.pem" -noout \
+	    -checkhost "$host" | grep -q 'does match'; then
 		return
 	fi
 	say "the web server enrolls for its certificate"

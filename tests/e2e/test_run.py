@@ -138,11 +138,38 @@ def test_a_taken_port_is_given_up(state):
         assert after['CS_CEP_URL'] != before['CS_CEP_URL']
         assert enrolls(after, 'moved')
         uris = client.Client(after).policies().findall('.//p:cAURI/p:uri')
-        assert {u.text for u in uris} == {after['CS_CES_URL']}
+        assert {u.text for u in uris} == {after['CS_CES_URL'],
+                                          after['CS_CES_RENEWAL_URL']}
         run.stop()
         told = Run(state, HTTPS_PORT=s.getsockname()[1])
         assert told.p.wait(30) != 0
         assert 'in use' in told.text()
+
+
+def test_another_host_name(state):
+    """As the README has it: first make demo, then make run HOST=..."""
+    run = Run(state)
+    run.ready()
+    run.stop()
+    until_gone(state)
+    run = Run(state, HOST='pki.demo.example')
+    env = run.ready()
+    assert env['CS_CEP_URL'].startswith('https://pki.demo.example:')
+    assert '//pki.demo.example:' in (state / 'etc/policy.conf').read_text()
+    assert '//localhost:' not in (state / 'etc/policy.conf').read_text()
+    names = subprocess.run(
+        ['openssl', 'x509', '-in', state / 'tls/server.pem', '-noout', '-ext',
+         'subjectAltName'], capture_output=True, text=True, check=True).stdout
+    assert 'DNS:pki.demo.example' in names
+    run.stop()
+    run = Run(state)
+    assert run.ready()['CS_CEP_URL'] == env['CS_CEP_URL']
+    run.stop()
+    until_gone(state)
+    run = Run(state, HOST='localhost')
+    enrolls(run.ready(), 'back')
+    run.stop()
+    until_gone(state)
 
 
 def test_as_root_elsewhere(tmp_path):
