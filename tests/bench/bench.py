@@ -152,28 +152,56 @@ def message_files(out, env, count):
     os.chmod(out / 'cep.xml', 0o600)
 
 
-def renewal_files(out, env, count=64):
-    """Renewals of one certificate of this stack: CMC, signed by both keys."""
+def ces_body(out, name, env, body):
+    """A message of the demo user to CES, with a fresh id each time."""
     import client
-    key, name = client.rsa_key(2048, 0), 'renew.demo.example'
-    c = client.Client(env)
-    reply = c.enroll(client.make_csr(key, name, [name], env['CS_TEMPLATE']))
-    if reply.fault is not None:
-        sys.exit('bench: %s' % reply.reason)
-    lines = []
-    for i in range(count):
-        csr = client.renewal_csr(key, reply.leaf, cn=name, dns=[name],
-                                 template=env['CS_TEMPLATE'])
-        lines.append(base64.b64encode(client.renewal_cmc(
-            csr, key, key, reply.leaf)).decode())
-    (out / 'tokens-renewal').write_text('\n'.join(lines) + '\n')
-    (out / 'renew.xml').write_bytes(client.envelope(
-        client.RST, env['CS_CES_URL'],
-        client.rst(b'', pkcs10=False).replace(
-            '></BinarySecurityToken>', '>@TOKEN@</BinarySecurityToken>'),
+    (out / name).write_bytes(client.envelope(
+        client.RST, env['CS_CES_URL'], body,
         client.security(env['CS_USER'], env['CS_PASSWORD'], timestamp=False),
         '@MESSAGE_ID@'))
-    os.chmod(out / 'renew.xml', 0o600)
+    os.chmod(out / name, 0o600)
+
+
+def bench_enroll(env, template, name):
+    """(key, reply) of one enrollment of this stack."""
+    import client
+    key = client.rsa_key(2048, 0)
+    reply = client.Client(env).enroll(client.make_csr(key, name, [name],
+                                                      template))
+    if reply.fault is not None:
+        sys.exit('bench: %s' % reply.reason)
+    return key, reply
+
+
+def renewal_files(out, env, count=40):
+    """Renewals of one certificate of this stack: CMC, signed by both keys;
+    with the old key and with new ones."""
+    import client
+    name = 'renew.demo.example'
+    old, reply = bench_enroll(env, env['CS_TEMPLATE'], name)
+    for kind, keys in (('same', [old]), ('new', [client.rsa_key(2048, i)
+                                                 for i in range(1, count)])):
+        lines = []
+        for key in keys:
+            csr = client.renewal_csr(key, reply.leaf, cn=name, dns=[name],
+                                     template=env['CS_TEMPLATE'])
+            lines.append(base64.b64encode(client.renewal_cmc(
+                csr, key, old, reply.leaf)).decode())
+        (out / ('tokens-renewal-' + kind)).write_text('\n'.join(lines) + '\n')
+    ces_body(out, 'renew.xml', env, client.rst(b'', pkcs10=False).replace(
+        '></BinarySecurityToken>', '>@TOKEN@</BinarySecurityToken>'))
+
+
+def poll_files(out, env):
+    """Questions after a request that waits and after one that is issued."""
+    import client
+    for kind, template in (('pending', env['CS_TEMPLATE_APPROVAL']),
+                           ('issued', env['CS_TEMPLATE'])):
+        _, reply = bench_enroll(env, template, 'poll.demo.example')
+        ces_body(out, 'poll-%s.xml' % kind, env, client.rst(
+            None, request_type=client.E + '/QueryTokenStatus',
+            extra='<RequestID xmlns="%s">%s</RequestID>' % (
+                client.E, reply.request_id)))
 
 
 class Bench:
@@ -187,6 +215,7 @@ class Bench:
             'CA_KEY': args.ca})
         message_files(self.out, self.stack.env, 40)
         renewal_files(self.out, self.stack.env)
+        poll_files(self.out, self.stack.env)
 
     def put(self, row):
         self.results.write(json.dumps(row) + '\n')
@@ -250,19 +279,26 @@ class Bench:
         say('    stack %.0f us, its signatures alone %.0f us: %.1f times' %
             (spent, floor, spent / floor))
 
-    def renewal(self, new):
-        """Two more signatures to verify for worker and signer each, and one
-        query: at most 1.3 times a new enrollment, by the processors' time."""
+    def beside(self, new, name, body, expect, tokens=None):
+        """A case and its CPU time as a multiple of a new enrollment's."""
         n = new['connections']
-        row = self.case('renew-cmc-rsa2048-userpass-c%d' % n,
-                        self.stack.env['CS_CES_URL'], 'renew.xml', n,
-                        'RequestedSecurityToken', 'tokens-renewal')
+        row = self.case('%s-c%d' % (name, n), self.stack.env['CS_CES_URL'],
+                        body, n, expect, tokens)
         spent, base = (sum(r['cpu_us'][p] for p in PARTS)
                        for r in (row, new))
-        self.put({'case': 'ratio-' + row['case'], 'renew_us': round(spent, 1),
-                  'enroll_us': round(base, 1),
-                  'ratio': round(spent / base, 2)})
-        say('    a renewal costs %.2f new enrollments' % (spent / base))
+        self.put({'case': 'ratio', 'name': name, 'value':
+                  round(spent / base, 2), 'from': [row['case'],
+                                                   new['case']]})
+        say('    costs %.2f new enrollments' % (spent / base))
+
+    def life(self, new):
+        """Renewals (line: 1.3 new enrollments) and polls (line: 0.5)."""
+        for kind in ('same', 'new'):
+            self.beside(new, 'renew-%s-key-cmc-userpass' % kind, 'renew.xml',
+                        'RequestedSecurityToken', 'tokens-renewal-' + kind)
+        for kind in ('pending', 'issued'):
+            self.beside(new, 'poll-%s-userpass' % kind,
+                        'poll-%s.xml' % kind, 'RequestedSecurityToken')
 
     def run(self):
         env = self.stack.env
@@ -279,7 +315,7 @@ class Bench:
                             env['CS_CES_URL'], 'enroll.xml', n,
                             'RequestedSecurityToken', 'tokens-rsa2048')
             self.ratio(costs, row)
-        self.renewal(row)
+        self.life(row)
         self.case('cep-getpolicies-c64', env['CS_CEP_URL'], 'cep.xml', 64,
                   'GetPoliciesResponse')
         if self.args.memory:
