@@ -114,6 +114,7 @@ test: deps-test
 	+@$(SUB) CC=clang BUILD=build-clang WERROR=-Werror all
 	+@$(SUB) asan
 	+@$(SUB) fuzz
+	+@$(SUB) asan-e2e
 	+@$(SUB) -j1 e2e
 
 asan: deps-test

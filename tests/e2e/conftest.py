@@ -3,6 +3,7 @@ as "make run" starts it, in a folder of its own.  CS_ENV names the env file of
 a stack that runs already (quicker while writing tests)."""
 import os
 import pathlib
+import re
 import shlex
 import signal
 import subprocess
@@ -30,6 +31,29 @@ class Stack:
         self.env_file = pathlib.Path(env_file)
         self.dir = self.env_file.parent
         self.env = read_env(env_file)
+
+    def ctl_words(self, conf=None):
+        """Program and options of the command line, perhaps with another
+        configuration.  Where root's stack runs as somebody else CS_CTL is a
+        script that changes over first: its words are taken."""
+        words = shlex.split(self.env['CS_CTL'])
+        if len(words) == 1:
+            ways = re.findall(r'exec (.*?) "\$@"', open(words[0]).read())
+            words = shlex.split(ways[0 if os.geteuid() == 0 else -1])
+        if conf is not None:
+            words[words.index('-c') + 1] = str(conf)
+        return words
+
+    @property
+    def bin(self):
+        """Where the programs of this stack are."""
+        words = self.ctl_words()
+        return pathlib.Path(words[words.index('-c') - 1]).parent
+
+    @property
+    def conf(self):
+        words = self.ctl_words()
+        return pathlib.Path(words[words.index('-c') + 1])
 
     def ctl(self, *args, ok=True, input=None):
         """Run the command line; ok=None takes any exit code."""

@@ -3,7 +3,6 @@ import base64
 import concurrent.futures
 import os
 import re
-import shlex
 import signal
 import statistics
 import subprocess
@@ -416,9 +415,8 @@ def test_workers_cannot_approve(stack, demo):
                   conf.read_text())
     assert str(key) in text
     (stack.dir / 'as-worker.conf').write_text(text)
-    cmd = stack.env['CS_CTL'].replace(str(conf),
-                                      str(stack.dir / 'as-worker.conf'))
-    r = subprocess.run(shlex.split(cmd) + ['request', 'approve', number],
+    cmd = stack.ctl_words(stack.dir / 'as-worker.conf')
+    r = subprocess.run(cmd + ['request', 'approve', number],
                        capture_output=True, text=True, timeout=60)
     os.unlink(stack.dir / 'as-worker.conf')
     assert r.returncode == 1 and 'may not use method' in r.stderr, r.stderr

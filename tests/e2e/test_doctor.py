@@ -1,7 +1,6 @@
 """countersign doctor: things are broken one by one, and it says which."""
 import json
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -16,10 +15,7 @@ RESULTS = ('ok', 'skip', 'warn', 'fail')
 
 
 def doctor(stack, *args, conf=None, code=None):
-    cmd = shlex.split(stack.env['CS_CTL'])
-    if conf is not None:
-        cmd[cmd.index('-c') + 1] = str(conf)
-    r = subprocess.run(cmd + ['doctor', '--json', *args], text=True,
+    r = subprocess.run(stack.ctl_words(conf) + ['doctor', '--json', *args], text=True,
                        capture_output=True, timeout=120)
     assert r.returncode in (0, 1), r.stderr
     if code is not None:
@@ -49,9 +45,7 @@ def admin(stack):
 @pytest.fixture
 def conf(stack, tmp_path):
     """The configuration, to be changed by a test."""
-    words = shlex.split(stack.env['CS_CTL'])
-    shutil.copytree(os.path.dirname(words[words.index('-c') + 1]),
-                    tmp_path / 'etc')
+    shutil.copytree(stack.conf.parent, tmp_path / 'etc')
     return tmp_path / 'etc/countersign.conf'
 
 

@@ -1,7 +1,6 @@
 """The manuals against the programs and their source, both ways."""
 import pathlib
 import re
-import shlex
 import subprocess
 
 import pytest
@@ -13,8 +12,7 @@ MACROS = {'Ar', 'Cm', 'Fl', 'Ic', 'Li', 'Ns', 'Oc', 'Oo', 'Op', 'Pq', 'Ql',
 
 
 def help_text(stack, program, *words):
-    build = pathlib.Path(shlex.split(stack.env['CS_CTL'])[0]).parent
-    r = subprocess.run([build / program, *words, '--help'],
+    r = subprocess.run([stack.bin / program, *words, '--help'],
                        capture_output=True, text=True, timeout=20)
     assert r.returncode == 0, (program, words, r.stderr)
     return r.stdout
