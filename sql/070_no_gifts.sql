@@ -5,7 +5,9 @@
 SET search_path = countersign;
 
 DO $$
-DECLARE f regprocedure;
+DECLARE
+	f regprocedure;
+	owner name;
 BEGIN
 	IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
 	    THEN
@@ -21,6 +23,14 @@ BEGIN
 		'lo_truncate', 'lo_truncate64')) LOOP
 		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
 	END LOOP;
+	-- Functions run with their owner's rights, who may be no superuser.
+	SELECT pg_get_userbyid(nspowner) INTO owner FROM pg_namespace
+	    WHERE nspname = 'countersign';
+	EXECUTE format('GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint), '
+	    'pg_advisory_xact_lock(bigint), '
+	    'pg_advisory_xact_lock(integer, integer), '
+	    'pg_try_advisory_xact_lock(bigint), '
+	    'pg_try_advisory_xact_lock(integer, integer) TO %I', owner);
 	GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(integer, integer),
 	    pg_try_advisory_xact_lock(integer, integer),
 	    pg_logical_emit_message(boolean, text, text)
