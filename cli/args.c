@@ -43,6 +43,7 @@ opt_find(const struct opt *opts, const char *name, size_t n)
 	return NULL;
 }
 
+/* Which of two would count nobody could tell from looking. */
 static int
 opt_add(struct args *a, const struct opt *opt, const char *value,
     struct err *err)
@@ -98,6 +99,7 @@ pos_add(struct args *a, const char *value, struct err *err)
 	return 0;
 }
 
+/* Options may stand anywhere; "-" alone is a file's name. */
 int
 args_parse(struct args *a, const struct opt *opts, int argc, char **argv,
     struct err *err)

@@ -1,7 +1,6 @@
 /*
- * CA keys and certificates: two tiers, keys in encrypted PKCS#8 with a random
- * passphrase in a file of its own.  [RFC5280] 4.2.1: what a CA certificate
- * must carry.
+ * CA certificates and requests for them.  [RFC5280] 4.2.1: what a CA
+ * certificate must carry.  Keys come as EVP_PKEY, wherever they live.
  */
 #ifndef CAMAKE_H
 #define CAMAKE_H
@@ -10,32 +9,64 @@
 #include <openssl/x509.h>
 
 #include "buf.h"
+#include "conf.h"
 #include "err.h"
 
 struct ca_plan {
-	const char	*subject;	/* RFC 4514 text */
+	const char	*subject;	/* RFC 4514 text ... */
+	const X509_NAME	*name;		/* ... or, when not NULL, these bytes */
 	const char	*key;		/* "rsa:3072", "ec:P-256" ... */
 	int64_t		 years;
+	const ASN1_TIME	*until;		/* no later than this, or NULL */
 	int		 pathlen;	/* -1 = no limit */
 	const char	*aia;		/* caIssuers URL, or NULL */
+	const char	*cdp;		/* URL of the issuer's list, or NULL */
+	/*
+	 * Name constraints, critical: "dns:example.org", "email:example.org",
+	 * "email:one@example.org", "uri:.example.org", "ip:10.0.0.0/8".
+	 */
+	struct strlist	 permit, exclude;
+	/* Words of the policy or dotted; OCSP signing is added by itself. */
+	struct strlist	 eku;
 	X509		*issuer;	/* NULL = signs itself */
-	EVP_PKEY	*issuer_key;
+	EVP_PKEY	*issuer_key;	/* of the issuer; unused without one */
 };
 
-/* rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384. */
-EVP_PKEY	*ca_key_new(const char *spec, struct err *);
-/* One of those kinds, for imports. */
-int		 ca_key_check(EVP_PKEY *, struct err *);
-X509		*ca_cert_new(const struct ca_plan *, EVP_PKEY *, struct err *);
+/* The name stands in URLs, file names and the policy. */
+int		 ca_name_check(const char *, struct err *);
+
+/* Frees the lists; the rest is borrowed. */
+void		 ca_plan_free(struct ca_plan *);
 
 /*
- * Encrypt under a new random passphrase and write dir/name.key and
- * dir/name.pass, mode 0400, never over old ones.
+ * A certificate for this key, version 3, random serial number.  Never beyond
+ * its issuer: a plan of more years is cut, callers refuse it before.
  */
-int		 ca_key_save(EVP_PKEY *, const char *dir, const char *name,
+X509		*ca_cert_new(const struct ca_plan *, EVP_PKEY *, struct err *);
+
+/* PKCS#10 for the key: subject and "is a CA", nothing else. */
+X509_REQ	*ca_request_new(const char *subject, EVP_PKEY *,
 		    struct err *);
-/* PEM key, encrypted or not, with the passphrase from a file or NULL. */
-EVP_PKEY	*ca_key_load(const char *path, const char *passphrase_file,
+/*
+ * A request that was carried here: signed by its key, the key strong, the
+ * subject this one, and nothing asked for that is the issuer's to decide.
+ */
+int		 ca_request_check(X509_REQ *, const char *subject,
 		    struct err *);
+/* One request, PEM or DER; X509_REQ_free by the caller. */
+X509_REQ	*ca_request_read(const char *path, struct err *);
+int		 ca_request_write(X509_REQ *, const char *path, struct err *);
+
+/*
+ * May this certificate issue one with this plan: is a CA, valid now and for so
+ * many years, path length left, and this its key?
+ */
+int		 ca_issuer_check(X509 *issuer, EVP_PKEY *issuer_key,
+		    const struct ca_plan *, struct err *);
+
+/* "CN=Example CA,O=Example" to a Name; NULL when it is none. */
+X509_NAME	*ca_name_parse(const char *text, struct err *);
+/* SHA-384 with P-384, SHA-256 otherwise: as signers do. */
+const EVP_MD	*ca_md(EVP_PKEY *);
 
 #endif

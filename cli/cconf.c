@@ -10,6 +10,12 @@ read_file(const char *path, struct err *err)
 	cfg_opt_t signer[] = {
 		CFG_STR("endpoint", NULL, CFGF_NODEFAULT),
 		CFG_STR("public-key", NULL, CFGF_NODEFAULT),
+		CFG_STR("audit-key", NULL, CFGF_NODEFAULT),
+		CFG_END()
+	};
+	cfg_opt_t airgap[] = {
+		CFG_STR("key-file", NULL, CFGF_NODEFAULT),
+		CFG_STR("peer-key", NULL, CFGF_NODEFAULT),
 		CFG_END()
 	};
 	cfg_opt_t opts[] = {
@@ -20,20 +26,13 @@ read_file(const char *path, struct err *err)
 		CFG_STR("sql-dir", NULL, CFGF_NODEFAULT),
 		CFG_STR("key-file", NULL, CFGF_NODEFAULT),
 		CFG_STR_LIST("ledger", NULL, CFGF_NODEFAULT),
+		CFG_SEC("airgap", airgap, CFGF_NODEFAULT),
 		CFG_SEC("signer", signer, CFGF_MULTI | CFGF_TITLE |
 		    CFGF_NO_TITLE_DUPES),
 		CFG_END()
 	};
 
 	return conf_file(path, opts, err);
-}
-
-static char *
-maybe(cfg_t *cfg, const char *opt)
-{
-	const char *s = cfg_size(cfg, opt) > 0 ? cfg_getstr(cfg, opt) : NULL;
-
-	return s == NULL ? NULL : xstrdup(s);
 }
 
 static int
@@ -50,7 +49,8 @@ read_signers(cfg_t *cfg, struct cconf *c, struct err *err)
 		s->name = xstrdup(cfg_title(sec));
 		if (conf_need(sec, "endpoint", &s->at.uri, err) != 0)
 			return -1;
-		s->at.server_key = maybe(sec, "public-key");
+		s->at.server_key = conf_optional(sec, "public-key");
+		s->audit_key = conf_optional(sec, "audit-key");
 		if (s->at.server_key == NULL &&
 		    strncmp(s->at.uri, "tcp://", 6) == 0)
 			return err_set(err, ERR_MALFORMED,
@@ -64,15 +64,20 @@ struct cconf *
 cconf_load(const char *path, struct err *err)
 {
 	struct cconf *c;
-	cfg_t *cfg;
+	cfg_t *cfg, *sec;
 
 	if ((cfg = read_file(path, err)) == NULL)
 		return NULL;
 	c = xcalloc(1, sizeof *c);
 	c->path = xstrdup(path);
-	c->admin_database = maybe(cfg, "admin-database");
-	c->key_file = maybe(cfg, "key-file");
+	c->admin_database = conf_optional(cfg, "admin-database");
+	c->key_file = conf_optional(cfg, "key-file");
 	conf_list(cfg, "ledger", &c->ledgers);
+	if (cfg_size(cfg, "airgap") > 0) {
+		sec = cfg_getsec(cfg, "airgap");
+		c->airgap_key = conf_optional(sec, "key-file");
+		c->airgap_peer = conf_optional(sec, "peer-key");
+	}
 	if (conf_need(cfg, "database", &c->database, err) != 0 ||
 	    conf_need(cfg, "policy", &c->policy, err) != 0 ||
 	    conf_need(cfg, "ca-dir", &c->ca_dir, err) != 0 ||
@@ -96,9 +101,12 @@ cconf_free(struct cconf *c)
 		free(c->signers[i].name);
 		free(c->signers[i].at.uri);
 		free(c->signers[i].at.server_key);
+		free(c->signers[i].audit_key);
 	}
 	free(c->signers);
 	strlist_free(&c->ledgers);
+	free(c->airgap_key);
+	free(c->airgap_peer);
 	free(c->path);
 	free(c->database);
 	free(c->admin_database);

@@ -10,6 +10,7 @@
 struct cconf_signer {
 	char			*name;
 	struct link_endpoint	 at;
+	char			*audit_key;	/* public, hex; or NULL */
 };
 
 struct cconf {
@@ -20,6 +21,8 @@ struct cconf {
 	char			*ca_dir;
 	char			*sql_dir;
 	char			*key_file;	/* CURVE, or NULL */
+	char			*airgap_key;	/* bundlekey.h, or NULL */
+	char			*airgap_peer;	/* the vault's, or NULL */
 	struct strlist		 ledgers;
 	struct cconf_signer	*signers;
 	size_t			 nsigners;

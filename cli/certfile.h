@@ -35,6 +35,8 @@ int	 certs_write(const struct certs *, const char *format,
 	    const char *path, struct err *);
 void	 certs_pem(const struct certs *, size_t first, struct buf *);
 
+/* SubjectPublicKeyInfo of the first certificate in a file; appended. */
+int	 cert_public(const char *path, struct buf *spki, struct err *);
 /* RFC 4514 text of a name, appended; UTF-8. */
 void	 cert_name(const X509_NAME *, struct buf *);
 /* "2026-11-24T09:00:00Z". */

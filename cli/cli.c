@@ -15,13 +15,16 @@ cli_conf(struct cli *c, struct err *err)
 	return c->conf == NULL ? -1 : 0;
 }
 
+/* Programs give a silent server up; people wait, or press Ctrl-C. */
 int
 cli_db(struct cli *c, struct err *err)
 {
 	if (cli_conf(c, err) != 0)
 		return -1;
-	if (c->db == NULL)
+	if (c->db == NULL) {
 		c->db = db_open(c->conf->database, cli_sql, NULL);
+		db_patient(c->db);
+	}
 	return db_ready(c->db, err);
 }
 
@@ -53,18 +56,69 @@ cli_print(struct cli *c, struct out *o, struct err *err)
 	return 0;
 }
 
+int
+cli_outcome(struct cli *c, const char *name, const char *outcome,
+    struct err *err)
+{
+	static const struct out_col cols[] = {
+		{ "name", OUT_TEXT }, { "outcome", OUT_TEXT },
+		{ NULL, OUT_TEXT }
+	};
+	struct out *o;
+
+	if (!c->json)
+		return 0;
+	o = out_new(cols, OUT_TABLE);
+	out_add(o, name);
+	out_add(o, outcome);
+	return cli_print(c, o, err);
+}
+
+int
+cli_tell(struct cli *c, const char *name, const char *outcome,
+    struct err *err)
+{
+	if (!c->json && printf("%s: %s\n", name, outcome) < 0)
+		return err_set(err, ERR_INTERNAL, "standard output: write");
+	return cli_outcome(c, name, outcome, err);
+}
+
+int
+cli_written(struct cli *c, const char *path, struct err *err)
+{
+	if (path == NULL || strcmp(path, "-") == 0)
+		return 0;
+	return cli_outcome(c, path, "written", err);
+}
+
+/*
+ * Alone it is a transaction of its own, whose COMMIT is asked whether it is
+ * durable (common/db.h): "revoked" is said when no failover can take it back.
+ */
 PGresult *
 cli_query(struct cli *c, const char *stmt, const char *const *v, int n,
     struct err *err)
 {
 	struct db_param p[16];
+	PGresult *res;
+	bool alone, in_doubt;
 	int i;
 
 	if (n > 16 || cli_db(c, err) != 0)
 		return NULL;
 	for (i = 0; i < n; i++)
 		p[i] = DB_TEXT(v[i]);
-	return db_exec(c->db, stmt, p, n, err);
+	alone = !db_in_transaction(c->db);
+	if (alone && db_begin(c->db, err) != 0)
+		return NULL;
+	res = db_exec(c->db, stmt, p, n, err);
+	if (!alone)
+		return res;
+	if (res != NULL && db_commit(c->db, &in_doubt, err) == 0)
+		return res;
+	PQclear(res);
+	db_rollback(c->db);
+	return NULL;
 }
 
 int
@@ -86,6 +140,7 @@ cli_bytea(const char *text, struct buf *b, struct err *err)
 	return rc;
 }
 
+/* PostgreSQL's text form, everything in quotes: no value ends it. */
 void
 cli_array(const struct strlist *list, struct buf *b)
 {
@@ -109,6 +164,7 @@ int
 cli_time(const char *text, int64_t *out, struct err *err)
 {
 	static const char *const forms[] = { "%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ",
+	    "%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M",
 	    "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M" };
 	struct err why = ERR_INIT;
 	const char *end;
@@ -149,10 +205,31 @@ cli_chain(struct cli *c, const char *ca, struct certs *certs, struct err *err)
 	return rc;
 }
 
+/*
+ * As workers and signers do it (common/snapshot.c): a key of a CA that the
+ * policy does not offer is no error.
+ */
+static int
+attach_key(struct policy *p, const PGresult *res, int row, struct err *err)
+{
+	struct ca_key key = { .name = PQgetvalue(res, row, 0),
+	    .ca = PQgetvalue(res, row, 2),
+	    .in_use = *PQgetvalue(res, row, 3) == 't' };
+	struct buf der = { 0 };
+	int rc = 0;
+
+	if (policy_ca_find(p, key.ca) != NULL &&
+	    (rc = cli_bytea(PQgetvalue(res, row, 1), &der, err)) == 0) {
+		key.cert = buf_slice(&der);
+		rc = policy_attach_key(p, &key, err);
+	}
+	buf_free(&der);
+	return rc;
+}
+
 int
 cli_attach(struct cli *c, struct policy *p, struct err *err)
 {
-	struct buf der = { 0 };
 	PGresult *res;
 	int row, rc = 0;
 
@@ -163,17 +240,9 @@ cli_attach(struct cli *c, struct policy *p, struct err *err)
 	PQclear(res);
 	if ((res = cli_query(c, "ca_all", NULL, 0, err)) == NULL)
 		return -1;
-	for (row = 0; row < PQntuples(res) && rc == 0; row++) {
-		if (policy_ca_find(p, PQgetvalue(res, row, 0)) == NULL)
-			continue;
-		buf_reset(&der);
-		rc = cli_bytea(PQgetvalue(res, row, 1), &der, err);
-		if (rc == 0)
-			rc = policy_attach_ca(p, PQgetvalue(res, row, 0),
-			    buf_slice(&der), err);
-	}
+	for (row = 0; row < PQntuples(res) && rc == 0; row++)
+		rc = attach_key(p, res, row, err);
 	PQclear(res);
-	buf_free(&der);
 	return rc == 0 ? policy_ready(p, err) : -1;
 }
 

@@ -54,7 +54,21 @@ int	 cli_usage(struct cli *, struct err *, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
 /* Print on standard output and free; -1 when it could not be written. */
 int	 cli_print(struct cli *, struct out *, struct err *);
-/* One prepared statement of sql.c, with text parameters (NULL = NULL). */
+/*
+ * For programs: what was changed and what it is now.  People who ask for a
+ * change want to hear of failure alone: nothing is printed without --json.
+ */
+int	 cli_outcome(struct cli *, const char *name, const char *outcome,
+	    struct err *);
+/* People are told, too. */
+int	 cli_tell(struct cli *, const char *name, const char *outcome,
+	    struct err *);
+/* The same of a document that went to this file; NULL or "-": none did. */
+int	 cli_written(struct cli *, const char *path, struct err *);
+/*
+ * One prepared statement of sql.c, with text parameters (NULL = NULL); outside
+ * a transaction it gets one, so that it is durable when this returns.
+ */
 PGresult *cli_query(struct cli *, const char *stmt, const char *const *v,
 	    int n, struct err *);
 

@@ -172,6 +172,8 @@ cmd_account_add(struct cli *c, const struct args *a, struct err *err)
 	    check_names(a, err) == 0 &&
 	    refuse_clash(c, name, a, err) == 0)
 		rc = insert(c, name, a, &groups, err);
+	if (rc == 0)
+		rc = cli_outcome(c, name, "added", err);
 out:
 	strlist_free(&groups);
 	return rc;
@@ -212,7 +214,7 @@ cmd_account_passwd(struct cli *c, const struct args *a, struct err *err)
 	rc = change(c, "account_passwd", (const char *[]){ a->pos[0], hash },
 	    2, err);
 	free(hash);
-	return rc;
+	return rc != 0 ? -1 : cli_outcome(c, a->pos[0], "changed", err);
 }
 
 /* Both or neither: a disabled account with good certificates looks done. */
@@ -234,14 +236,18 @@ cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
 		db_rollback(c->db);
 		return -1;
 	}
-	return db_commit(c->db, &in_doubt, err);
+	if (db_commit(c->db, &in_doubt, err) != 0)
+		return -1;
+	return cli_outcome(c, name, "disabled", err);
 }
 
 int
 cmd_account_enable(struct cli *c, const struct args *a, struct err *err)
 {
-	return change(c, "account_disabled", (const char *[]){ a->pos[0],
-	    "f" }, 2, err);
+	if (change(c, "account_disabled", (const char *[]){ a->pos[0], "f" },
+	    2, err) != 0)
+		return -1;
+	return cli_outcome(c, a->pos[0], "enabled", err);
 }
 
 int
@@ -260,7 +266,7 @@ cmd_account_group(struct cli *c, const struct args *a, struct err *err)
 		if (change(c, "account_group", (const char *[]){ a->pos[0],
 		    a->pos[i], add ? "t" : "f" }, 3, err) != 0)
 			return -1;
-	return 0;
+	return cli_outcome(c, a->pos[0], "changed", err);
 }
 
 int

@@ -151,13 +151,14 @@ print_issued(struct cli *c, const struct call *k, struct slice der,
 }
 
 static int
-print_denied(struct cli *c, const struct call *k, struct err *err)
+print_state(struct cli *c, const struct call *k, const char *state,
+    struct err *err)
 {
 	struct out *o = out_new(cols, OUT_RECORD);
 
 	out_add(o, PQgetvalue(k->row, 0, 0));
 	out_add(o, PQgetvalue(k->row, 0, 1));
-	out_add(o, "denied");
+	out_add(o, state);
 	out_add(o, NULL);
 	return cli_print(c, o, err);
 }
@@ -168,9 +169,12 @@ outcome(struct cli *c, const struct call *k, const struct answer *answer,
 {
 	if (k->ask.call == CALL_APPROVE && answer->status == MSG_ISSUED)
 		return print_issued(c, k, answer->certificate, err);
+	/* Of a CA behind an air gap. */
+	if (k->ask.call == CALL_APPROVE && answer->status == MSG_PENDING)
+		return print_state(c, k, "approved", err);
 	if (k->ask.call == CALL_DENY && answer->status == MSG_DENIED &&
 	    answer->hresult == CERTSRV_E_ADMIN_DENIED_REQUEST)
-		return print_denied(c, k, err);
+		return print_state(c, k, "denied", err);
 	if (answer->status == MSG_POLICY_CHANGED)
 		return err_set(err, ERR_UNAVAILABLE,
 		    "the signer has another policy than the database");

@@ -1,16 +1,11 @@
 #include "commands.h"
 
-#include <openssl/x509v3.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "cakeyfile.h"
 #include "camake.h"
-#include "certfile.h"
-#include "file.h"
-#include "name.h"
+#include "castore.h"
+#include "catoken.h"
 
 const struct opt opts_ca_create[] = {
 	{ "key", "KIND", "rsa:2048, rsa:3072, rsa:4096, ec:P-256 (default), "
@@ -24,6 +19,7 @@ const struct opt opts_ca_create[] = {
 	{ "no-root", NULL, "one tier: the CA signs itself", false },
 	{ "aia", "URL", "where the root can be fetched, put into the "
 	    "issuing certificate", false },
+	CATOKEN_OPTS,
 	{ NULL, NULL, NULL, false }
 };
 
@@ -32,6 +28,11 @@ const struct opt opts_ca_import[] = {
 	{ "key", "FILE", "its private key, PEM", false },
 	{ "passphrase-file", "FILE", "passphrase of the key file", false },
 	{ "chain", "FILE", "issuers up to the root, PEM", false },
+	{ "airgap", NULL, "without --key: the key is behind an air gap",
+	    false },
+	{ "of", "CA", "there it is the next key of this CA", false },
+	{ "replace", NULL, "there it is the next certificate of the same "
+	    "key", false },
 	{ NULL, NULL, NULL, false }
 };
 
@@ -43,207 +44,19 @@ const struct opt opts_ca_export[] = {
 	{ NULL, NULL, NULL, false }
 };
 
-static const char *const suffixes[] = { ".pem", ".key", ".pass", ".chain.pem",
-	"-root.pem", "-root.key", "-root.pass" };
-#define NSUFFIXES (sizeof suffixes / sizeof suffixes[0])
-
-/* The name stands in URLs, file names and the policy. */
-static int
-check_name(const char *name, struct err *err)
-{
-	size_t n = strlen(name);
-
-	if (n == 0 || n > 64 || name[0] == '.' || name[0] == '-' ||
-	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	    "0123456789._-") != n)
-		return err_set(err, ERR_MALFORMED, "a ca name is 1 to 64 of "
-		    "letters, digits, . _ -: %.64s", name);
-	return 0;
-}
-
-static int
-refuse_existing(struct cli *c, const char *name, struct err *err)
-{
-	struct stat st;
-	char *path;
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; i < NSUFFIXES && rc == 0; i++) {
-		path = file_path(c->conf->ca_dir, name, suffixes[i]);
-		if (lstat(path, &st) == 0)
-			rc = err_set(err, ERR_DENIED,
-			    "%.120s is there already", path);
-		free(path);
-	}
-	return rc;
-}
-
-/* Nothing may be there yet: neither files nor a row. */
-static int
-begin(struct cli *c, const char *name, struct err *err)
-{
-	PGresult *res;
-	int rc = 0;
-
-	if (check_name(name, err) != 0 || cli_db(c, err) != 0 ||
-	    refuse_existing(c, name, err) != 0)
-		return -1;
-	if ((res = cli_query(c, "ca_names", &name, 1, err)) == NULL)
-		return -1;
-	if (PQntuples(res) > 0)
-		rc = err_set(err, ERR_DENIED, "ca %s is registered already",
-		    name);
-	PQclear(res);
-	return rc;
-}
-
 /*
- * begin() saw none of these files, so all there are are ours.  When the
- * database went away nobody knows whether the row is there: keep the key.
+ * Private key first: a certificate without its key would be no use.  NULL: it
+ * is in a token.
  */
-static void
-undo(struct cli *c, const char *name, const struct err *why)
-{
-	char *path;
-	size_t i;
-
-	if (why->kind == ERR_UNAVAILABLE)
-		return;
-	for (i = 0; i < NSUFFIXES; i++) {
-		path = file_path(c->conf->ca_dir, name, suffixes[i]);
-		unlink(path);
-		free(path);
-	}
-}
-
 static int
-save_pem(struct cli *c, const char *name, const char *suffix,
-    const struct certs *certs, struct err *err)
+keep(struct cli *c, const struct ca_row *row, EVP_PKEY *key, struct err *err)
 {
-	char *path = file_path(c->conf->ca_dir, name, suffix);
-	struct buf pem = { 0 };
-	int rc;
 
-	certs_pem(certs, 0, &pem);
-	rc = file_create(path, 0644, buf_slice(&pem), err);
-	buf_free(&pem);
-	free(path);
-	return rc;
-}
-
-/* NAME.pem, NAME.chain.pem; all[0] is the issuing certificate. */
-static int
-save_certs(struct cli *c, const char *name, const struct certs *all,
-    struct err *err)
-{
-	struct certs leaf = { .n = 1 }, rest = { 0 };
-	size_t i;
-
-	leaf.der[0] = all->der[0];	/* borrowed: not freed here */
-	for (i = 1; i < all->n; i++)
-		rest.der[rest.n++] = all->der[i];
-	/* A CA that signs itself is its own root. */
-	if (rest.n == 0)
-		rest = leaf;
-	if (save_pem(c, name, ".pem", &leaf, err) != 0)
+	if ((key != NULL && ca_key_save(key, c->conf->ca_dir, row->name, NULL,
+	    err) != 0) || castore_save_certs(c, row->name, row->all, false,
+	    err) != 0)
 		return -1;
-	return save_pem(c, name, ".chain.pem", &rest, err);
-}
-
-static int
-register_ca(struct cli *c, const char *name, const struct certs *all,
-    struct err *err)
-{
-	struct buf leaf = { 0 }, chain = { 0 };
-	PGresult *res;
-	size_t i;
-
-	buf_hex(&leaf, all->der[0].p, all->der[0].n);
-	buf_addc(&chain, '{');
-	for (i = 1; i < all->n; i++) {
-		if (i > 1)
-			buf_addc(&chain, ',');
-		buf_hex(&chain, all->der[i].p, all->der[i].n);
-	}
-	buf_addc(&chain, '}');
-	res = cli_query(c, "ca_register", (const char *[]){ name,
-	    buf_str(&leaf), buf_str(&chain) }, 3, err);
-	PQclear(res);
-	buf_free(&leaf);
-	buf_free(&chain);
-	return res == NULL ? -1 : 0;
-}
-
-/* Private key first: a certificate without its key would be no use. */
-static int
-keep(struct cli *c, const char *name, EVP_PKEY *key, const struct certs *all,
-    struct err *err)
-{
-	if (ca_key_save(key, c->conf->ca_dir, name, err) != 0 ||
-	    save_certs(c, name, all, err) != 0 ||
-	    register_ca(c, name, all, err) != 0)
-		return -1;
-	return 0;
-}
-
-static const struct out_col ca_cols[] = {
-	{ "name", OUT_TEXT }, { "subject", OUT_TEXT }, { "issuer", OUT_TEXT },
-	{ "serial", OUT_TEXT }, { "not_before", OUT_TEXT },
-	{ "not_after", OUT_TEXT }, { "key", OUT_TEXT },
-	{ "sha256", OUT_TEXT }, { "issuers", OUT_NUMBER }, { NULL, OUT_TEXT }
-};
-
-static void
-add_text(struct out *o, struct buf *b)
-{
-	out_add(o, buf_str(b));
-	buf_reset(b);
-}
-
-static int
-ca_row(struct out *o, const char *name, const struct certs *all,
-    struct err *err)
-{
-	X509 *x = certs_x509(all, 0, err);
-	struct buf b = { 0 };
-	uint8_t md[32];
-
-	if (x == NULL)
-		return -1;
-	out_add(o, name);
-	cert_name(X509_get_subject_name(x), &b);
-	add_text(o, &b);
-	cert_name(X509_get_issuer_name(x), &b);
-	add_text(o, &b);
-	cert_serial(x, &b);
-	add_text(o, &b);
-	cert_time(X509_get0_notBefore(x), &b);
-	add_text(o, &b);
-	cert_time(X509_get0_notAfter(x), &b);
-	add_text(o, &b);
-	cert_key(x, &b);
-	add_text(o, &b);
-	EVP_Digest(all->der[0].p, all->der[0].n, md, NULL, EVP_sha256(), NULL);
-	buf_hex(&b, md, sizeof md);
-	add_text(o, &b);
-	out_num(o, (int64_t)all->n - 1);
-	buf_free(&b);
-	X509_free(x);
-	return 0;
-}
-
-static int
-print_one(struct cli *c, const char *name, const struct certs *all,
-    struct err *err)
-{
-	struct out *o = out_new(ca_cols, OUT_RECORD);
-
-	if (ca_row(o, name, all, err) != 0) {
-		out_free(o);
-		return -1;
-	}
-	return cli_print(c, o, err);
+	return castore_register(c, row, err);
 }
 
 /* "CN=NAME", with the characters of a CA name nothing needs escaping. */
@@ -290,8 +103,9 @@ make_root(struct cli *c, const char *name, const struct ca_plan *plan,
 		abort();
 	if (make_tier(root, plan, err) == 0 &&
 	    certs_add_x509(&certs, root->cert, err) == 0 &&
-	    ca_key_save(root->key, c->conf->ca_dir, root_name, err) == 0 &&
-	    save_pem(c, root_name, ".pem", &certs, err) == 0)
+	    ca_key_save(root->key, c->conf->ca_dir, root_name, NULL,
+	    err) == 0 &&
+	    castore_save(c, root_name, ".pem", &certs, err) == 0)
 		rc = 0;
 	certs_free(&certs);
 	free(root_name);
@@ -300,31 +114,38 @@ make_root(struct cli *c, const char *name, const struct ca_plan *plan,
 
 static int
 create(struct cli *c, const char *name, const struct ca_plan *root_plan,
-    struct ca_plan *plan, struct err *err)
+    struct ca_plan *plan, struct catoken *token, struct err *err)
 {
 	struct tier root = { 0 }, issuing = { 0 };
 	struct certs all = { 0 };
 	int rc = 0;
 
-	if (root_plan != NULL)
+	/* Before all else: a token that is away is no reason for a root. */
+	if ((issuing.key = catoken_new_key(token, plan->key, err)) == NULL)
+		rc = -1;
+	if (rc == 0 && root_plan != NULL)
 		rc = make_root(c, name, root_plan, &root, err);
 	plan->issuer = root.cert;
 	plan->issuer_key = root.key;
-	if (rc == 0)
-		rc = make_tier(&issuing, plan, err);
+	if (rc == 0 && (issuing.cert = ca_cert_new(plan, issuing.key,
+	    err)) == NULL)
+		rc = -1;
 	if (rc == 0)
 		rc = certs_add_x509(&all, issuing.cert, err);
 	if (rc == 0 && root.cert != NULL)
 		rc = certs_add_x509(&all, root.cert, err);
 	if (rc == 0)
-		rc = keep(c, name, issuing.key, &all, err);
-	if (rc != 0)
-		undo(c, name, err);
-	else
-		rc = print_one(c, name, &all, err);
-	certs_free(&all);
+		rc = keep(c, &(struct ca_row){ .name = name, .all = &all },
+		    token->key != NULL ? NULL : issuing.key, err);
 	tier_free(&root);
 	tier_free(&issuing);
+	if (rc != 0) {
+		castore_undo(c, name, err);
+		if (err->kind != ERR_UNAVAILABLE)
+			catoken_undo(token);
+	} else
+		rc = castore_print(c, name, &all, err);
+	certs_free(&all);
 	return rc;
 }
 
@@ -358,10 +179,13 @@ cmd_ca_create(struct cli *c, const struct args *a, struct err *err)
 {
 	const char *name = a->pos[0];
 	struct ca_plan root = { 0 }, plan = { 0 };
+	struct catoken token;
 	char *subject, *root_subject;
 	int rc;
 
-	if (plans(c, a, &root, &plan, err) != 0 || begin(c, name, err) != 0)
+	if (plans(c, a, &root, &plan, err) != 0 ||
+	    castore_absent(c, name, err) != 0 ||
+	    catoken_take(c, a, &token, err) != 0)
 		return -1;
 	subject = default_subject(name, "");
 	root_subject = default_subject(name, " Root");
@@ -370,91 +194,20 @@ cmd_ca_create(struct cli *c, const struct args *a, struct err *err)
 	root.subject = args_has(a, "root-subject") ?
 	    args_get(a, "root-subject") : root_subject;
 	rc = create(c, name, args_has(a, "no-root") ? NULL : &root, &plan,
-	    err);
+	    &token, err);
+	catoken_free(&token);
 	free(subject);
 	free(root_subject);
 	return rc;
 }
 
 static int
-check_ca(X509 *x, EVP_PKEY *key, struct err *err)
+set_apart(struct cli *c, const char *name, struct err *err)
 {
-	time_t now = time(NULL);
+	PGresult *res = cli_query(c, "airgap_add_ca", &name, 1, err);
 
-	if (ca_key_check(key, err) != 0)
-		return -1;
-	if (X509_check_private_key(x, key) != 1)
-		return err_set(err, ERR_DENIED,
-		    "the key does not belong to the certificate");
-	/* 1 = basicConstraints says so; other values are guesses. */
-	if (X509_check_ca(x) != 1)
-		return err_set(err, ERR_DENIED,
-		    "the certificate is not a ca ([RFC5280] 4.2.1.9)");
-	if ((X509_get_key_usage(x) & KU_KEY_CERT_SIGN) == 0)
-		return err_set(err, ERR_DENIED,
-		    "key usage lacks keyCertSign ([RFC5280] 4.2.1.3)");
-	if (X509_get0_subject_key_id(x) == NULL)
-		return err_set(err, ERR_DENIED,
-		    "no subject key identifier ([RFC5280] 4.2.1.2)");
-	if (cert_unix(X509_get0_notAfter(x)) <= now ||
-	    cert_unix(X509_get0_notBefore(x)) > now)
-		return err_set(err, ERR_DENIED,
-		    "the certificate is not valid now");
-	return 0;
-}
-
-/* Each certificate is signed by the next, the last by itself. */
-static int
-check_chain(const struct certs *all, struct err *err)
-{
-	X509 *x, *up;
-	size_t i;
-	int ok = 1;
-
-	for (i = 0; i < all->n && ok == 1; i++) {
-		x = certs_x509(all, i, err);
-		up = certs_x509(all, i + 1 < all->n ? i + 1 : i, err);
-		ok = x != NULL && up != NULL && X509_NAME_cmp(
-		    X509_get_issuer_name(x), X509_get_subject_name(up)) == 0 &&
-		    X509_verify(x, X509_get0_pubkey(up)) == 1;
-		X509_free(x);
-		X509_free(up);
-	}
-	if (ok != 1)
-		return err_set(err, ERR_DENIED, "chain: certificate %zu is "
-		    "not signed by the next one, or the last not by itself",
-		    i);
-	return 0;
-}
-
-int
-cmd_ca_import(struct cli *c, const struct args *a, struct err *err)
-{
-	const char *name = a->pos[0];
-	struct certs all = { 0 };
-	EVP_PKEY *key = NULL;
-	X509 *x = NULL;
-	int rc = -1;
-
-	if (!args_has(a, "cert") || !args_has(a, "key"))
-		return cli_usage(c, err, "--cert and --key are needed");
-	if (begin(c, name, err) == 0 &&
-	    certs_read(&all, args_get(a, "cert"), err) == 0 &&
-	    (!args_has(a, "chain") ||
-	    certs_read(&all, args_get(a, "chain"), err) == 0) &&
-	    (key = ca_key_load(args_get(a, "key"),
-	    args_get(a, "passphrase-file"), err)) != NULL &&
-	    (x = certs_x509(&all, 0, err)) != NULL &&
-	    check_ca(x, key, err) == 0 && check_chain(&all, err) == 0) {
-		if ((rc = keep(c, name, key, &all, err)) != 0)
-			undo(c, name, err);
-		else
-			rc = print_one(c, name, &all, err);
-	}
-	certs_free(&all);
-	EVP_PKEY_free(key);
-	X509_free(x);
-	return rc;
+	PQclear(res);
+	return res == NULL ? -1 : 0;
 }
 
 static int
@@ -473,11 +226,155 @@ load(struct cli *c, const char *name, struct certs *all, struct err *err)
 	return all->n == 0 ? no_such_ca(name, err) : 0;
 }
 
+struct import {
+	const char	*name, *of;
+	bool		 apart, replace;
+	struct certs	 all;
+	EVP_PKEY	*key;		/* NULL: it is apart */
+	X509		*cert;
+};
+
+static int
+take_import(struct cli *c, const struct args *a, struct import *in,
+    struct err *err)
+{
+	in->name = a->pos[0];
+	in->of = args_get(a, "of");
+	in->apart = args_has(a, "airgap");
+	in->replace = args_has(a, "replace");
+	if (!args_has(a, "cert") || args_has(a, "key") == in->apart)
+		return cli_usage(c, err, "--cert is needed, and --key or "
+		    "--airgap");
+	if ((in->of != NULL || in->replace) && !in->apart)
+		return cli_usage(c, err, "--of and --replace need --airgap: "
+		    "for a key that is here there is ca install");
+	if (in->of != NULL && in->replace)
+		return cli_usage(c, err, "--of and --replace exclude each "
+		    "other");
+	return 0;
+}
+
+static int
+read_import(const struct args *a, struct import *in, struct err *err)
+{
+	if (certs_read(&in->all, args_get(a, "cert"), err) != 0 ||
+	    (args_has(a, "chain") &&
+	    certs_read(&in->all, args_get(a, "chain"), err) != 0) ||
+	    (!in->apart && (in->key = ca_key_load(args_get(a, "key"),
+	    args_get(a, "passphrase-file"), err)) == NULL) ||
+	    (in->cert = certs_x509(&in->all, 0, err)) == NULL ||
+	    castore_check(in->cert, in->key, err) != 0)
+		return -1;
+	return castore_check_chain(&in->all, err);
+}
+
+static bool
+is_apart(const PGresult *res, const char *name)
+{
+	int row;
+
+	for (row = 0; row < PQntuples(res); row++)
+		if (strcmp(PQgetvalue(res, row, 0), name) == 0)
+			return true;
+	return false;
+}
+
+/* No request is here that tells what was asked for: the last one does. */
+static int
+compare_last(const struct import *in, const struct certs *now,
+    struct err *err)
+{
+	X509 *x = certs_x509(now, 0, err);
+	int rc = x == NULL ? -1 : 0;
+
+	if (rc == 0 && slice_eq(buf_slice(&now->der[0]),
+	    buf_slice(&in->all.der[0])))
+		rc = err_set(err, ERR_DENIED,
+		    "this is the certificate that it has already");
+	else if (rc == 0 && (EVP_PKEY_eq(X509_get0_pubkey(x),
+	    X509_get0_pubkey(in->cert)) != 1 || X509_NAME_cmp(
+	    X509_get_subject_name(x), X509_get_subject_name(in->cert)) != 0))
+		rc = err_set(err, ERR_DENIED, "the certificate is for another "
+		    "key or subject than the one that ca %.64s has: --of "
+		    "makes it the next key", in->name);
+	X509_free(x);
+	return rc;
+}
+
+static int
+check_last(struct cli *c, const struct import *in, struct err *err)
+{
+	PGresult *res = cli_query(c, "airgap_wishes", NULL, 0, err);
+	struct certs now = { 0 };
+	int rc = res == NULL ? -1 : load(c, in->name, &now, err);
+
+	if (rc == 0 && !is_apart(res, in->name))
+		rc = err_set(err, ERR_DENIED, "the key of ca %.64s is here: "
+		    "ca install --replace", in->name);
+	if (rc == 0)
+		rc = compare_last(in, &now, err);
+	certs_free(&now);
+	PQclear(res);
+	return rc;
+}
+
+static int
+replace_import(struct cli *c, const struct import *in, struct err *err)
+{
+	const struct ca_row row = { .name = in->name, .all = &in->all };
+
+	if (check_last(c, in, err) != 0 ||
+	    castore_save_certs(c, in->name, &in->all, true, err) != 0)
+		return -1;
+	return castore_replace(c, &row, err);
+}
+
+/* The first key of a CA, or its next. */
+static int
+add_import(struct cli *c, const struct import *in, struct err *err)
+{
+	struct certs of = { 0 };
+	int rc = 0;
+
+	if (in->of != NULL && (load(c, in->of, &of, err) != 0 ||
+	    castore_other_subject(c, in->of, X509_get_subject_name(in->cert),
+	    err) != 0))
+		rc = -1;
+	certs_free(&of);
+	if (rc != 0)
+		return -1;
+	rc = keep(c, &(struct ca_row){ .name = in->name, .of = in->of,
+	    .all = &in->all }, in->key, err);
+	if (rc == 0 && in->apart)
+		rc = set_apart(c, in->name, err);
+	if (rc != 0)
+		castore_undo(c, in->name, err);
+	return rc;
+}
+
+int
+cmd_ca_import(struct cli *c, const struct args *a, struct err *err)
+{
+	struct import in = { .name = NULL };
+	int rc = -1;
+
+	if (take_import(c, a, &in, err) == 0 &&
+	    (in.replace || castore_absent(c, in.name, err) == 0) &&
+	    read_import(a, &in, err) == 0 &&
+	    (in.replace ? replace_import(c, &in, err) :
+	    add_import(c, &in, err)) == 0)
+		rc = castore_print(c, in.name, &in.all, err);
+	certs_free(&in.all);
+	EVP_PKEY_free(in.key);
+	X509_free(in.cert);
+	return rc;
+}
+
 int
 cmd_ca_show(struct cli *c, const struct args *a, struct err *err)
 {
 	const char *name = a->npos > 0 ? a->pos[0] : NULL;
-	struct out *o = out_new(ca_cols, OUT_RECORD);
+	struct out *o = out_new(castore_cols, OUT_RECORD);
 	PGresult *res = cli_query(c, "ca_names", &name, 1, err);
 	struct certs all = { 0 };
 	int row, rc = res == NULL ? -1 : 0;
@@ -487,7 +384,9 @@ cmd_ca_show(struct cli *c, const struct args *a, struct err *err)
 	for (row = 0; rc == 0 && row < PQntuples(res); row++) {
 		rc = load(c, PQgetvalue(res, row, 0), &all, err);
 		if (rc == 0)
-			rc = ca_row(o, PQgetvalue(res, row, 0), &all, err);
+			rc = castore_row(o, &(struct ca_state){
+			    PQgetvalue(res, row, 0), PQgetvalue(res, row, 1),
+			    PQgetvalue(res, row, 2) }, &all, err);
 		certs_free(&all);
 	}
 	PQclear(res);
@@ -512,5 +411,5 @@ cmd_ca_export(struct cli *c, const struct args *a, struct err *err)
 		rc = certs_write(&some, args_get(a, "format"),
 		    args_get(a, "o"), err);
 	certs_free(&all);
-	return rc;
+	return rc != 0 ? -1 : cli_written(c, args_get(a, "o"), err);
 }

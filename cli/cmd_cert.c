@@ -53,6 +53,8 @@ serial_parse(struct cli *c, const char *text, char out[41], struct err *err)
 	const char *s = text, *start;
 	size_t n = 1;
 
+	if (strncmp(s, "serial=", 7) == 0)
+		s += 7;
 	if (strncmp(s, "0x", 2) == 0 || strncmp(s, "0X", 2) == 0)
 		s += 2;
 	s += strspn(s, "0: ");
@@ -202,5 +204,5 @@ cmd_cert_export(struct cli *c, const struct args *a, struct err *err)
 	PQclear(res);
 	certs_free(&certs);
 	buf_free(&der);
-	return rc;
+	return rc != 0 ? -1 : cli_written(c, args_get(a, "o"), err);
 }

@@ -1,21 +1,32 @@
-/* Revocation lists: what signers made, and where it is published. */
+/* Revocation lists: what signers made, and who publishes it. */
 #include "commands.h"
+#include "camake.h"
+#include "crlmetrics.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "file.h"
 #include "log.h"
+#include "publish.h"
 #include "sql.h"
 
 #define WATCH_MS	10000	/* a notification that was missed */
 
 const struct opt opts_crl_publish[] = {
-	{ "to", "DIR", "required: the folder, CA.crl and CA.cer in it",
+	{ "to", "WHERE", "required: a folder (CA.crl and CA.cer in it), "
+	    "an ldaps://, ldap:// or ldapi:// url, or FILE.ldif", false },
+	{ "bind", "DN", "directory: who we are; ldapi:// also knows without",
 	    false },
+	{ "password-file", "FILE", "directory: the password of --bind",
+	    false },
+	{ "tls-ca", "FILE", "directory: whom to trust (default: the "
+	    "system's)", false },
+	{ "base", "DN", "FILE.ldif: below which the entries are", false },
 	{ "watch", NULL, "stay, and publish each new list at once", false },
+	{ "metrics", "FILE", "with --watch: age and end of the lists for "
+	    "Prometheus, each minute", false },
 	{ NULL, NULL, NULL, false }
 };
 
@@ -24,7 +35,8 @@ static const struct out_col cols[] = {
 	{ "this_update", OUT_TEXT }, { "next_update", OUT_TEXT },
 	{ "entries", OUT_NUMBER }, { "bytes", OUT_NUMBER },
 	{ "signer", OUT_TEXT }, { "tbs_digest", OUT_JSON_ONLY },
-	{ "ended", OUT_BOOL }, { "changed", OUT_BOOL }, { NULL, OUT_TEXT }
+	{ "ended", OUT_BOOL }, { "changed", OUT_BOOL },
+	{ "delta_of", OUT_NUMBER }, { NULL, OUT_TEXT }
 };
 
 int
@@ -32,115 +44,201 @@ cmd_crl_show(struct cli *c, const struct args *a, struct err *err)
 {
 	const char *ca = a->npos > 0 ? a->pos[0] : NULL;
 	PGresult *res = cli_query(c, "crl_list", &ca, 1, err);
+	PGresult *above = res == NULL ? NULL :
+	    cli_query(c, "crl_above", &ca, 1, err);
 	struct out *o;
-	int rc;
+	int rc = -1;
 
-	if (res == NULL)
-		return -1;
-	if (ca != NULL && PQntuples(res) == 0)
-		rc = err_set(err, ERR_DENIED,
-		    "ca %.64s has no revocation list", ca);
-	else {
+	if (above != NULL && ca != NULL && PQntuples(res) == 0 &&
+	    PQntuples(above) == 0)
+		err_set(err, ERR_DENIED, "ca %.64s has no revocation list",
+		    ca);
+	else if (above != NULL) {
 		o = out_new(cols, OUT_TABLE);
 		out_result(o, res);
+		out_result(o, above);
 		rc = cli_print(c, o, err);
 	}
 	PQclear(res);
+	PQclear(above);
 	return rc;
 }
 
-/* All parts of a list; the folder is served, so everybody may read it. */
+static const struct out_col published_cols[] = {
+	{ "to", OUT_TEXT }, { "ca", OUT_TEXT }, { "number", OUT_NUMBER },
+	{ "delta", OUT_BOOL }, { NULL, OUT_TEXT }
+};
+
+struct publication {
+	struct cli	*c;
+	const char	*to;
+	struct out	*out;		/* for programs; NULL: people */
+	struct publisher *publisher;
+	struct strlist	 seen;		/* "CA number certificate" each */
+	struct crlmetrics *metrics;	/* or NULL */
+};
+
+/* What is to be published; columns of crl_to_publish, lent. */
+struct list {
+	const char	*ca, *number;
+	bool		 ours, delta;
+};
+
+/* What can be read may not be on the standby yet: see sql/131_published.sql. */
 static int
-publish_list(struct cli *c, const char *dir, const char *ca,
-    const char *number, struct err *err)
+make_durable(struct cli *c, const char *ca, const char *number,
+    struct err *err)
 {
-	struct db_param p[2] = { DB_TEXT(ca), DB_TEXT(number) };
+	PGresult *res = cli_query(c, "crl_publishing",
+	    (const char *[]){ ca, number }, 2, err);
+
+	PQclear(res);
+	return res == NULL ? -1 : 0;
+}
+
+/* All parts of a list. */
+static int
+read_parts(struct cli *c, const struct list *l, struct buf *out,
+    struct err *err)
+{
+	struct db_param p[2] = { DB_TEXT(l->ca), DB_TEXT(l->number) };
 	PGresult *res = db_exec_bin(c->db, "crl_parts", p, 2, err);
-	struct buf b = { 0 };
-	char *path;
-	int row, rc;
+	int row;
 
 	if (res == NULL)
 		return -1;
 	for (row = 0; row < PQntuples(res); row++)
-		buf_add(&b, PQgetvalue(res, row, 0),
+		buf_add(out, PQgetvalue(res, row, 0),
 		    (size_t)PQgetlength(res, row, 0));
 	PQclear(res);
-	path = file_path(dir, ca, ".crl");
 	/* None: a newer one has replaced it meanwhile. */
-	rc = b.n == 0 ? err_set(err, ERR_UNAVAILABLE,
-	    "crl %s of ca %s is gone", number, ca) :
-	    file_put(path, 0644, buf_slice(&b), err);
-	free(path);
-	buf_free(&b);
-	return rc;
+	return out->n > 0 ? 0 : err_set(err, ERR_UNAVAILABLE,
+	    "crl %s of ca %s is gone", l->number, l->ca);
 }
 
+/* The certificate of its key and that of the root. */
 static int
-publish_cert(const char *dir, const char *name, const char *bytea,
+read_chain(struct cli *c, const char *ca, struct buf *cert, struct buf *root,
     struct err *err)
 {
-	struct buf der = { 0 };
-	char *path = file_path(dir, name, ".cer");
-	int rc = cli_bytea(bytea, &der, err);
-
-	if (rc == 0)
-		rc = file_put(path, 0644, buf_slice(&der), err);
-	free(path);
-	buf_free(&der);
-	return rc;
-}
-
-/* The CA's certificate and its root, by the names the landing page uses. */
-static int
-publish_certs(struct cli *c, const char *dir, const char *ca, struct err *err)
-{
 	PGresult *res = cli_query(c, "ca_chain", &ca, 1, err);
-	struct buf name = { 0 };
 	int n, rc = res == NULL ? -1 : 0;
 
 	n = rc == 0 ? PQntuples(res) : 0;
 	if (n > 0)
-		rc = publish_cert(dir, ca, PQgetvalue(res, 0, 0), err);
-	if (rc == 0 && n > 1) {
-		buf_printf(&name, "%s-root", ca);
-		rc = publish_cert(dir, buf_str(&name),
-		    PQgetvalue(res, n - 1, 0), err);
-	}
+		rc = cli_bytea(PQgetvalue(res, 0, 0), cert, err);
+	if (rc == 0 && n > 1)
+		rc = cli_bytea(PQgetvalue(res, n - 1, 0), root, err);
 	PQclear(res);
-	buf_free(&name);
 	return rc;
 }
 
-/* Every CA whose list is not the one in seen ("CA number" each). */
 static int
-publish_all(struct cli *c, const char *dir, struct strlist *seen,
-    struct err *err)
+read_above(struct cli *c, const char *name, struct buf *list,
+    struct buf *cert, struct err *err)
 {
-	const char *any = NULL, *ca, *number;
-	struct buf key = { 0 };
-	PGresult *res = cli_query(c, "crl_list", &any, 1, err);
+	PGresult *res = cli_query(c, "crl_above_files", &name, 1, err);
+	int rc = -1;
+
+	if (res != NULL && PQntuples(res) == 1 &&
+	    cli_bytea(PQgetvalue(res, 0, 0), list, err) == 0)
+		rc = cli_bytea(PQgetvalue(res, 0, 1), cert, err);
+	PQclear(res);
+	return rc;
+}
+
+static int
+publish(struct publication *p, const struct list *l, struct err *err)
+{
+	struct publish_item item = { .name = l->ca, .number = l->number };
+	struct buf list = { 0 }, cert = { 0 }, root = { 0 };
+	int rc;
+
+	if (!l->ours)
+		rc = read_above(p->c, l->ca, &list, &cert, err);
+	else if ((rc = read_chain(p->c, l->ca, &cert, &root, err)) == 0 &&
+	    (rc = read_parts(p->c, l, &list, err)) == 0)
+		rc = make_durable(p->c, l->ca, l->number, err);
+	if (rc == 0) {
+		item.kind = !l->ours ? PUBLISH_ABOVE : l->delta ?
+		    PUBLISH_DELTA : PUBLISH_COMPLETE;
+		item.list = buf_slice(&list);
+		item.cert = buf_slice(&cert);
+		item.root = buf_slice(&root);
+		rc = p->publisher->type->put(p->publisher, &item, err);
+	}
+	buf_free(&list);
+	buf_free(&cert);
+	buf_free(&root);
+	return rc;
+}
+
+/*
+ * It becomes the name of a file, or a part of one of an entry: whoever can
+ * write to the database must not choose where that lies.
+ */
+static bool
+is_good_name(const char *name)
+{
+	struct err err = ERR_INIT;
+
+	if (ca_name_check(name, &err) == 0)
+		return true;
+	log_note("publish", "%s", err.text);
+	return false;
+}
+
+static void
+tell(struct publication *p, const struct list *l)
+{
+	if (p->out == NULL) {
+		printf("%s: %s%s: number %s\n", p->to, l->ca,
+		    l->delta ? ", delta" : "", l->number);
+		fflush(stdout);
+		return;
+	}
+	out_add(p->out, p->to);
+	out_add(p->out, l->ca);
+	out_add(p->out, l->number);
+	out_bool(p->out, l->delta);
+}
+
+static void
+remember(struct publication *p, const char *key)
+{
+	p->seen.v = xreallocarray(p->seen.v, p->seen.n + 1,
+	    sizeof *p->seen.v);
+	p->seen.v[p->seen.n++] = xstrdup(key);
+}
+
+/* Whatever has changed since it was last seen. */
+static int
+publish_all(struct publication *p, struct err *err)
+{
+	PGresult *res = cli_query(p->c, "crl_to_publish", NULL, 0, err);
 	int row, rc = res == NULL ? -1 : 0;
+	struct list l;
+	struct buf key = { 0 };
 
 	for (row = 0; rc == 0 && row < PQntuples(res); row++) {
-		ca = PQgetvalue(res, row, 0);
-		number = PQgetvalue(res, row, 1);
+		l.ca = PQgetvalue(res, row, 0);
+		l.number = PQgetvalue(res, row, 1);
+		l.ours = *PQgetvalue(res, row, 3) == 't';
+		l.delta = *PQgetvalue(res, row, 4) == 't';
 		buf_reset(&key);
-		buf_printf(&key, "%s %s", ca, number);
-		if (strlist_has(seen, buf_str(&key)))
+		buf_printf(&key, "%s %s %s", l.ca, l.number,
+		    PQgetvalue(res, row, 2));
+		if (strlist_has(&p->seen, buf_str(&key)) ||
+		    !is_good_name(l.ca))
 			continue;
-		if ((rc = publish_certs(c, dir, ca, err)) != 0 ||
-		    (rc = publish_list(c, dir, ca, number, err)) != 0)
+		if ((rc = publish(p, &l, err)) != 0)
 			break;
-		printf("%s/%s.crl: number %s\n", dir, ca, number);
-		fflush(stdout);
-		seen->v = xreallocarray(seen->v, seen->n + 1,
-		    sizeof *seen->v);
-		seen->v[seen->n++] = xstrdup(buf_str(&key));
+		tell(p, &l);
+		remember(p, buf_str(&key));
 	}
 	PQclear(res);
 	buf_free(&key);
-	return rc;
+	return rc != 0 ? -1 : p->publisher->type->flush(p->publisher, err);
 }
 
 static void
@@ -171,9 +269,9 @@ forget(struct strlist *seen)
 }
 
 static int
-watch(struct cli *c, const char *dir, struct err *err)
+watch(struct publication *p, struct err *err)
 {
-	struct strlist seen = { 0 };
+	struct cli *c = p->c;
 	struct err e;
 
 	if (cli_conf(c, err) != 0)
@@ -182,28 +280,74 @@ watch(struct cli *c, const char *dir, struct err *err)
 	c->db = db_open(c->conf->database, cli_sql, "countersign_published");
 	for (;;) {
 		memset(&e, 0, sizeof e);
-		if (publish_all(c, dir, &seen, &e) != 0)
+		if (publish_all(p, &e) != 0)
 			log_note("publish", "%s", e.text);
-		forget(&seen);
+		else if (crlmetrics_write(p->metrics, c, &e) != 0)
+			log_note("metrics", "%s", e.text);
+		forget(&p->seen);
 		wait_for_news(c);
 	}
+}
+
+static int
+once(struct publication *p, struct err *err)
+{
+	int rc;
+
+	if (p->c->json)
+		p->out = out_new(published_cols, OUT_TABLE);
+	rc = publish_all(p, err);
+	if (rc == 0 && p->seen.n == 0)
+		rc = err_set(err, ERR_UNAVAILABLE,
+		    "no signer has made a revocation list yet");
+	if (rc == 0 && p->out != NULL)
+		return cli_print(p->c, p->out, err);
+	out_free(p->out);
+	return rc;
+}
+
+static struct publisher *
+open_publisher(const struct args *a, struct err *err)
+{
+	const struct publish_options o = {
+		.to = args_get(a, "to"), .base = args_get(a, "base"),
+		.bind = args_get(a, "bind"),
+		.password = args_get(a, "password-file"),
+		.ca_file = args_get(a, "tls-ca")
+	};
+
+	if (publish_is_ldap(o.to))
+		return publish_ldap(&o, err);
+	return publish_is_ldif(o.to) ? publish_ldif(&o, err) :
+	    publish_folder(&o, err);
 }
 
 int
 cmd_crl_publish(struct cli *c, const struct args *a, struct err *err)
 {
-	struct strlist seen = { 0 };
-	const char *dir = args_get(a, "to");
+	struct publication p = { .c = c, .to = args_get(a, "to") };
 	int rc;
 
-	if (dir == NULL)
+	if (p.to == NULL)
 		return cli_usage(c, err, "--to is required");
-	if (args_has(a, "watch"))
-		return watch(c, dir, err);
-	rc = publish_all(c, dir, &seen, err);
-	if (rc == 0 && seen.n == 0)
-		rc = err_set(err, ERR_UNAVAILABLE,
-		    "no signer has made a revocation list yet");
-	strlist_free(&seen);
+	if (args_has(a, "metrics") && !args_has(a, "watch"))
+		return cli_usage(c, err, "--metrics needs --watch");
+	if (args_has(a, "watch") && c->json)
+		return cli_usage(c, err, "--watch prints lines without an "
+		    "end, not --json");
+	if (args_has(a, "watch") && publish_is_ldif(p.to))
+		return cli_usage(c, err, "--watch is for folders and "
+		    "directories: a file of changes is written once");
+	if ((p.publisher = open_publisher(a, err)) == NULL) {
+		if (err->kind == ERR_MALFORMED)
+			c->code = EXIT_USAGE;
+		return -1;
+	}
+	if (args_has(a, "metrics"))
+		p.metrics = crlmetrics_new(args_get(a, "metrics"));
+	rc = args_has(a, "watch") ? watch(&p, err) : once(&p, err);
+	p.publisher->type->free(p.publisher);
+	crlmetrics_free(p.metrics);
+	strlist_free(&p.seen);
 	return rc;
 }

@@ -1,7 +1,7 @@
 /*
  * A running deployment looked at from where the operator sits: what is wrong,
  * and what to do about it.  Nothing is changed, but for the certificate that
- * --template enrolls for.
+ * --template or --probe enrolls for.
  */
 #include "commands.h"
 
@@ -24,6 +24,8 @@ const struct opt opts_doctor[] = {
 	    "can read", false },
 	{ "template", "NAME", "and enroll for this template, with a key that "
 	    "is thrown away", false },
+	{ "probe", NULL, "enroll for the template Probe instead, with a "
+	    "one-time secret", false },
 	{ "name", "DNS", "name to ask for, where the template takes names "
 	    "from the request", false },
 	{ "connect", "HOST:PORT", "the web server to look at, when it is not "
@@ -85,6 +87,8 @@ check_args(struct cli *c, const struct args *a, struct err *err)
 	if (args_has(a, "user") != args_has(a, "password-file"))
 		return cli_usage(c, err,
 		    "--user and --password-file come together");
+	if (args_has(a, "probe") && args_has(a, "user"))
+		return cli_usage(c, err, "either --probe or --user");
 	if (args_has(a, "template") && !args_has(a, "user"))
 		return cli_usage(c, err, "--template needs --user");
 	if (args_has(a, "name") && !args_has(a, "template"))
@@ -107,6 +111,7 @@ cmd_doctor(struct cli *c, const struct args *a, struct err *err)
 	d.checks = checks_new();
 	doctor_files(&d);
 	doctor_database(&d);
+	doctor_airgap(&d);
 	doctor_policy(&d);
 	doctor_signers(&d);
 	doctor_web(&d);
@@ -114,6 +119,7 @@ cmd_doctor(struct cli *c, const struct args *a, struct err *err)
 	if (checks_count(d.checks, CHECK_FAIL) != 0)
 		c->code = EXIT_REFUSED;
 	policy_free(d.policy);
+	strlist_free(&d.apart);
 	checks_free(d.checks);
 	return rc;
 }

@@ -10,10 +10,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "badkey.h"
+#include "certlint.h"
 #include "csrfile.h"
 #include "decide.h"
 #include "hresult.h"
 #include "oid.h"
+#include "renewal.h"
 
 const struct opt opts_explain[] = {
 	{ "user", "NAME", "the account that asks", false },
@@ -23,6 +26,8 @@ const struct opt opts_explain[] = {
 	    false },
 	{ "ca", "NAME", "the CA asked (default: the first that offers the "
 	    "template)", false },
+	{ "method", "HOW", "how it is asked: password, certificate, anonymous "
+	    "(no --user) or operator (default)", false },
 	{ NULL, NULL, NULL, false }
 };
 
@@ -30,7 +35,8 @@ static const struct out_col template_cols[] = {
 	{ "template", OUT_TEXT }, { "version", OUT_TEXT },
 	{ "ca", OUT_TEXT }, { "type", OUT_TEXT }, { "enroll", OUT_BOOL },
 	{ "autoenroll", OUT_BOOL }, { "approval", OUT_BOOL },
-	{ "signatures", OUT_NUMBER }, { "text", OUT_TEXT },
+	{ "signatures", OUT_NUMBER }, { "rate_per_minute", OUT_NUMBER },
+	{ "text", OUT_TEXT },
 	{ NULL, OUT_TEXT }
 };
 
@@ -52,7 +58,8 @@ struct question {
 	struct cli		*cli;
 	const struct args	*args;
 	struct policy		*policy;
-	struct account		*account;
+	enum auth_method	 method;
+	struct account		*account;	/* NULL: nobody */
 	struct request		*request;	/* or NULL */
 	char			 renews[41];	/* serial of the old one */
 	struct agency		 agency;	/* its target is the next */
@@ -83,12 +90,31 @@ shown_where(const struct template *t, const struct account *a)
 	    "Windows shows it to people only (certmgr.msc)";
 }
 
+/* Has one of its CAs an address for new requests of who asks so? */
+static int
+find_service(const struct question *q, const struct template *t,
+    struct err *why)
+{
+	const struct policy_ca *ca;
+	size_t i;
+
+	for (i = 0; i < t->cas.n; i++) {
+		memset(why, 0, sizeof *why);
+		ca = policy_ca_find(q->policy, t->cas.v[i]);
+		if (ca != NULL && decide_method(ca, q->method, false,
+		    why) == 0)
+			return 0;
+	}
+	return -1;
+}
+
 static int
 template_row(const struct question *q, const struct template *t,
     struct out *o)
 {
 	struct err why = ERR_INIT;
-	bool may = decide_enroll(t, q->account, &why) == 0 &&
+	bool may = find_service(q, t, &why) == 0 &&
+	    decide_enroll(t, q->account, &why) == 0 &&
 	    decide_secret(q->account, &why) == 0;
 	struct buf cas = { 0 };
 	size_t i;
@@ -103,6 +129,7 @@ template_row(const struct question *q, const struct template *t,
 	out_bool(o, decide_autoenroll(t, q->account));
 	out_bool(o, waits(t, q->account));
 	out_num(o, t->ra_signatures);
+	out_num(o, t->rate);
 	out_add(o, may ? shown_where(t, q->account) : why.text);
 	buf_free(&cas);
 	return may ? 1 : 0;
@@ -229,7 +256,7 @@ add_refused(const struct question *q, const char *ca, const struct err *why,
 		t = decide_template(q->policy, ca, q->request, &ignored);
 	out_add(o, why->kind == ERR_DENIED ? "denied" :
 	    err_kind_name(why->kind));
-	out_add(o, q->account->name);
+	out_add(o, q->account == NULL ? NULL : q->account->name);
 	out_add(o, t == NULL ? NULL : t->cn);
 	if (t == NULL)
 		add_nulls(o, 1);
@@ -276,28 +303,103 @@ serial_show(struct slice serial, char out[41])
 		*c = (char)toupper((unsigned char)*c);
 }
 
-/* The signers' rows and the account that an agent asks for. */
+/* The account that an agent asks for. */
 static int
-load_agency(struct question *q, struct err *why)
+load_target(struct question *q, struct err *why)
 {
 	const struct request *r = q->request;
 	char name[129];
-	size_t i;
 
 	q->agency.now = time(NULL);
-	if (!agent_wanted(r))
-		return 0;
-	for (i = 0; i < r->nsigner; i++)
-		if (certdb_row(q->cli->db, r->signer[i].serial,
-		    &q->agency.row[i], why) != 0)
-			return -1;
-	if (r->requester_name == NULL)
+	if (!agent_wanted(r) || r->requester_name == NULL)
 		return 0;
 	if (agent_target(r, name, why) != 0 ||
 	    account_load(q->cli->db, name, &q->target, why) != 0)
 		return -1;
 	q->agency.target = q->target;
 	return 0;
+}
+
+/* Nobody is who the certificate to be renewed was issued to. */
+static int
+identify(struct question *q, const struct decide_ask *in, struct err *why)
+{
+	const struct issued *old;
+
+	if (q->method == AUTH_ANONYMOUS &&
+	    (old = renewal_holder(in)) != NULL &&
+	    account_load(q->cli->db, old->account, &q->account, why) != 0)
+		return -1;
+	/* As the signer says it, before anything else. */
+	if (q->account != NULL && q->account->disabled)
+		return err_deny(why, HR_ACCESS_DENIED,
+		    "account %s is disabled", q->account->name);
+	return 0;
+}
+
+/* Is it a CA's key, or blocked?  And tells whom it is certified for. */
+static int
+check_key(const struct question *q, char **owner, struct err *why)
+{
+	const struct pubkey *key = q->request->key;
+	struct certlint_ask issuer = { .responder = false };
+	uint8_t spki[BADKEY_SPKI], other[BADKEY_SPKI];
+	char hex[2][2 * BADKEY_SPKI + 1];
+	const struct policy_key *k;
+	PGresult *res;
+	size_t i, n;
+	int rc;
+
+	for (i = 0; i < q->policy->ncas; i++)
+		for (n = 0; n < q->policy->cas[i].nkeys; n++) {
+			k = &q->policy->cas[i].keys[n];
+			if (certlint_issuer(buf_slice(&k->cert), &issuer,
+			    why) != 0 || badkey_of_ca(key, issuer.ca_spki,
+			    k->name, why) != 0)
+				return -1;
+		}
+	pubkey_sha256(key, spki);
+	hex_encode(spki, sizeof spki, hex[0]);
+	hex_encode(other, badkey_other(key, other), hex[1]);
+	res = cli_query(q->cli, "key_state", (const char *[]){ hex[0],
+	    hex[1] }, 2, why);
+	if (res == NULL)
+		return -1;
+	rc = badkey_blocked(key, *PQgetvalue(res, 0, 0) == 't', why);
+	if (rc == 0 && !PQgetisnull(res, 0, 1))
+		*owner = xstrdup(PQgetvalue(res, 0, 1));
+	PQclear(res);
+	return rc;
+}
+
+/* All that a signer asks, in its order. */
+static int
+judge_all(struct question *q, struct decide_ask *in, struct decision *d,
+    struct err *why)
+{
+	const struct policy_ca *ca = policy_ca_find(q->policy, in->ca);
+	bool renews = q->request->old_cert.n > 0;
+	char *owner = NULL;
+	int rc;
+
+	if (q->method == AUTH_ANONYMOUS && !renews)
+		return err_deny(why, CERTSRV_E_ENROLL_DENIED,
+		    "anonymous callers may only renew");
+	if (identify(q, in, why) != 0 || (ca != NULL &&
+	    decide_method(ca, q->method, renews, why) != 0) ||
+	    check_key(q, &owner, why) != 0)
+		return -1;
+	in->account = q->account;
+	rc = decide(in, d, why);
+	if (rc == 0 && (rc = badkey_owned(q->request->key, owner,
+	    d->subject->name, why)) != 0)
+		decision_free(d);
+	free(owner);
+	if (rc == 0 && d->renews != NULL) {
+		serial_show(buf_slice(&d->renews->serial), q->renews);
+		d->renews = NULL;	/* goes with the rows */
+	}
+	return rc;
 }
 
 /* With the rows of the certificates that the request is signed with. */
@@ -307,8 +409,8 @@ judge(struct question *q, const char *ca, struct decision *d,
 {
 	const struct request *r = q->request;
 	struct decide_ask in = { .policy = q->policy, .ca = ca,
-	    .account = q->account, .method = AUTH_OPERATOR, .request = r,
-	    .agency = &q->agency, .now = time(NULL) };
+	    .method = q->method, .request = r, .agency = &q->agency,
+	    .now = time(NULL) };
 	struct slice serial[2];
 	struct issued_set *set;
 	size_t i;
@@ -320,12 +422,8 @@ judge(struct question *q, const char *ca, struct decision *d,
 	if (set == NULL)
 		return -1;
 	for (i = 0; i < r->nsigner; i++)
-		in.issued[i] = issued_find(set, serial[i]);
-	rc = decide(&in, d, why);
-	if (rc == 0 && d->renews != NULL) {
-		serial_show(buf_slice(&d->renews->serial), q->renews);
-		d->renews = NULL;	/* goes with the set */
-	}
+		q->agency.row[i] = in.issued[i] = issued_find(set, serial[i]);
+	rc = judge_all(q, &in, d, why);
 	issued_free(set);
 	return rc;
 }
@@ -346,7 +444,7 @@ explain_request(struct question *q, struct slice der, struct err *err)
 		rc = 0;
 	ca = choose_ca(q);
 	if (rc == 0)
-		rc = load_agency(q, &why);
+		rc = load_target(q, &why);
 	if (rc == 0)
 		rc = judge(q, ca, &d, &why);
 	if (rc == 0) {
@@ -360,10 +458,38 @@ explain_request(struct question *q, struct slice der, struct err *err)
 }
 
 static int
+find_method(struct question *q, struct err *err)
+{
+	static const enum auth_method methods[] = { AUTH_PASSWORD,
+	    AUTH_CERTIFICATE, AUTH_ANONYMOUS, AUTH_OPERATOR };
+	const char *name = args_get(q->args, "method");
+	size_t i, n = sizeof methods / sizeof methods[0];
+
+	q->method = AUTH_OPERATOR;
+	for (i = 0; name != NULL && i < n &&
+	    strcmp(auth_method_name(methods[i]), name) != 0; i++)
+		;
+	if (i == n)
+		return cli_usage(q->cli, err, "--method: not password, "
+		    "certificate, anonymous or operator: %.40s", name);
+	if (name != NULL)
+		q->method = methods[i];
+	if (q->method != AUTH_ANONYMOUS)
+		return args_has(q->args, "user") ? 0 :
+		    cli_usage(q->cli, err, "--user is needed");
+	if (args_has(q->args, "user") || !args_has(q->args, "csr"))
+		return cli_usage(q->cli, err, "--method anonymous needs "
+		    "--csr, and no --user: the old certificate says who");
+	return 0;
+}
+
+static int
 find_account(struct question *q, struct err *err)
 {
 	char name[129];
 
+	if (q->method == AUTH_ANONYMOUS)
+		return cli_db(q->cli, err);
 	if (account_canonical(args_get(q->args, "user"), name, err) != 0 ||
 	    cli_db(q->cli, err) != 0 ||
 	    account_load(q->cli->db, name, &q->account, err) != 0)
@@ -380,8 +506,8 @@ cmd_explain(struct cli *c, const struct args *a, struct err *err)
 	struct buf csr = { 0 };
 	int rc = -1;
 
-	if (!args_has(a, "user"))
-		return cli_usage(c, err, "--user is needed");
+	if (find_method(&q, err) != 0)
+		return -1;
 	if ((args_has(a, "csr") &&
 	    csr_read(args_get(a, "csr"), &csr, err) != 0) ||
 	    find_account(&q, err) != 0 ||
@@ -392,8 +518,6 @@ cmd_explain(struct cli *c, const struct args *a, struct err *err)
 	else
 		rc = explain_templates(&q, err);
 out:
-	cert_row_free(q.agency.row[0]);
-	cert_row_free(q.agency.row[1]);
 	request_free(q.request);
 	account_free(q.target);
 	account_free(q.account);

@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "file.h"
+#include "p11uri.h"
 
 #define SIGNERS_MAX	16
 
@@ -36,6 +38,11 @@ const struct opt opts_init[] = {
 	    "(default countersign_owner)", false },
 	{ "ca", "NAME", "the CA the signers will have (default Demo-CA)",
 	    false },
+	{ "token", "URI", "the key of that CA is or will be in a PKCS#11 "
+	    "token: pkcs11:token=T;object=NAME (needs --module, --pin-file)",
+	    false },
+	{ "module", "FILE", "PKCS#11 module of the token", false },
+	{ "pin-file", "FILE", "file with the token's PIN", false },
 	{ "socket", "FILE", "where the worker listens "
 	    "(default DIR/run/worker.sock)", false },
 	{ "peer", "USER", "who runs nginx: may be repeated (default: "
@@ -54,11 +61,13 @@ static const struct out_col cols[] = {
 struct plan {
 	char		*dir;		/* absolute */
 	const char	*host, *ca, *db_host, *db_name, *db_owner, *socket;
+	const char	*token, *module, *pin_file;	/* all or none */
 	char		*sql_dir, *policy_template;
 	int64_t		 https_port, cert_port, http_port, signer_port, db_port;
 	int64_t		 signers, processes, threads;
 	struct strlist	 peers;
 	struct link_keys worker, operator, signer[SIGNERS_MAX];
+	char		 audit[SIGNERS_MAX][AUDIT_PUB_HEX + 1];
 	struct out	*out;
 };
 
@@ -117,6 +126,23 @@ beside_program(const char *checkout, const char *installed)
 }
 
 static int
+check_token(const struct plan *p, struct err *err)
+{
+	struct p11uri uri;
+	int rc;
+
+	if ((p->token == NULL) != (p->module == NULL) ||
+	    (p->token == NULL) != (p->pin_file == NULL))
+		return err_set(err, ERR_MALFORMED, "--token, --module and "
+		    "--pin-file go together");
+	if (p->token == NULL)
+		return 0;
+	rc = p11uri_parse(p->token, &uri, err);
+	p11uri_free(&uri);
+	return rc;
+}
+
+static int
 take_numbers(struct plan *p, const struct args *a, struct err *err)
 {
 	const struct {
@@ -156,7 +182,8 @@ static int
 take_texts(struct plan *p, const struct args *a, struct err *err)
 {
 	static const char *const checked[] = { "ca", "dsn-host", "db-name",
-	    "db-owner", "socket", "peer", "sql-dir" };
+	    "db-owner", "socket", "peer", "sql-dir", "token", "module",
+	    "pin-file" };
 	size_t i, j;
 
 	for (i = 0; i < a->nopt; i++)
@@ -170,6 +197,11 @@ take_texts(struct plan *p, const struct args *a, struct err *err)
 	p->db_name = get_or(a, "db-name", "countersign");
 	p->db_owner = get_or(a, "db-owner", "countersign_owner");
 	p->socket = args_get(a, "socket");
+	p->token = args_get(a, "token");
+	p->module = args_get(a, "module");
+	p->pin_file = args_get(a, "pin-file");
+	if (check_token(p, err) != 0)
+		return -1;
 	return check_host(p->host, err);
 }
 
@@ -261,6 +293,20 @@ make_key(struct plan *p, const char *name, struct link_keys *keys,
 }
 
 static int
+make_audit_key(struct plan *p, int i, struct err *err)
+{
+	struct buf path = { 0 };
+	int rc;
+
+	buf_printf(&path, "%s/keys/signer-%d.audit", p->dir, i + 1);
+	rc = audit_key_create(buf_str(&path), p->audit[i], err);
+	if (rc == 0)
+		rc = made(p, buf_str(&path), "audit key");
+	buf_free(&path);
+	return rc;
+}
+
+static int
 make_keys(struct plan *p, struct err *err)
 {
 	char name[32];
@@ -271,7 +317,8 @@ make_keys(struct plan *p, struct err *err)
 		return -1;
 	for (i = 0; i < p->signers; i++) {
 		snprintf(name, sizeof name, "signer-%d", (int)i + 1);
-		if (make_key(p, name, &p->signer[i], err) != 0)
+		if (make_key(p, name, &p->signer[i], err) != 0 ||
+		    make_audit_key(p, (int)i, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -289,15 +336,17 @@ put_dsn(const struct plan *p, const char *opt, const char *role,
 
 /* Z85 may hold "${": single quotes, in which that means nothing. */
 static void
-put_signers(const struct plan *p, struct buf *b)
+put_signers(const struct plan *p, bool audit, struct buf *b)
 {
 	int64_t i;
 
 	for (i = 0; i < p->signers; i++)
 		buf_printf(b, "\nsigner \"signer-%d\" {\n"
 		    "\tendpoint = \"tcp://127.0.0.1:%d\"\n"
-		    "\tpublic-key = '%s'\n}\n", (int)i + 1,
-		    (int)(p->signer_port + i), p->signer[i].pub);
+		    "\tpublic-key = '%s'\n%s%s%s}\n", (int)i + 1,
+		    (int)(p->signer_port + i), p->signer[i].pub,
+		    audit ? "\taudit-key = \"" : "",
+		    audit ? p->audit[i] : "", audit ? "\"\n" : "");
 }
 
 /* The buffer is used up. */
@@ -336,7 +385,7 @@ write_worker(struct plan *p, struct err *err)
 	    (int)p->threads);
 	put_dsn(p, "database", "countersign_worker", &b);
 	buf_printf(&b, "key-file = \"%s/keys/worker.key\"\n", p->dir);
-	put_signers(p, &b);
+	put_signers(p, false, &b);
 	return write_conf(p, "worker.conf", "configuration of the worker", &b,
 	    err);
 }
@@ -347,12 +396,16 @@ put_ca(const struct plan *p, struct buf *b)
 	static const char *const file[][2] = { { "certificate", ".pem" },
 	    { "chain", ".chain.pem" }, { "key", ".key" },
 	    { "passphrase-file", ".pass" } };
-	size_t i;
+	size_t i, n = p->token == NULL ? 4 : 2;
 
 	buf_printf(b, "\nca \"%s\" {\n", p->ca);
-	for (i = 0; i < sizeof file / sizeof file[0]; i++)
+	for (i = 0; i < n; i++)
 		buf_printf(b, "\t%s = \"%s/ca/%s%s\"\n", file[i][0], p->dir,
 		    p->ca, file[i][1]);
+	if (p->token != NULL)
+		buf_printf(b, "\tkey = \"%s\"\n\tmodule = \"%s\"\n"
+		    "\tpin-file = \"%s\"\n", p->token, p->module,
+		    p->pin_file);
 	buf_puts(b, "}\n");
 }
 
@@ -370,10 +423,14 @@ write_signer(struct plan *p, int i, struct err *err)
 	put_dsn(p, "database", "countersign_signer", &b);
 	buf_printf(&b, "policy = \"%s/etc/policy.conf\"\n"
 	    "ledger = \"%s/ledger/signer-%d\"\n"
+	    "audit-key = \"%s/keys/signer-%d.audit\"\n"
+	    "# must leave this host: see docs/ledger.md\n"
+	    "head-file = \"%s/ledger/heads\"\n"
 	    "\n# nobody else gets an answer\n"
 	    "worker \"worker\" {\n\tpublic-key = '%s'\n}\n"
 	    "worker \"operator\" {\n\tpublic-key = '%s'\n"
-	    "\toperator = true\n}\n", p->dir, p->dir, i, p->worker.pub,
+	    "\toperator = true\n}\n", p->dir, p->dir, i, p->dir, i, p->dir,
+	    p->worker.pub,
 	    p->operator.pub);
 	put_ca(p, &b);
 	return write_conf(p, name, "configuration of a signer", &b, err);
@@ -396,7 +453,7 @@ write_cli(struct plan *p, struct err *err)
 		buf_printf(&b, "%s\"%s/ledger/signer-%d\"", i == 1 ? "" :
 		    ", ", p->dir, i);
 	buf_puts(&b, "}\n");
-	put_signers(p, &b);
+	put_signers(p, true, &b);
 	return write_conf(p, "countersign.conf",
 	    "configuration of this command", &b, err);
 }

@@ -214,5 +214,5 @@ cmd_key_recover(struct cli *c, const struct args *a, struct err *err)
 		rc = recover(c, a, pkey, cert, err);
 	X509_free(cert);
 	EVP_PKEY_free(pkey);
-	return rc;
+	return rc != 0 ? -1 : cli_written(c, args_get(a, "out"), err);
 }

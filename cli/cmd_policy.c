@@ -1,5 +1,6 @@
 #include "commands.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,36 +91,107 @@ cmd_policy_check(struct cli *c, const struct args *a, struct err *err)
 	return n < 0 ? -1 : 0;
 }
 
+/* What is published: a text, as a row and as a file, and what was before. */
+struct edition {
+	struct cli	*cli;
+	struct slice	 text;
+	char		 version[24];
+	bool		 in_doubt;	/* a COMMIT was sent; its end is not known */
+	struct buf	 old;		/* the file, if there was one */
+	bool		 was;
+};
+
+/* Leaves a transaction open. */
+static int
+write_row(struct edition *e, struct err *err)
+{
+	struct db_param p = DB_BIN(e->text.p, e->text.n);
+	struct db *db = e->cli->db;
+	PGresult *res;
+
+	if (db_begin(db, err) != 0)
+		return -1;
+	if ((res = db_exec(db, "policy_publish", &p, 1, err)) == NULL) {
+		db_rollback(db);
+		return -1;
+	}
+	snprintf(e->version, sizeof e->version, "%s", PQgetvalue(res, 0, 0));
+	PQclear(res);
+	return 0;
+}
+
 /*
- * The file and the row change together: the row is written, the file is put
- * in place, then the row is committed and workers and signers are told.
+ * Where the connection was lost nobody saw the end: the same text, published
+ * again, is one version, and is asked for behind whoever commits it still.
  */
 static int
-install(struct cli *c, struct slice text, char *version, size_t size,
-    struct err *err)
+commit_row(struct edition *e, struct err *err)
 {
-	struct db_param p = DB_BIN(text.p, text.n);
-	bool in_doubt = false;
+	struct db *db = e->cli->db;
+	struct err why = ERR_INIT;
+
+	if (db_commit(db, &e->in_doubt, &why) == 0)
+		return 0;
+	if (!e->in_doubt || db_conn(db) != NULL)
+		return err_set(err, why.kind, "%s", why.text);
+	if (write_row(e, err) != 0)
+		return -1;
+	return db_commit(db, &e->in_doubt, err);
+}
+
+static int
+keep_old(struct edition *e, struct err *err)
+{
+	const char *path = e->cli->conf->policy;
+
+	e->was = access(path, F_OK) == 0 || errno != ENOENT;
+	return e->was ? file_read(path, POLICY_MAX, &e->old, err) : 0;
+}
+
+/* A file that is not what is in force would keep signers from signing. */
+static int
+take_back(const struct edition *e, const struct err *why, struct err *err)
+{
+	const char *path = e->cli->conf->policy;
+	struct err ignored = ERR_INIT;
+
+	if (e->in_doubt)
+		return err_set(err, why->kind, "%.110s: whether it is "
+		    "published is not known: publish it again", why->text);
+	if ((e->was ? file_put(path, 0644, buf_slice(&e->old), &ignored) :
+	    unlink(path)) != 0)
+		return err_set(err, why->kind, "%.90s: nothing is published, "
+		    "but %.60s is the new text", why->text, path);
+	return err_set(err, why->kind, "%.150s: nothing is published",
+	    why->text);
+}
+
+/*
+ * The file and the row change together: the row is written, the file is put
+ * in place, then the row is committed and workers and signers are told, who
+ * want the two to be the same.
+ */
+static int
+install(struct edition *e, struct err *err)
+{
+	const char *path = e->cli->conf->policy;
+	struct err why = ERR_INIT;
 	char *staged = NULL;
-	PGresult *res;
 	int rc = -1;
 
-	if (file_stage(c->conf->policy, 0644, text, &staged, err) != 0)
+	if (keep_old(e, err) != 0 ||
+	    file_stage(path, 0644, e->text, &staged, err) != 0)
 		return -1;
-	if (db_begin(c->db, err) != 0)
-		goto out;
-	if ((res = db_exec(c->db, "policy_publish", &p, 1, err)) != NULL) {
-		snprintf(version, size, "%s", PQgetvalue(res, 0, 0));
-		PQclear(res);
-		rc = file_commit(staged, c->conf->policy, err);
-	}
-	if (rc == 0)
-		rc = db_commit(c->db, &in_doubt, err);
-	else
-		db_rollback(c->db);
-out:
-	if (rc != 0)
+	if (write_row(e, err) != 0)
 		unlink(staged);
+	else {
+		if (file_commit(staged, path, &why) != 0)
+			db_rollback(e->cli->db);
+		else
+			rc = commit_row(e, &why);
+		if (rc != 0)
+			rc = take_back(e, &why, err);
+	}
 	free(staged);
 	return rc;
 }
@@ -191,16 +263,20 @@ publish(struct cli *c, struct slice text, struct err *err)
 {
 	struct policy *p = policy_parse(text, err);
 	struct buf raised = { 0 };
-	char version[24];
+	struct edition e = { .cli = c };
 	int rc = -1;
 
 	if (p != NULL && cli_db(c, err) == 0 &&
 	    raise_versions(c, &p, &raised, err) == 0 &&
-	    cli_attach(c, p, err) == 0 && install(c, buf_slice(&p->text),
-	    version, sizeof version, err) == 0)
-		rc = print_published(c, p, version, &raised, err);
+	    cli_attach(c, p, err) == 0) {
+		e.text = buf_slice(&p->text);
+		rc = install(&e, err);
+	}
+	if (rc == 0)
+		rc = print_published(c, p, e.version, &raised, err);
 	policy_free(p);
 	buf_free(&raised);
+	buf_free(&e.old);
 	return rc;
 }
 

@@ -263,7 +263,7 @@ verdict(struct cli *c, const struct answer *answer, const struct args *a,
 		if (rc == 0)
 			rc = certs_write(&certs, "pem", args_get(a, "o"), err);
 		certs_free(&certs);
-		return rc;
+		return rc != 0 ? -1 : cli_written(c, args_get(a, "o"), err);
 	case MSG_PENDING:
 		return err_set(err, ERR_DENIED,
 		    "pending: request %u waits for approval", answer->number);

@@ -1,6 +1,7 @@
 /* cert revoke, cert release, and what account disable --revoke needs. */
 #include "commands.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ const struct opt opts_cert_revoke[] = {
 	{ "template", "NAME", "made from this template", false },
 	{ "key", "SHA256", "with this public key (spki_sha256 of cert show)",
 	    false },
-	{ "request", "ID", "issued to this request", false },
+	{ "request", "ID", "issued to this request: id or number", false },
 	{ "since", "WHEN", "issued from then on: a time (UTC) or 7d (ago)",
 	    false },
 	{ "until", "WHEN", "issued until then", false },
@@ -33,6 +34,10 @@ static const struct out_col cols[] = {
 	{ "template", OUT_TEXT }, { "subject", OUT_TEXT },
 	{ "not_after", OUT_TEXT }, { "outcome", OUT_TEXT },
 	{ NULL, OUT_TEXT }
+};
+
+static const struct out_col released_cols[] = {
+	{ "serial", OUT_TEXT }, { "outcome", OUT_TEXT }, { NULL, OUT_TEXT }
 };
 
 /* [RFC5280] 5.3.1, those that make sense for an end entity. */
@@ -68,7 +73,7 @@ reason_code(struct cli *c, const char *name, struct err *err)
 
 struct match {
 	struct buf	 serials;
-	char		 account[129], since[24], until[24];
+	char		 account[129], since[24], until[24], request[33];
 	const char	*v[MATCH];	/* as the statement takes them */
 };
 
@@ -91,20 +96,67 @@ match_serials(struct cli *c, const struct args *a, struct match *m,
 	return 0;
 }
 
-static int
-match_hex(struct cli *c, const struct args *a, const char *opt, size_t n,
-    const char **out, struct err *err)
+static bool
+is_hex(const char *s, size_t n)
 {
 	uint8_t octets[32];
-	const char *s = args_get(a, opt);
+
+	return strlen(s) == 2 * n && hex_decode(s, octets, n) == 0;
+}
+
+static int
+match_key(struct cli *c, const struct args *a, struct match *m,
+    struct err *err)
+{
+	const char *s = args_get(a, "key");
+
+	if (s != NULL && !is_hex(s, 32))
+		return cli_usage(c, err, "--key: 64 hex digits, not %.70s",
+		    s);
+	m->v[3] = s;
+	return 0;
+}
+
+/* The number that clients are told leads to the id. */
+static int
+number_to_id(struct cli *c, const char *number, char id[33], struct err *err)
+{
+	PGresult *res = cli_query(c, "request_by_number", &number, 1, err);
+	int rc = -1;
+
+	if (res == NULL)
+		return -1;
+	if (PQntuples(res) == 0)
+		err_set(err, ERR_DENIED, "no request %s", number);
+	else if (PQntuples(res) > 1)
+		err_set(err, ERR_DENIED, "%d requests have the number %s: "
+		    "take an id, from request show", PQntuples(res), number);
+	else {
+		snprintf(id, 33, "%s", PQgetvalue(res, 0, 0));
+		rc = 0;
+	}
+	PQclear(res);
+	return rc;
+}
+
+static int
+match_request(struct cli *c, const struct args *a, struct match *m,
+    struct err *err)
+{
+	const char *s = args_get(a, "request");
+	struct err why = ERR_INIT;
+	int64_t number;
 
 	if (s == NULL)
 		return 0;
-	if (strlen(s) != 2 * n || hex_decode(s, octets, n) != 0)
-		return cli_usage(c, err, "--%s: %zu hex digits, not %.70s",
-		    opt, 2 * n, s);
-	*out = s;
-	return 0;
+	m->v[6] = s;
+	if (is_hex(s, 16))
+		return 0;
+	if (number_parse(s, 1, INT32_MAX, &number, &why) != 0)
+		return cli_usage(c, err, "--request: 32 hex digits or the "
+		    "number of a request, not %.70s", s);
+	m->v[6] = m->request;
+	return number_to_id(c, s, m->request, err);
 }
 
 static int
@@ -128,8 +180,8 @@ match_read(struct cli *c, const struct args *a, struct match *m,
     struct err *err)
 {
 	if (match_serials(c, a, m, err) != 0 ||
-	    match_hex(c, a, "key", 32, &m->v[3], err) != 0 ||
-	    match_hex(c, a, "request", 16, &m->v[6], err) != 0 ||
+	    match_key(c, a, m, err) != 0 ||
+	    match_request(c, a, m, err) != 0 ||
 	    match_time(c, a, "since", m->since, err) != 0 ||
 	    match_time(c, a, "until", m->until, err) != 0 ||
 	    (args_has(a, "account") && account_canonical(
@@ -257,31 +309,46 @@ judge_release(const char *answer, const char *hex, struct err *err)
 	return err_set(err, ERR_DENIED, "no certificate %s", hex);
 }
 
+static int
+release(struct cli *c, const char *typed, const char *note, struct out *o,
+    struct err *err)
+{
+	char hex[41];
+	PGresult *res;
+	int rc;
+
+	if (serial_parse(c, typed, hex, err) != 0 || (res = cli_query(c,
+	    "cert_release", (const char *[]){ hex, note }, 2, err)) == NULL)
+		return -1;
+	rc = judge_release(PQgetvalue(res, 0, 0), hex, err);
+	PQclear(res);
+	for (char *p = hex; *p != '\0'; p++)
+		*p = (char)toupper((unsigned char)*p);
+	out_add(o, hex);
+	out_add(o, "released");
+	return rc;
+}
+
 int
 cmd_cert_release(struct cli *c, const struct args *a, struct err *err)
 {
-	const char *v[2] = { NULL, args_get(a, "note") };
-	char hex[41];
+	struct out *o;
 	bool in_doubt;
-	PGresult *res;
 	size_t i;
 	int rc = 0;
 
 	if (cli_db(c, err) != 0 || db_begin(c->db, err) != 0)
 		return -1;
-	for (i = 0; i < a->npos && rc == 0; i++) {
-		rc = serial_parse(c, a->pos[i], hex, err);
-		v[0] = hex;
-		if (rc != 0 ||
-		    (res = cli_query(c, "cert_release", v, 2, err)) == NULL) {
-			rc = -1;
-			break;
-		}
-		rc = judge_release(PQgetvalue(res, 0, 0), hex, err);
-		PQclear(res);
-	}
+	o = out_new(released_cols, OUT_TABLE);
+	for (i = 0; i < a->npos && rc == 0; i++)
+		rc = release(c, a->pos[i], args_get(a, "note"), o, err);
 	if (rc == 0)
-		return db_commit(c->db, &in_doubt, err);
-	db_rollback(c->db);
-	return -1;
+		rc = db_commit(c->db, &in_doubt, err);
+	else
+		db_rollback(c->db);
+	/* People who get no complaint know. */
+	if (rc == 0 && c->json)
+		return cli_print(c, o, err);
+	out_free(o);
+	return rc;
 }

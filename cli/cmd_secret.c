@@ -12,6 +12,7 @@
 #include "account.h"
 #include "file.h"
 #include "name.h"
+#include "onetime.h"
 #include "password.h"
 
 #define SECRETS_MAX	1000		/* each costs an argon2id */
@@ -231,11 +232,17 @@ read_entries(struct cli *c, const struct args *a, struct entries *e,
 	struct policy *p;
 	struct strlist one[3] = { { 0 } };
 	static const char *const names[3] = { "dns", "template", "expires" };
+	int64_t life;
 	size_t i;
 	int rc;
 
 	if (args_has(a, "csv") == args_has(a, "dns"))
 		return cli_usage(c, err, "either --dns or --csv");
+	if (args_has(a, "expires") &&
+	    conf_duration(args_get(a, "expires"), &life, err) != 0) {
+		c->code = EXIT_USAGE;
+		return -1;
+	}
 	if ((p = cli_policy(c, err)) == NULL)
 		return -1;
 	for (i = 0; i < 3; i++) {
@@ -323,6 +330,23 @@ insert(struct cli *c, const struct entries *e, struct err *err)
 	return rc;
 }
 
+int
+onetime_probe(struct cli *c, const struct policy *p, struct buf *secret,
+    struct err *err)
+{
+	static char machine[] = PROBE_MACHINE, tmpl[] = PROBE_TEMPLATE,
+	    life[] = "5m";
+	char *const field[3] = { machine, tmpl, life };
+	struct entries e = { 0 };
+	int rc;
+
+	rc = add(p, &e, field, err);
+	if (rc == 0 && (rc = insert(c, &e, err)) == 0)
+		buf_puts(secret, e.v[0].secret);
+	entries_free(&e);
+	return rc;
+}
+
 static void
 print_entry(struct out *o, const struct entry *e)
 {
@@ -392,5 +416,5 @@ cmd_secret_revoke(struct cli *c, const struct args *a, struct err *err)
 		rc = err_set(err, ERR_DENIED, "account %s has no one-time "
 		    "secret", name);
 	PQclear(res);
-	return rc;
+	return rc != 0 ? -1 : cli_outcome(c, name, "revoked", err);
 }

@@ -12,7 +12,15 @@ COMMAND(ping);
 COMMAND(db_migrate);
 COMMAND(ca_create);
 COMMAND(ca_import);
+COMMAND(ca_create_root);
+COMMAND(ca_sign_subordinate);
+COMMAND(ca_root_crl);
+COMMAND(ca_request);
+COMMAND(ca_install);
+COMMAND(ca_rollover);
+COMMAND(ca_activate);
 COMMAND(ca_show);
+COMMAND(ca_page);
 COMMAND(ca_export);
 COMMAND(account_add);
 COMMAND(account_passwd);
@@ -42,23 +50,40 @@ COMMAND(cert_release);
 COMMAND(key_recover);
 COMMAND(crl_show);
 COMMAND(crl_publish);
+COMMAND(crl_install);
+COMMAND(airgap_init);
+COMMAND(airgap_export);
+COMMAND(airgap_import);
+COMMAND(airgap_status);
 COMMAND(ledger_verify);
+COMMAND(ceremony_check);
+COMMAND(ceremony_run);
+COMMAND(ceremony_verify);
+COMMAND(reconcile);
+COMMAND(cert_check);
+COMMAND(key_block);
+COMMAND(key_unblock);
+COMMAND(key_list);
 COMMAND(explain);
 COMMAND(doctor);
 
 extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
-	opts_ca_import[], opts_ca_export[], opts_account_add[],
+	opts_ca_import[], opts_ca_export[], opts_ca_page[], opts_account_add[],
 	opts_account_passwd[], opts_account_list[], opts_policy_show[],
 	opts_policy_import[],
 	opts_request_list[], opts_request_submit[], opts_cert_list[],
 	opts_request_approve[], opts_request_deny[], opts_secret_create[],
 	opts_cert_export[], opts_explain[], opts_cert_revoke[],
 	opts_cert_release[], opts_crl_publish[], opts_account_disable[],
-	opts_key_recover[], opts_doctor[];
+	opts_key_recover[], opts_doctor[], opts_ca_create_root[],
+	opts_ca_sign_subordinate[], opts_ca_root_crl[], opts_ca_request[],
+	opts_ca_install[], opts_ca_rollover[], opts_airgap_init[],
+	opts_airgap_status[], opts_ledger_verify[],
+	opts_reconcile[], opts_cert_check[], opts_key_block[];
 
 /*
- * A serial number as people copy it to the hex digits of a row: "0x" before,
- * colons or blanks between, leading zeros.
+ * A serial number as people copy it to the hex digits of a row: "serial=" or
+ * "0x" before, colons or blanks between, leading zeros.
  */
 int	 serial_parse(struct cli *, const char *, char out[41], struct err *);
 
@@ -66,6 +91,13 @@ int	 serial_parse(struct cli *, const char *, char out[41], struct err *);
 struct dirent;
 int	 is_migration(const struct dirent *);
 #define MIGRATION_MAX	(1024 * 1024)
+
+/* The ledger folders that are named, or those of the configuration. */
+int	 ledger_dirs(struct cli *, const struct args *, struct strlist *,
+	    struct err *);
+
+/* Load the configuration, which must say which key signs bundles. */
+int	 airgap_conf(struct cli *, struct err *);
 
 struct revocation {
 	const char	*reason;	/* as typed */

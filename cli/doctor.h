@@ -14,14 +14,24 @@ struct doctor {
 	const struct args	*args;
 	struct checks		*checks;
 	struct policy		*policy;	/* in force, or NULL */
+	struct strlist		 apart;		/* keys behind an air gap */
 };
 
 /* Configuration files, keys, sockets, ledgers on this host. */
 void	 doctor_files(struct doctor *);
+/* A CA of a signer whose key is in a token. */
+struct sconf_ca;
+void	 doctor_token(struct doctor *, const struct sconf_ca *);
 /* Connection, settings, roles, migrations, clock, partitions. */
 void	 doctor_database(struct doctor *);
 /* The policy in force, CA certificates, revocation lists. */
 void	 doctor_policy(struct doctor *);
+/*
+ * CAs behind an air gap, before doctor_policy, which leaves their lists out:
+ * nobody here makes them.
+ */
+void	 doctor_airgap(struct doctor *);
+bool	 doctor_is_apart(const struct doctor *, const char *key);
 /* Every signer: is it there, with which policy and which time? */
 void	 doctor_signers(struct doctor *);
 /* The web server's certificate, the workers behind it, an enrollment. */

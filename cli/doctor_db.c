@@ -58,6 +58,9 @@ static const struct db_stmt stmts[] = {
 	    "'YYYYMM')) IS NOT NULL, "
 	    "EXISTS (SELECT FROM countersign.request WHERE tableoid = "
 	    "'countersign.request_other'::regclass)", 0 },
+	/* What a signer found; see signer/rollback.h. */
+	{ "rollback", "SELECT signer, found FROM countersign.rollback "
+	    "WHERE ended_at IS NULL ORDER BY n", 0 },
 	{ NULL, NULL, 0 }
 };
 
@@ -232,6 +235,23 @@ clock_and_months(struct doctor *d, struct db *db)
 }
 
 static void
+rollbacks(struct doctor *d, struct db *db)
+{
+	PGresult *res = ask_db(d, db, "rollback");
+	int i;
+
+	for (i = 0; res != NULL && i < PQntuples(res); i++)
+		check_add(d->checks, CHECK_FAIL, "rollback", cell(res, i, 0),
+		    "countersign reconcile, then with --apply; until then no "
+		    "signer signs", "the database is older than the ledger: "
+		    "%.100s", cell(res, i, 1));
+	if (res != NULL && i == 0)
+		check_add(d->checks, CHECK_OK, "rollback", "ledgers", NULL,
+		    "nobody found the database to be old");
+	PQclear(res);
+}
+
+static void
 migration(struct doctor *d, struct db *db, const char *name)
 {
 	char *path = file_path(d->cli->conf->sql_dir, name, ""), hex[65];
@@ -322,6 +342,7 @@ doctor_database(struct doctor *d)
 		roles(d, db);
 		migrations(d);
 		clock_and_months(d, db);
+		rollbacks(d, db);
 	}
 	db_close(db);
 }

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "castore.h"
 #include "doctor.h"
 #include "file.h"
 #include "sconf.h"
@@ -130,10 +131,19 @@ signer_files(struct doctor *d, const char *path)
 		return;
 	}
 	secret_file(d, s->key_file);
+	secret_file(d, s->audit_key);
 	for (i = 0; i < s->ncas; i++) {
-		secret_file(d, s->cas[i].key);
+		if (s->cas[i].module == NULL)
+			secret_file(d, s->cas[i].key);
 		secret_file(d, s->cas[i].passphrase);
+		secret_file(d, s->cas[i].pin_file);
+		secret_file(d, s->cas[i].exchange_secret);
+		file_mode(d, s->cas[i].module, TRUSTED);
 		file_mode(d, s->cas[i].certificate, TRUSTED);
+	}
+	for (i = 0; i < s->ncas; i++) {
+		if (s->cas[i].module != NULL)
+			doctor_token(d, &s->cas[i]);
 	}
 	file_mode(d, s->policy, TRUSTED);
 	file_mode(d, s->ledger, TRUSTED);
@@ -168,6 +178,27 @@ signers_files(struct doctor *d, const char *dir)
 	free(e);
 }
 
+/* A signer needs its own keys alone. */
+static void
+root_keys(struct doctor *d)
+{
+	struct err err = ERR_INIT;
+	struct certs all = { 0 };
+	PGresult *res = cli_query(d->cli, "ca_all", NULL, 0, &err);
+	int i, n = res == NULL ? 0 : PQntuples(res);
+
+	for (i = 0; i < n; i++) {
+		if (cli_chain(d->cli, PQgetvalue(res, i, 0), &all,
+		    &err) == 0 && castore_no_root_key(d->cli, &all, &err) != 0)
+			check_add(d->checks, CHECK_WARN, "file",
+			    d->cli->conf->ca_dir, "whoever gets into this "
+			    "host gets the root", "%s", err.text);
+		certs_free(&all);
+		memset(&err, 0, sizeof err);
+	}
+	PQclear(res);
+}
+
 /* The other programs' files lie beside ours, as "countersign init" puts them. */
 void
 doctor_files(struct doctor *d)
@@ -179,6 +210,7 @@ doctor_files(struct doctor *d)
 	file_mode(d, c->path, TRUSTED);
 	file_mode(d, c->policy, TRUSTED);
 	secret_file(d, c->key_file);
+	root_keys(d);
 	worker = file_path(dir, "worker.conf", "");
 	worker_files(d, worker);
 	signers_files(d, dir);

@@ -10,6 +10,7 @@
 #include "pong.h"
 
 #define POLICY_FILE_MAX	(1024 * 1024)
+#define LIST_DAYS	14	/* to carry the next one here */
 
 /* The text that the operator edits and publishes from. */
 static void
@@ -58,8 +59,7 @@ authority(struct doctor *d, const struct policy_ca *ca)
 	const struct template *t;
 	size_t i;
 
-	doctor_expiry(d, ca->name, ca->not_after, "make or import the next "
-	    "issuing ca and publish a policy that names it");
+	doctor_expiry(d, ca->key, ca->not_after, "countersign ca rollover");
 	for (i = 0; i < d->policy->ntemplates; i++) {
 		t = &d->policy->templates[i];
 		if (template_offered_by(t, ca->name) && t->validity > longest)
@@ -67,49 +67,101 @@ authority(struct doctor *d, const struct policy_ca *ca)
 	}
 	if (left > 0 && left < longest)
 		check_add(d->checks, CHECK_WARN, "ca", ca->name,
-		    "make or import the next issuing ca in time",
+		    "countersign ca rollover in time",
 		    "its end cuts certificates short: %lld days left, %lld "
 		    "promised", (long long)(left / DOCTOR_DAY),
 		    (long long)(longest / DOCTOR_DAY));
 }
 
 static void
-no_list(struct doctor *d, const struct policy_ca *ca)
+no_list(struct doctor *d, const struct policy_ca *ca, const char *name)
 {
 	if (ca->cdp.n == 0)
-		check_add(d->checks, CHECK_OK, "crl", ca->name, NULL,
+		check_add(d->checks, CHECK_OK, "crl", name, NULL,
 		    "none, and certificates name none");
 	else
-		check_add(d->checks, CHECK_FAIL, "crl", ca->name,
+		check_add(d->checks, CHECK_FAIL, "crl", name,
 		    "signers make them: look into their logs",
 		    "none was made, but certificates say where it is");
 }
 
+/* A complete list, or the delta behind it. */
 static void
-revocation_list(struct doctor *d, const struct policy_ca *ca)
+one_list(struct doctor *d, const char *name, const PGresult *res, int row)
 {
-	const char *name = ca->name;
+	const char *number = PQgetvalue(res, row, 1);
+	const char *kind = PQgetisnull(res, row, 10) ? "" : "delta ";
+
+	if (PQgetvalue(res, row, 8)[0] == 't')
+		check_add(d->checks, CHECK_FAIL, "crl", name,
+		    *kind == '\0' ? "clients refuse every certificate: signers "
+		    "make lists, look into their logs" : "clients may not see "
+		    "what was revoked since the complete list: signers make "
+		    "deltas, look into their logs", "%snumber %s ended at %s",
+		    kind, number, PQgetvalue(res, row, 3));
+	else if (PQgetvalue(res, row, 9)[0] == 't')
+		check_add(d->checks, CHECK_WARN, "crl", name,
+		    "wait some seconds; then look into the signers' logs",
+		    "%snumber %s lacks a revocation", kind, number);
+	else
+		check_add(d->checks, CHECK_OK, "crl", name, NULL,
+		    "%snumber %s until %s", kind, number,
+		    PQgetvalue(res, row, 3));
+}
+
+static void
+revocation_list(struct doctor *d, const struct policy_ca *ca,
+    const char *name)
+{
 	struct err err = ERR_INIT;
 	PGresult *res = cli_query(d->cli, "crl_list", &name, 1, &err);
+	int i, n = res == NULL ? 0 : PQntuples(res);
 
 	if (res == NULL)
 		check_add(d->checks, CHECK_FAIL, "crl", name,
 		    "countersign db migrate, as the owner", "%s", err.text);
-	else if (PQntuples(res) == 0)
-		no_list(d, ca);
-	else if (PQgetvalue(res, 0, 8)[0] == 't')
-		check_add(d->checks, CHECK_FAIL, "crl", name,
-		    "clients refuse every certificate: signers make lists, "
-		    "look into their logs", "number %s ended at %s",
-		    PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 3));
-	else if (PQgetvalue(res, 0, 9)[0] == 't')
+	else if (n == 0)
+		no_list(d, ca, name);
+	else if (ca->crl_delta != 0 && PQgetisnull(res, n - 1, 10))
 		check_add(d->checks, CHECK_WARN, "crl", name,
 		    "wait some seconds; then look into the signers' logs",
-		    "number %s lacks a revocation", PQgetvalue(res, 0, 1));
-	else
-		check_add(d->checks, CHECK_OK, "crl", name, NULL,
-		    "number %s until %s", PQgetvalue(res, 0, 1),
-		    PQgetvalue(res, 0, 3));
+		    "there is no delta yet behind number %s",
+		    PQgetvalue(res, n - 1, 1));
+	for (i = 0; i < n; i++)
+		one_list(d, name, res, i);
+	PQclear(res);
+}
+
+/* Also of keys that are no longer in use, as long as they live. */
+static void
+revocation_lists(struct doctor *d, const struct policy_ca *ca)
+{
+	size_t i;
+
+	for (i = 0; i < ca->nkeys; i++)
+		if (ca->keys[i].not_after > time(NULL) &&
+		    !doctor_is_apart(d, ca->keys[i].name))
+			revocation_list(d, ca, ca->keys[i].name);
+}
+
+/* Nobody makes these but people. */
+static void
+lists_above(struct doctor *d)
+{
+	struct err err = ERR_INIT;
+	PGresult *res = cli_query(d->cli, "crl_above_left", NULL, 0, &err);
+	int64_t left;
+	int i;
+
+	for (i = 0; res != NULL && i < PQntuples(res); i++) {
+		left = strtoll(PQgetvalue(res, i, 3), NULL, 10);
+		check_add(d->checks, left <= 0 ? CHECK_FAIL :
+		    left < LIST_DAYS * DOCTOR_DAY ? CHECK_WARN : CHECK_OK,
+		    "crl", PQgetvalue(res, i, 0), left < LIST_DAYS *
+		    DOCTOR_DAY ? "countersign ca root-crl on the root's host, "
+		    "then crl install here" : NULL, "number %s until %s",
+		    PQgetvalue(res, i, 1), PQgetvalue(res, i, 2));
+	}
 	PQclear(res);
 }
 
@@ -133,8 +185,9 @@ doctor_policy(struct doctor *d)
 		overrides(d, &d->policy->templates[i]);
 	for (i = 0; i < d->policy->ncas; i++) {
 		authority(d, &d->policy->cas[i]);
-		revocation_list(d, &d->policy->cas[i]);
+		revocation_lists(d, &d->policy->cas[i]);
 	}
+	lists_above(d);
 }
 
 /* A pong, or why there is none. */

@@ -7,6 +7,7 @@
 #include "doctor.h"
 #include "https.h"
 #include "keymake.h"
+#include "onetime.h"
 #include "secret.h"
 #include "soapcall.h"
 
@@ -15,27 +16,39 @@
 #define CEP_PATH	"/ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP"
 #define PASSWORD_MAX	256
 
-/* Roots alone: a server must send what is between. */
 static int
-trust_roots(struct doctor *d, struct https_site *site, struct err *err)
+trust_root(struct doctor *d, struct https_site *site, const char *key,
+    struct err *err)
 {
 	struct certs chain = { 0 };
 	X509 *root;
-	size_t i;
+	int rc = cli_chain(d->cli, key, &chain, err);
+
+	if (rc == 0 && chain.n > 0) {
+		root = certs_x509(&chain, chain.n - 1, err);
+		rc = root != NULL &&
+		    X509_STORE_add_cert(site->trust, root) == 1 ? 0 :
+		    err_openssl(err, "root certificate");
+		X509_free(root);
+	}
+	certs_free(&chain);
+	return rc;
+}
+
+/* Roots alone, of all keys: a server must send what is between. */
+static int
+trust_roots(struct doctor *d, struct https_site *site, struct err *err)
+{
+	const struct policy_ca *ca;
+	size_t i, k;
 	int rc = 0;
 
 	if ((site->trust = X509_STORE_new()) == NULL)
 		return err_openssl(err, "store");
 	for (i = 0; rc == 0 && i < d->policy->ncas; i++) {
-		rc = cli_chain(d->cli, d->policy->cas[i].name, &chain, err);
-		if (rc == 0 && chain.n > 0) {
-			root = certs_x509(&chain, chain.n - 1, err);
-			rc = root != NULL &&
-			    X509_STORE_add_cert(site->trust, root) == 1 ? 0 :
-			    err_openssl(err, "root certificate");
-			X509_free(root);
-		}
-		certs_free(&chain);
+		ca = &d->policy->cas[i];
+		for (k = 0; rc == 0 && k < ca->nkeys; k++)
+			rc = trust_root(d, site, ca->keys[k].name, err);
 	}
 	return rc;
 }
@@ -209,6 +222,26 @@ check_issued(const struct buf *der, EVP_PKEY *key, struct err *err)
 	return rc;
 }
 
+/* Whose password, and what is enrolled for with it, or NULL. */
+struct logon {
+	const char	*user, *tmpl;
+	struct buf	 password;
+};
+
+static int
+log_on(struct doctor *d, struct logon *l, struct err *err)
+{
+	if (args_has(d->args, "probe")) {
+		l->user = PROBE_MACHINE;
+		l->tmpl = PROBE_TEMPLATE;
+		return onetime_probe(d->cli, d->policy, &l->password, err);
+	}
+	l->user = args_get(d->args, "user");
+	l->tmpl = args_get(d->args, "template");
+	return secret_read(args_get(d->args, "password-file"),
+	    PASSWORD_MAX + 2, true, &l->password, err);
+}
+
 static int
 enroll_as(struct doctor *d, struct soap_call *c, const struct template *t,
     struct err *err)
@@ -242,9 +275,8 @@ ces_url(const struct doctor *d, const struct template *t)
 }
 
 static void
-enroll(struct doctor *d, struct soap_call *c)
+enroll(struct doctor *d, struct soap_call *c, const char *name)
 {
-	const char *name = args_get(d->args, "template");
 	const struct template *t = policy_template_by_name(d->policy, name);
 	struct https_site ignored = { 0 };
 	struct err err = ERR_INIT;
@@ -268,30 +300,31 @@ enroll(struct doctor *d, struct soap_call *c)
 static void
 client(struct doctor *d, const struct https_site *site)
 {
-	struct soap_call c = { .site = site, .path = CEP_PATH,
-	    .user = args_get(d->args, "user") };
+	struct soap_call c = { .site = site, .path = CEP_PATH };
+	struct logon l = { 0 };
 	struct err err = ERR_INIT;
-	struct buf password = { 0 }, url = { 0 };
+	struct buf url = { 0 };
 	size_t n = 0;
 
 	buf_printf(&url, "https://%s:%s" CEP_PATH, site->name, site->port);
 	c.url = buf_str(&url);
-	if (secret_read(args_get(d->args, "password-file"), PASSWORD_MAX + 2,
-	    true, &password, &err) == 0) {
-		c.password = buf_slice(&password);
+	if (log_on(d, &l, &err) == 0) {
+		c.user = l.user;
+		c.password = buf_slice(&l.password);
 		soap_policies(&c, &n, &err);
 	}
 	if (err.kind != ERR_NONE)
-		check_add(d->checks, CHECK_FAIL, "client", c.user,
-		    "docs/errors.md has what each error means", "%s",
+		check_add(d->checks, CHECK_FAIL, "client", l.user,
+		    "docs/errors.md has what each error means; the template "
+		    "Probe is as \"countersign init\" writes it", "%s",
 		    err.text);
 	else
 		check_add(d->checks, n == 0 ? CHECK_WARN : CHECK_OK, "client",
-		    c.user, n == 0 ? "countersign explain --user shows which "
+		    l.user, n == 0 ? "countersign explain --user shows which "
 		    "rule says no" : NULL, "is offered %zu templates", n);
-	if (err.kind == ERR_NONE && args_has(d->args, "template"))
-		enroll(d, &c);
-	buf_wipe(&password);
+	if (err.kind == ERR_NONE && l.tmpl != NULL)
+		enroll(d, &c, l.tmpl);
+	buf_wipe(&l.password);
 	buf_free(&url);
 }
 
@@ -310,8 +343,12 @@ one_site(struct doctor *d, const struct ca_uri *uri)
 	else if (server_certificate(d, &site) == 0 &&
 	    uri->method == AUTH_PASSWORD && !uri->renewal_only) {
 		workers(d, &site);
-		if (args_has(d->args, "user"))
+		if (args_has(d->args, "user") || args_has(d->args, "probe"))
 			client(d, &site);
+		else
+			check_add(d->checks, CHECK_SKIP, "enrollment",
+			    PROBE_TEMPLATE, NULL, "--probe enrolls once, with "
+			    "a one-time secret that it makes");
 	}
 	https_free(&site);
 }

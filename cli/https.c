@@ -203,6 +203,7 @@ receive_all(struct conn *c, struct buf *out, struct err *err)
 	uint8_t part[8192];
 	int n;
 
+	/* Only TLS's own end is one: anybody can close the connection. */
 	while ((n = SSL_read(c->ssl, part, sizeof part)) > 0) {
 		buf_add(out, part, (size_t)n);
 		if (out->n > ANSWER_MAX)
@@ -234,6 +235,7 @@ read_answer(struct slice all, struct https_answer *a, struct err *err)
 	return 0;
 }
 
+/* Of 1.0, whose answer comes in no chunks and ends with the connection. */
 static void
 put_request(const struct https_site *s, const char *path, struct slice body,
     struct buf *b)

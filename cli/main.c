@@ -23,8 +23,32 @@ static const struct command commands[] = {
 	{ "ca", "import", "NAME", 1, 1,
 	    "take over a CA that exists",
 	    opts_ca_import, cmd_ca_import },
+	{ "ca", "create-root", "ROOT", 1, 1,
+	    "make a root, in files on a host of its own",
+	    opts_ca_create_root, cmd_ca_create_root },
+	{ "ca", "request", "NAME", 1, 1,
+	    "make the key of an issuing CA, and a request for its root",
+	    opts_ca_request, cmd_ca_request },
+	{ "ca", "sign-subordinate", "ROOT REQUEST", 2, 2,
+	    "on the root's host: sign the request of a CA",
+	    opts_ca_sign_subordinate, cmd_ca_sign_subordinate },
+	{ "ca", "install", "NAME CERTIFICATE", 2, 2,
+	    "take the certificate for a request, and register the CA",
+	    opts_ca_install, cmd_ca_install },
+	{ "ca", "rollover", "NAME", 1, 1,
+	    "make the request for a CA's next certificate or key",
+	    opts_ca_rollover, cmd_ca_rollover },
+	{ "ca", "activate", "NAME", 1, 1,
+	    "issue with this key of the CA from now on",
+	    NULL, cmd_ca_activate },
+	{ "ca", "root-crl", "ROOT", 1, 1,
+	    "on the root's host: make its revocation list",
+	    opts_ca_root_crl, cmd_ca_root_crl },
 	{ "ca", "show", "[NAME]", 0, 1,
 	    "registered CAs", NULL, cmd_ca_show },
+	{ "ca", "page", "", 0, 0,
+	    "HTML about all CAs, for the landing page", opts_ca_page,
+	    cmd_ca_page },
 	{ "ca", "export", "NAME", 1, 1,
 	    "write a CA's certificate, its root or its chain",
 	    opts_ca_export, cmd_ca_export },
@@ -94,17 +118,52 @@ static const struct command commands[] = {
 	{ "cert", "release", "SERIAL...", 1, ARGS_MAX,
 	    "end the hold of certificates", opts_cert_release,
 	    cmd_cert_release },
+	{ "cert", "check", "[SERIAL...]", 0, ARGS_MAX,
+	    "lint certificates as before signing",
+	    opts_cert_check, cmd_cert_check },
 	{ "crl", "show", "[CA]", 0, 1,
 	    "the last revocation list of each CA", NULL, cmd_crl_show },
 	{ "crl", "publish", "", 0, 0,
-	    "write revocation lists and CA certificates to a folder",
+	    "bring revocation lists and CA certificates to a folder or "
+	    "directory",
 	    opts_crl_publish, cmd_crl_publish },
+	{ "crl", "install", "NAME FILE", 2, 2,
+	    "publish the list of a CA above ours, such as the root",
+	    NULL, cmd_crl_install },
+	{ "key", "block", "[HASH]", 0, 1,
+	    "give no certificate to a public key, or to those of a list",
+	    opts_key_block, cmd_key_block },
+	{ "key", "unblock", "[HASH]", 0, 1,
+	    "give them certificates again", opts_key_block, cmd_key_unblock },
+	{ "key", "list", "", 0, 0, "blocked public keys", NULL, cmd_key_list },
 	{ "key", "recover", "SERIAL", 1, 1,
 	    "decrypt a certificate's archived private key",
 	    opts_key_recover, cmd_key_recover },
+	{ "airgap", "init", "", 0, 0,
+	    "make this side's key for bundles, and name the vault",
+	    opts_airgap_init, cmd_airgap_init },
+	{ "airgap", "export", "FILE", 1, 1,
+	    "write what waits for the vault, or the same bundle again",
+	    NULL, cmd_airgap_export },
+	{ "airgap", "import", "FILE", 1, 1,
+	    "take the vault's answer to the last bundle",
+	    NULL, cmd_airgap_import },
+	{ "airgap", "status", "", 0, 0,
+	    "the last rounds", opts_airgap_status, cmd_airgap_status },
 	{ "ledger", "verify", "[DIR...]", 0, ARGS_MAX,
 	    "check ledgers, and the database against them",
-	    NULL, cmd_ledger_verify },
+	    opts_ledger_verify, cmd_ledger_verify },
+	{ "reconcile", NULL, "[DIR...]", 0, ARGS_MAX,
+	    "put back from the ledgers what an old database lacks",
+	    opts_reconcile, cmd_reconcile },
+	{ "ceremony", "check", "FILE", 1, 1,
+	    "what a ceremony would do, for those who review its file",
+	    NULL, cmd_ceremony_check },
+	{ "ceremony", "run", "FILE", 1, 1,
+	    "walk a key ceremony before witnesses", NULL, cmd_ceremony_run },
+	{ "ceremony", "verify", "TRANSCRIPT", 1, 1,
+	    "verify again what a ceremony has left", NULL,
+	    cmd_ceremony_verify },
 	{ "explain", NULL, "", 0, 0,
 	    "what a user may enroll for, or why a request is refused",
 	    opts_explain, cmd_explain },
@@ -251,7 +310,9 @@ dispatch(struct cli *c, int argc, char **argv)
 	if (noun && argc > 1 && strcmp(argv[1], "--help") == 0)
 		return help_nouns(argv[0]);
 	if (noun) {
-		help_nouns(argv[0]);
+		fprintf(stderr, "countersign: %s%s%.40s: no such command\n"
+		    "\"countersign %s --help\" lists those of it\n", argv[0],
+		    argc > 1 ? " " : "", argc > 1 ? argv[1] : "", argv[0]);
 		return EXIT_USAGE;
 	}
 	return usage("no such command");
@@ -288,6 +349,7 @@ main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int at, rc;
 
+	xalloc_openssl();
 	log_program("countersign");
 	if (secret_harden(&err) != 0) {
 		complain(&err);

@@ -3,6 +3,7 @@
 #include "account.h"
 #include "certdb.h"
 #include "issued.h"
+#include "ledger_sql.h"
 
 /* Times as people and JSON see them. */
 #define UTC(x) "to_char(" x " AT TIME ZONE 'UTC', " \
@@ -17,8 +18,13 @@
 #define GROUPS "coalesce((SELECT string_agg(g.name, E'\\n' ORDER BY g.name) " \
 	"FROM countersign.account_group g WHERE g.account = a.name), '')"
 
+/* A parameter {hex,hex} as an array of bytea, in order. */
+#define BYTEAS(x) "ARRAY(SELECT decode(x, 'hex') FROM unnest(" x \
+	"::text[]) WITH ORDINALITY AS u(x, i) ORDER BY i)"
+
 /* Nobody changes the row of what nobody decided in time. */
 #define STATE "CASE WHEN state = 'pending' AND expires_at <= now() " \
+	"AND approved_by IS NULL " \
 	"THEN 'expired' ELSE state END"
 #define REQUEST_ROW \
 	"SELECT " HEX("id") ", number, " STATE ", " UTC("received_at") ", " \
@@ -35,20 +41,32 @@
 	HEX("sha256(token)") ", length(token), " UTC("expires_at") \
 	", approved_by, approval_reason FROM countersign.request "
 
+/* Of each key the last complete list, and the last delta if that is newer. */
+#define LAST_LISTS "SELECT l.* FROM countersign.ca k CROSS JOIN LATERAL (" \
+	"(SELECT * FROM countersign.crl WHERE ca = k.name " \
+	"AND coalesce(base, 0) = 0 ORDER BY number DESC LIMIT 1) UNION ALL " \
+	"(SELECT d.* FROM (SELECT * FROM countersign.crl WHERE ca = k.name " \
+	"ORDER BY number DESC LIMIT 1) d WHERE d.base > 0)) l"
+
 const struct db_stmt cli_sql[] = {
 	{ "policy_id", "SELECT policy_id FROM countersign.deployment", 0 },
-	{ "ca_all", "SELECT name, certificate FROM countersign.ca "
-	    "ORDER BY name", 0 },
-	{ "ca_names", "SELECT name FROM countersign.ca "
+	{ "ca_all", "SELECT name, certificate, of_ca, in_use "
+	    "FROM countersign.ca ORDER BY created_at, name", 0 },
+	{ "ca_names", "SELECT name, of_ca, in_use FROM countersign.ca "
 	    "WHERE $1::text IS NULL OR name = $1 ORDER BY name", 1 },
 	/* The CA's certificate, then its issuers up to the root. */
 	{ "ca_chain", "SELECT x FROM countersign.ca, "
 	    "unnest(array_prepend(certificate, chain)) "
 	    "WITH ORDINALITY AS u(x, i) WHERE name = $1 ORDER BY i", 1 },
 	{ "ca_register", "SELECT countersign.ca_register($1, "
-	    "decode($2, 'hex'), ARRAY(SELECT decode(x, 'hex') "
-	    "FROM unnest($3::text[]) WITH ORDINALITY AS u(x, i) "
-	    "ORDER BY i))", 3 },
+	    "decode($2, 'hex'), " BYTEAS("$3") ", " BYTEAS("$4") ", $5)", 5 },
+	{ "ca_replace", "SELECT countersign.ca_replace($1, "
+	    "decode($2, 'hex'), " BYTEAS("$3") ", " BYTEAS("$4") ")", 4 },
+	/* A key's CA, and a CA's keys. */
+	{ "ca_key", "SELECT of_ca FROM countersign.ca WHERE name = $1", 1 },
+	{ "ca_keys", "SELECT name, certificate FROM countersign.ca "
+	    "WHERE of_ca = $1 ORDER BY created_at", 1 },
+	{ "ca_activate", "SELECT countersign.ca_activate($1)", 1 },
 
 	{ "policy_last", "SELECT version, body, " HEX("sha256") ", "
 	    UTC("published_at") ", published_by FROM countersign.policy "
@@ -157,44 +175,122 @@ const struct db_stmt cli_sql[] = {
 	    "$10::boolean)", 10 },
 	{ "cert_release", "SELECT countersign.cert_release(decode($1, 'hex'), "
 	    "$2)", 2 },
-	{ "crl_list", "SELECT DISTINCT ON (ca) ca, number, "
-	    UTC("this_update") ", " UTC("next_update") ", entries, octets, "
-	    "signer, " HEX("tbs_digest") ", next_update < now(), "
+	/* The last complete list, and the delta behind it if there is one. */
+	{ "crl_list", "SELECT ca, number, " UTC("this_update") ", "
+	    UTC("next_update") ", entries, octets, signer, "
+	    HEX("tbs_digest") ", next_update < now(), "
 	    "coalesce((SELECT n <> c.change FROM countersign.revocation_change "
-	    "r WHERE r.ca = c.ca), false) FROM countersign.crl c "
-	    "WHERE $1::text IS NULL OR ca = $1 ORDER BY ca, number DESC", 1 },
+	    "r WHERE r.ca = c.ca), false) AND number = max(number) "
+	    "OVER (PARTITION BY ca), nullif(base, 0) FROM (" LAST_LISTS ") c "
+	    "WHERE $1::text IS NULL OR ca = $1 ORDER BY ca, number", 1 },
+	/* Of the CAs above ours: whose certificates are known. */
+	{ "crl_issuers", "SELECT DISTINCT x FROM countersign.ca, "
+	    "unnest(array_cat(chain, also)) x", 0 },
+	{ "crl_above_put", "SELECT countersign.crl_above_put($1, "
+	    "decode($2, 'hex'), $3::numeric, to_timestamp($4::bigint), "
+	    "to_timestamp($5::bigint), $6::bigint, decode($7, 'hex'))", 7 },
+	{ "crl_above", "SELECT name, number, " UTC("this_update") ", "
+	    UTC("next_update") ", entries, octet_length(der), '', "
+	    HEX("sha256(der)") ", next_update < now(), false, NULL "
+	    "FROM countersign.crl_above WHERE $1::text IS NULL OR name = $1 "
+	    "ORDER BY name", 1 },
+	{ "crl_above_left", "SELECT name, number, " UTC("next_update") ", "
+	    "extract(epoch FROM next_update - now())::bigint "
+	    "FROM countersign.crl_above ORDER BY name", 0 },
+	{ "crl_above_files", "SELECT der, issuer FROM countersign.crl_above "
+	    "WHERE name = $1", 1 },
+	{ "crl_to_publish", "SELECT l.ca, l.number::text, "
+	    HEX("sha256(c.certificate)") ", true, coalesce(l.base, 0) > 0 "
+	    "FROM (" LAST_LISTS ") l JOIN countersign.ca c ON c.name = l.ca "
+	    "UNION ALL SELECT name, number::text, '', false, false "
+	    /* A complete list takes its predecessor's delta away: first. */
+	    "FROM countersign.crl_above ORDER BY 1, 5", 0 },
+	{ "metrics_crl", "SELECT ca, "
+	    "floor(extract(epoch FROM this_update))::bigint, "
+	    "floor(extract(epoch FROM next_update))::bigint, coalesce(base, 0) > 0 "
+	    "FROM (" LAST_LISTS ") l", 0 },
+	{ "metrics_expiring", "SELECT template, d.days, count(*) "
+	    "FROM (VALUES (7), (30)) d(days), countersign.certificate "
+	    "WHERE not_after >= now() AND revoked_at IS NULL "
+	    "AND not_after < now() + d.days * interval '1 day' "
+	    "GROUP BY 1, 2", 0 },
+	{ "crl_publishing", "SELECT countersign.crl_publishing($1, "
+	    "$2::bigint)", 2 },
 	{ "crl_parts", "SELECT body FROM countersign.crl_part WHERE ca = $1 "
 	    "AND number = $2::bigint ORDER BY part", 2 },
 
 	{ "key_recover", "SELECT countersign.key_recover(decode($1, 'hex'))",
 	    1 },
 
-	/* Ledger verification: hex lists in, what does not fit out. */
-	{ "ledger_missing", "SELECT s, " HEX("sha256(c.der)") ", "
-	    "EXISTS (SELECT FROM countersign.void_serial v "
-	    "WHERE v.serial = decode(s, 'hex')) "
-	    "FROM unnest($1::text[], $2::text[]) AS t(s, h) "
-	    "LEFT JOIN countersign.certificate c ON c.serial = decode(s, 'hex') "
-	    "WHERE c.serial IS NULL OR " HEX("sha256(c.der)") " <> h", 2 },
-	{ "ledger_known", "SELECT FROM countersign.certificate "
-	    "WHERE serial = decode($1, 'hex') UNION ALL "
-	    "SELECT FROM countersign.void_serial "
-	    "WHERE serial = decode($1, 'hex')", 1 },
-	{ "ledger_crl", "SELECT FROM countersign.crl WHERE ca = $1 "
-	    "AND number = $2::numeric AND " HEX("tbs_digest") " <> $3", 3 },
-	{ "cert_der", "SELECT der FROM countersign.certificate "
-	    "WHERE serial = decode($1, 'hex')", 1 },
-	{ "signer_prefix", "SELECT prefix FROM countersign.signer "
-	    "WHERE name = $1", 1 },
-	{ "signer_all", "SELECT prefix FROM countersign.signer", 0 },
-	{ "ledger_rows", "SELECT " HEX("serial") " FROM countersign.certificate "
-	    "WHERE serial > decode($1, 'hex') ORDER BY serial LIMIT 10000", 1 },
-	{ "ledger_voids", "SELECT " HEX("serial") " FROM "
-	    "countersign.void_serial WHERE serial > decode($1, 'hex') "
-	    "ORDER BY serial LIMIT 10000", 1 },
-	{ "ledger_both", "SELECT " HEX("v.serial") " FROM "
-	    "countersign.void_serial v JOIN countersign.certificate c "
-	    "USING (serial) WHERE v.serial > decode($1, 'hex') "
-	    "ORDER BY v.serial LIMIT 10000", 1 },
+	{ "airgap_add_ca", "SELECT countersign.airgap_add_ca($1)", 1 },
+	{ "airgap_vault", "SELECT countersign.airgap_vault($1)", 1 },
+	{ "airgap_open", "SELECT round, old, made_at, previous "
+	    "FROM countersign.airgap_open($1)", 1 },
+	{ "airgap_items", "SELECT r.day, r.id, r.number, r.ca, r.method::int4, "
+	    "floor(extract(epoch FROM r.received_at))::bigint, r.worker, "
+	    "coalesce(r.agent, r.account), coalesce(r.template, ''), r.token, "
+	    "coalesce(r.evidence, ''), a.accounts, "
+	    "coalesce(r.approved_by, ''), coalesce(a.operator, ''), "
+	    "coalesce(r.approval_reason, ''), coalesce(a.subject, ''), "
+	    "sha256(r.token) = r.token_sha256, coalesce(r.decision_id, '') "
+	    "FROM (SELECT * FROM countersign.airgap_request "
+	    "WHERE round = $1::bigint AND (day, id) > ($2::int4, $3) "
+	    "ORDER BY day, id LIMIT 100) a CROSS JOIN LATERAL (SELECT * "
+	    "FROM countersign.request r WHERE r.day = a.day AND r.id = a.id "
+	    "LIMIT 1) r ORDER BY a.day, a.id", 3 },
+	{ "airgap_orders", "SELECT change, serial, "
+	    "(extract(epoch FROM at) * 1000000)::bigint, "
+	    "coalesce(reason, 8)::int4, CASE WHEN not_after = 'infinity' "
+	    "THEN 0 ELSE (extract(epoch FROM not_after) * 1000000)::bigint "
+	    "END, who, coalesce(left(note, 200), '') "
+	    "FROM countersign.revocation_event WHERE ca = $1 "
+	    "AND change <= $2::bigint AND (change, serial) > ($3::bigint, $4) "
+	    "ORDER BY change, serial LIMIT 1000", 4 },
+	{ "airgap_wishes", "SELECT g.name, coalesce((SELECT c.n "
+	    "FROM countersign.revocation_change c WHERE c.ca = g.name), 0), "
+	    "coalesce((SELECT max(l.number) FROM countersign.crl l "
+	    "WHERE l.ca = g.name), 0) FROM countersign.airgap_ca g "
+	    "ORDER BY g.name", 0 },
+	{ "airgap_part_put", "SELECT countersign.airgap_part_put($1::bigint, "
+	    "$2::integer, $3)", 3 },
+	{ "airgap_made", "SELECT countersign.airgap_made($1::bigint, $2)", 2 },
+	{ "airgap_parts", "SELECT body FROM countersign.airgap_part "
+	    "WHERE n = $1::bigint AND part = $2::integer", 2 },
+	{ "airgap_last", "SELECT n, coalesce(bundle, ''), imported_at IS NOT "
+	    "NULL FROM countersign.airgap_round ORDER BY n DESC LIMIT 1", 0 },
+	{ "airgap_result", "SELECT countersign.airgap_result($1::bigint, $2, "
+	    "$3, $4, $5::bigint, $6, $7, $8, $9::bigint, $10::bigint, $11, "
+	    "$12::bigint, $13::bigint, $14, $15, $16::integer, $17, $18, "
+	    "$19, $20::bigint)", 20 },
+	{ "airgap_void", "SELECT countersign.airgap_void($1, $2, $3, $4)", 4 },
+	{ "airgap_list_part", "SELECT countersign.airgap_list_part($1, "
+	    "$2::bigint, $3::integer, $4)", 4 },
+	{ "airgap_list", "SELECT countersign.airgap_list($1, $2::bigint, "
+	    "$3::bigint, $4::bigint, $5::bigint, $6::bigint, $7, "
+	    "$8::bigint, $9)", 9 },
+	{ "airgap_close", "SELECT countersign.airgap_close($1::bigint, $2)",
+	    2 },
+	{ "airgap_rounds", "SELECT n, " UTC("exported_at") ", exported_by, "
+	    "items, orders, " HEX("bundle") ", " UTC("imported_at") ", "
+	    "imported_by, " HEX("response") " FROM countersign.airgap_round "
+	    "ORDER BY n DESC LIMIT $1::bigint", 1 },
+	/* For doctor: the last list of each key, and what waits. */
+	{ "airgap_lists", "SELECT g.name, l.number, " UTC("l.next_update")
+	    ", extract(epoch FROM l.next_update - now())::bigint "
+	    "FROM countersign.airgap_ca g LEFT JOIN LATERAL (SELECT number, "
+	    "next_update FROM countersign.crl c WHERE c.ca = g.name "
+	    "ORDER BY number DESC LIMIT 1) l ON true ORDER BY g.name", 0 },
+	{ "airgap_round", "SELECT n, imported_at IS NULL, extract(epoch FROM "
+	    "now() - coalesce(imported_at, exported_at))::bigint "
+	    "FROM countersign.airgap_round ORDER BY n DESC LIMIT 1", 0 },
+	{ "airgap_waiting", "SELECT 'requests', count(*), extract(epoch FROM "
+	    "now() - min(r.received_at))::bigint "
+	    "FROM countersign.airgap_request a JOIN countersign.request r "
+	    "ON r.day = a.day AND r.id = a.id WHERE NOT a.waits "
+	    "AND NOT a.answered AND r.state = 'pending' UNION ALL "
+	    "SELECT 'revocations', count(*), extract(epoch FROM "
+	    "now() - min(e.at))::bigint FROM countersign.revocation_event e "
+	    "JOIN countersign.airgap_ca g ON g.name = e.ca", 0 },
+	LEDGER_STMTS, CHECK_STMTS,
 	{ NULL, NULL, 0 }
 };

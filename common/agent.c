@@ -119,9 +119,9 @@ lists_oid(struct slice list, const char *dotted, bool wrap)
 static int
 check_row(const struct agent_ask *q, size_t i, struct err *err)
 {
-	const struct cert_row	*row = q->agency->row[i];
+	const struct issued	*row = q->agency->row[i];
 
-	if (row == NULL || strcmp(row->ca, q->ca) != 0 ||
+	if (row == NULL || !policy_ca_has(q->policy, q->ca, row->ca) ||
 	    !slice_eq(buf_slice(&row->der), q->request->signer[i].cert))
 		return err_deny(err, CERT_E_UNTRUSTEDROOT, "signer's "
 		    "certificate was not issued by ca %.60s", q->ca);

@@ -7,13 +7,13 @@
 #define AGENT_H
 
 #include "account.h"
-#include "certdb.h"
+#include "issued.h"
 #include "policy.h"
 #include "request.h"
 
 /* What the database says of a request's signers and of whom it names. */
 struct agency {
-	struct cert_row	*row[2];	/* as request.signer; NULL: none */
+	const struct issued *row[2];	/* as request.signer; NULL: none */
 	const struct account *target;	/* of RequesterName; NULL: none */
 	int64_t		 now;		/* unix seconds */
 };

@@ -28,15 +28,38 @@ static const uint8_t meanings[256] = {
 	['\n'] = B64_SPACE
 };
 
+/* Are the next four characters data?  Then their 24 bits. */
+static inline bool
+b64_quad(const char *s, size_t n, uint32_t *v)
+{
+	const uint8_t	*c = (const uint8_t *)s;
+	uint32_t	 w, x, y, z;
+
+	if (n < 4)
+		return false;
+	w = meanings[c[0]] - 1u;	/* huge if it is none */
+	x = meanings[c[1]] - 1u;
+	y = meanings[c[2]] - 1u;
+	z = meanings[c[3]] - 1u;
+	*v = w << 18 | x << 12 | y << 6 | z;
+	return (w | x | y | z) < 64;
+}
+
 /* Characters that are data and padding, so that limits come first. */
 static int
 b64_count(const char *s, size_t n, size_t *data, size_t *pad, struct err *err)
 {
-	size_t	i;
-	uint8_t	v;
+	size_t		i;
+	uint32_t	bits;
+	uint8_t		v;
 
 	*data = *pad = 0;
 	for (i = 0; i < n; i++) {
+		if (*pad == 0 && b64_quad(s + i, n - i, &bits)) {
+			*data += 4;
+			i += 3;
+			continue;
+		}
 		v = meanings[(unsigned char)s[i]];
 		if (v == B64_SPACE)
 			continue;
@@ -75,6 +98,13 @@ base64_decode(const char *s, size_t n, size_t max, struct buf *out,
 		    need, max);
 	at = buf_extend(out, need);
 	for (i = 0; i < n; i++) {
+		if (bits == 0 && b64_quad(s + i, n - i, &acc)) {
+			*at++ = (uint8_t)(acc >> 16);
+			*at++ = (uint8_t)(acc >> 8);
+			*at++ = (uint8_t)acc;
+			i += 3;
+			continue;
+		}
 		v = meanings[(unsigned char)s[i]];
 		if (v > 64)
 			continue;
@@ -92,23 +122,34 @@ base64_decode(const char *s, size_t n, size_t max, struct buf *out,
 	return 0;
 }
 
+/* The last one or two bytes. */
+static void
+encode_rest(const uint8_t *p, size_t n, uint8_t *at)
+{
+	uint32_t	v = (uint32_t)p[0] << 16;
+
+	if (n == 2)
+		v |= (uint32_t)p[1] << 8;
+	*at++ = (uint8_t)alphabet[v >> 18];
+	*at++ = (uint8_t)alphabet[v >> 12 & 63];
+	*at++ = (uint8_t)(n == 2 ? alphabet[v >> 6 & 63] : '=');
+	*at = '=';
+}
+
 void
 base64_encode(const uint8_t *p, size_t n, struct buf *out)
 {
 	uint8_t		*at;
 	uint32_t	 v;
-	size_t		 i;
 
 	at = buf_extend(out, (n + 2) / 3 * 4);
-	for (i = 0; i < n; i += 3) {
-		v = (uint32_t)p[i] << 16;
-		if (i + 1 < n)
-			v |= (uint32_t)p[i + 1] << 8;
-		if (i + 2 < n)
-			v |= p[i + 2];
+	for (; n >= 3; p += 3, n -= 3) {
+		v = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
 		*at++ = (uint8_t)alphabet[v >> 18];
 		*at++ = (uint8_t)alphabet[v >> 12 & 63];
-		*at++ = (uint8_t)(i + 1 < n ? alphabet[v >> 6 & 63] : '=');
-		*at++ = (uint8_t)(i + 2 < n ? alphabet[v & 63] : '=');
+		*at++ = (uint8_t)alphabet[v >> 6 & 63];
+		*at++ = (uint8_t)alphabet[v & 63];
 	}
+	if (n != 0)
+		encode_rest(p, n, at);
 }

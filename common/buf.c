@@ -10,7 +10,7 @@
 #include "buf.h"
 
 /* Not a process state to go on in; the supervisor starts a new one. */
-static void __attribute__((noreturn))
+void
 out_of_memory(void)
 {
 	static const char	msg[] = "out of memory\n";
@@ -72,6 +72,39 @@ xreallocarray(void *old, size_t n, size_t size)
 	return p;
 }
 
+/* libcrypto's forms of these; nothing was lost, so 0 octets are NULL. */
+static void *
+crypto_malloc(size_t n, const char *file, int line)
+{
+	(void)file, (void)line;
+	return n == 0 ? NULL : xreallocarray(NULL, n, 1);
+}
+
+static void *
+crypto_realloc(void *old, size_t n, const char *file, int line)
+{
+	(void)file, (void)line;
+	if (n != 0)
+		return xreallocarray(old, n, 1);
+	free(old);
+	return NULL;
+}
+
+static void
+crypto_free(void *p, const char *file, int line)
+{
+	(void)file, (void)line;
+	free(p);
+}
+
+void
+xalloc_openssl(void)
+{
+	if (CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc,
+	    crypto_free) != 1)
+		abort();
+}
+
 uint8_t *
 buf_extend(struct buf *b, size_t n)
 {
@@ -90,6 +123,13 @@ buf_extend(struct buf *b, size_t n)
 	at = b->p + b->n;
 	b->n += n;
 	return at;
+}
+
+void
+buf_reserve(struct buf *b, size_t n)
+{
+	(void)buf_extend(b, n);
+	b->n -= n;
 }
 
 void
@@ -114,20 +154,38 @@ buf_puts(struct buf *b, const char *s)
 void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
+	size_t	 room = 128;	/* nearly always enough: then it is one pass */
 	va_list	 ap;
 	uint8_t	*at;
 	int	 n;
 
-	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
-	if (n < 0)
-		abort();	/* only a broken format or locale */
-	at = buf_extend(b, (size_t)n + 1);
-	va_start(ap, fmt);
-	vsnprintf((char *)at, (size_t)n + 1, fmt, ap);
-	va_end(ap);
-	b->n--;			/* the NUL stays behind, not counted */
+	for (;;) {
+		buf_reserve(b, room);
+		at = b->p + b->n;
+		va_start(ap, fmt);
+		n = vsnprintf((char *)at, room, fmt, ap);
+		va_end(ap);
+		if (n < 0)
+			abort();	/* only a broken format or locale */
+		if ((size_t)n < room)
+			break;
+		room = (size_t)n + 1;
+	}
+	b->n += (size_t)n;	/* the NUL stays behind, not counted */
+}
+
+void
+buf_dec(struct buf *b, int64_t v)
+{
+	uint64_t	u = v < 0 ? -(uint64_t)v : (uint64_t)v;
+	char		text[20], *p = text + sizeof(text);
+
+	do
+		*--p = (char)('0' + u % 10);
+	while ((u /= 10) != 0);
+	if (v < 0)
+		*--p = '-';
+	buf_add(b, p, (size_t)(text + sizeof(text) - p));
 }
 
 void

@@ -25,8 +25,10 @@ void	 buf_addc(struct buf *, uint8_t);
 void	 buf_puts(struct buf *, const char *);		/* without the NUL */
 void	 buf_printf(struct buf *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
+void	 buf_dec(struct buf *, int64_t);			/* decimal */
 void	 buf_hex(struct buf *, const uint8_t *, size_t);	/* lower case */
 uint8_t	*buf_extend(struct buf *, size_t);	/* grow; the new bytes, lent */
+void	 buf_reserve(struct buf *, size_t);	/* room for so many more */
 void	 buf_reset(struct buf *);	/* n = 0, memory kept */
 void	 buf_free(struct buf *);	/* frees and zeroes the struct */
 void	 buf_wipe(struct buf *);	/* cleanse, then buf_free */
@@ -44,12 +46,21 @@ bool	 slice_is(struct slice, const char *);	/* bytes equal the string's */
 size_t	 utf8_char(const uint8_t *p, size_t n);
 bool	 slice_is_text(struct slice);
 
-/* malloc family that never returns NULL; the caller frees with free(3). */
+/*
+ * malloc family that never returns NULL; the caller frees with free(3).
+ * out_of_memory ends the process: for who has to allocate otherwise.
+ */
+void	 out_of_memory(void) __attribute__((noreturn));
 void	*xcalloc(size_t, size_t);
 void	*xmemdup(const void *, size_t);
 char	*xstrdup(const char *);
 char	*xstrndup(const char *, size_t);
 void	*xreallocarray(void *, size_t, size_t);
+/*
+ * The same for libcrypto, before its first allocation: what it could not read
+ * for want of memory must not be called malformed.
+ */
+void	 xalloc_openssl(void);
 
 /*
  * Lower-case hex of n bytes into out (2n + 1 bytes), NUL ended; and back:

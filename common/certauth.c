@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -16,8 +17,8 @@
 #define DEPTH	16
 
 /* Certificate's serial number's content ([RFC5280] 4.1). */
-static int
-read_serial(struct slice der, struct slice *serial, struct err *err)
+int
+certauth_serial(struct slice der, struct slice *serial, struct err *err)
 {
 	struct der cert, tbs;
 
@@ -75,9 +76,8 @@ chain_error(int why, struct err *err)
 	    X509_verify_cert_error_string(why));
 }
 
-/* The DER of the anchor that issued it goes to *issuer. */
-static int
-verify_chain(const struct policy *p, X509 *x, int64_t now,
+int
+certauth_chain(const struct policy *p, X509 *x, int64_t now,
     struct buf *issuer, struct err *err)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -100,6 +100,12 @@ verify_chain(const struct policy *p, X509 *x, int64_t now,
 		goto out;
 	}
 	x = sk_X509_value(X509_STORE_CTX_get0_chain(ctx), 1);
+	/* [RFC5280] 4.2.1.9; OpenSSL makes do with keyCertSign. */
+	if (x != NULL && X509_check_ca(x) != 1) {
+		err_deny(err, CERT_E_UNTRUSTEDROOT,
+		    "client certificate: its anchor is not marked as a ca");
+		goto out;
+	}
 	n = i2d_X509(x, NULL);
 	if (x != NULL && n > 0) {
 		uint8_t *at = buf_extend(issuer, (size_t)n);
@@ -115,12 +121,37 @@ out:
 	return rc;
 }
 
+static int64_t
+seconds_of(const ASN1_TIME *t, int64_t otherwise)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : otherwise;
+}
+
+/* What cannot be read is over: nothing is then remembered. */
+static void
+narrow(const X509 *x, struct certauth_proof *out)
+{
+	int64_t from = INT64_MAX, until = INT64_MIN;
+
+	if (x != NULL) {
+		from = seconds_of(X509_get0_notBefore(x), from);
+		until = seconds_of(X509_get0_notAfter(x), until);
+	}
+
+	if (from > out->from)
+		out->from = from;
+	if (until < out->until)
+		out->until = until;
+}
+
 /* Without the row: form, purpose, chain. */
 static int
 verify(const struct policy *p, struct slice der, int64_t now,
-    struct buf *issuer, struct err *err)
+    struct buf *issuer, struct certauth_proof *out, struct err *err)
 {
-	X509 *x = policy_read_x509(der);
+	X509 *x = policy_read_x509(der), *anchor;
 	int rc = -1;
 
 	if (x == NULL)
@@ -132,7 +163,13 @@ verify(const struct policy *p, struct slice der, int64_t now,
 		err_deny(err, HR_ACCESS_DENIED, "client certificate: has no "
 		    "client authentication among its key purposes");
 	else
-		rc = verify_chain(p, x, now, issuer, err);
+		rc = certauth_chain(p, x, now, issuer, err);
+	if (rc == 0) {
+		anchor = policy_read_x509(buf_slice(issuer));
+		narrow(x, out);
+		narrow(anchor, out);
+		X509_free(anchor);
+	}
 	X509_free(x);
 	return rc;
 }
@@ -147,7 +184,7 @@ found(struct certauth *out, const char *account, const char *template,
 }
 
 static int
-judge_row(const struct cert_row *row, struct slice der, int64_t now,
+judge_row(const struct issued *row, struct slice der, int64_t now,
     struct err *err)
 {
 	if (!slice_eq(buf_slice(&row->der), der))
@@ -164,23 +201,31 @@ judge_row(const struct cert_row *row, struct slice der, int64_t now,
 
 /* 1: one of ours, *out is filled; 0: no row has its serial; -1: refused. */
 static int
-by_row(struct snapshot *s, struct slice der, int64_t now,
+by_row(const struct issued *row, struct slice der, int64_t now,
     struct certauth *out, struct err *err)
 {
-	struct cert_row *row;
+	if (row == NULL)
+		return 0;
+	if (judge_row(row, der, now, err) == -1)
+		return -1;
+	found(out, row->account, row->template, row->ca);
+	return 1;
+}
+
+static int
+look_up(struct snapshot *s, struct slice der, int64_t now,
+    struct certauth *out, struct err *err)
+{
+	struct issued_set *set;
 	struct slice serial;
 	int rc;
 
-	if (read_serial(der, &serial, err) == -1 ||
-	    snapshot_certificate(s, serial, &row, err) == -1)
+	if (certauth_serial(der, &serial, err) == -1 ||
+	    (set = snapshot_certificate(s, serial, err)) == NULL)
 		return -1;
-	if (row == NULL)
-		return 0;
-	rc = judge_row(row, der, now, err);
-	if (rc == 0)
-		found(out, row->account, row->template, row->ca);
-	cert_row_free(row);
-	return rc == 0 ? 1 : -1;
+	rc = by_row(issued_find(set, serial), der, now, out, err);
+	issued_free(set);
+	return rc;
 }
 
 /* NULL: a CA of ours; no rule can replace the row of what we issued. */
@@ -189,9 +234,8 @@ trusted_of(const struct policy *p, const struct buf *issuer)
 {
 	size_t i;
 
-	for (i = 0; i < p->ncas; i++)
-		if (slice_eq(buf_slice(&p->cas[i].cert), buf_slice(issuer)))
-			return NULL;
+	if (policy_is_ours(p, buf_slice(issuer)))
+		return NULL;
 	for (i = 0; i < p->ntrusted; i++)
 		if (slice_eq(buf_slice(&p->trusted[i].cert),
 		    buf_slice(issuer)))
@@ -302,35 +346,56 @@ by_rule(struct snapshot *s, const struct trusted_ca *t, struct slice der,
 }
 
 int
-certauth_identify(struct snapshot *s, const struct policy *p,
-    struct slice der, int64_t now, struct certauth *out, struct err *err)
+certauth_prove(const struct policy *p, struct slice der, int64_t now,
+    struct certauth_proof *out, struct err *err)
 {
-	const struct trusted_ca *t;
+	struct certauth_proof proof = { NULL, INT64_MIN, INT64_MAX };
 	struct buf issuer = { 0 };
 	struct slice serial;
 	int rc = -1;
 
-	if (read_serial(der, &serial, err) == -1 ||
-	    verify(p, der, now, &issuer, err) == -1)
-		goto out;
-	t = trusted_of(p, &issuer);
-	if (t != NULL)
-		rc = by_rule(s, t, der, out, err);
-	else if ((rc = by_row(s, der, now, out, err)) == 0)
-		rc = err_deny(err, HR_ACCESS_DENIED, "client certificate: "
-		    "is of a ca of the policy, but no record of it is here");
-out:
+	if (certauth_serial(der, &serial, err) == 0 &&
+	    verify(p, der, now, &issuer, &proof, err) == 0) {
+		proof.rule = trusted_of(p, &issuer);
+		*out = proof;
+		rc = 0;
+	}
 	buf_free(&issuer);
+	return rc;
+}
+
+int
+certauth_holder(struct snapshot *s, const struct trusted_ca *rule,
+    struct slice der, int64_t now, struct certauth *out, struct err *err)
+{
+	int rc;
+
+	if (rule != NULL)
+		return by_rule(s, rule, der, out, err);
+	if ((rc = look_up(s, der, now, out, err)) == 0)
+		return err_deny(err, HR_ACCESS_DENIED, "client certificate: "
+		    "is of a ca of the policy, but no record of it is here");
 	return rc == -1 ? -1 : 0;
 }
 
 int
-certauth_recheck(struct snapshot *s, const struct policy *p,
+certauth_identify(struct snapshot *s, const struct policy *p,
     struct slice der, int64_t now, struct certauth *out, struct err *err)
 {
-	int rc = by_row(s, der, now, out, err);
+	struct certauth_proof proof;
+
+	if (certauth_prove(p, der, now, &proof, err) == -1)
+		return -1;
+	return certauth_holder(s, proof.rule, der, now, out, err);
+}
+
+int
+certauth_recheck(const struct certauth_known *k, struct slice der, int64_t now,
+    struct certauth *out, struct err *err)
+{
+	int rc = by_row(k->row, der, now, out, err);
 
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
-	return certauth_identify(s, p, der, now, out, err);
+	return certauth_identify(k->snapshot, k->policy, der, now, out, err);
 }

@@ -27,10 +27,39 @@ struct certauth {
 int	 certauth_identify(struct snapshot *, const struct policy *,
 	    struct slice der, int64_t now, struct certauth *, struct err *);
 /*
+ * The same in two halves, for who remembers.  What the certificate itself
+ * proves holds under this policy while from <= now < until, the validity of
+ * the certificate and of its anchor; whose it is the row says, or the rule.
+ */
+struct certauth_proof {
+	const struct trusted_ca	*rule;	/* the policy's; NULL: a CA of ours */
+	int64_t			 from, until;	/* unix seconds */
+};
+int	 certauth_prove(const struct policy *, struct slice der, int64_t now,
+	    struct certauth_proof *, struct err *);
+int	 certauth_holder(struct snapshot *, const struct trusted_ca *rule,
+	    struct slice der, int64_t now, struct certauth *, struct err *);
+/* INTEGER content; what the row of one of ours is looked up by. */
+int	 certauth_serial(struct slice der, struct slice *serial, struct err *);
+/*
  * The signer's second look: a certificate that has a row with these very
  * bytes was built by a signer, so its signature and EKU are not read again.
  */
-int	 certauth_recheck(struct snapshot *, const struct policy *,
-	    struct slice der, int64_t now, struct certauth *, struct err *);
+struct certauth_known {
+	struct snapshot		*snapshot;
+	const struct policy	*policy;
+	const struct issued	*row;	/* of its serial, read now; or NULL */
+};
+int	 certauth_recheck(const struct certauth_known *, struct slice der,
+	    int64_t now, struct certauth *, struct err *);
+
+/*
+ * The certificate alone: issued by an anchor of the policy (whose DER goes to
+ * *issuer), valid then, for TLS clients.  No CA stands in between: whom the
+ * policy trusts is listed there.
+ */
+struct x509_st;
+int	 certauth_chain(const struct policy *, struct x509_st *, int64_t now,
+	    struct buf *issuer, struct err *);
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cmc.h"
+#include "cms.h"
 #include "hresult.h"
 #include "oid.h"
 
@@ -257,5 +258,46 @@ cmc_controls(struct reqparse *p, const struct cmc *c, struct err *err)
 		if (known[k].take(p, c, c->control[i].value, err) == -1)
 			return -1;
 	}
+	return 0;
+}
+
+/* A ContentInfo starts with its type, a PKCS#10 with a SEQUENCE. */
+static bool
+is_bare(struct slice token)
+{
+	struct err	ignored = ERR_INIT;
+	struct der	d;
+
+	return der_only(token, DER_SEQ, &d, "request", &ignored) == 0 &&
+	    der_peek(&d) == DER_SEQ;
+}
+
+int
+cmc_echo(struct slice token, struct cmc_echo *out, struct err *err)
+{
+	struct cmc_echo	e = { .body_part_id = 1 };
+	struct cms	cms = { 0 };
+	struct cmc	cmc;
+	size_t		i;
+
+	*out = e;
+	if (is_bare(token))
+		return 0;
+	if (cms_parse(&cms, token, err) == -1)
+		return -1;
+	if (!slice_eq(cms.type, OID_CCT_PKI_DATA))
+		return 0;
+	if (cmc_parse(&cmc, cms.content, err) == -1)
+		return -1;
+	e.body_part_id = cmc.body_part_id;
+	for (i = 0; i < cmc.ncontrol; i++) {
+		if (slice_eq(cmc.control[i].oid, OID_CMC_TRANSACTION_ID))
+			e.transaction_id = cmc.control[i].value;
+		else if (slice_eq(cmc.control[i].oid, OID_CMC_SENDER_NONCE))
+			e.sender_nonce = cmc.control[i].value;
+		else if (slice_eq(cmc.control[i].oid, OID_ENCRYPTED_KEY_HASH))
+			e.key_hash = cmc.control[i].value;
+	}
+	*out = e;
 	return 0;
 }

@@ -22,4 +22,15 @@ int	 cmc_parse(struct cmc *, struct slice, struct err *);
 /* What the controls ask for; after cms_prove. */
 int	 cmc_controls(struct reqparse *, const struct cmc *, struct err *);
 
+/*
+ * What a response repeats of a request that was accepted before: form only,
+ * no signature is looked at.  The slices are TLVs that borrow from the token;
+ * empty, and the part 1, in a request that is no CMC.
+ */
+struct cmc_echo {
+	uint64_t	 body_part_id;
+	struct slice	 transaction_id, sender_nonce, key_hash;
+};
+int	 cmc_echo(struct slice token, struct cmc_echo *, struct err *);
+
 #endif

@@ -6,6 +6,10 @@
 #include "hresult.h"
 #include "oid.h"
 
+/* 1.2.840.113549.1.9.52 */
+static const struct slice oid_algorithms =
+    { (const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x34", 9 };
+
 enum signer_kind { SIGNER_KEY, SIGNER_CERT, SIGNER_NONE };
 
 struct hash {
@@ -60,6 +64,28 @@ check_message_digest(const struct cms *c, const struct cms_signer *s,
 	return 0;
 }
 
+/* [RFC6211] 2: the algorithms once more, where they are signed. */
+static int
+check_algorithms(const struct cms_signer *s, struct slice value,
+    struct err *err)
+{
+	static const char	what[] = "signedAttrs.cmsAlgorithmProtection";
+	struct der		d, alg;
+	struct slice		digest, sig;
+
+	if (der_only(value, DER_SEQ, &d, what, err) == -1 ||
+	    der_tlv(&d, DER_SEQ, &digest, what, err) == -1 ||
+	    der_get(&d, DER_CTXC(1), &sig, what, err) == -1 ||
+	    der_end(&d, what, err) == -1 ||
+	    der_only(s->alg, DER_SEQ, &alg, what, err) == -1)
+		return -1;
+	if (slice_eq(digest, s->digest) &&
+	    slice_eq(sig, slice_of(alg.p, (size_t)(alg.end - alg.p))))
+		return 0;
+	return err_deny(err, NTE_BAD_SIGNATURE,
+	    "%s: not the algorithms of the signer", what);
+}
+
 /*
  * [RFC5652] 5.3 and 11: contentType and messageDigest once each.  Further
  * attributes count only when the signature is a real one.
@@ -83,6 +109,8 @@ check_attrs(struct reqparse *p, const struct cms *c,
 			rc = check_content_type(c, value, err);
 		else if (slice_eq(oid, OID_MESSAGE_DIGEST))
 			rc = check_message_digest(c, s, value, err);
+		else if (slice_eq(oid, oid_algorithms))
+			rc = check_algorithms(s, value, err);
 		else
 			rc = reqattr_judge(p, ATTR_SIGNED, oid, value,
 			    is_signed, err);
@@ -153,7 +181,8 @@ signer_cert(const struct cms *c, const struct cms_signer *s)
 }
 
 static int
-add_signer(struct request *r, const struct cms_cert *cert, struct err *err)
+add_signer(struct request *r, const struct cms_cert *cert, bool verified,
+    struct err *err)
 {
 	struct request_signer	*to;
 
@@ -163,7 +192,7 @@ add_signer(struct request *r, const struct cms_cert *cert, struct err *err)
 	to->cert = cert->tlv;
 	to->issuer = cert->issuer;
 	to->serial = cert->serial;
-	to->verified = true;
+	to->verified = verified;
 	return 0;
 }
 
@@ -189,6 +218,8 @@ prove_cert(struct reqparse *p, const struct cms *c,
 	if (digest_of(s->digest) == EVP_sha1())
 		return err_deny(err, NTE_BAD_ALGID,
 		    "signature by a certificate uses sha1");
+	if (p->unjudged)
+		return add_signer(p->req, cert, false, err);
 	/* A renewal that keeps its key: that one is parsed already. */
 	if (slice_eq(cert->spki, p->req->key->spki))
 		key = p->req->key;
@@ -197,7 +228,7 @@ prove_cert(struct reqparse *p, const struct cms *c,
 	rc = req_verify(key, sig, "signer by certificate", err);
 	if (key != p->req->key)
 		pubkey_free(key);
-	return rc == -1 ? -1 : add_signer(p->req, cert, err);
+	return rc == -1 ? -1 : add_signer(p->req, cert, true, err);
 }
 
 /*

@@ -527,6 +527,15 @@ conf_need(cfg_t *cfg, const char *opt, char **out, struct err *err)
 	return 0;
 }
 
+char *
+conf_optional(cfg_t *cfg, const char *opt)
+{
+	const char	*v = cfg_size(cfg, opt) > 0 ? cfg_getstr(cfg, opt) :
+			    NULL;
+
+	return v == NULL ? NULL : xstrdup(v);
+}
+
 void
 conf_list(cfg_t *cfg, const char *opt, struct strlist *out)
 {

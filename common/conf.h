@@ -22,6 +22,8 @@ cfg_t	*conf_text(struct slice, const char *name, cfg_opt_t *, struct err *);
 
 /* A string option that must be there; copied into *out, caller frees. */
 int	 conf_need(cfg_t *, const char *opt, char **out, struct err *);
+/* One that may be absent: a copy, or NULL. */
+char	*conf_optional(cfg_t *, const char *opt);
 void	 conf_list(cfg_t *, const char *opt, struct strlist *out);
 void	 strlist_free(struct strlist *);
 /* "90s", "15m", "8h", "30d", "6w", "1y" (365 d) to seconds. */

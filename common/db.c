@@ -8,13 +8,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "db_hosts.h"
+#include "db_wait.h"
+#include "failpoint.h"
 #include "log.h"
 
 #define DB_RETRY_MS	250	/* between attempts to connect */
 #define DB_PARAMS_MAX	32
 #define DB_READS_MAX	16
-#define DB_COPY_CHUNK	(1024 * 1024)
+#define DB_PATIENCE_MS	30000	/* for an answer */
 #define DB_TEXT_MAX	160	/* of the server's own words in an error */
 
 struct db {
@@ -22,8 +26,11 @@ struct db {
 	const struct db_stmt	*stmts;
 	const char		*listen;
 	PGconn			*conn;		/* NULL = not connected */
+	struct db_wait		 wait;
 	atomic_int		 fd;		/* its socket, or -1 */
 	int64_t			 retry_at;	/* monotonic ms */
+	size_t			 first;		/* host to begin with */
+	bool			 unfit;		/* ... the next time, not this */
 	bool			 changed;
 	bool			 in_tx;		/* between begin and its end */
 	bool			 lost_in_tx;
@@ -63,18 +70,35 @@ db_open(const char *dsn, const struct db_stmt *stmts, const char *listen)
 	db->dsn = xstrdup(dsn);
 	db->stmts = stmts;
 	db->listen = listen;
+	db->wait.ms = DB_PATIENCE_MS;
 	atomic_init(&db->fd, -1);
 	return db;
 }
 
+/*
+ * One that kept silent may be a former primary whose standby has left it: it
+ * takes connections and writes, and no COMMIT comes back.  Others are asked
+ * before it.
+ */
 static void
 db_drop(struct db *db)
 {
 	atomic_store(&db->fd, -1);
+	if (db->wait.silent || db->unfit)
+		db->first = db_hosts_after(db->dsn, db->conn);
+	db->unfit = false;
 	PQfinish(db->conn);
 	db->conn = NULL;
+	db->wait.silent = false;
 	if (db->in_tx)
 		db->lost_in_tx = true;
+}
+
+void
+db_next_host(struct db *db)
+{
+	db->unfit = true;
+	db_drop(db);
 }
 
 void
@@ -125,17 +149,18 @@ db_fail(struct db *db, PGresult *r, const char *what, struct err *err)
 	const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 	const char *own = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
 	char text[DB_TEXT_MAX];
-	bool lost = PQstatus(db->conn) != CONNECTION_OK;
+	/* Without a state libpq itself speaks: the server, or our memory. */
+	bool lost = PQstatus(db->conn) != CONNECTION_OK || state == NULL;
 
-	(void)one_line(own != NULL ? own : PQerrorMessage(db->conn), text,
-	    sizeof(text));
-	if (lost || (state != NULL && state_is_passing(state)))
+	(void)one_line(db->wait.silent ? "no answer" : own != NULL ? own :
+	    PQerrorMessage(db->conn), text, sizeof(text));
+	if (lost || state_is_passing(state))
 		err_set(err, ERR_UNAVAILABLE, "database: %s: %s", what, text);
 	else
 		err_set(err, ERR_INTERNAL, "database: %s: %s %s", what,
-		    state != NULL ? state : "no sqlstate", text);
+		    state, text);
 	/* Read only: this server was demoted; the next may be the primary. */
-	if (lost || (state != NULL && strcmp(state, "25006") == 0))
+	if (lost || strcmp(state, "25006") == 0)
 		db_drop(db);
 	PQclear(r);
 	return -1;
@@ -144,7 +169,7 @@ db_fail(struct db *db, PGresult *r, const char *what, struct err *err)
 static int
 db_simple(struct db *db, const char *sql, const char *what, struct err *err)
 {
-	PGresult *r = PQexec(db->conn, sql);
+	PGresult *r = db_wait(&db->wait, PQsendQuery(db->conn, sql));
 
 	if (PQresultStatus(r) != PGRES_COMMAND_OK)
 		return db_fail(db, r, what, err);
@@ -185,7 +210,8 @@ db_set_up(struct db *db, struct err *err)
 	if (db->listen != NULL && db_listen(db, err) == -1)
 		return -1;
 	for (s = db->stmts; s != NULL && s->name != NULL; s++) {
-		r = PQprepare(db->conn, s->name, s->sql, s->nparams, NULL);
+		r = db_wait(&db->wait, PQsendPrepare(db->conn, s->name,
+		    s->sql, s->nparams, NULL));
 		if (PQresultStatus(r) != PGRES_COMMAND_OK)
 			return db_fail(db, r, s->name, err);
 		PQclear(r);
@@ -195,18 +221,20 @@ db_set_up(struct db *db, struct err *err)
 
 /*
  * The DSN overrides what stands before it (libpq: the last of two wins) and
- * cannot override what stands behind it.
+ * cannot override what stands behind it; NULL overrides nothing.
  */
 static PGconn *
-db_dial(const char *dsn)
+db_dial(const char *dsn, const struct db_hosts *h)
 {
 	static const char *const key[] = {
 		"fallback_application_name", "connect_timeout",
 		"tcp_user_timeout", "keepalives_idle", "keepalives_interval",
-		"keepalives_count", "dbname", "client_encoding", NULL
+		"keepalives_count", "dbname", "client_encoding", "host",
+		"hostaddr", "port", NULL
 	};
 	const char *value[] = {
-		"countersign", "3", "10000", "10", "5", "3", dsn, "UTF8", NULL
+		"countersign", "3", "10000", "10", "5", "3", dsn, "UTF8",
+		h->host, h->hostaddr, h->port, NULL
 	};
 
 	return PQconnectdbParams(key, value, 1);
@@ -215,23 +243,24 @@ db_dial(const char *dsn)
 static int
 db_connect(struct db *db, struct err *err)
 {
-	PQconninfoOption *o;
+	struct db_hosts hosts;
 
 	if (now_ms() < db->retry_at)
 		return err_set(err, ERR_UNAVAILABLE,
 		    "database: not connected, next attempt within %d ms",
 		    DB_RETRY_MS);
 	/* libpq would repeat parts of a malformed string, password and all. */
-	o = PQconninfoParse(db->dsn, NULL);
-	if (o == NULL)
+	if (db_hosts_from(db->dsn, db->first, &hosts) == -1)
 		return err_set(err, ERR_UNAVAILABLE,
 		    "database: malformed connection string");
-	PQconninfoFree(o);
-	db->conn = db_dial(db->dsn);
+	db->conn = db_dial(db->dsn, &hosts);
+	db_hosts_free(&hosts);
 	if (PQstatus(db->conn) != CONNECTION_OK)
 		(void)db_fail(db, NULL, "connect", err);
 	else {
 		(void)PQsetNoticeReceiver(db->conn, db_notice, db);
+		db->wait.conn = db->conn;
+		(void)PQsetnonblocking(db->conn, 1);
 		if (db_set_up(db, err) == 0) {
 			db->changed = true;
 			atomic_store(&db->fd, PQsocket(db->conn));
@@ -340,7 +369,8 @@ db_run(struct db *db, const char *stmt, const struct db_param *param, int n,
 	}
 	if (db_ready(db, err) == -1)
 		return NULL;
-	r = PQexecPrepared(db->conn, stmt, n, value, length, format, binary);
+	r = db_wait(&db->wait, PQsendQueryPrepared(db->conn, stmt, n, value,
+	    length, format, binary));
 	if (PQresultStatus(r) == PGRES_TUPLES_OK ||
 	    PQresultStatus(r) == PGRES_COMMAND_OK)
 		return r;
@@ -390,28 +420,37 @@ commit_failed(const struct db *db, const PGresult *r)
 	    strcmp(state, "08007") != 0;
 }
 
+/*
+ * [security] P4: the wait for the standby was cancelled; the row is here and
+ * may not be there.
+ */
 static int
-commit_result(struct db *db, PGresult *r, bool *in_doubt, struct err *err)
+not_durable(const struct db *db, struct err *err)
+{
+	return err_set(err, ERR_UNAVAILABLE,
+	    "database: commit not durable: %s", db->notice);
+}
+
+/* what: the word that the server ends with when all went well. */
+static int
+commit_result(struct db *db, PGresult *r, const char *what, bool *in_doubt,
+    struct err *err)
 {
 	bool ok = PQresultStatus(r) == PGRES_COMMAND_OK;
 
 	/* A COMMIT of a transaction with an error says ROLLBACK. */
-	if (ok && strcmp(PQcmdStatus(r), "COMMIT") != 0) {
+	if (ok && strncasecmp(PQcmdStatus(r), what, strlen(what)) != 0) {
 		*in_doubt = false;
-		err_set(err, ERR_INTERNAL, "database: commit: rolled back");
+		err_set(err, ERR_INTERNAL, "database: %s: rolled back", what);
 	} else if (ok && db->notices == 0) {
+		*in_doubt = false;
 		PQclear(r);
 		return 0;
 	} else if (ok) {
-		/*
-		 * [security] P4: the wait for the standby was cancelled; the
-		 * row is here and may not be there.
-		 */
-		err_set(err, ERR_UNAVAILABLE,
-		    "database: commit not durable: %s", db->notice);
+		not_durable(db, err);
 	} else {
 		*in_doubt = !commit_failed(db, r);
-		return db_fail(db, r, "commit", err);
+		return db_fail(db, r, what, err);
 	}
 	PQclear(r);
 	return -1;
@@ -434,9 +473,37 @@ db_commit(struct db *db, bool *in_doubt, struct err *err)
 	}
 	db->notices = 0;
 	*in_doubt = true;
-	rc = commit_result(db, PQexec(db->conn, "COMMIT"), in_doubt, err);
+	rc = commit_result(db, db_wait(&db->wait,
+	    PQsendQuery(db->conn, "COMMIT")), "commit", in_doubt, err);
 	db->in_tx = db->lost_in_tx = false;
 	return rc;
+}
+
+/* A simple query's last statement is over when its COMMIT is. */
+PGresult *
+db_durable(struct db *db, const char *stmt, struct err *err)
+{
+	const struct db_stmt *s = db_find(db, stmt);
+	PGresult *r;
+
+	if (s == NULL || db->in_tx) {
+		err_set(err, ERR_INTERNAL,
+		    "database: %s cannot be committed alone", stmt);
+		return NULL;
+	}
+	if (db_ready(db, err) == -1)
+		return NULL;
+	db->notices = 0;
+	r = db_wait(&db->wait, PQsendQuery(db->conn, s->sql));
+	if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+		(void)db_fail(db, r, stmt, err);
+		return NULL;
+	}
+	if (db->notices == 0)
+		return r;
+	(void)not_durable(db, err);
+	PQclear(r);
+	return NULL;
 }
 
 void
@@ -446,7 +513,7 @@ db_rollback(struct db *db)
 
 	if (db->conn != NULL &&
 	    PQtransactionStatus(db->conn) != PQTRANS_IDLE) {
-		r = PQexec(db->conn, "ROLLBACK");
+		r = db_wait(&db->wait, PQsendQuery(db->conn, "ROLLBACK"));
 		if (PQresultStatus(r) != PGRES_COMMAND_OK)
 			db_drop(db);
 		PQclear(r);
@@ -454,42 +521,73 @@ db_rollback(struct db *db)
 	db->in_tx = db->lost_in_tx = false;
 }
 
-static int
-copy_rows(struct db *db, struct slice rows)
+bool
+db_in_transaction(const struct db *db)
 {
-	size_t n;
+	return db->in_tx;
+}
 
-	while (rows.n > 0) {
-		n = rows.n < DB_COPY_CHUNK ? rows.n : DB_COPY_CHUNK;
-		if (PQputCopyData(db->conn, (const char *)rows.p,
-		    (int)n) != 1)
-			return -1;
-		rows.p += n;
-		rows.n -= n;
+/*
+ * What the server says last.  The end of one and the beginning of the next
+ * come as one result; after the last one's rows nothing keeps it from
+ * committing what is no transaction yet.
+ */
+static PGresult *
+copy_all(struct db *db, const struct db_copy *c, size_t n)
+{
+	struct buf sql = { NULL, 0, 0 };
+	PGresult *r;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		buf_printf(&sql, "%s; ", c[i].sql);
+	r = db_wait(&db->wait, PQsendQuery(db->conn, buf_str(&sql)));
+	buf_free(&sql);
+	for (i = 0; i < n && PQresultStatus(r) == PGRES_COPY_IN; i++) {
+		PQclear(r);
+		r = NULL;
+		if (i + 1 == n && !db->in_tx)
+			fail_point("before-commit");
+		if (db_wait_copy(&db->wait, c[i].rows) == 0 ||
+		    !db->wait.silent)
+			r = db_wait(&db->wait, 1);
 	}
-	return PQputCopyEnd(db->conn, NULL) == 1 ? 0 : -1;
+	return r;
 }
 
 int
-db_copy(struct db *db, const char *sql, struct slice rows, struct err *err)
+db_copy(struct db *db, const struct db_copy *c, size_t n, struct err *err)
 {
-	PGresult *r, *more;
+	PGresult *r;
 
 	if (db_ready(db, err) == -1)
 		return -1;
-	r = PQexec(db->conn, sql);
-	if (PQresultStatus(r) != PGRES_COPY_IN)
-		return db_fail(db, r, "copy", err);
-	PQclear(r);
-	if (copy_rows(db, rows) == -1)
-		return db_fail(db, PQgetResult(db->conn), "copy", err);
-	r = PQgetResult(db->conn);
-	while ((more = PQgetResult(db->conn)) != NULL)
-		PQclear(more);
+	r = copy_all(db, c, n);
 	if (PQresultStatus(r) != PGRES_COMMAND_OK)
 		return db_fail(db, r, "copy", err);
 	PQclear(r);
 	return 0;
+}
+
+/* As in db_durable: the last COPY is over when the COMMIT is. */
+int
+db_copy_durable(struct db *db, const struct db_copy *c, size_t n,
+    bool *in_doubt, struct err *err)
+{
+	*in_doubt = false;
+	if (db->in_tx || db->conn == NULL)
+		return err_set(err, db->in_tx ? ERR_INTERNAL :
+		    ERR_UNAVAILABLE, "database: copy: %s", db->in_tx ?
+		    "in a transaction" : "not connected");
+	db->notices = 0;
+	*in_doubt = true;
+	return commit_result(db, copy_all(db, c, n), "copy", in_doubt, err);
+}
+
+void
+db_patient(struct db *db)
+{
+	db->wait.ms = 0;
 }
 
 PGconn *

@@ -19,6 +19,19 @@ struct db_stmt {
 struct db;
 
 /*
+ * What a program that runs the same few statements for ever selects first in
+ * each session.  Planned anew for every call, the search for a certificate
+ * costs ten times as much as planned once; and plans are made while the
+ * tables are small: nested loops over indexes are right for every size.
+ */
+#define DB_PLANS	"set_config('enable_seqscan', 'off', false), "	\
+	"set_config('enable_bitmapscan', 'off', false), "		\
+	"set_config('enable_hashjoin', 'off', false), "			\
+	"set_config('enable_mergejoin', 'off', false), "		\
+	"set_config('jit', 'off', false), "				\
+	"set_config('plan_cache_mode', 'force_generic_plan', false)"
+
+/*
  * stmts ends with a NULL name; it is prepared on every new connection and
  * must outlive the db.  listen: channel to LISTEN on, or NULL.  Connects
  * lazily: db_open never fails for an absent server.
@@ -26,6 +39,15 @@ struct db;
 struct db	*db_open(const char *dsn, const struct db_stmt *stmts,
 		    const char *listen);
 void		 db_close(struct db *);
+/*
+ * A server that does not answer within half a minute is given up: the
+ * connection is dropped, ERR_UNAVAILABLE, what was asked may still come true,
+ * and of several servers the next one in the DSN is tried first.  After
+ * db_patient it is waited for as long as it takes.
+ */
+void		 db_patient(struct db *);
+/* Drop the connection; of several servers the next is tried first. */
+void		 db_next_host(struct db *);
 
 /* Connect or reconnect if needed; ERR_UNAVAILABLE on failure. */
 int	 db_ready(struct db *, struct err *);
@@ -68,8 +90,28 @@ PGresult	*db_exec_bin(struct db *, const char *stmt,
 int	 db_begin(struct db *, struct err *);
 int	 db_commit(struct db *, bool *in_doubt, struct err *);
 void	 db_rollback(struct db *);
-/* COPY ... FROM STDIN (FORMAT binary): rows is the whole stream. */
-int	 db_copy(struct db *, const char *sql, struct slice rows, struct err *);
+bool	 db_in_transaction(const struct db *);
+/*
+ * A statement without parameters as a transaction of its own, in one round
+ * trip: a result, in text, only when it is as durable as after db_commit.
+ */
+PGresult *db_durable(struct db *, const char *stmt, struct err *);
+/*
+ * COPY ... FROM STDIN (FORMAT binary), one after the other in one message;
+ * rows is the whole stream of one.
+ */
+struct db_copy {
+	const char	*sql;
+	struct slice	 rows;
+};
+int	 db_copy(struct db *, const struct db_copy *, size_t, struct err *);
+/*
+ * The same as a transaction of its own, without a round trip for BEGIN and
+ * COMMIT; returns as db_commit does.  In the session that is there: one that
+ * has broken off since db_changed looked is not followed by another.
+ */
+int	 db_copy_durable(struct db *, const struct db_copy *, size_t,
+	    bool *in_doubt, struct err *);
 
 PGconn	*db_conn(struct db *);		/* lent, for the cli's migrations */
 

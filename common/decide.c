@@ -2,7 +2,6 @@
  * The decision.  Checks stand in the order of [MS-WCCE] 3.2.2.6.2.1.4, so
  * that of several faults the same one is told wherever it is asked.
  */
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,68 +10,36 @@
 
 #include "buf.h"
 #include "decide.h"
+#include "decide_names.h"
 #include "hresult.h"
-#include "namerule.h"
 #include "renewal.h"
 
-/* Names that come from one column of the account. */
-struct account_part {
-	unsigned	 bit;		/* enum account_name */
-	const char	*rdn;		/* subject part, or NULL: a SAN */
-	enum san_kind	 kind;
-	size_t		 offset;	/* of the char * in struct account */
-	const char	*what;
-	bool		 (*valid)(const char *);
-	uint32_t	 hresult;	/* [MS-WCCE] 3.2.2.6.2.1.4.5.9 */
-};
-
-static bool
-is_host(const char *s)
+int
+decide_method(const struct policy_ca *ca, enum auth_method method, bool renews,
+    struct err *err)
 {
-	return name_is_host(s, false);
+	size_t	i;
+
+	if (method == AUTH_OPERATOR)
+		return 0;	/* the signer's allow-list says who may */
+	for (i = 0; i < ca->nuris; i++)
+		if (ca->uris[i].method == method &&
+		    (renews || !ca->uris[i].renewal_only))
+			return 0;
+	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "ca %s has no service "
+	    "for method %s", ca->name, auth_method_name(method));
 }
 
+/*
+ * What the secret is for; once it is spent also what took that one's place,
+ * or a machine could not live on.  New requests are refused then, and what a
+ * certificate may renew into is renewal.h's to say.
+ */
 static bool
-is_any(const char *s)
+is_for(const struct account *a, const struct template *t)
 {
-	return s[0] != '\0';
-}
-
-#define COLUMN(c) offsetof(struct account, c)
-static const struct account_part parts[] = {
-	{ NAME_CN_COMMON, "CN", 0, COLUMN(cn), "common name", is_any,
-	    CERTSRV_E_BAD_REQUESTSUBJECT },
-	{ NAME_CN_DNS, "CN", 0, COLUMN(dns), "dns name", is_host,
-	    CERTSRV_E_SUBJECT_DNS_REQUIRED },
-	{ NAME_SUBJECT_EMAIL, "E", 0, COLUMN(email), "e-mail address",
-	    name_is_email, CERTSRV_E_SUBJECT_EMAIL_REQUIRED },
-	{ NAME_SAN_DNS, NULL, SAN_DNS, COLUMN(dns), "dns name", is_host,
-	    CERTSRV_E_SUBJECT_DNS_REQUIRED },
-	{ NAME_SAN_UPN, NULL, SAN_UPN, COLUMN(upn), "upn", name_is_upn,
-	    CERTSRV_E_SUBJECT_UPN_REQUIRED },
-	{ NAME_SAN_EMAIL, NULL, SAN_EMAIL, COLUMN(email), "e-mail address",
-	    name_is_email, CERTSRV_E_SUBJECT_EMAIL_REQUIRED }
-};
-#undef COLUMN
-
-/* What judging one name from the request needs. */
-struct judging {
-	const struct policy	*policy;
-	const struct template	*tmpl;
-	const struct account	*account;
-	bool			 no_rule; /* an approver or override decides */
-	bool			 approved; /* before, for an old certificate */
-	bool			 vouched; /* an old certificate has the names */
-};
-
-static char *
-lower(const char *s)
-{
-	char	*r = xstrdup(s), *c;
-
-	for (c = r; *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
-	return r;
+	return strcasecmp(a->one_time, t->cn) == 0 ||
+	    (a->one_time_used && strlist_has(&t->supersedes, a->one_time));
 }
 
 int
@@ -83,7 +50,7 @@ decide_enroll(const struct template *t, const struct account *a,
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
 		    "account %s is disabled", a->name);
 	if (a->one_time != NULL) {
-		if (strcasecmp(a->one_time, t->cn) == 0)
+		if (is_for(a, t))
 			return 0;
 		return err_deny(err, CERTSRV_E_TEMPLATE_DENIED, "template %s: "
 		    "the one-time secret of account %s is for template %s",
@@ -119,8 +86,12 @@ decide_secret(const struct account *a, struct err *err)
 bool
 decide_autoenroll(const struct template *t, const struct account *a)
 {
-	return !a->disabled && a->one_time == NULL &&
-	    account_in(a, &t->autoenroll);
+	if (a->disabled)
+		return false;
+	/* It is in no group, but its certificates must not run out. */
+	if (a->one_time != NULL)
+		return a->one_time_used && t->autoenroll.n > 0 && is_for(a, t);
+	return account_in(a, &t->autoenroll);
 }
 
 static const struct template *
@@ -235,285 +206,6 @@ decide_key(const struct template *t, const struct pubkey *k, struct err *err)
 	    t->curves & ALLOW_P521 ? " P-521" : "");
 }
 
-/*
- * KB5014754: a SID in a certificate says which account it is, wherever it
- * stands and whatever the EKU.  [MS-WCCE] 3.2.2.6.2.1.4.5.9 would copy it
- * from the request.
- */
-static int
-decide_sid_claim(const struct account *a, const struct request *r,
-    struct err *err)
-{
-	if (r->sid == NULL || (a->sid != NULL && strcmp(r->sid, a->sid) == 0))
-		return 0;
-	return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "the request "
-	    "claims sid %.80s, which is not that of account %s", r->sid,
-	    a->name);
-}
-
-static int
-account_dn(const struct template *t, const struct account *a,
-    struct names *out, struct err *err)
-{
-	struct err	why = ERR_INIT;
-
-	if ((t->account_names & NAME_DIRECTORY_PATH) == 0)
-		return 0;
-	if (a->dn == NULL) {
-		if (t->optional_names & NAME_DIRECTORY_PATH)
-			return 0;
-		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
-		    "%s: account %s has no directory path", t->cn, a->name);
-	}
-	if (names_parse_text(out, a->dn, &why) == -1)
-		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
-		    "%s: directory path of account %s: %.80s", t->cn, a->name,
-		    why.text);
-	return 0;
-}
-
-static int
-account_part(const struct template *t, const struct account *a,
-    const struct account_part *part, struct names *out, struct err *err)
-{
-	const char	*value;
-	char		*text;
-	int		 rc = 0;
-
-	memcpy(&value, (const char *)a + part->offset, sizeof(value));
-	if (value == NULL) {
-		if (t->optional_names & part->bit)
-			return 0;
-		return err_deny(err, part->hresult, "template %s: account %s "
-		    "has no %s", t->cn, a->name, part->what);
-	}
-	if (!part->valid(value))
-		return err_deny(err, part->hresult, "template %s: %s %.80s of "
-		    "account %s is malformed", t->cn, part->what, value,
-		    a->name);
-	text = part->valid == is_host ? lower(value) : xstrdup(value);
-	if (part->rdn == NULL)
-		names_add_san(out, part->kind, text);
-	else if (out->nrdn < NAME_RDN_MAX)
-		names_add_rdn(out, part->rdn, text);
-	else
-		rc = err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template %s:"
-		    " subject of account %s is too long", t->cn, a->name);
-	free(text);
-	return rc;
-}
-
-/* Whatever names the request has are no part of this. */
-static int
-names_from_account(const struct template *t, const struct account *a,
-    struct names *out, struct err *err)
-{
-	size_t	i;
-
-	if (account_dn(t, a, out, err) == -1)
-		return -1;
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if ((t->account_names & parts[i].bit) != 0 &&
-		    account_part(t, a, &parts[i], out, err) == -1)
-			return -1;
-	if (out->nrdn == 0 && out->nsan == 0)
-		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
-		    "%s: account %s has none of the names", t->cn, a->name);
-	return 0;
-}
-
-static bool
-rule_applies(const struct judging *j, const struct name_rule *r)
-{
-	return strlist_has(&j->tmpl->name_rules, r->name) &&
-	    account_in(j->account, &r->groups);
-}
-
-/* The rules that were looked at, for a refusal; "a, b". */
-static void
-rules_text(const struct judging *j, char *out, size_t n)
-{
-	const struct name_rule	*r;
-	size_t			 i, len = 0;
-	int			 k;
-
-	snprintf(out, n, "none that applies to account %s", j->account->name);
-	for (i = 0; i < j->policy->nrules && len < n; i++) {
-		r = &j->policy->rules[i];
-		if (!rule_applies(j, r))
-			continue;
-		k = snprintf(out + len, n - len, "%s%s", len == 0 ? "" : ", ",
-		    r->name);
-		len += k > 0 ? (size_t)k : 0;
-	}
-}
-
-static bool
-some_rule_allows(const struct judging *j, const struct asked *asked)
-{
-	size_t	i;
-
-	for (i = 0; i < j->policy->nrules; i++)
-		if (rule_applies(j, &j->policy->rules[i]) &&
-		    name_rule_allows(&j->policy->rules[i], asked))
-			return true;
-	return false;
-}
-
-static bool
-some_rule_allows_dns(const struct judging *j, const char *name)
-{
-	size_t	i;
-
-	for (i = 0; i < j->policy->nrules; i++)
-		if (rule_applies(j, &j->policy->rules[i]) &&
-		    name_rule_allows_dns(&j->policy->rules[i], name))
-			return true;
-	return false;
-}
-
-/* The one claim that decide_sid_claim lets pass, in its one spelling. */
-static bool
-is_own_sid_uri(const struct account *a, const char *uri)
-{
-	static const char	tag[] = "tag:microsoft.com,2022-09-14:sid:";
-
-	return a->sid != NULL && strncmp(uri, tag, sizeof(tag) - 1) == 0 &&
-	    strcmp(uri + sizeof(tag) - 1, a->sid) == 0;
-}
-
-static int
-judge_name(const void *arg, const struct asked *asked, struct err *err)
-{
-	const struct judging	*j = arg;
-	const char		*fault = asked_fault(asked);
-	char			 rules[64];
-
-	if (fault == NULL && j->no_rule && !j->vouched && asked->text[0] == '*')
-		fault = "needs a name rule with wildcards";
-	if (fault == NULL && asked->rdn == NULL && asked->kind == SAN_URI &&
-	    name_is_sid_uri(asked->text)) {
-		if (is_own_sid_uri(j->account, asked->text))
-			return 0;
-		fault = "claims a sid of another account";
-	}
-	if (fault != NULL)
-		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
-		    "%s: %s %.70s %s", j->tmpl->cn, asked_kind(asked),
-		    asked->text, fault);
-	if (j->vouched || j->no_rule || some_rule_allows(j, asked))
-		return 0;
-	rules_text(j, rules, sizeof(rules));
-	return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template %s: %s "
-	    "%.70s is not allowed by name rule: %s", j->tmpl->cn,
-	    asked_kind(asked), asked->text, rules);
-}
-
-/* [RFC6125] 6.4.4: clients look for the host in the SAN, not in the CN. */
-static int
-cn_into_san(const struct judging *j, const char *cn, struct names *out,
-    struct err *err)
-{
-	char	*dns;
-	size_t	 i;
-	int	 rc = 0;
-
-	if (j->no_rule ? !name_is_dns(cn, false) : !some_rule_allows_dns(j, cn))
-		return 0;
-	dns = lower(cn);
-	for (i = 0; i < out->nsan; i++)
-		if (out->san[i].kind == SAN_DNS &&
-		    strcmp(out->san[i].text, dns) == 0)
-			goto out;
-	if (out->nsan == NAME_SAN_MAX)
-		rc = err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template %s:"
-		    " more than %d alternative names with cn %.70s",
-		    j->tmpl->cn, NAME_SAN_MAX, cn);
-	else
-		names_add_san(out, SAN_DNS, dns);
-out:
-	free(dns);
-	return rc;
-}
-
-static int
-names_from_request(const struct judging *j, const struct request *r,
-    struct names *out, struct err *err)
-{
-	size_t	i;
-
-	if (r->names.nrdn == 0 && r->names.nsan == 0)
-		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
-		    "%s: the request has neither subject nor alternative name",
-		    j->tmpl->cn);
-	names_fold(&r->names, out);
-	if (names_judge(out, judge_name, j, err) == -1)
-		return -1;
-	for (i = 0; i < out->nrdn; i++)
-		if (strcmp(out->rdn[i].type, "CN") == 0 &&
-		    cn_into_san(j, out->rdn[i].value, out, err) == -1)
-			return -1;
-	return 0;
-}
-
-/* [RFC5280] appendix A.1 has upper bounds; better told now than at signing. */
-static int
-names_encodable(const struct template *t, const struct names *n,
-    struct err *err)
-{
-	struct err	why = ERR_INIT;
-	struct buf	der = { NULL, 0, 0 };
-	int		rc;
-
-	rc = names_put_dn(n, &der, &why);
-	if (rc == 0 && n->nsan != 0)
-		rc = names_put_san(n, &der, &why);
-	buf_free(&der);
-	if (rc == -1)
-		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT,
-		    "template %s: %.120s", t->cn, why.text);
-	return 0;
-}
-
-static bool
-overridden(const struct template *t)
-{
-	return strlist_has(&t->overrides,
-	    template_authenticates(t) ? "esc1" : "esc17");
-}
-
-static int
-decide_names(const struct judging *j, const struct request *r,
-    struct decision *d, struct err *err)
-{
-	int	rc;
-
-	if (j->vouched)		/* they are in d already */
-		rc = names_judge(&d->names, judge_name, j, err);
-	else if (j->tmpl->names_from_request)
-		rc = names_from_request(j, r, &d->names, err);
-	else
-		rc = names_from_account(j->tmpl, j->account, &d->names, err);
-	return rc == -1 ? -1 : names_encodable(j->tmpl, &d->names, err);
-}
-
-/*
- * KB5014754, and no switch against it (ESC9, ESC16): what can log somebody on
- * says who that is.
- */
-static int
-decide_sid(const struct template *t, const struct account *a,
-    struct decision *d, struct err *err)
-{
-	if (a->sid == NULL || !template_authenticates(t))
-		return 0;
-	if (!name_is_sid(a->sid))
-		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT,
-		    "sid %.80s of account %s is malformed", a->sid, a->name);
-	d->sid = a->sid;
-	return 0;
-}
-
 /* [MS-WCCE] 3.2.2.6.2.1.4.5.7, private key flag 0x1. */
 static int
 decide_archival(const struct template *t, const struct policy_ca *ca,
@@ -564,6 +256,13 @@ waits(const struct template *t, const struct account *a,
 	    account_in(subject, &t->approval_groups));
 }
 
+static bool
+overridden(const struct template *t)
+{
+	return strlist_has(&t->overrides,
+	    template_authenticates(t) ? "esc1" : "esc17");
+}
+
 /*
  * [MS-WCCE] 3.2.2.6.2.1.4.5.7, [MS-CRTD] 2.26: what was approved need not be
  * approved again (0x40), and with 0x10000 whoever has the certificate and its
@@ -599,6 +298,29 @@ decide_renewal(const struct decide_ask *in, struct judging *j,
 	return 0;
 }
 
+/*
+ * Nobody proved to be the account: who has a certificate's key gets the names
+ * of that certificate, and no other that the account may have.
+ */
+static int
+anonymous_names(const struct decide_ask *in, const struct decision *d,
+    struct err *err)
+{
+	struct names	same;
+	int		rc;
+
+	if (in->method != AUTH_ANONYMOUS || !d->tmpl->names_from_request)
+		return 0;
+	rc = renewal_same_names(d->renews, in->request, &same, err);
+	if (rc == 1)
+		names_free(&same);
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	return err_deny(err, CERTSRV_E_BAD_RENEWAL_SUBJECT, "template %s: "
+	    "renewal-anonymous: subject and alternative names are not those "
+	    "of the old certificate", d->tmpl->cn);
+}
+
 /* May this account, or whoever holds the old certificate? */
 static int
 decide_access(const struct decide_ask *in, const struct judging *j,
@@ -612,7 +334,8 @@ decide_access(const struct decide_ask *in, const struct judging *j,
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
 		    "anonymous callers may only renew");
 	if (!t->renew_key_based || d->renews == NULL || in->account->disabled)
-		return decide_enroll(t, in->account, err);
+		return anonymous_names(in, d, err) == -1 ? -1 :
+		    decide_enroll(t, in->account, err);
 	if (j->vouched || (in->method != AUTH_ANONYMOUS &&
 	    decide_enroll(t, in->account, &ignored) == 0))
 		return 0;
@@ -647,6 +370,10 @@ decide_all(const struct decide_ask *in, struct judging *j,
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
 		    "needs approval, which a one-time secret cannot wait for",
 		    t->cn);
+	if (d->pending && in->method == AUTH_ANONYMOUS)
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
+		    "needs approval, which an anonymous caller cannot wait "
+		    "for", t->cn);
 	j->account = d->subject;
 	j->no_rule = t->name_rules.n == 0 && (d->pending || overridden(t));
 	if (decide_sid_claim(d->subject, r, err) == -1 ||

@@ -41,13 +41,18 @@ struct decision {
 /*
  * May this account enroll / autoenroll for the template?  Used by CEP too.
  * On refusal err says which rule.  The account of a one-time secret may use
- * the secret's template and no other, whatever its groups.
+ * the secret's template, and later those that supersede it, and no other,
+ * whatever its groups.
  */
 int	 decide_enroll(const struct template *, const struct account *,
 	    struct err *);
 /* Is its one-time secret, if it has one, still good for a certificate? */
 int	 decide_secret(const struct account *, struct err *);
 bool	 decide_autoenroll(const struct template *, const struct account *);
+
+/* Has the CA an address for those who log on so, perhaps only to renew? */
+int	 decide_method(const struct policy_ca *, enum auth_method, bool renews,
+	    struct err *);
 
 /* The one template all hints name, offered by this CA; or a refusal. */
 const struct template	*decide_template(const struct policy *,

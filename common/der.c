@@ -474,6 +474,17 @@ der_put_oid(struct buf *b, struct slice oid)
 	der_put_slice(b, DER_OID, oid);
 }
 
+void
+der_put_alg(struct buf *b, struct slice oid, bool null)
+{
+	size_t	seq = der_open(b, DER_SEQ);
+
+	der_put_oid(b, oid);
+	if (null)
+		der_put(b, DER_NULL, NULL, 0);
+	der_close(b, seq);
+}
+
 /* 9999-12-31T23:59:59Z is "no end" in [RFC5280] 4.1.2.5 and our ceiling. */
 #define TIME_MIN	(-62167219200)
 #define TIME_MAX	253402300799

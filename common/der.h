@@ -85,6 +85,8 @@ void	 der_put_bool(struct buf *, bool);
 void	 der_put_bits(struct buf *, const uint8_t *, size_t);	/* 0 unused */
 void	 der_put_str(struct buf *, int tag, const char *);
 void	 der_put_oid(struct buf *, struct slice);	/* content bytes */
+/* AlgorithmIdentifier; its parameters are NULL or absent. */
+void	 der_put_alg(struct buf *, struct slice oid, bool null);
 /* UTCTime until 2049, GeneralizedTime from then on (RFC 5280 4.1.2.5). */
 void	 der_put_time(struct buf *, int64_t unix_seconds);
 void	 der_put_gentime(struct buf *, int64_t unix_seconds);

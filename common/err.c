@@ -26,7 +26,7 @@ static const struct {
 	[ERR_NO_SECURITY] =	{ "no-security", HR_ACCESS_DENIED, true },
 	[ERR_NOT_UNDERSTOOD] =	{ "not-understood", HR_NOT_SUPPORTED, true },
 	[ERR_DESTINATION] =	{ "destination", HR_INVALID_ARG, true },
-	[ERR_ACTION] =		{ "action", HR_NOT_SUPPORTED, true },
+	[ERR_ACTION] =		{ "action", HR_INVALID_ARG, true },
 	[ERR_DENIED] =		{ "denied", HR_ACCESS_DENIED, true },
 	[ERR_UNAVAILABLE] =	{ "unavailable", HR_RETRY, false },
 	[ERR_INTERNAL] =	{ "internal", HR_UNEXPECTED, false },

@@ -60,24 +60,66 @@ read_row(struct issued *c, const PGresult *r, int row, struct err *err)
 	c->not_after = column_int(r, row, 6);
 	c->revoked = column_int(r, row, 7) != 0;
 	c->renewals = (unsigned)column_int(r, row, 8);
+	c->chain_start = column_int(r, row, 10);
 	return 0;
 }
 
-/* As the text of an array: {"\\x01","\\x02"}. */
-static void
-put_serials(struct buf *b, const struct slice *serials, size_t n)
+/* Ours are positive; the octet that keeps one so is not stored. */
+static struct slice
+stored_form(struct slice serial)
 {
-	size_t	i;
+	if (serial.n > 1 && serial.p[0] == 0)
+		return slice_of(serial.p + 1, serial.n - 1);
+	return serial;
+}
+
+/* As PostgreSQL orders bytea. */
+static bool
+is_before(struct slice a, struct slice b)
+{
+	int	c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+
+	return c != 0 ? c < 0 : a.n < b.n;
+}
+
+/* As the text of an array: {"\\x01","\\x02"}; and the first and the last. */
+static void
+put_serials(struct buf *b, const struct slice *serials, size_t n,
+    struct slice bound[2])
+{
+	struct slice	s;
+	size_t		i;
 
 	buf_addc(b, '{');
 	for (i = 0; i < n; i++) {
-		if (serials[i].n == 0 || serials[i].n > SERIAL_MAX)
+		s = stored_form(serials[i]);
+		if (s.n == 0 || s.n > SERIAL_MAX)
 			continue;
+		if (b->n == 1 || is_before(s, bound[0]))
+			bound[0] = s;
+		if (b->n == 1 || is_before(bound[1], s))
+			bound[1] = s;
 		buf_puts(b, b->n > 1 ? ",\"\\\\x" : "\"\\\\x");
-		buf_hex(b, serials[i].p, serials[i].n);
+		buf_hex(b, s.p, s.n);
 		buf_addc(b, '"');
 	}
 	buf_addc(b, '}');
+}
+
+static struct issued_set *
+read_rows(const PGresult *r, struct err *err)
+{
+	struct issued_set	*set = xcalloc(1, sizeof(*set));
+	size_t			 n = r != NULL ? (size_t)PQntuples(r) : 0;
+	int			 rc = 0;
+
+	set->v = xcalloc(n > 0 ? n : 1, sizeof(*set->v));
+	for (; rc == 0 && set->n < n; set->n++)
+		rc = read_row(&set->v[set->n], r, (int)set->n, err);
+	if (rc == 0)
+		return set;
+	issued_free(set);
+	return NULL;
 }
 
 struct issued_set *
@@ -85,27 +127,35 @@ issued_load(struct db *db, const struct slice *serials, size_t n,
     struct err *err)
 {
 	struct issued_set	*set;
+	struct slice		 bound[2] = { { NULL, 0 }, { NULL, 0 } };
 	struct buf		 list = { 0 };
-	struct db_param		 p[1];
-	PGresult		*r;
-	int			 rc = 0;
+	struct db_param		 p[3];
+	PGresult		*r = NULL;
 
-	put_serials(&list, serials, n);
+	put_serials(&list, serials, n, bound);
 	p[0] = DB_TEXT(buf_str(&list));
-	r = db_exec_bin(db, "issued", p, 1, err);
+	p[1] = DB_BIN(bound[0].p, bound[0].n);
+	p[2] = DB_BIN(bound[1].p, bound[1].n);
+	if (bound[0].n > 0)
+		r = db_exec_bin(db, "issued", p, 3, err);
+	set = r == NULL && bound[0].n > 0 ? NULL : read_rows(r, err);
 	buf_free(&list);
-	if (r == NULL)
-		return NULL;
-	set = xcalloc(1, sizeof(*set));
-	n = (size_t)PQntuples(r);
-	set->v = xcalloc(n > 0 ? n : 1, sizeof(*set->v));
-	for (; rc == 0 && set->n < n; set->n++)
-		rc = read_row(&set->v[set->n], r, (int)set->n, err);
 	PQclear(r);
-	if (rc == 0)
-		return set;
-	issued_free(set);
-	return NULL;
+	return set;
+}
+
+struct issued_set *
+issued_new(void)
+{
+	return xcalloc(1, sizeof(struct issued_set));
+}
+
+void
+issued_add(struct issued_set *set, struct issued *c)
+{
+	set->v = xreallocarray(set->v, set->n + 1, sizeof(*set->v));
+	set->v[set->n++] = *c;
+	memset(c, 0, sizeof(*c));
 }
 
 const struct issued *
@@ -113,6 +163,7 @@ issued_find(const struct issued_set *set, struct slice serial)
 {
 	size_t	i;
 
+	serial = stored_form(serial);
 	for (i = 0; set != NULL && i < set->n; i++)
 		if (slice_eq(buf_slice(&set->v[i].serial), serial))
 			return &set->v[i];

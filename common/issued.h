@@ -1,6 +1,6 @@
 /*
- * Certificates that we issued, as their rows say: what a renewal or another
- * request signed with such a certificate is judged by.
+ * Certificates that we issued, as their rows say: what a renewal, an agent's
+ * request and a log-on with such a certificate are judged by.
  */
 #ifndef ISSUED_H
 #define ISSUED_H
@@ -14,26 +14,40 @@ struct issued {
 	int64_t		 not_before, not_after;	/* unix seconds */
 	bool		 revoked;		/* or held */
 	unsigned	 renewals;		/* that led to it */
+	int64_t		 chain_start;		/* the first one's not_before */
 	uint8_t		 spki[32];		/* SHA-256 */
 };
 
 struct issued_set;
 
-/* A program that looks certificates up puts this into its list. */
+/*
+ * A program that looks certificates up puts this into its list.  The bounds
+ * leave the partitions out that the serials' months are not of; LIMIT keeps
+ * the planner from anything but one descent of an index for each.
+ */
 #define ISSUED_STMT							\
-	{ "issued", "SELECT c.serial, c.der, c.ca, c.account, "		\
-	    "c.template, extract(epoch FROM c.not_before)::bigint, "	\
-	    "extract(epoch FROM c.not_after)::bigint, "			\
+	{ "issued", "SELECT c.* FROM unnest($1::bytea[]) k(serial) "	\
+	    "CROSS JOIN LATERAL (SELECT c.serial, c.der, c.ca, "	\
+	    "c.account, c.template, "					\
+	    "floor(extract(epoch FROM c.not_before))::bigint, "		\
+	    "floor(extract(epoch FROM c.not_after))::bigint, "		\
 	    "(c.revoked_at IS NOT NULL)::int4, c.renewals, "		\
-	    "c.spki_sha256 FROM unnest($1::bytea[]) k(serial) "		\
-	    "JOIN countersign.certificate c ON c.serial = k.serial", 1 }
+	    "c.spki_sha256, floor(extract(epoch FROM "			\
+	    "coalesce(c.chain_start, c.not_before)))::bigint "		\
+	    "FROM countersign.certificate c "				\
+	    "WHERE c.serial = k.serial AND c.serial BETWEEN $2 AND $3 "	\
+	    "LIMIT 1) c", 3 }
 
 /*
  * The rows of these serials (INTEGER contents); one that is no serial of ours
- * is passed over.  NULL only on failure.
+ * is passed over, and nothing is asked when none is left.  NULL only on
+ * failure.
  */
 struct issued_set *issued_load(struct db *, const struct slice *serials,
 		    size_t n, struct err *);
+/* A set without a database: empty, and one row more, whose parts it takes. */
+struct issued_set *issued_new(void);
+void		 issued_add(struct issued_set *, struct issued *);
 const struct issued *issued_find(const struct issued_set *,
 		    struct slice serial);
 void		 issued_free(struct issued_set *);

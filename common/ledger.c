@@ -10,26 +10,38 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base64.h"
+#include "failpoint.h"
 #include "ledger_chain.h"
 
 struct ledger {
-	int			 fd;
+	int			 dirfd, fd;
+	off_t			 size;	/* of the file */
+	uint64_t		 synced; /* number of the last entry that is */
 	struct ledger_chain	*chain;
 	struct buf		 out;	/* lines not yet written */
 	bool			 failed;
 };
 
 static int
-open_file(const char *dir, struct err *err)
+open_dir(const char *dir, struct err *err)
 {
-	int	dirfd, fd;
+	int	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd == -1)
-		return err_set(err, ERR_INTERNAL, "ledger %s: %s", dir,
+	if (fd == -1)
+		err_set(err, ERR_INTERNAL, "ledger %s: %s", dir,
 		    strerror(errno));
-	fd = openat(dirfd, LEDGER_FILE, O_RDWR | O_CREAT | O_APPEND |
-	    O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	return fd;
+}
+
+/* Where older files are, a new one is begun by ledger_turn and nobody else. */
+static int
+open_file(int dirfd, const char *dir, bool older, struct err *err)
+{
+	int	fd;
+
+	fd = openat(dirfd, LEDGER_FILE, O_RDWR | (older ? 0 : O_CREAT) |
+	    O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 	/* A new name is not durable before its folder is. */
 	if (fd != -1 && fsync(dirfd) == -1) {
 		close(fd);
@@ -38,12 +50,15 @@ open_file(const char *dir, struct err *err)
 	if (fd == -1)
 		err_set(err, ERR_INTERNAL, "ledger in %s: %s", dir,
 		    strerror(errno));
-	close(dirfd);
 	return fd;
 }
 
+/*
+ * A signer that turns gives the old file's lock back: whoever opened that one
+ * just before has locked what is not the newest any more.
+ */
 static int
-lock_file(int fd, const char *dir, struct err *err)
+lock_file(int dirfd, int fd, const char *dir, struct err *err)
 {
 	struct stat	st;
 
@@ -57,6 +72,9 @@ lock_file(int fd, const char *dir, struct err *err)
 		return err_set(err, ERR_INTERNAL, errno == EWOULDBLOCK ?
 		    "ledger in %s: in use by another signer" :
 		    "ledger in %s: cannot be locked", dir);
+	if (!files_is(dirfd, LEDGER_FILE, fd))
+		return err_set(err, ERR_INTERNAL, "ledger in %s: another "
+		    "signer is at work", dir);
 	return 0;
 }
 
@@ -78,20 +96,63 @@ cut_torn_tail(int fd, off_t good, struct err *err)
 	return 0;
 }
 
+/*
+ * After an fdatasync that failed the kernel calls pages clean that never came
+ * to the disk.  What is read now must be what is there.
+ */
+static void
+forget_cache(int fd)
+{
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/* A turn that a crash stopped half-way: the file has both names. */
+static int
+undo_turn(int dirfd, int fd, struct ledger_files *f, struct err *err)
+{
+	char	name[LEDGER_NAME];
+
+	if (!files_drop(dirfd, fd, f))
+		return 0;
+	files_name(f->last[f->n], name);
+	if (unlinkat(dirfd, name, 0) == -1 || fsync(dirfd) == -1)
+		return err_set(err, ERR_INTERNAL, "ledger: %s: %s", name,
+		    strerror(errno));
+	return 0;
+}
+
+static int
+read_file(struct ledger *l, const char *dir, struct ledger_files *f,
+    struct err *err)
+{
+	forget_cache(l->fd);
+	if (lock_file(l->dirfd, l->fd, dir, err) == -1 ||
+	    undo_turn(l->dirfd, l->fd, f, err) == -1)
+		return -1;
+	l->chain->later = true;
+	if (chain_read(l->chain, l->fd, NULL, NULL, &l->size, err) == -1 ||
+	    cut_torn_tail(l->fd, l->size, err) == -1)
+		return -1;
+	l->synced = l->chain->seq;
+	return files_follow(l->dirfd, f, l->chain, err);
+}
+
 struct ledger *
 ledger_open(const char *dir, struct err *err)
 {
-	struct ledger	*l = xcalloc(1, sizeof(*l));
-	off_t		 good;
+	struct ledger		*l = xcalloc(1, sizeof(*l));
+	struct ledger_files	 older = { NULL, 0 };
 
 	l->chain = chain_new();
-	l->fd = open_file(dir, err);
-	if (l->fd == -1 || lock_file(l->fd, dir, err) == -1 ||
-	    chain_read(l->chain, l->fd, NULL, NULL, &good, err) == -1 ||
-	    cut_torn_tail(l->fd, good, err) == -1) {
+	l->fd = -1;
+	l->dirfd = open_dir(dir, err);
+	if (l->dirfd != -1 && files_list(l->dirfd, &older, err) == 0)
+		l->fd = open_file(l->dirfd, dir, older.n > 0, err);
+	if (l->fd == -1 || read_file(l, dir, &older, err) == -1) {
 		ledger_close(l);
-		return NULL;
+		l = NULL;
 	}
+	files_free(&older);
 	return l;
 }
 
@@ -102,6 +163,8 @@ ledger_close(struct ledger *l)
 		return;
 	if (l->fd != -1)
 		close(l->fd);
+	if (l->dirfd != -1)
+		close(l->dirfd);
 	chain_free(l->chain);
 	buf_free(&l->out);
 	free(l);
@@ -149,13 +212,12 @@ ledger_add(struct ledger *l, const char *type, struct slice fields)
 }
 
 static int
-write_out(const struct ledger *l)
+write_out(int fd, struct slice s)
 {
-	struct slice	s = buf_slice(&l->out);
 	ssize_t		n;
 
 	while (s.n > 0) {
-		n = write(l->fd, s.p, s.n);
+		n = write(fd, s.p, s.n);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
@@ -163,7 +225,8 @@ write_out(const struct ledger *l)
 		s.p += n;
 		s.n -= (size_t)n;
 	}
-	return fdatasync(l->fd);
+	fail_point("written");
+	return fdatasync(fd);
 }
 
 int
@@ -174,19 +237,84 @@ ledger_sync(struct ledger *l, struct err *err)
 		    "ledger: an earlier write failed");
 	if (l->out.n == 0)
 		return 0;
-	if (write_out(l) == -1) {
+	if (write_out(l->fd, buf_slice(&l->out)) == -1) {
 		l->failed = true;
 		return err_set(err, ERR_UNAVAILABLE, "ledger: %s",
 		    strerror(errno));
 	}
+	l->size += (off_t)l->out.n;
+	l->synced = l->chain->seq;
 	buf_reset(&l->out);
 	return 0;
+}
+
+/*
+ * The new file is whole and locked before it has its name; until then the one
+ * before goes by both, and undo_turn takes the second name back.  The second
+ * must be on the disk before the first is given away: a file without any is
+ * gone.
+ */
+static int
+next_file(const struct ledger *l)
+{
+	char	name[LEDGER_NAME];
+	int	fd;
+
+	files_name(l->synced, name);
+	fd = openat(l->dirfd, LEDGER_NEXT, O_RDWR | O_CREAT | O_TRUNC |
+	    O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	if (fd == -1)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+	    write_out(fd, buf_slice(&l->out)) == 0 &&
+	    linkat(l->dirfd, LEDGER_FILE, l->dirfd, name, 0) == 0 &&
+	    fsync(l->dirfd) == 0) {
+		fail_point("turning");
+		if (renameat(l->dirfd, LEDGER_NEXT, l->dirfd,
+		    LEDGER_FILE) == 0 && fsync(l->dirfd) == 0)
+			return fd;
+	}
+	close(fd);
+	return -1;
+}
+
+int
+ledger_turn(struct ledger *l, struct err *err)
+{
+	int	fd;
+
+	if (l->failed)
+		return err_set(err, ERR_UNAVAILABLE,
+		    "ledger: an earlier write failed");
+	if ((fd = next_file(l)) == -1) {
+		l->failed = true;
+		return err_set(err, ERR_UNAVAILABLE, "ledger: its next "
+		    "file: %s", strerror(errno));
+	}
+	close(l->fd);
+	l->fd = fd;
+	l->size = (off_t)l->out.n;
+	l->synced = l->chain->seq;
+	buf_reset(&l->out);
+	return 0;
+}
+
+off_t
+ledger_size(const struct ledger *l)
+{
+	return l->size;
 }
 
 uint64_t
 ledger_seq(const struct ledger *l)
 {
 	return l->chain->seq;
+}
+
+const char *
+ledger_hash(const struct ledger *l)
+{
+	return l->chain->hash;
 }
 
 int64_t
@@ -200,7 +328,9 @@ put_key(struct buf *b, const char *key)
 {
 	if (b->n != 0)
 		buf_addc(b, ',');
-	buf_printf(b, "\"%s\":", key);
+	buf_addc(b, '"');
+	buf_puts(b, key);
+	buf_puts(b, "\":");
 }
 
 static bool
@@ -252,6 +382,15 @@ ledger_field_hex(struct buf *b, const char *key, const uint8_t *p, size_t n)
 	put_key(b, key);
 	buf_addc(b, '"');
 	buf_hex(b, p, n);
+	buf_addc(b, '"');
+}
+
+void
+ledger_field_base64(struct buf *b, const char *key, struct slice s)
+{
+	put_key(b, key);
+	buf_addc(b, '"');
+	base64_encode(s.p, s.n, b);
 	buf_addc(b, '"');
 }
 

@@ -1,13 +1,11 @@
 /* The ledger: verifying and reading it. */
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <openssl/evp.h>
 
 #include "ledger_chain.h"
 
@@ -21,10 +19,7 @@ chain_new(void)
 	struct ledger_chain	*c = xcalloc(1, sizeof(*c));
 
 	memset(c->hash, '0', 64);
-	c->ctx = EVP_MD_CTX_new();
-	c->md = EVP_MD_fetch(NULL, "SHA256", NULL);
-	if (c->ctx == NULL || c->md == NULL)
-		abort();
+	c->sha256 = digest_new("SHA256");
 	return c;
 }
 
@@ -33,21 +28,16 @@ chain_free(struct ledger_chain *c)
 {
 	if (c == NULL)
 		return;
-	EVP_MD_CTX_free(c->ctx);
-	EVP_MD_free(c->md);
+	digest_free(c->sha256);
 	free(c);
 }
 
 void
 chain_next(struct ledger_chain *c, struct slice body)
 {
-	uint8_t	md[32];
+	uint8_t	md[DIGEST_MAX];
 
-	if (EVP_DigestInit_ex(c->ctx, c->md, NULL) != 1 ||
-	    EVP_DigestUpdate(c->ctx, body.p, body.n) != 1 ||
-	    EVP_DigestFinal_ex(c->ctx, md, NULL) != 1)
-		abort();
-	hex_encode(md, sizeof(md), c->hash);
+	hex_encode(md, digest_run(c->sha256, body, md), c->hash);
 	c->seq++;
 }
 
@@ -103,6 +93,28 @@ take_type(const char **p, char type[TYPE_MAX])
 	return true;
 }
 
+/* A file tells by its first line what it follows. */
+static int
+take_before(struct ledger_chain *c, const char *line, struct err *err)
+{
+	unsigned long long	 seq;
+	char			*end;
+
+	if (!take(&line, "{\"seq\":") || *line < '1' || *line > '9')
+		return damaged(c, "not an entry", err);
+	seq = strtoull(line, &end, 10);
+	line = end;
+	if (seq == ULLONG_MAX || !take(&line, ",\"prev\":\"") ||
+	    strspn(line, "0123456789abcdef") != 64)
+		return damaged(c, "not an entry", err);
+	if (seq == 1)
+		return 0;
+	c->seq = c->before = seq - 1;
+	memcpy(c->hash, line, 64);
+	memcpy(c->before_hash, line, 64);
+	return 0;
+}
+
 /*
  * The next line, NUL ended, n characters.  Everything that the writer leaves
  * no choice in must be as it would write it.
@@ -117,6 +129,8 @@ check_line(struct ledger_chain *c, const char *line, size_t n,
 
 	if (n < HASH_TAIL || memchr(line, '\0', n) != NULL)
 		return damaged(c, "not an entry", err);
+	if (c->seq == 0 && take_before(c, line, err) == -1)
+		return -1;
 	tail = line + n - HASH_TAIL;
 	snprintf(head, sizeof(head), "{\"seq\":%llu,\"prev\":\"",
 	    (unsigned long long)c->seq + 1);
@@ -128,6 +142,10 @@ check_line(struct ledger_chain *c, const char *line, size_t n,
 	    !take(&p, "\",\"type\":\"") || !take_type(&p, type) ||
 	    p > tail || (p < tail && *p != ','))
 		return damaged(c, "not an entry", err);
+	if (c->seq == c->before && c->seq > 0 && (!c->later ||
+	    strcmp(type, "segment") != 0))
+		return damaged(c, "lacks the entries before, which are not "
+		    "in a file of their own", err);
 	p = tail;
 	if (!take(&p, ",\"hash\":\"") || line[n - 2] != '"' ||
 	    line[n - 1] != '}')
@@ -207,7 +225,8 @@ read_lines(struct ledger_chain *c, struct reader *r,
 		if (check_line(c, line, n, type, err) == -1)
 			return -1;
 		*good += (off_t)n + 1;
-		e = (struct ledger_entry){ c->seq, type, line };
+		e = (struct ledger_entry){ c->seq, type, line, c->hash,
+		    c->base + *good };
 		if (cb != NULL && cb(arg, &e, err) == -1)
 			return -1;
 	}
@@ -225,36 +244,6 @@ chain_read(struct ledger_chain *c, int fd,
 	r.p = xcalloc(1, LEDGER_LINE_MAX + 1);
 	ret = read_lines(c, &r, cb, arg, good, err);
 	free(r.p);
-	return ret;
-}
-
-/*
- * A signer may be writing while we read, so an unfinished last line is left
- * out and is no damage: nothing can have been built on it.
- */
-int
-ledger_walk(const char *dir,
-    int (*cb)(void *, const struct ledger_entry *, struct err *), void *arg,
-    struct err *err)
-{
-	struct ledger_chain	*c;
-	struct buf		 path = { 0 };
-	off_t			 good;
-	int			 fd, ret;
-
-	buf_printf(&path, "%s/%s", dir, LEDGER_FILE);
-	fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
-	    O_NOCTTY | O_NONBLOCK);
-	if (fd == -1)
-		err_set(err, ERR_INTERNAL, "%s: %s", buf_str(&path),
-		    strerror(errno));
-	buf_free(&path);
-	if (fd == -1)
-		return -1;
-	c = chain_new();
-	ret = chain_read(c, fd, cb, arg, &good, err);
-	chain_free(c);
-	close(fd);
 	return ret;
 }
 

@@ -27,15 +27,15 @@ struct link_endpoint {
 };
 
 /*
- * Worker side.  One struct link_pool per process (one ZeroMQ context), one
- * struct link per thread.  link_call sends to one signer and waits; a signer
- * that does not answer within try_ms is left alone for a while and the next
- * one is asked with the same bytes (the id makes that safe), until total_ms.
- * reply is appended.  ERR_UNAVAILABLE when no signer answered.
+ * Worker side.  One struct link_pool per process (one ZeroMQ context), and
+ * links of it, each with a connection of its own to every signer it has asked.
+ * A question goes to one signer; one that does not answer within try_ms is
+ * left alone for a while and the next one is asked with the same bytes (the id
+ * makes that safe), until total_ms.  One that answers MSG_ELSEWHERE has not
+ * the key: the next is asked.
  *
  * A pool belongs to the process that made it: fork first, link_pool_new then
- * (ZeroMQ's threads do not survive a fork).  A pool may be used by many
- * threads, a link by the one thread that calls it; free links before the pool.
+ * (ZeroMQ's threads do not survive a fork).  Free links before the pool.
  * keys may be NULL when no endpoint is tcp://.
  */
 struct link_pool	*link_pool_new(const struct link_endpoint *, size_t n,
@@ -43,9 +43,49 @@ struct link_pool	*link_pool_new(const struct link_endpoint *, size_t n,
 void			 link_pool_free(struct link_pool *);
 struct link		*link_new(struct link_pool *, int try_ms, int total_ms,
 			    struct err *);
-void			 link_free(struct link *);
+void			 link_free(struct link *);	/* nothing pending */
+
+/*
+ * Asks and waits: a link that no other thread uses meanwhile.  reply is
+ * appended.  ERR_UNAVAILABLE when no signer answered.
+ */
 int			 link_call(struct link *, const uint8_t id[16],
 			    struct slice msg, struct buf *reply, struct err *);
+
+/*
+ * The same without waiting, for any number of threads: each gives questions
+ * and takes back what is answered, its own or another's.
+ */
+struct link_question {		/* zero it, fill the first part */
+	uint8_t		 id[16];	/* no other pending one has it */
+	struct slice	 msg;		/* lent */
+	struct buf	*reply;		/* appended */
+	void		*asker;
+	struct err	 err;		/* taken back: none or why not */
+	/* The link's own: how far it has come. */
+	struct link_question *next;
+	struct endpoint	*at;		/* who has it now, or NULL */
+	int64_t		 until, end, await_end;
+	size_t		 before, first, k, asked;
+	uint32_t	 away;
+	int		 got;
+	bool		 last, absent, waits;
+};
+/* From here on it belongs to whoever takes it back. */
+void			 link_ask(struct link *, struct link_question *);
+/* The next that is answered or given up; NULL: none that is known of. */
+struct link_question	*link_next(struct link *);
+/* Finds out: when a socket says so, and every 100 ms while one is pending. */
+void			 link_look(struct link *);
+/* Waits until a socket says so or it is time, then looks. */
+void			 link_wait(struct link *);
+/* Questions not taken back. */
+size_t			 link_pending(struct link *);
+/*
+ * Before the first question: what a socket says shall also be seen in this
+ * epoll, edge triggered, as data.fd = tag.
+ */
+void			 link_watch(struct link *, int epoll, int tag);
 
 /*
  * Signer side.  Peers are named by the allow-list; the name of the peer

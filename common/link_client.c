@@ -1,129 +1,61 @@
 /*
- * The worker's end of the link.
+ * The worker's end of the link: the course of a question from signer to
+ * signer.  Nothing here waits but link_wait; a question goes on when an answer
+ * is there (take_answers), and when link_look finds that it is time.
  */
-#include <errno.h>
-#include <openssl/crypto.h>
-#include <poll.h>
-#include <stdatomic.h>
+#include <sys/epoll.h>
+
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zmq.h>
 
-#include "link_zap.h"
+#include "link_sock.h"
+#include "msg.h"
 
-#define POOL_ENDPOINTS		32
-#define POOL_MAX_SOCKETS	8192
-#define CLIENT_DEAD_MS		3000	/* how long a mute signer is left alone */
-#define CLIENT_SLICE_MS		100	/* how soon a lost connection is seen */
-#define CLIENT_RECONNECT_MS	50
-#define CLIENT_RECONNECT_MAX_MS	1000
-#define CLIENT_HWM		64	/* answers too late and not yet dropped */
+#define CLIENT_DEAD_MS	3000	/* how long a mute signer is left alone */
+#define CLIENT_SLICE_MS	100	/* how soon a lost connection is seen */
 
-struct endpoint {
-	char			*uri;
-	char			*server_key;
-	atomic_int_least64_t	 dead_until;	/* monotonic ms, 0 = alive */
-};
+/* What came of asking one signer. */
+enum { GOT_REPLY, ELSEWHERE, NO_CONNECTION, NO_REPLY, BROKEN, ASKED };
 
-struct link_pool {
-	void		*ctx;
-	pid_t		 pid;		/* threads do not survive a fork */
-	struct link_keys keys;
-	struct endpoint	*ep;
-	size_t		 n;
-	atomic_size_t	 start;		/* where the next link begins */
+struct queue {
+	struct link_question	*first, **end;
 };
 
 struct link {
 	struct link_pool *pool;
+	pthread_mutex_t	  lock;		/* of all below but epoll */
 	void		**sock;		/* one per endpoint, NULL until used */
+	bool		 *up;		/* connected, when last looked at */
+	int		  epoll;	/* of all sockets */
+	int		  watcher, tag;	/* another that wants to know, or -1 */
+	struct queue	  open, done;
+	atomic_size_t	  pending;	/* asked and not taken back */
 	size_t		  next;
+	int64_t		  looked;
 	int		  try_ms;
 	int		  total_ms;
 };
 
-/* What came of asking one signer. */
-enum outcome { GOT_REPLY, NO_CONNECTION, NO_REPLY, BROKEN };
-
-static int
-pool_add(struct link_pool *p, const struct link_endpoint *from,
-    bool have_keys, struct err *err)
+static void
+queue_add(struct queue *q, struct link_question *item)
 {
-	struct endpoint *e = &p->ep[p->n];
-	uint8_t key[32];
-
-	if (link_is_tcp(from->uri)) {
-		if (!have_keys)
-			return err_set(err, ERR_INTERNAL,
-			    "signer %s: tcp needs a key", from->uri);
-		if (link_key_decode(from->server_key, key, from->uri,
-		    err) == -1)
-			return -1;
-	} else if (!link_is_ipc(from->uri)) {
-		return err_set(err, ERR_INTERNAL,
-		    "signer %.64s: only tcp:// and ipc:// are known",
-		    from->uri);
-	} else if (from->server_key != NULL) {
-		return err_set(err, ERR_INTERNAL,
-		    "signer %s: ipc has no public key", from->uri);
-	}
-	e->uri = xstrdup(from->uri);
-	if (from->server_key != NULL)
-		e->server_key = xstrdup(from->server_key);
-	p->n++;
-	return 0;
+	item->next = NULL;
+	*q->end = item;
+	q->end = &item->next;
 }
 
-struct link_pool *
-link_pool_new(const struct link_endpoint *ep, size_t n,
-    const struct link_keys *keys, struct err *err)
+static void
+queue_remove(struct queue *q, struct link_question *item)
 {
-	struct link_pool *p;
-	size_t i;
+	struct link_question **at = &q->first;
 
-	if (n == 0 || n > POOL_ENDPOINTS) {
-		err_set(err, ERR_INTERNAL, "%zu signers, must be 1 to %d", n,
-		    POOL_ENDPOINTS);
-		return NULL;
-	}
-	p = xcalloc(1, sizeof(*p));
-	p->ep = xcalloc(n, sizeof(*p->ep));
-	p->pid = getpid();
-	if (keys != NULL)
-		p->keys = *keys;
-	for (i = 0; i < n; i++)
-		if (pool_add(p, &ep[i], keys != NULL, err) == -1)
-			goto fail;
-	p->ctx = zmq_ctx_new();
-	if (p->ctx == NULL ||
-	    zmq_ctx_set(p->ctx, ZMQ_MAX_SOCKETS, POOL_MAX_SOCKETS) != 0) {
-		err_set(err, ERR_INTERNAL, "zeromq context: %s",
-		    zmq_strerror(zmq_errno()));
-		goto fail;
-	}
-	return p;
-fail:
-	link_pool_free(p);
-	return NULL;
-}
-
-void
-link_pool_free(struct link_pool *p)
-{
-	size_t i;
-
-	if (p == NULL)
-		return;
-	if (p->ctx != NULL && p->pid == getpid())
-		(void)zmq_ctx_term(p->ctx);
-	for (i = 0; i < p->n; i++) {
-		free(p->ep[i].uri);
-		free(p->ep[i].server_key);
-	}
-	free(p->ep);
-	link_keys_free(&p->keys);
-	free(p);
+	while (*at != item)
+		at = &(*at)->next;
+	*at = item->next;
+	if (q->end == &item->next)
+		q->end = at;
 }
 
 struct link *
@@ -143,9 +75,20 @@ link_new(struct link_pool *p, int try_ms, int total_ms, struct err *err)
 	l = xcalloc(1, sizeof(*l));
 	l->pool = p;
 	l->sock = xcalloc(p->n, sizeof(*l->sock));
+	l->up = xcalloc(p->n, sizeof(*l->up));
+	l->watcher = -1;
+	l->open.end = &l->open.first;
+	l->done.end = &l->done.first;
 	l->next = atomic_fetch_add(&p->start, 1) % p->n;
 	l->try_ms = try_ms;
 	l->total_ms = total_ms;
+	(void)pthread_mutex_init(&l->lock, NULL);
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll == -1) {
+		err_set(err, ERR_INTERNAL, "link: no descriptor left");
+		link_free(l);
+		return NULL;
+	}
 	return l;
 }
 
@@ -159,63 +102,52 @@ link_free(struct link *l)
 	for (i = 0; i < l->pool->n; i++)
 		if (l->sock[i] != NULL)
 			(void)zmq_close(l->sock[i]);
+	if (l->epoll != -1)
+		(void)close(l->epoll);
+	(void)pthread_mutex_destroy(&l->lock);
 	free(l->sock);
+	free(l->up);
 	free(l);
 }
 
 static int
-client_options(const struct link *l, void *sock, const struct endpoint *e,
-    struct err *err)
+watch(int epoll, int fd, int tag)
 {
-	/* IMMEDIATE: nothing queues for a signer that is not there. */
-	if (link_common_options(sock, e->uri, err) == -1 ||
-	    link_setopt(sock, ZMQ_IMMEDIATE, 1, "immediate", err) == -1 ||
-	    link_setopt(sock, ZMQ_LINGER, 0, "linger", err) == -1 ||
-	    link_setopt(sock, ZMQ_RCVHWM, CLIENT_HWM, "rcvhwm", err) == -1 ||
-	    link_setopt(sock, ZMQ_RECONNECT_IVL, CLIENT_RECONNECT_MS,
-	    "reconnect", err) == -1 ||
-	    link_setopt(sock, ZMQ_RECONNECT_IVL_MAX, CLIENT_RECONNECT_MAX_MS,
-	    "reconnect max", err) == -1)
-		return -1;
-	if (e->server_key == NULL)
-		return 0;
-	if (zmq_setsockopt(sock, ZMQ_CURVE_PUBLICKEY, l->pool->keys.pub,
-	    41) != 0 ||
-	    zmq_setsockopt(sock, ZMQ_CURVE_SECRETKEY, l->pool->keys.sec,
-	    41) != 0 ||
-	    zmq_setsockopt(sock, ZMQ_CURVE_SERVERKEY, e->server_key, 41) != 0)
-		return err_set(err, ERR_INTERNAL, "signer %s: curve: %s",
-		    e->uri, zmq_strerror(zmq_errno()));
-	return 0;
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
+	    .data.fd = tag };
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev);
+}
+
+void
+link_watch(struct link *l, int epoll, int tag)
+{
+	l->watcher = epoll;
+	l->tag = tag;
 }
 
 static int
 client_open(struct link *l, size_t i, struct err *err)
 {
-	const struct endpoint *e = &l->pool->ep[i];
 	void *sock;
+	int fd;
 
 	if (l->sock[i] != NULL)
 		return 0;
-	sock = zmq_socket(l->pool->ctx, ZMQ_DEALER);
+	sock = sock_open(l->pool, &l->pool->ep[i], err);
 	if (sock == NULL)
-		return err_set(err, ERR_INTERNAL, "zeromq socket: %s",
-		    zmq_strerror(zmq_errno()));
-	if (client_options(l, sock, e, err) == -1)
-		goto fail;
-	if (zmq_connect(sock, e->uri) != 0) {
-		err_set(err, ERR_INTERNAL, "signer %s: %s", e->uri,
-		    zmq_strerror(zmq_errno()));
-		goto fail;
+		return -1;
+	fd = sock_fd(sock, err);
+	if (fd == -1 || watch(l->epoll, fd, -1) == -1 ||
+	    (l->watcher != -1 && watch(l->watcher, fd, l->tag) == -1)) {
+		(void)zmq_close(sock);
+		return err_set(err, ERR_INTERNAL, "link: epoll fails");
 	}
 	l->sock[i] = sock;
 	return 0;
-fail:
-	(void)zmq_close(sock);
-	return -1;
 }
 
-/* A mute signer is asked again by one thread at a time, not by all. */
+/* A mute signer is asked again by one question at a time, not by all. */
 static bool
 endpoint_usable(struct endpoint *e, int64_t now)
 {
@@ -226,222 +158,336 @@ endpoint_usable(struct endpoint *e, int64_t now)
 	    now + CLIENT_DEAD_MS));
 }
 
-static int
-client_send_frame(void *sock, const void *p, size_t n, int flags)
+static void
+give_back(struct link *l, struct link_question *q)
 {
-	int rc;
-
-	do
-		rc = zmq_send(sock, p, n, flags | ZMQ_DONTWAIT);
-	while (rc == -1 && zmq_errno() == EINTR);
-	return rc == -1 ? -1 : 0;
+	q->at = NULL;
+	queue_remove(&l->open, q);
+	queue_add(&l->done, q);
 }
 
-/*
- * One message.  1: the answer to id, appended to reply; 0: something else,
- * dropped (an answer that came too late); -1 with errno: nothing there.
- */
 static int
-client_recv(void *sock, const uint8_t id[16], struct buf *reply)
+ask_signer(struct link *l, struct link_question *q, size_t i)
 {
-	bool match = true, more = true;
-	size_t nth, before = reply->n;
-	zmq_msg_t m;
+	int64_t now = link_now_ms();
 
-	for (nth = 0; more; nth++) {
-		(void)zmq_msg_init(&m);
-		if (zmq_msg_recv(&m, sock, ZMQ_DONTWAIT) == -1) {
-			(void)zmq_msg_close(&m);
-			reply->n = before;
-			return -1;
-		}
-		if (nth == 0)
-			match = zmq_msg_size(&m) == 16 &&
-			    memcmp(zmq_msg_data(&m), id, 16) == 0;
-		else if (nth == 1 && match)
-			buf_add(reply, zmq_msg_data(&m), zmq_msg_size(&m));
-		more = zmq_msg_more(&m) != 0;
-		(void)zmq_msg_close(&m);
-	}
-	if (match && nth == 2 && reply->n > before)
-		return 1;
-	reply->n = before;
-	return 0;
-}
-
-/* POLLIN and POLLOUT of the socket; -1 with errno. */
-static int
-client_events(void *sock)
-{
-	int events = 0;
-	size_t len = sizeof(events);
-
-	return zmq_getsockopt(sock, ZMQ_EVENTS, &events, &len) == 0 ? events :
-	    -1;
-}
-
-/*
- * zmq_poll would ask for the events twice more, with a system call each; the
- * descriptor tells only of news, so the events come first every time.
- */
-static int
-client_sleep(void *sock, int64_t ms)
-{
-	struct pollfd p = { .events = POLLIN };
-	size_t len = sizeof(p.fd);
-
-	if (zmq_getsockopt(sock, ZMQ_FD, &p.fd, &len) != 0)
-		return -1;
-	return poll(&p, 1, (int)ms) == -1 && errno != EINTR ? -1 : 0;
-}
-
-static enum outcome
-client_wait(void *sock, const uint8_t id[16], int64_t end, struct buf *reply)
-{
-	int64_t left;
-	int events, rc;
-
-	for (;;) {
-		events = client_events(sock);
-		if (events == -1 && zmq_errno() != EINTR)
-			return BROKEN;
-		if (events == -1)
-			continue;
-		if ((events & ZMQ_POLLIN) != 0) {
-			rc = client_recv(sock, id, reply);
-			if (rc == 1)
-				return GOT_REPLY;
-			if (rc == -1 && zmq_errno() != EAGAIN &&
-			    zmq_errno() != EINTR)
-				return BROKEN;
-			continue;
-		}
-		/* No answer can come over a connection that is gone. */
-		if ((events & ZMQ_POLLOUT) == 0)
+	q->reply->n = q->before;	/* another's, who has not the key */
+	if (sock_send(l->sock[i], q->id, q->msg) == -1) {
+		if (zmq_errno() == EAGAIN)
 			return NO_CONNECTION;
-		left = end - link_now_ms();
-		if (left <= 0)
-			return NO_REPLY;
-		if (client_sleep(sock, left < CLIENT_SLICE_MS ? left :
-		    CLIENT_SLICE_MS) == -1)
-			return BROKEN;
+		err_set(&q->err, ERR_INTERNAL, "link: %s",
+		    zmq_strerror(zmq_errno()));
+		return BROKEN;
 	}
-}
-
-struct call {
-	const uint8_t	*id;
-	struct slice	 msg;
-	struct buf	*reply;
-	int64_t		 end;
-};
-
-static enum outcome
-client_ask(struct link *l, size_t i, const struct call *c)
-{
-	struct endpoint *e = &l->pool->ep[i];
-	int64_t end = link_now_ms() + l->try_ms;
-	enum outcome got;
-
-	if (client_send_frame(l->sock[i], c->id, 16, ZMQ_SNDMORE) == -1 ||
-	    client_send_frame(l->sock[i], c->msg.p, c->msg.n, 0) == -1)
-		return zmq_errno() == EAGAIN ? NO_CONNECTION : BROKEN;
-	got = client_wait(l->sock[i], c->id, end < c->end ? end : c->end,
-	    c->reply);
-	if (got == GOT_REPLY)
-		atomic_store(&e->dead_until, 0);
-	else if (got == NO_REPLY)
-		atomic_store(&e->dead_until, link_now_ms() + CLIENT_DEAD_MS);
-	return got;
+	q->at = &l->pool->ep[i];
+	q->until = now + l->try_ms < q->end ? now + l->try_ms : q->end;
+	return ASKED;
 }
 
 /*
  * One round: every signer once, beginning with the next in turn; those found
  * mute only when last is set.  asked counts who took the message and kept it.
+ * ASKED, or what came of the round.
  */
-static enum outcome
-client_round(struct link *l, const struct call *c, bool last, size_t *asked,
-    struct err *err)
+static int
+ask_next(struct link *l, struct link_question *q)
 {
-	size_t i, k, n = l->pool->n, first = l->next;
-	enum outcome got = NO_CONNECTION;
+	size_t i, n = l->pool->n;
 
-	l->next = (first + 1) % n;
-	for (k = 0; k < n && *asked < 2 * n && link_now_ms() < c->end; k++) {
-		i = (first + k) % n;
-		if (!endpoint_usable(&l->pool->ep[i], link_now_ms()) && !last)
+	for (; q->k < n && q->asked < 2 * n && link_now_ms() < q->end; q->k++) {
+		i = (q->first + q->k) % n;
+		if (!endpoint_usable(&l->pool->ep[i], link_now_ms()) &&
+		    !q->last)
 			continue;
-		if (client_open(l, i, err) == -1)
+		if (client_open(l, i, &q->err) == -1)
 			return BROKEN;
-		got = client_ask(l, i, c);
-		if (got == GOT_REPLY || got == BROKEN)
-			return got;
-		if (got == NO_REPLY)
-			(*asked)++;
+		q->got = ask_signer(l, q, i);
+		if (q->got == NO_CONNECTION)
+			q->absent = true;
+		if (q->got != NO_CONNECTION) {
+			q->k++;
+			return q->got;
+		}
 	}
-	return got;
+	return q->got == ELSEWHERE && q->absent ? NO_CONNECTION : q->got;
 }
 
-/* Nobody is connected: wait a moment for the first who is. */
 static void
-client_await(const struct link *l, int64_t end)
+begin_round(struct link *l, struct link_question *q)
 {
-	zmq_pollitem_t item[POOL_ENDPOINTS];
-	int64_t left = end - link_now_ms();
-	int n = 0;
+	q->first = l->next;
+	l->next = (l->next + 1) % l->pool->n;
+	q->k = 0;
+	q->got = NO_CONNECTION;
+	q->absent = false;
+}
+
+/* Who was not connected then may be now. */
+static void
+look_whether_up(struct link *l)
+{
 	size_t i;
 
 	for (i = 0; i < l->pool->n; i++)
-		if (l->sock[i] != NULL)
-			item[n++] = (zmq_pollitem_t){ l->sock[i], 0,
-			    ZMQ_POLLOUT, 0 };
-	if (left > 0)
-		(void)zmq_poll(item, n, (long)left);
+		l->up[i] = l->sock[i] != NULL && sock_connected(l->sock[i]);
+}
+
+/*
+ * Who has the key is not connected: wait a moment for the first who is.  All
+ * connected meanwhile: soon, but not in a loop that burns.
+ */
+static void
+await(struct link *l, struct link_question *q, int64_t until)
+{
+	size_t i;
+
+	look_whether_up(l);
+	q->away = 0;
+	for (i = 0; i < l->pool->n; i++)
+		if (l->sock[i] != NULL && !l->up[i])
+			q->away |= UINT32_C(1) << i;
+	q->until = until < q->end ? until : q->end;
+	if (q->away == 0)
+		q->until = link_now_ms() + 1;
+	q->waits = true;
 }
 
 /*
  * Every signer is asked at most twice (the id makes that safe); when none is
- * connected, it takes no longer than one try to say so.
+ * connected, it takes no longer than one try to say so.  Goes on until the
+ * question is with a signer, waits for one, or is answered.
  */
-static enum outcome
-client_rounds(struct link *l, const struct call *c, struct err *err)
+static void
+go_on(struct link *l, struct link_question *q)
 {
-	enum outcome got = NO_CONNECTION;
-	int64_t await_end = 0;
-	size_t asked = 0;
-	bool last = false;
+	int64_t now;
+	int got;
 
-	while (link_now_ms() < c->end && asked < 2 * l->pool->n) {
-		got = client_round(l, c, last, &asked, err);
-		if (got == GOT_REPLY || got == BROKEN)
+	q->at = NULL;
+	q->waits = false;
+	while ((now = link_now_ms()) < q->end && q->asked < 2 * l->pool->n) {
+		got = ask_next(l, q);
+		if (got == ASKED)
+			return;
+		if (got == BROKEN || (got == ELSEWHERE && q->last)) {
+			give_back(l, q);
+			return;
+		}
+		if (got == NO_REPLY || q->await_end == 0)
+			q->await_end = now + l->try_ms;
+		else if (now >= q->await_end)
 			break;
-		if (got == NO_REPLY || await_end == 0)
-			await_end = link_now_ms() + l->try_ms;
-		else if (link_now_ms() >= await_end)
-			break;
-		if (got == NO_CONNECTION && last)
-			client_await(l, await_end < c->end ? await_end :
-			    c->end);
-		last = true;
+		begin_round(l, q);
+		if (got == NO_CONNECTION && q->last) {
+			await(l, q, q->await_end);
+			return;
+		}
+		q->last = true;
 	}
-	return got;
+	q->reply->n = q->before;
+	err_set(&q->err, ERR_UNAVAILABLE, "no signer answered");
+	give_back(l, q);
+}
+
+static struct link_question *
+find(const struct link *l, const struct endpoint *at, const uint8_t id[16])
+{
+	struct link_question *q = l->open.first;
+
+	while (q != NULL && (q->at != at || memcmp(q->id, id, 16) != 0))
+		q = q->next;
+	return q;
+}
+
+/*
+ * Whatever is there.  An answer that came too late belongs to no question
+ * that this signer was asked, and is dropped.
+ */
+static void
+take_answers(struct link *l, size_t i)
+{
+	struct endpoint *e = &l->pool->ep[i];
+	struct link_question *q;
+	uint8_t id[16];
+	zmq_msg_t m;
+	int rc;
+
+	while ((rc = sock_recv(l->sock[i], id, &m)) != -1) {
+		if (rc == 0)
+			continue;
+		q = find(l, e, id);
+		if (q != NULL)
+			buf_add(q->reply, zmq_msg_data(&m), zmq_msg_size(&m));
+		(void)zmq_msg_close(&m);
+		if (q == NULL)
+			continue;
+		atomic_store(&e->dead_until, 0);
+		q->got = answer_is_elsewhere(slice_of(q->reply->p + q->before,
+		    q->reply->n - q->before)) ? ELSEWHERE : GOT_REPLY;
+		if (q->got == GOT_REPLY)
+			give_back(l, q);
+		else
+			go_on(l, q);
+	}
+}
+
+/* Has its time come, or its signer's connection gone, or one come? */
+static void
+check(struct link *l, struct link_question *q, int64_t now)
+{
+	size_t i;
+
+	if (q->waits) {
+		for (i = 0; i < l->pool->n; i++)
+			if ((q->away >> i & 1) != 0 && l->up[i])
+				q->until = now;
+		if (now >= q->until)
+			go_on(l, q);
+		return;
+	}
+	if (now >= q->until) {
+		q->got = NO_REPLY;
+		q->asked++;
+		atomic_store(&q->at->dead_until, now + CLIENT_DEAD_MS);
+		go_on(l, q);
+	} else if (!l->up[q->at - l->pool->ep]) {
+		q->got = NO_CONNECTION;
+		q->absent = true;
+		go_on(l, q);
+	}
+}
+
+/* To ask ZeroMQ for events can bring answers, which then wake nobody. */
+static void
+check_all(struct link *l, int64_t now)
+{
+	struct link_question *q, *next;
+	size_t i;
+
+	l->looked = now;
+	look_whether_up(l);
+	for (i = 0; i < l->pool->n; i++)
+		if (l->sock[i] != NULL)
+			take_answers(l, i);
+	for (q = l->open.first; q != NULL; q = next) {
+		next = q->next;
+		check(l, q, now);
+	}
+}
+
+static bool
+any_waits(const struct link *l, int64_t now)
+{
+	const struct link_question *q = l->open.first;
+
+	while (q != NULL && !q->waits && now < q->until)
+		q = q->next;
+	return q != NULL;
+}
+
+void
+link_look(struct link *l)
+{
+	int64_t now = link_now_ms();
+	size_t i;
+
+	if (atomic_load(&l->pending) == 0)
+		return;
+	(void)pthread_mutex_lock(&l->lock);
+	for (i = 0; i < l->pool->n; i++)
+		if (l->sock[i] != NULL)
+			take_answers(l, i);
+	if (now - l->looked >= CLIENT_SLICE_MS || any_waits(l, now))
+		check_all(l, now);
+	(void)pthread_mutex_unlock(&l->lock);
+}
+
+void
+link_ask(struct link *l, struct link_question *q)
+{
+	struct endpoint *at;
+
+	atomic_fetch_add(&l->pending, 1);
+	memset(&q->err, 0, sizeof(q->err));
+	q->before = q->reply->n;
+	q->end = link_now_ms() + l->total_ms;
+	q->asked = 0;
+	q->await_end = 0;
+	q->last = false;
+	(void)pthread_mutex_lock(&l->lock);
+	queue_add(&l->open, q);
+	begin_round(l, q);
+	if (q->msg.n == 0 || q->msg.n > MSG_MAX) {
+		err_set(&q->err, ERR_TOO_BIG,
+		    "message of %zu bytes, must be 1 to %d", q->msg.n, MSG_MAX);
+		give_back(l, q);
+	} else
+		go_on(l, q);
+	/* To send can have brought answers, which then wake nobody. */
+	at = q->at;
+	if (at != NULL)
+		take_answers(l, (size_t)(at - l->pool->ep));
+	(void)pthread_mutex_unlock(&l->lock);
+}
+
+struct link_question *
+link_next(struct link *l)
+{
+	struct link_question *q;
+
+	(void)pthread_mutex_lock(&l->lock);
+	q = l->done.first;
+	if (q != NULL) {
+		queue_remove(&l->done, q);
+		atomic_fetch_sub(&l->pending, 1);
+	}
+	(void)pthread_mutex_unlock(&l->lock);
+	return q;
+}
+
+size_t
+link_pending(struct link *l)
+{
+	return atomic_load(&l->pending);
+}
+
+/* How long nothing can happen unless a socket says so. */
+static int
+patience(struct link *l)
+{
+	const struct link_question *q;
+	int64_t now = link_now_ms(), until = now + CLIENT_SLICE_MS;
+
+	(void)pthread_mutex_lock(&l->lock);
+	for (q = l->open.first; q != NULL; q = q->next)
+		if (q->until < until)
+			until = q->until;
+	if (l->done.first != NULL)
+		until = now;
+	(void)pthread_mutex_unlock(&l->lock);
+	return until > now ? (int)(until - now) : 0;
+}
+
+void
+link_wait(struct link *l)
+{
+	struct epoll_event ev[POOL_ENDPOINTS];
+
+	(void)epoll_wait(l->epoll, ev, POOL_ENDPOINTS, patience(l));
+	link_look(l);
 }
 
 int
 link_call(struct link *l, const uint8_t id[16], struct slice msg,
     struct buf *reply, struct err *err)
 {
-	struct call c = { id, msg, reply, link_now_ms() + l->total_ms };
+	struct link_question q = { .msg = msg, .reply = reply };
 
-	if (msg.n == 0 || msg.n > MSG_MAX)
-		return err_set(err, ERR_TOO_BIG,
-		    "message of %zu bytes, must be 1 to %d", msg.n, MSG_MAX);
-	switch (client_rounds(l, &c, err)) {
-	case GOT_REPLY:
+	memcpy(q.id, id, sizeof(q.id));
+	link_ask(l, &q);
+	while (link_next(l) == NULL)
+		link_wait(l);
+	if (q.err.kind == ERR_NONE)
 		return 0;
-	case BROKEN:
-		return err_set(err, ERR_INTERNAL, "link: %s",
-		    zmq_strerror(zmq_errno()));
-	default:
-		return err_set(err, ERR_UNAVAILABLE, "no signer answered");
-	}
+	return err_set(err, q.err.kind, "%s", q.err.text);
 }

@@ -27,12 +27,17 @@ log_usec(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* What needs no quotes, besides letters and digits. */
+static const bool plain_sign[128] = {
+	['.'] = true, ['_'] = true, [':'] = true, ['@'] = true, ['/'] = true,
+	['+'] = true, ['-'] = true
+};
+
 static bool
 is_plain(uint8_t c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') || (c != '\0' &&
-	    strchr("._:@/+-", c) != NULL);
+	    (c >= '0' && c <= '9') || (c < 128 && plain_sign[c]);
 }
 
 static bool
@@ -64,28 +69,33 @@ put_char(struct buf *b, uint8_t c)
 	}
 }
 
+/* Octets that the line may still have. */
+static size_t
+room(const struct log_line *l)
+{
+	size_t	n = l->b.n - l->start;
+
+	return n < LOG_LINE_MAX - LOG_TAIL ? LOG_LINE_MAX - LOG_TAIL - n : 0;
+}
+
 static bool
 put_key(struct log_line *l, const char *key)
 {
-	if (l->b.n + strlen(key) + 3 > LOG_LINE_MAX - LOG_TAIL)
+	if (room(l) < strlen(key) + 3)
 		return false;
-	if (l->b.n != 0)
+	if (l->b.n != l->start)
 		buf_addc(&l->b, ' ');
 	buf_puts(&l->b, key);
 	buf_addc(&l->b, '=');
 	return true;
 }
 
-void
-log_slice(struct log_line *l, const char *key, struct slice value)
+static void
+put_quoted(struct log_line *l, struct slice value)
 {
-	bool	plain = is_plain_slice(value);
 	size_t	i;
 
-	if (!put_key(l, key))
-		return;
-	if (!plain)
-		buf_addc(&l->b, '"');
+	buf_addc(&l->b, '"');
 	for (i = 0; i < value.n; i++) {
 		if (l->b.n + 4 > LOG_LINE_MAX - LOG_TAIL) {
 			buf_puts(&l->b, "...");
@@ -93,8 +103,19 @@ log_slice(struct log_line *l, const char *key, struct slice value)
 		}
 		put_char(&l->b, value.p[i]);
 	}
-	if (!plain)
-		buf_addc(&l->b, '"');
+	buf_addc(&l->b, '"');
+}
+
+void
+log_slice(struct log_line *l, const char *key, struct slice value)
+{
+	if (!put_key(l, key))
+		return;
+	if (is_plain_slice(value) &&
+	    value.n < LOG_LINE_MAX - LOG_TAIL - l->b.n)
+		buf_add(&l->b, value.p, value.n);
+	else
+		put_quoted(l, value);
 }
 
 void
@@ -106,10 +127,8 @@ log_str(struct log_line *l, const char *key, const char *value)
 void
 log_num(struct log_line *l, const char *key, int64_t v)
 {
-	char	s[24];
-
-	snprintf(s, sizeof(s), "%lld", (long long)v);
-	log_str(l, key, s);
+	if (put_key(l, key))
+		buf_dec(&l->b, v);
 }
 
 void
@@ -136,9 +155,12 @@ put_time(struct log_line *l)
 }
 
 void
-log_begin(struct log_line *l, const char *event)
+log_next(struct log_line *l, const char *event)
 {
-	*l = (struct log_line){ 0 };
+	if (l->b.n > 0)
+		buf_addc(&l->b, '\n');
+	l->start = l->b.n;
+	buf_reserve(&l->b, 512);	/* most lines */
 	put_time(l);
 	log_str(l, "program", program);
 	log_num(l, "pid", getpid());
@@ -146,10 +168,19 @@ log_begin(struct log_line *l, const char *event)
 }
 
 void
+log_begin(struct log_line *l, const char *event)
+{
+	*l = (struct log_line){ 0 };
+	log_next(l, event);
+}
+
+void
 log_end(struct log_line *l)
 {
 	ssize_t	n;
 
+	if (l->b.n == 0)
+		return;
 	buf_addc(&l->b, '\n');
 	/* Nobody is left to tell when even the log is gone. */
 	n = write(STDERR_FILENO, l->b.p, l->b.n);

@@ -10,17 +10,21 @@
 
 #include "buf.h"
 
-struct log_line {
+struct log_line {		/* or several, { 0 } at first */
 	struct buf	 b;
+	size_t		 start;		/* of the line at hand */
 };
 
 /* Starts with time (UTC, microseconds), program, pid and event=. */
 void	 log_begin(struct log_line *, const char *event);
+/* One more line behind those that are there: all go out together. */
+void	 log_next(struct log_line *, const char *event);
 void	 log_str(struct log_line *, const char *key, const char *value);
 void	 log_slice(struct log_line *, const char *key, struct slice);
 void	 log_num(struct log_line *, const char *key, int64_t);
 void	 log_id(struct log_line *, const char *key, const uint8_t id[16]);
-void	 log_end(struct log_line *);	/* one write(2), frees */
+/* One write(2), unless there is no line; frees. */
+void	 log_end(struct log_line *);
 
 /* A line with a free text, for start, stop and trouble. */
 void	 log_note(const char *event, const char *fmt, ...)

@@ -1,11 +1,11 @@
 /* The two messages between worker and signer. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 
-#include "der.h"
+#include "derfield.h"
 #include "msg.h"
 
 #define MSG_VERSION	1
@@ -24,83 +24,6 @@
 #define MAX_RESPONSE	(160 * 1024)
 #define MAX_CERT	(64 * 1024)
 
-static void
-put_enum(struct buf *b, unsigned v)
-{
-	uint8_t	c = (uint8_t)v;
-
-	der_put(b, DER_ENUM, &c, 1);
-}
-
-/* A value of 1..max in one octet. */
-static int
-get_enum(struct der *d, unsigned max, unsigned *out, const char *what,
-    struct err *err)
-{
-	struct slice	c;
-
-	if (der_get(d, DER_ENUM, &c, what, err) == -1)
-		return -1;
-	if (c.n != 1 || c.p[0] < 1 || c.p[0] > max)
-		return err_bad(err, 0, "%s: unknown value", what);
-	*out = c.p[0];
-	return 0;
-}
-
-static int
-get_fixed(struct der *d, uint8_t *out, size_t n, const char *what,
-    struct err *err)
-{
-	struct slice	c;
-
-	if (der_get(d, DER_OCTETS, &c, what, err) == -1)
-		return -1;
-	if (c.n != n)
-		return err_bad(err, 0, "%s: %zu octets instead of %zu", what,
-		    c.n, n);
-	memcpy(out, c.p, n);
-	return 0;
-}
-
-static int
-get_octets(struct der *d, struct slice *out, size_t max, const char *what,
-    struct err *err)
-{
-	if (der_get(d, DER_OCTETS, out, what, err) == -1)
-		return -1;
-	if (out->n > max)
-		return err_set(err, ERR_TOO_BIG, "%s: %zu octets, limit %zu",
-		    what, out->n, max);
-	return 0;
-}
-
-static int
-get_text(struct der *d, struct slice *out, size_t max, const char *what,
-    struct err *err)
-{
-	if (der_get(d, DER_UTF8, out, what, err) == -1)
-		return -1;
-	if (out->n > max)
-		return err_set(err, ERR_TOO_BIG, "%s: %zu octets, limit %zu",
-		    what, out->n, max);
-	if (!slice_is_text(*out))
-		return err_bad(err, 0, "%s: not plain UTF-8", what);
-	return 0;
-}
-
-static int
-get_u32(struct der *d, uint32_t *out, const char *what, struct err *err)
-{
-	uint64_t	v;
-
-	if (der_uint(d, &v, what, err) == -1)
-		return -1;
-	if (v > UINT32_MAX)
-		return err_bad(err, 0, "%s: above 2^32 - 1", what);
-	*out = (uint32_t)v;
-	return 0;
-}
-
 /* The outer SEQUENCE and its version, which the rest depends on. */
 static int
 open_message(struct slice s, struct der *d, const char *what, struct err *err)
@@ -117,6 +40,24 @@ open_message(struct slice s, struct der *d, const char *what, struct err *err)
 		return err_bad(err, 0, "%s: version %llu", what,
 		    (unsigned long long)version);
 	return 0;
+}
+
+const char *
+msg_status_name(enum msg_status status)
+{
+	static const char *const names[] = {
+		[MSG_ISSUED] = "issued",
+		[MSG_PENDING] = "pending",
+		[MSG_DENIED] = "denied",
+		[MSG_MALFORMED] = "malformed",
+		[MSG_POLICY_CHANGED] = "policy-changed",
+		[MSG_UNAVAILABLE] = "unavailable",
+		[MSG_PONG] = "pong",
+		[MSG_STATUS] = "status",
+		[MSG_ELSEWHERE] = "elsewhere"
+	};
+
+	return names[status];
 }
 
 bool
@@ -145,7 +86,7 @@ ask_encode(const struct ask *a, struct buf *b)
 
 	mark = der_open(b, DER_SEQ);
 	der_put_uint(b, MSG_VERSION);
-	put_enum(b, a->call);
+	der_put_enum(b, a->call);
 	der_put(b, DER_OCTETS, a->id, sizeof(a->id));
 	der_put(b, DER_OCTETS, a->replay_key, sizeof(a->replay_key));
 	der_put(b, DER_OCTETS, a->policy_hash, sizeof(a->policy_hash));
@@ -172,7 +113,7 @@ get_method(struct der *d, struct ask *a, struct err *err)
 {
 	uint32_t	v = 0;
 
-	if (get_u32(d, &v, "ask.method", err) == -1)
+	if (der_u32(d, &v, "ask.method", err) == -1)
 		return -1;
 	if (v == 0 && a->call == CALL_PING)
 		v = AUTH_ANONYMOUS;
@@ -194,7 +135,7 @@ get_hints(struct der *d, struct ask *a, struct err *err)
 		if (a->nhint == MSG_HINTS)
 			return err_bad(err, 0, "ask.hints: more than %zu",
 			    MSG_HINTS);
-		if (get_text(&in, &a->hint[a->nhint], MAX_HINT, "ask.hints",
+		if (der_text(&in, &a->hint[a->nhint], MAX_HINT, "ask.hints",
 		    err) == -1)
 			return -1;
 		a->nhint++;
@@ -208,11 +149,11 @@ get_ask_head(struct der *d, struct ask *a, struct err *err)
 	unsigned	call;
 	uint64_t	sent_at;
 
-	if (get_enum(d, CALL_KET, &call, "ask.call", err) == -1 ||
-	    get_fixed(d, a->id, sizeof(a->id), "ask.id", err) == -1 ||
-	    get_fixed(d, a->replay_key, sizeof(a->replay_key),
+	if (der_enum(d, CALL_KET, &call, "ask.call", err) == -1 ||
+	    der_fixed(d, a->id, sizeof(a->id), "ask.id", err) == -1 ||
+	    der_fixed(d, a->replay_key, sizeof(a->replay_key),
 	    "ask.replayKey", err) == -1 ||
-	    get_fixed(d, a->policy_hash, sizeof(a->policy_hash),
+	    der_fixed(d, a->policy_hash, sizeof(a->policy_hash),
 	    "ask.policyHash", err) == -1 ||
 	    der_uint(d, &sent_at, "ask.sentAt", err) == -1)
 		return -1;
@@ -224,14 +165,14 @@ get_ask_head(struct der *d, struct ask *a, struct err *err)
 static int
 get_ask_body(struct der *d, struct ask *a, struct err *err)
 {
-	if (get_text(d, &a->ca, MAX_NAME, "ask.ca", err) == -1 ||
+	if (der_text(d, &a->ca, MAX_NAME, "ask.ca", err) == -1 ||
 	    get_method(d, a, err) == -1 ||
-	    get_text(d, &a->account, MAX_NAME, "ask.account", err) == -1 ||
-	    get_text(d, &a->address, MAX_ADDRESS, "ask.address", err) == -1 ||
-	    get_octets(d, &a->token, MAX_TOKEN, "ask.token", err) == -1 ||
+	    der_text(d, &a->account, MAX_NAME, "ask.account", err) == -1 ||
+	    der_text(d, &a->address, MAX_ADDRESS, "ask.address", err) == -1 ||
+	    der_octets(d, &a->token, MAX_TOKEN, "ask.token", err) == -1 ||
 	    get_hints(d, a, err) == -1 ||
-	    get_u32(d, &a->number, "ask.number", err) == -1 ||
-	    get_octets(d, &a->evidence, MAX_EVIDENCE, "ask.evidence",
+	    der_u32(d, &a->number, "ask.number", err) == -1 ||
+	    der_octets(d, &a->evidence, MAX_EVIDENCE, "ask.evidence",
 	    err) == -1)
 		return -1;
 	if ((a->call == CALL_ISSUE || a->call == CALL_OCSP) &&
@@ -251,13 +192,13 @@ get_verdict(struct der *d, struct verdict *v, struct err *err)
 	struct der	in;
 
 	if (der_enter(d, DER_SEQ, &in, "ask.verdict", err) == -1 ||
-	    get_fixed(&in, v->request, sizeof(v->request),
+	    der_fixed(&in, v->request, sizeof(v->request),
 	    "ask.verdict.request", err) == -1 ||
-	    get_text(&in, &v->operator, MAX_OPERATOR, "ask.verdict.operator",
+	    der_text(&in, &v->operator, MAX_OPERATOR, "ask.verdict.operator",
 	    err) == -1 ||
-	    get_text(&in, &v->reason, MAX_REASON, "ask.verdict.reason",
+	    der_text(&in, &v->reason, MAX_REASON, "ask.verdict.reason",
 	    err) == -1 ||
-	    get_text(&in, &v->subject, MAX_HINT, "ask.verdict.subject",
+	    der_text(&in, &v->subject, MAX_HINT, "ask.verdict.subject",
 	    err) == -1)
 		return -1;
 	return der_end(&in, "ask.verdict", err);
@@ -287,7 +228,7 @@ answer_encode(const struct answer *a, struct buf *b)
 	mark = der_open(b, DER_SEQ);
 	der_put_uint(b, MSG_VERSION);
 	der_put(b, DER_OCTETS, a->id, sizeof(a->id));
-	put_enum(b, a->status);
+	der_put_enum(b, a->status);
 	der_put_uint(b, a->hresult);
 	der_put_slice(b, DER_UTF8, a->text);
 	der_put_uint(b, a->number);
@@ -305,22 +246,32 @@ answer_decode(struct slice s, struct answer *out, struct err *err)
 	unsigned	status;
 
 	if (open_message(s, &d, "answer", err) == -1 ||
-	    get_fixed(&d, a.id, sizeof(a.id), "answer.id", err) == -1 ||
-	    get_enum(&d, MSG_STATUS, &status, "answer.status", err) == -1 ||
-	    get_u32(&d, &a.hresult, "answer.hresult", err) == -1 ||
-	    get_text(&d, &a.text, MAX_TEXT, "answer.text", err) == -1 ||
-	    get_u32(&d, &a.number, "answer.number", err) == -1 ||
-	    get_text(&d, &a.template_name, MAX_NAME, "answer.template",
+	    der_fixed(&d, a.id, sizeof(a.id), "answer.id", err) == -1 ||
+	    der_enum(&d, MSG_ELSEWHERE, &status, "answer.status", err) == -1 ||
+	    der_u32(&d, &a.hresult, "answer.hresult", err) == -1 ||
+	    der_text(&d, &a.text, MAX_TEXT, "answer.text", err) == -1 ||
+	    der_u32(&d, &a.number, "answer.number", err) == -1 ||
+	    der_text(&d, &a.template_name, MAX_NAME, "answer.template",
 	    err) == -1 ||
-	    get_octets(&d, &a.response, MAX_RESPONSE, "answer.response",
+	    der_octets(&d, &a.response, MAX_RESPONSE, "answer.response",
 	    err) == -1 ||
-	    get_octets(&d, &a.certificate, MAX_CERT, "answer.certificate",
+	    der_octets(&d, &a.certificate, MAX_CERT, "answer.certificate",
 	    err) == -1 ||
 	    der_end(&d, "answer", err) == -1)
 		return -1;
 	a.status = status;
 	*out = a;
 	return 0;
+}
+
+bool
+answer_is_elsewhere(struct slice s)
+{
+	struct err	ignored = ERR_INIT;
+	struct answer	a;
+
+	return answer_decode(s, &a, &ignored) == 0 &&
+	    a.status == MSG_ELSEWHERE;
 }
 
 static void
@@ -339,7 +290,7 @@ msg_new_id(int64_t now, uint8_t out[MSG_ID])
 {
 	put_day(now, out);
 	/* An id that can be guessed or repeats is worse than no service. */
-	if (RAND_bytes(out + 2, MSG_ID - 2) != 1)
+	if (getentropy(out + 2, MSG_ID - 2) == -1)
 		abort();
 }
 

@@ -66,7 +66,8 @@ enum msg_status {
 	MSG_POLICY_CHANGED = 5,	/* reload the policy and ask once more */
 	MSG_UNAVAILABLE = 6,	/* nothing was recorded; try again */
 	MSG_PONG = 7,
-	MSG_STATUS = 8		/* of OCSP: response holds it */
+	MSG_STATUS = 8,		/* of OCSP: response holds it */
+	MSG_ELSEWHERE = 9	/* not this signer's key: another may have it */
 };
 
 struct verdict {
@@ -103,6 +104,9 @@ struct answer {
 	struct slice	 certificate;
 };
 
+/* As logged: "issued", "policy-changed", ... */
+const char	*msg_status_name(enum msg_status);
+
 /* A call about a pending request: it has a verdict. */
 bool	 ask_decides(const struct ask *);
 
@@ -110,6 +114,8 @@ void	 ask_encode(const struct ask *, struct buf *);
 int	 ask_decode(struct slice, struct ask *, struct err *);
 void	 answer_encode(const struct answer *, struct buf *);
 int	 answer_decode(struct slice, struct answer *, struct err *);
+/* Is it MSG_ELSEWHERE?  For the link, which then asks the next signer. */
+bool	 answer_is_elsewhere(struct slice);
 
 /*
  * Ids begin with the UTC day (days since 1970, 16 bits, big endian), so that

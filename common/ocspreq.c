@@ -266,15 +266,12 @@ ocsp_put_id(enum ocsp_hash hash, struct slice issuer, struct slice serial,
 {
 	uint8_t		md[EVP_MAX_MD_SIZE];
 	struct slice	name, key;
-	size_t		id, alg;
+	size_t		id;
 
 	if (subject_and_key(issuer, &name, &key) == -1)
 		return err_set(err, ERR_INTERNAL, "issuer is no certificate");
 	id = der_open(out, DER_SEQ);
-	alg = der_open(out, DER_SEQ);
-	der_put_oid(out, hash == OCSP_SHA1 ? OID_SHA1 : OID_SHA256);
-	der_put(out, DER_NULL, NULL, 0);
-	der_close(out, alg);
+	der_put_alg(out, hash == OCSP_SHA1 ? OID_SHA1 : OID_SHA256, true);
 	der_put(out, DER_OCTETS, md, hash_of(hash, name, md));
 	der_put(out, DER_OCTETS, md, hash_of(hash, key, md));
 	der_put_bigint(out, serial.p, serial.n);

@@ -10,8 +10,8 @@
 #include "err.h"
 
 #define OCSP_REQUEST_MAX	4096
-#define OCSP_IDS		4	/* questions in one message */
-#define OCSP_NONCE_MAX		130	/* [RFC9654] 2.1: 128, and its head */
+#define OCSP_IDS		16	/* questions in one message */
+#define OCSP_NONCE_MAX		131	/* [RFC9654] 2.1: 128, and its head */
 
 enum ocsp_hash { OCSP_SHA1 = 1, OCSP_SHA256 = 2 };
 

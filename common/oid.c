@@ -66,7 +66,9 @@ OID(OID_EXT_SAN, "\x55\x1d\x11")
 OID(OID_EXT_BASIC, "\x55\x1d\x13")
 OID(OID_EXT_CRL_NUMBER, "\x55\x1d\x14")
 OID(OID_EXT_REASON, "\x55\x1d\x15")
+OID(OID_EXT_DELTA_CRL, "\x55\x1d\x1b")
 OID(OID_EXT_CDP, "\x55\x1d\x1f")
+OID(OID_EXT_FRESHEST, "\x55\x1d\x2e")
 OID(OID_EXT_POLICIES, "\x55\x1d\x20")
 OID(OID_EXT_AKI, "\x55\x1d\x23")
 OID(OID_EXT_EKU, "\x55\x1d\x25")
@@ -125,6 +127,7 @@ static const struct {
 	{ "2.5.29.32", "Certificate Policies" },
 	{ "2.5.29.35", "Authority Key Identifier" },
 	{ "2.5.29.37", "Enhanced Key Usage" },
+	{ "2.5.29.46", "Freshest CRL" },
 	{ "1.2.840.113549.1.9.15", "SMIME Capabilities" },
 	{ "1.3.6.1.5.5.7.1.1", "Authority Information Access" },
 

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include <openssl/x509v3.h>
 
@@ -109,106 +108,6 @@ template_key_usage(const struct template *t, enum key_kind kind)
 	    ~(unsigned)(USAGE_KEY_ENCIPHERMENT | USAGE_DATA_ENCIPHERMENT);
 }
 
-/* Seconds since 1970 of an ASN.1 time; -1 when it is none. */
-static int
-unix_time(const ASN1_TIME *t, int64_t *out)
-{
-	struct tm	 tm;
-	time_t		 at;
-
-	if (ASN1_TIME_to_tm(t, &tm) != 1)
-		return -1;
-	at = timegm(&tm);
-	if (at == (time_t)-1)
-		return -1;
-	*out = at;
-	return 0;
-}
-
-/* The certificate is an operator's, not a client's: OpenSSL may read it. */
-static int
-ca_cert_end(const char *name, struct slice cert, int64_t *not_after,
-    struct err *err)
-{
-	const unsigned char	*p = cert.p;
-	X509			*x = NULL;
-	int			 rc = -1;
-
-	if (cert.n == 0 || cert.n > 64 * 1024)
-		return err_bad(err, 0, "ca %s: certificate of %zu bytes", name,
-		    cert.n);
-	x = d2i_X509(NULL, &p, (long)cert.n);
-	if (x == NULL || p != cert.p + cert.n) {
-		err_openssl(err, "ca %s: certificate does not parse", name);
-		goto out;
-	}
-	/* [RFC5280] 4.2.1.9: only then may it sign certificates. */
-	if (X509_check_ca(x) != 1) {
-		err_bad(err, 0, "ca %s: certificate is no ca certificate",
-		    name);
-		goto out;
-	}
-	if (unix_time(X509_get0_notAfter(x), not_after) == -1) {
-		err_bad(err, 0, "ca %s: notAfter of the certificate is no time",
-		    name);
-		goto out;
-	}
-	rc = 0;
-out:
-	X509_free(x);
-	return rc;
-}
-
-int
-policy_attach_ca(struct policy *p, const char *name, struct slice cert,
-    struct err *err)
-{
-	const struct template	*t;
-	struct policy_ca	*ca = NULL;
-	int64_t			 from, not_after;
-	size_t			 i;
-
-	for (i = 0; i < p->ncas; i++)
-		if (strcmp(p->cas[i].name, name) == 0)
-			ca = &p->cas[i];
-	if (ca == NULL)
-		return err_bad(err, 0, "ca %s: not in the policy", name);
-	if (ca->cert.n != 0)
-		return err_bad(err, 0, "ca %s: has a certificate already",
-		    name);
-	if (ca_cert_end(name, cert, &not_after, err) == -1)
-		return -1;
-	from = p->published != 0 ? p->published : (int64_t)time(NULL);
-	for (i = 0; i < p->ntemplates; i++) {
-		t = &p->templates[i];
-		if (template_offered_by(t, name) &&
-		    t->validity > not_after - from)
-			return err_bad(err, 0, "line %u: template %s: validity "
-			    "of %lld days is beyond the certificate of ca %s "
-			    "(%lld days left)", t->line, t->cn,
-			    (long long)(t->validity / 86400), name,
-			    (long long)((not_after - from) / 86400));
-	}
-	if (policy_trust(p, cert, name, err) == -1)
-		return -1;
-	buf_add(&ca->cert, cert.p, cert.n);
-	ca->not_after = not_after;
-	return 0;
-}
-
-int
-policy_ready(const struct policy *p, struct err *err)
-{
-	size_t	i;
-
-	for (i = 0; i < p->ncas; i++)
-		if (p->cas[i].cert.n == 0)
-			return err_set(err, ERR_UNAVAILABLE,
-			    "ca %s: of the policy, has no certificate",
-			    p->cas[i].name);
-	return 0;
-}
-
 static void
 ca_free(struct policy_ca *ca)
 {
@@ -219,9 +118,11 @@ ca_free(struct policy_ca *ca)
 	free(ca->uris);
 	free(ca->name);
 	strlist_free(&ca->cdp);
+	strlist_free(&ca->cdp_delta);
 	strlist_free(&ca->aia);
 	strlist_free(&ca->ocsp);
 	buf_free(&ca->cert);
+	policy_keys_free(ca);
 	for (i = 0; i < ca->nrecovery; i++)
 		buf_free(&ca->recovery[i]);
 	free(ca->recovery);

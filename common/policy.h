@@ -57,20 +57,39 @@ struct ca_uri {				/* [MS-XCEP] 3.1.4.1.3.3 CAURI */
 	bool		 renewal_only;
 };
 
+/*
+ * A CA has one or more keys, each with a certificate: the first bears the CA's
+ * name, the next ones have names of their own.  One is in use; the others
+ * sign only their revocation lists and OCSP answers.
+ */
+struct policy_key {
+	char		*name;
+	struct buf	 cert;		/* DER */
+	int64_t		 not_after;	/* of cert */
+};
+
 struct policy_ca {
+	struct policy_key *keys;	/* attached; empty until then */
+	size_t		 nkeys;
+	struct buf	*also;		/* DER: certificates answers carry */
+	size_t		 nalso;
 	struct buf	*recovery;	/* DER: who can open archived keys */
 	size_t		 nrecovery;
 	char		*name;
 	struct ca_uri	*uris;
 	size_t		 nuris;
 	struct strlist	 cdp;		/* CRL URLs put into certificates */
-	struct strlist	 aia;		/* caIssuers URLs */
+	struct strlist	 cdp_delta;	/* of delta lists */
+	struct strlist	 aia;		/* caIssuers URLs; in all "{key}"
+					   stands for the key's name */
 	struct strlist	 ocsp;
 	int64_t		 crl_validity;	/* seconds a revocation list lasts */
 	int64_t		 crl_overlap;	/* the next one comes so much before */
+	int64_t		 crl_delta;	/* seconds a delta list lasts; 0: none */
 	int64_t		 ocsp_validity;	/* seconds an OCSP answer lasts */
 	bool		 ocsp_nonce;	/* repeat the client's nonce */
-	struct buf	 cert;		/* DER; empty until attached */
+	const char	*key;		/* the one in use, or NULL; lent */
+	struct buf	 cert;		/* its; empty until attached */
 	int64_t		 not_after;	/* of cert */
 	unsigned	 line;		/* in the file, for messages */
 };
@@ -195,6 +214,8 @@ struct template {
 	bool		 renew_anonymous;
 	int64_t		 renew_grace;	/* seconds after the end, default 0 */
 	unsigned	 renew_max;	/* renewals in a chain, 0 = no limit */
+	int64_t		 renew_max_age;	/* seconds of a chain, 0 = no limit */
+	unsigned	 rate;		/* requests a minute, 0 = no limit */
 	struct strlist	 supersedes;
 	struct strlist	 overrides;	/* linter rules switched off: whoever
 					   loads the policy logs each */
@@ -262,15 +283,37 @@ int		 policy_lint_all(struct slice text,
  */
 int	 policy_attach_ca(struct policy *, const char *name,
 	    struct slice cert, struct err *);
+/* A key of that CA; policy_attach_ca is for the only one, in use. */
+struct ca_key {
+	const char	*ca, *name;
+	struct slice	 cert;
+	bool		 in_use;
+};
+int	 policy_attach_key(struct policy *, const struct ca_key *,
+	    struct err *);
+/* A certificate that answers of this CA carry besides the chain. */
+int	 policy_attach_also(struct policy *, const char *ca,
+	    struct slice cert, struct err *);
 int	 policy_ready(const struct policy *, struct err *); /* all attached */
 
 const struct policy_ca	*policy_ca_find(const struct policy *, const char *);
+/* The CA that has this key, and the key; NULL when there is none. */
+const struct policy_ca	*policy_key_find(const struct policy *,
+			    const char *key, const struct policy_key **);
+/* Is this certificate that of a key of ours? */
+bool			 policy_is_ours(const struct policy *, struct slice);
+/* Does the key belong to that CA? */
+bool			 policy_ca_has(const struct policy *, const char *ca,
+			    const char *key);
+/* A cdp or aia of the policy for this key; appended. */
+void			 policy_url(const char *pattern, const char *key,
+			    struct buf *);
 const struct template	*policy_template_by_name(const struct policy *,
 			    const char *);	/* case-insensitive */
 const struct template	*policy_template_by_oid(const struct policy *,
 			    const char *dotted);
-/* Does this CA keep private keys, for some template it offers? */
-bool	 policy_archives(const struct policy *, const char *ca);
+/* Dotted OID of a key purpose, given so or as the policy's word; or NULL. */
+const char	*policy_eku(const char *);
 /* Does this CA offer this template? */
 bool	 template_offered_by(const struct template *, const char *ca);
 /* Is one of these EKUs good for authentication (ESC1's list)? */

@@ -188,19 +188,6 @@ recovery_read(cfg_t *cfg, struct policy_ca *ca, struct lint *l)
 	}
 }
 
-bool
-policy_archives(const struct policy *p, const char *ca)
-{
-	const struct policy_ca	*c = policy_ca_find(p, ca);
-	size_t			 i;
-
-	for (i = 0; c != NULL && c->nrecovery != 0 && i < p->ntemplates; i++)
-		if (p->templates[i].archive_key &&
-		    template_offered_by(&p->templates[i], ca))
-			return true;
-	return false;
-}
-
 void
 lint_archival(const struct policy *p, const struct template *t,
     struct lint *l)

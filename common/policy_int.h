@@ -29,6 +29,9 @@ void	 policy_lint(const struct policy *, struct lint *);
 int	 policy_trust(struct policy *, struct slice der, const char *what,
 	    struct err *);
 
+/* The keys and what else was attached. */
+void	 policy_keys_free(struct policy_ca *);
+
 /* Where the sections of a text stand: libconfuse does not keep that. */
 struct mark {
 	char		 kind[16];

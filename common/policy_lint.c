@@ -73,14 +73,22 @@ lint_groups(struct lint *l, const char *opt, const struct strlist *groups)
 static void
 lint_url(struct lint *l, const char *opt, const char *url, const char *scheme)
 {
+	bool	marked = strncmp(opt, "cdp", 3) == 0 || strcmp(opt, "aia") == 0;
 	size_t	n = strlen(scheme);
 	bool	ok = strncmp(url, scheme, n) == 0 && url[n] != '\0' &&
 		    url[n] != '/';
 
-	for (; *url != '\0'; url++)
+	for (; *url != '\0'; url++) {
+		/* once, where a key's name goes: see policy_url */
+		if (marked && strncmp(url, "{key}", 5) == 0) {
+			marked = false;
+			url += 4;
+			continue;
+		}
 		if (*url <= ' ' || *url >= 0x7f ||
 		    strchr("\"<>\\^`{|}", *url) != NULL)
 			ok = false;
+	}
 	if (!ok)
 		lint_add(l, "%s: is no url that begins with %s", opt, scheme);
 }
@@ -104,6 +112,12 @@ lint_revocation(struct lint *l, const struct policy_ca *ca)
 	if (ca->crl_overlap < 60 || ca->crl_overlap > ca->crl_validity / 2)
 		lint_add(l, "crl-overlap: must be 1m to half of "
 		    "crl-validity");
+	if (ca->crl_delta != 0 && (ca->crl_delta < 600 ||
+	    ca->crl_delta > ca->crl_validity / 2))
+		lint_add(l, "crl-delta: must be 10m to half of crl-validity");
+	if (ca->cdp_delta.n > 0 && ca->crl_delta == 0)
+		lint_add(l, "cdp-delta: needs crl-delta: nobody makes the "
+		    "lists that it points to");
 	if (ca->ocsp_validity < 600 || ca->ocsp_validity > 10 * DAY)
 		lint_add(l, "ocsp-validity: must be 10m to 10d");
 }
@@ -132,6 +146,7 @@ lint_ca(const struct policy *p, size_t nth, struct lint *l)
 			lint_add(l, "uri anonymous: needs renewal-only");
 	}
 	lint_urls(l, "cdp", &ca->cdp);
+	lint_urls(l, "cdp-delta", &ca->cdp_delta);
 	lint_urls(l, "aia", &ca->aia);
 	lint_urls(l, "ocsp", &ca->ocsp);
 	lint_revocation(l, ca);
@@ -501,10 +516,12 @@ check_renewal(const struct policy *p, const struct template *t,
 	    t->names_from_request))
 		lint_add(l, "renewal-key-based: needs names = request and "
 		    "renewal-previous-approval");
-	if (t->renew_anonymous && !t->renew_key_based)
-		lint_add(l, "renewal-anonymous: needs renewal-key-based");
 	if (t->renew_grace > t->validity)
 		lint_add(l, "renewal-grace: is above the validity");
+	if (t->renew_max_age != 0 &&
+	    t->renew_max_age <= t->validity - t->renewal)
+		lint_add(l, "renewal-max-age: is over before the first "
+		    "renewal");
 }
 
 /* Last: an override that covers nothing would cover a later mistake. */

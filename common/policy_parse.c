@@ -48,6 +48,7 @@ policy_confuse(struct slice text, struct err *err)
 	cfg_opt_t ca[] = {
 		SECTION("recovery-agent", recovery),
 		SECTION("uri", uri), LIST("cdp"), LIST("aia"), LIST("ocsp"),
+		LIST("cdp-delta"), STR("crl-delta"),
 		STR("crl-validity"), STR("crl-overlap"),
 		STR("ocsp-validity"), BOOL("ocsp-nonce"), CFG_END()
 	};
@@ -80,6 +81,7 @@ policy_confuse(struct slice text, struct err *err)
 		BOOL("renewal-previous-approval"), BOOL("renewal-same-key"),
 		BOOL("renewal-key-based"), BOOL("renewal-anonymous"),
 		STR("renewal-grace"), INT("renewal-max"),
+		STR("renewal-max-age"), INT("rate-per-minute"),
 		LIST("supersedes"), LIST("override"), CFG_END()
 	};
 	cfg_opt_t top[] = {
@@ -238,6 +240,7 @@ read_ca(cfg_t *cfg, struct policy_ca *ca, struct lint *l)
 	for (i = 0; i < cfg_size(cfg, "uri"); i++)
 		read_uri(cfg_getnsec(cfg, "uri", i), ca, l);
 	read_list(cfg, "cdp", &ca->cdp, l);
+	read_list(cfg, "cdp-delta", &ca->cdp_delta, l);
 	read_list(cfg, "aia", &ca->aia, l);
 	read_list(cfg, "ocsp", &ca->ocsp, l);
 	recovery_read(cfg, ca, l);
@@ -246,6 +249,7 @@ read_ca(cfg_t *cfg, struct policy_ca *ca, struct lint *l)
 	ca->ocsp_validity = DAY / 2;
 	read_duration(cfg, "crl-validity", &ca->crl_validity, l);
 	read_duration(cfg, "crl-overlap", &ca->crl_overlap, l);
+	read_duration(cfg, "crl-delta", &ca->crl_delta, l);
 	read_duration(cfg, "ocsp-validity", &ca->ocsp_validity, l);
 	ca->ocsp_nonce = cfg_size(cfg, "ocsp-nonce") != 0 &&
 	    cfg_getbool(cfg, "ocsp-nonce");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "oid.h"
 #include "policy.h"
 #include "policy_int.h"
 
@@ -143,6 +144,9 @@ read_access(cfg_t *cfg, struct template *t, struct lint *l)
 	read_duration(cfg, "renewal", &t->renewal, l);
 	read_list(cfg, "enroll", &t->enroll, l);
 	read_list(cfg, "autoenroll", &t->autoenroll, l);
+	if (cfg_size(cfg, "rate-per-minute") != 0)
+		t->rate = (unsigned)read_int(cfg, "rate-per-minute", 1,
+		    1000000, l);
 }
 
 /* "upn" must be there, "upn?" may be missing from the account. */
@@ -259,15 +263,36 @@ read_keys(cfg_t *cfg, struct template *t, struct lint *l)
 	t->strong_protection = read_bool(cfg, "strong-key-protection", false);
 }
 
-static char *
-read_eku(const char *s, struct lint *l)
+static const char *
+eku_oid(const char *word)
 {
 	size_t	i;
 
 	for (i = 0; i < sizeof(ekus) / sizeof(ekus[0]); i++)
-		if (strcmp(ekus[i].name, s) == 0)
-			return xstrdup(ekus[i].oid);
-	return read_oid("eku", s, NULL, l);
+		if (strcmp(ekus[i].name, word) == 0)
+			return ekus[i].oid;
+	return NULL;
+}
+
+const char *
+policy_eku(const char *s)
+{
+	const char	*oid = eku_oid(s);
+	struct err	 ignored = ERR_INIT;
+	struct buf	 der = { NULL, 0, 0 };
+
+	if (oid == NULL && oid_parse(s, &der, &ignored) == 0)
+		oid = s;
+	buf_free(&der);
+	return oid;
+}
+
+static char *
+read_eku(const char *s, struct lint *l)
+{
+	const char	*oid = eku_oid(s);
+
+	return oid != NULL ? xstrdup(oid) : read_oid("eku", s, NULL, l);
 }
 
 /*
@@ -371,6 +396,7 @@ read_renewal(cfg_t *cfg, struct template *t, struct lint *l)
 	t->renew_key_based = read_bool(cfg, "renewal-key-based", false);
 	t->renew_anonymous = read_bool(cfg, "renewal-anonymous", false);
 	read_duration(cfg, "renewal-grace", &t->renew_grace, l);
+	read_duration(cfg, "renewal-max-age", &t->renew_max_age, l);
 	if (cfg_size(cfg, "renewal-max") != 0)
 		t->renew_max = (unsigned)read_int(cfg, "renewal-max", 0,
 		    1000000, l);

@@ -25,16 +25,17 @@ static const struct curve {
 	size_t			 octets;	/* of a coordinate */
 	const struct slice	*oid;
 	const char		*name;
+	const BIGNUM		*(*prime)(void);	/* of the field */
 } curves[] = {
-	{ KEY_P256, 256, 32, &OID_P256, "P-256" },
-	{ KEY_P384, 384, 48, &OID_P384, "P-384" },
-	{ KEY_P521, 521, 66, &OID_P521, "P-521" },
+	{ KEY_P256, 256, 32, &OID_P256, "P-256", BN_get0_nist_prime_256 },
+	{ KEY_P384, 384, 48, &OID_P384, "P-384", BN_get0_nist_prime_384 },
+	{ KEY_P521, 521, 66, &OID_P521, "P-521", BN_get0_nist_prime_521 },
 };
 
 #define NCURVES	(sizeof(curves) / sizeof(curves[0]))
 
 static int
-from_data(struct pubkey *k, const char *type, OSSL_PARAM *params,
+from_data(EVP_PKEY **pkey, const char *type, OSSL_PARAM *params,
     struct err *err)
 {
 	EVP_PKEY_CTX	*ctx;
@@ -45,7 +46,7 @@ from_data(struct pubkey *k, const char *type, OSSL_PARAM *params,
 		EVP_PKEY_CTX_free(ctx);
 		return err_openssl(err, "EVP_PKEY_fromdata_init");
 	}
-	ok = EVP_PKEY_fromdata(ctx, &k->pkey, EVP_PKEY_PUBLIC_KEY, params);
+	ok = EVP_PKEY_fromdata(ctx, pkey, EVP_PKEY_PUBLIC_KEY, params);
 	EVP_PKEY_CTX_free(ctx);
 	if (ok == 1)
 		return 0;
@@ -87,7 +88,7 @@ count_bits(struct slice n)
 
 /* Sizes first: everything behind costs arithmetic. */
 static int
-check_rsa_shape(struct pubkey *k, struct slice n, uint64_t e, struct err *err)
+check_rsa_shape(struct pubkey *k, struct slice n, struct err *err)
 {
 	k->bits = count_bits(n);
 	if (k->bits < RSA_MIN_BITS || k->bits > RSA_MAX_BITS)
@@ -99,28 +100,43 @@ check_rsa_shape(struct pubkey *k, struct slice n, uint64_t e, struct err *err)
 		    "rsa key of %u bits, not a multiple of 8", k->bits);
 	if ((n.p[n.n - 1] & 1) == 0)
 		return err_deny(err, NTE_BAD_KEY, "rsa modulus is even");
-	if (e < 3 || (e & 1) == 0)
+	if (k->e < 3 || (k->e & 1) == 0)
 		return err_deny(err, NTE_BAD_KEY,
 		    "rsa exponent is not odd and above 2");
-	if (e < EXPONENT_MIN)
+	if (k->e < EXPONENT_MIN)
 		return err_deny(err, NTE_BAD_KEY,
 		    "rsa exponent is below %d", EXPONENT_MIN);
 	return 0;
 }
 
 static int
-build_rsa(struct pubkey *k, const BIGNUM *n, uint64_t e, struct err *err)
+build_rsa(const struct pubkey *k, EVP_PKEY **pkey, struct err *err)
 {
 	uint8_t		native[RSA_MAX_BITS / 8];
 	OSSL_PARAM	params[3];
 	size_t		len = k->bits / 8;
+	uint64_t	e = k->e;
 
-	if (BN_bn2nativepad(n, native, (int)len) != (int)len)
+	if (BN_bn2nativepad(k->n, native, (int)len) != (int)len)
 		return err_openssl(err, "BN_bn2nativepad");
 	params[0] = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, native, len);
 	params[1] = OSSL_PARAM_construct_uint64(OSSL_PKEY_PARAM_RSA_E, &e);
 	params[2] = OSSL_PARAM_construct_end();
-	return from_data(k, "RSA", params, err);
+	return from_data(pkey, "RSA", params, err);
+}
+
+/* Computed once: a renewal's keys verify up to three signatures. */
+static int
+set_mont(struct pubkey *k, struct err *err)
+{
+	BN_CTX	*ctx = BN_CTX_new();
+	int	 ok;
+
+	k->mont = BN_MONT_CTX_new();
+	ok = ctx != NULL && k->mont != NULL &&
+	    BN_MONT_CTX_set(k->mont, k->n, ctx);
+	BN_CTX_free(ctx);
+	return ok ? 0 : err_openssl(err, "BN_MONT_CTX_set");
 }
 
 /* RSAPublicKey ([RFC8017] A.1.1); parameters NULL ([RFC3279] 2.3.1). */
@@ -129,28 +145,23 @@ parse_rsa(struct pubkey *k, struct der *alg, struct err *err)
 {
 	struct der	 key;
 	struct slice	 null, n;
-	uint64_t	 e;
-	BIGNUM		*bn;
-	int		 rc;
 
 	if (der_get(alg, DER_NULL, &null, "rsa parameters", err) == -1 ||
 	    der_end(alg, "public key algorithm", err) == -1 ||
 	    der_only(k->bits_content, DER_SEQ, &key, "rsa public key",
 	    err) == -1 ||
 	    get_unsigned(&key, &n, "rsa modulus", err) == -1 ||
-	    der_uint(&key, &e, "rsa exponent", err) == -1 ||
+	    der_uint(&key, &k->e, "rsa exponent", err) == -1 ||
 	    der_end(&key, "rsa public key", err) == -1 ||
-	    check_rsa_shape(k, n, e, err) == -1)
+	    check_rsa_shape(k, n, err) == -1)
 		return -1;
 	k->kind = KEY_RSA;
-	bn = BN_bin2bn(n.p, (int)n.n, NULL);
-	if (bn == NULL)
+	k->n = BN_bin2bn(n.p, (int)n.n, NULL);
+	if (k->n == NULL)
 		return err_openssl(err, "BN_bin2bn");
-	rc = keycheck_modulus(bn, n, err);
-	if (rc == 0)
-		rc = build_rsa(k, bn, e, err);
-	BN_free(bn);
-	return rc;
+	if (keycheck_modulus(k->n, n, err) == -1)
+		return -1;
+	return set_mont(k, err);
 }
 
 static const struct curve *
@@ -174,7 +185,7 @@ build_ec(struct pubkey *k, const struct curve *c, struct err *err)
 	params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
 	    (void *)(uintptr_t)k->bits_content.p, k->bits_content.n);
 	params[2] = OSSL_PARAM_construct_end();
-	return from_data(k, "EC", params, err);
+	return from_data(&k->pkey, "EC", params, err);
 }
 
 /*
@@ -247,7 +258,22 @@ pubkey_free(struct pubkey *k)
 	if (k == NULL)
 		return;
 	EVP_PKEY_free(k->pkey);
+	BN_free(k->n);
+	BN_MONT_CTX_free(k->mont);
 	free(k);
+}
+
+EVP_PKEY *
+pubkey_evp(const struct pubkey *k, struct err *err)
+{
+	EVP_PKEY	*pkey = k->pkey;
+
+	if (k->kind == KEY_RSA)
+		return build_rsa(k, &pkey, err) == 0 ? pkey : NULL;
+	if (EVP_PKEY_up_ref(pkey) == 1)
+		return pkey;
+	err_openssl(err, "EVP_PKEY_up_ref");
+	return NULL;
 }
 
 const char *
@@ -272,4 +298,44 @@ void
 pubkey_sha256(const struct pubkey *k, uint8_t out[32])
 {
 	SHA256(k->spki.p, k->spki.n, out);
+}
+
+/* y, the last octets of an SPKI, becomes p - y: [SEC1] 2.2.1. */
+static void
+negate(const struct curve *c, struct buf *spki)
+{
+	uint8_t	*at = spki->p + spki->n - c->octets;
+	BIGNUM	*y = BN_bin2bn(at, (int)c->octets, NULL);
+
+	if (y == NULL || BN_sub(y, c->prime(), y) != 1 ||
+	    BN_bn2binpad(y, at, (int)c->octets) == -1)
+		abort();
+	BN_free(y);
+}
+
+size_t
+pubkey_hashes(const struct pubkey *k, uint8_t out[2][32])
+{
+	struct buf	other = { 0 };
+	size_t		i;
+
+	pubkey_sha256(k, out[0]);
+	for (i = 0; i < NCURVES && curves[i].kind != k->kind; i++)
+		;
+	if (i == NCURVES)
+		return 1;
+	buf_add(&other, k->spki.p, k->spki.n);
+	negate(&curves[i], &other);
+	SHA256(other.p, other.n, out[1]);
+	buf_free(&other);
+	return 2;
+}
+
+bool
+pubkey_alike(const struct pubkey *k, struct slice spki)
+{
+	size_t	y = k->kind == KEY_RSA ? 0 : k->bits_content.n / 2;
+
+	return spki.n == k->spki.n &&
+	    memcmp(spki.p, k->spki.p, spki.n - y) == 0;
 }

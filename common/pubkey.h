@@ -1,13 +1,13 @@
 /*
  * Public keys of requests: fixed-shape SubjectPublicKeyInfo (RSA PKCS#1 and
- * the named curves P-256, P-384, P-521 uncompressed), built with
- * EVP_PKEY_fromdata, never with OpenSSL's decoders (86 us and most of the
- * memory bugs).  A fuzz target proves that what is accepted here OpenSSL
- * accepts and reads the same.
+ * the named curves P-256, P-384, P-521 uncompressed), never read by OpenSSL's
+ * decoders (86 us and most of the memory bugs).  A fuzz target proves that
+ * what is accepted here OpenSSL accepts and reads the same.
  */
 #ifndef PUBKEY_H
 #define PUBKEY_H
 
+#include <openssl/bn.h>
 #include <openssl/evp.h>
 
 #include "buf.h"
@@ -20,7 +20,10 @@ struct pubkey {
 	unsigned	 bits;		/* 2048, 256, ... */
 	struct slice	 spki;		/* whole TLV, borrowed */
 	struct slice	 bits_content;	/* the BIT STRING's octets, for SKI */
-	EVP_PKEY	*pkey;		/* owned */
+	BIGNUM		*n;		/* RSA: modulus, owned, and exponent */
+	uint64_t	 e;
+	BN_MONT_CTX	*mont;		/* of the modulus, owned */
+	EVP_PKEY	*pkey;		/* EC: owned */
 };
 
 /*
@@ -33,6 +36,8 @@ struct pubkey {
  */
 struct pubkey	*pubkey_parse(struct slice spki, struct err *);
 void		 pubkey_free(struct pubkey *);
+/* As OpenSSL has it; the caller frees.  NULL only when OpenSSL fails. */
+EVP_PKEY	*pubkey_evp(const struct pubkey *, struct err *);
 
 /* "RSA 2048", "P-256", for people. */
 const char	*pubkey_name(const struct pubkey *, char *buf, size_t);
@@ -40,6 +45,14 @@ const char	*pubkey_name(const struct pubkey *, char *buf, size_t);
 void		 pubkey_ski(const struct pubkey *, uint8_t out[20]);
 /* SHA-256 over the SPKI TLV. */
 void		 pubkey_sha256(const struct pubkey *, uint8_t out[32]);
+/*
+ * Of a curve's two points with one x, P and -P, the private keys are d and
+ * n - d: who has one has both.  The hash above and, for an EC key, that of
+ * the other point's SPKI; how many.
+ */
+size_t		 pubkey_hashes(const struct pubkey *, uint8_t out[2][32]);
+/* Is this SPKI, of a good key, that key's, or the one of its other point? */
+bool		 pubkey_alike(const struct pubkey *, struct slice spki);
 
 /*
  * Verify a signature made over msg.  sigalg is an AlgorithmIdentifier TLV:

@@ -47,7 +47,7 @@ renewal_holder(const struct decide_ask *in)
 		return NULL;
 	i = old_signer(in->request);
 	if (i == in->request->nsigner || (c = in->issued[i]) == NULL ||
-	    strcmp(c->ca, in->ca) != 0 ||
+	    !policy_ca_has(in->policy, in->ca, c->ca) ||
 	    !slice_eq(buf_slice(&c->der), in->request->old_cert))
 		return NULL;
 	return c;
@@ -135,14 +135,21 @@ check_key(const struct decide_ask *in, const struct template *t,
 }
 
 static int
-check_chain(const struct template *t, const struct issued *c,
-    struct err *err)
+check_chain(const struct decide_ask *in, const struct template *t,
+    const struct issued *c, struct err *err)
 {
-	if (t->renew_max == 0 || c->renewals < t->renew_max)
+	int64_t	age = in->now - c->chain_start;
+
+	if (t->renew_max != 0 && c->renewals >= t->renew_max)
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
+		    "certificate %s was renewed %u times, renewal-max is %u",
+		    t->cn, SHOW(c), c->renewals, t->renew_max);
+	if (t->renew_max_age == 0 || age <= t->renew_max_age)
 		return 0;
 	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
-	    "certificate %s was renewed %u times, renewal-max is %u", t->cn,
-	    SHOW(c), c->renewals, t->renew_max);
+	    "certificate %s goes back to one of %lld s ago, renewal-max-age "
+	    "is %lld s", t->cn, SHOW(c), (long long)age,
+	    (long long)t->renew_max_age);
 }
 
 int
@@ -160,7 +167,7 @@ renewal_judge(const struct decide_ask *in, const struct template *t,
 	    check_template(t, c, err) == -1 ||
 	    check_account(in, t, c, err) == -1 ||
 	    check_key(in, t, c, err) == -1 ||
-	    check_chain(t, c, err) == -1)
+	    check_chain(in, t, c, err) == -1)
 		return -1;
 	*out = c;
 	return 0;

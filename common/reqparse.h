@@ -20,6 +20,7 @@ struct oidset {			/* what a list has had; lists are short */
 
 struct reqparse {
 	struct request	*req;
+	bool		 unjudged;	/* certificates' signatures are left */
 	struct oidset	 extensions;	/* of the PKCS#10 */
 	bool		 has_extensions;	/* an extensionRequest was there */
 	struct slice	 ski;		/* its SKI extension's value or empty */

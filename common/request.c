@@ -219,10 +219,10 @@ parse_form(struct reqparse *p, struct err *err)
 	    oid_show(type, text, sizeof(text)));
 }
 
-struct request *
-request_parse(struct slice der, struct err *err)
+static struct request *
+parse(struct slice der, bool unjudged, struct err *err)
 {
-	struct reqparse	 p = { 0 };
+	struct reqparse	 p = { .unjudged = unjudged };
 	struct request	*r;
 	int		 rc;
 
@@ -242,6 +242,18 @@ request_parse(struct slice der, struct err *err)
 		return NULL;
 	}
 	return r;
+}
+
+struct request *
+request_parse(struct slice der, struct err *err)
+{
+	return parse(der, false, err);
+}
+
+struct request *
+request_parse_unjudged(struct slice der, struct err *err)
+{
+	return parse(der, true, err);
 }
 
 void

@@ -7,6 +7,7 @@
 #include "hresult.h"
 #include "oid.h"
 #include "pubkey.h"
+#include "rsassa.h"
 
 /* 1.2.840.113549.1.1.8 */
 static const struct slice oid_mgf1 =
@@ -42,6 +43,13 @@ static const struct sigalg {
 	{ &OID_ECDSA_SHA512, false, PARAMS_ABSENT, EVP_sha512 },
 	{ &OID_ECDSA_SHA1, false, PARAMS_ABSENT, EVP_sha1 },
 	{ &OID_EC_PUBLIC_KEY, false, PARAMS_CURVE, NULL },
+};
+
+/* How one signature was made; the salt is that of PSS. */
+struct scheme {
+	const struct sigalg	*alg;
+	const EVP_MD		*md;
+	int			 salt;
 };
 
 #define NHASHES		(sizeof(hashes) / sizeof(hashes[0]))
@@ -115,35 +123,42 @@ pss_mask(struct der *d, const EVP_MD *md, struct err *err)
 	return 0;
 }
 
+/*
+ * As long as the hash, as Windows has it, or as long as there is room for
+ * ([RFC8017] 9.1.1), as OpenSSL has it; other lengths nobody uses.
+ */
 static int
-pss_salt(struct der *d, const EVP_MD *md, struct err *err)
+pss_salt(struct der *d, const struct pubkey *k, struct scheme *s,
+    struct err *err)
 {
 	struct der	explicit;
-	uint64_t	salt = 20;
+	uint64_t	salt = 20, hash = (uint64_t)EVP_MD_get_size(s->md);
 
 	if (der_peek(d) == DER_CTXC(2) &&
 	    (der_enter(d, DER_CTXC(2), &explicit, "pss salt", err) == -1 ||
 	    der_uint(&explicit, &salt, "pss salt", err) == -1 ||
 	    der_end(&explicit, "pss salt", err) == -1))
 		return -1;
-	if (salt != (uint64_t)EVP_MD_get_size(md))
-		return err_bad(err, NTE_BAD_ALGID,
-		    "pss salt is not as long as the hash");
+	if (salt != hash && salt != k->bits / 8 - hash - 2)
+		return err_bad(err, NTE_BAD_ALGID, "pss salt is neither as "
+		    "long as the hash nor as the key allows");
+	s->salt = (int)salt;
 	return der_end(d, "pss parameters", err);
 }
 
 /* RSASSA-PSS-params ([RFC4055] 3.1); the trailer field is the default. */
 static int
-pss_params(struct der *alg, const EVP_MD **md, struct err *err)
+pss_params(struct der *alg, const struct pubkey *k, struct scheme *s,
+    struct err *err)
 {
 	struct der	d;
 
 	if (der_enter(alg, DER_SEQ, &d, "pss parameters", err) == -1)
 		return -1;
-	*md = pss_hash(&d, err);
-	if (*md == NULL || pss_mask(&d, *md, err) == -1)
+	s->md = pss_hash(&d, err);
+	if (s->md == NULL || pss_mask(&d, s->md, err) == -1)
 		return -1;
-	return pss_salt(&d, *md, err);
+	return pss_salt(&d, k, s, err);
 }
 
 /* id-ecPublicKey: nothing, or the curve of the key again. */
@@ -167,17 +182,18 @@ curve_params(struct der *alg, const struct pubkey *k, struct err *err)
 }
 
 static int
-read_params(const struct sigalg *a, struct der *alg, const struct pubkey *k,
-    const EVP_MD **md, struct err *err)
+read_params(struct scheme *s, struct der *alg, const struct pubkey *k,
+    struct err *err)
 {
+	enum params	params = s->alg->params;
 	struct slice	null;
 
-	*md = a->md != NULL ? a->md() : NULL;
-	if ((a->params == PARAMS_NULL &&
+	s->md = s->alg->md != NULL ? s->alg->md() : NULL;
+	if ((params == PARAMS_NULL &&
 	    der_get(alg, DER_NULL, &null, "signature algorithm parameters",
 	    err) == -1) ||
-	    (a->params == PARAMS_PSS && pss_params(alg, md, err) == -1) ||
-	    (a->params == PARAMS_CURVE && curve_params(alg, k, err) == -1))
+	    (params == PARAMS_PSS && pss_params(alg, k, s, err) == -1) ||
+	    (params == PARAMS_CURVE && curve_params(alg, k, err) == -1))
 		return -1;
 	return der_end(alg, "signature algorithm", err);
 }
@@ -204,13 +220,12 @@ sigalg_find(struct slice oid, const struct pubkey *k, struct err *err)
 
 /* The hash: of the algorithm, of the digest apart, or both when they agree. */
 static int
-choose_hash(const struct sigalg *a, const EVP_MD **md, struct slice digest,
-    struct err *err)
+choose_hash(struct scheme *s, struct slice digest, struct err *err)
 {
 	const EVP_MD	*apart;
 
 	if (digest.n == 0) {
-		if (*md == NULL)
+		if (s->md == NULL)
 			return err_bad(err, NTE_BAD_ALGID,
 			    "signature algorithm names no hash");
 		return 0;
@@ -218,53 +233,68 @@ choose_hash(const struct sigalg *a, const EVP_MD **md, struct slice digest,
 	apart = digest_of(digest);
 	if (apart == NULL)
 		return err_bad(err, NTE_BAD_ALGID, "hash is not accepted");
-	if (a->md == NULL && a->params != PARAMS_PSS)
-		*md = apart;
-	if (*md != apart)
+	if (s->alg->md == NULL && s->alg->params != PARAMS_PSS)
+		s->md = apart;
+	if (s->md != apart)
 		return err_bad(err, NTE_BAD_ALGID,
 		    "hash is not that of the signature algorithm");
 	return 0;
 }
 
 static int
-verify(const struct pubkey *k, const struct sigalg *a, const EVP_MD *md,
-    struct slice msg, struct slice sig)
+verify_evp(EVP_PKEY *pkey, const struct scheme *s, struct slice msg,
+    struct slice sig)
 {
 	EVP_MD_CTX	*ctx = EVP_MD_CTX_new();
 	EVP_PKEY_CTX	*pctx;
 	int		 ok;
 
 	ok = ctx != NULL &&
-	    EVP_DigestVerifyInit(ctx, &pctx, md, NULL, k->pkey) == 1;
-	if (ok && a->params == PARAMS_PSS)
+	    EVP_DigestVerifyInit(ctx, &pctx, s->md, NULL, pkey) == 1;
+	if (ok && s->alg->params == PARAMS_PSS)
 		ok = EVP_PKEY_CTX_set_rsa_padding(pctx,
 		    RSA_PKCS1_PSS_PADDING) == 1 &&
-		    EVP_PKEY_CTX_set_rsa_mgf1_md(pctx, md) == 1 &&
-		    EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx,
-		    RSA_PSS_SALTLEN_DIGEST) == 1;
+		    EVP_PKEY_CTX_set_rsa_mgf1_md(pctx, s->md) == 1 &&
+		    EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, s->salt) == 1;
 	ok = ok && EVP_DigestVerify(ctx, sig.p, sig.n, msg.p, msg.n) == 1;
 	EVP_MD_CTX_free(ctx);
-	ERR_clear_error();
 	return ok ? 0 : -1;
+}
+
+static int
+verify(const struct pubkey *k, const struct scheme *s, struct slice msg,
+    struct slice sig)
+{
+	struct err	 ignored = ERR_INIT;
+	EVP_PKEY	*pkey;
+	int		 rc = -1;
+
+	if (k->kind == KEY_RSA && s->alg->params != PARAMS_PSS)
+		rc = rsassa_verify(k, s->md, msg, sig);
+	else if ((pkey = pubkey_evp(k, &ignored)) != NULL) {
+		rc = verify_evp(pkey, s, msg, sig);
+		EVP_PKEY_free(pkey);
+	}
+	ERR_clear_error();
+	return rc;
 }
 
 int
 pubkey_verify(const struct pubkey *k, struct slice sigalg, struct slice digest,
     struct slice msg, struct slice sig, struct err *err)
 {
-	const struct sigalg	*a;
-	const EVP_MD		*md;
-	struct der		 alg;
-	struct slice		 oid;
+	struct scheme	s = { 0 };
+	struct der	alg;
+	struct slice	oid;
 
 	if (der_only(sigalg, DER_SEQ, &alg, "signature algorithm", err) == -1 ||
 	    der_get(&alg, DER_OID, &oid, "signature algorithm", err) == -1)
 		return -1;
-	a = sigalg_find(oid, k, err);
-	if (a == NULL || read_params(a, &alg, k, &md, err) == -1 ||
-	    choose_hash(a, &md, digest, err) == -1)
+	s.alg = sigalg_find(oid, k, err);
+	if (s.alg == NULL || read_params(&s, &alg, k, err) == -1 ||
+	    choose_hash(&s, digest, err) == -1)
 		return -1;
-	if (verify(k, a, md, msg, sig) == -1)
+	if (verify(k, &s, msg, sig) == -1)
 		return err_deny(err, NTE_BAD_SIGNATURE,
 		    "signature does not verify");
 	return 0;

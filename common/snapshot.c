@@ -34,14 +34,21 @@ enum { P_VERSION, P_BODY, P_SHA256, P_PUBLISHED, P_ID };
 	  " floor(extract(epoch FROM p.published_at))::bigint,"	\
 	  " d.policy_id FROM countersign.policy p,"			\
 	  " countersign.deployment d ORDER BY p.version DESC LIMIT 1", 0 }
+#define SESSION_STMT	{ "session", "SELECT " DB_PLANS, 0 }
 #define CAS_STMT							\
-	{ "cas", "SELECT name, certificate FROM countersign.ca", 0 }
+	{ "cas", "SELECT name, certificate, of_ca, in_use::int4 "	\
+	  "FROM countersign.ca ORDER BY created_at, name", 0 },		\
+	{ "cas_also", "SELECT DISTINCT of_ca, x FROM countersign.ca, "	\
+	  "unnest(array_cat(also, CASE WHEN in_use THEN '{}' ELSE "	\
+	  "array_prepend(certificate, chain) END)) x", 0 }
 
 static const struct db_stmt worker_stmts[] = {
-	ACCOUNT_STMT, POLICY_STMT, CAS_STMT, CERTDB_STMTS, { NULL, NULL, 0 }
+	SESSION_STMT, ACCOUNT_STMT, POLICY_STMT, CAS_STMT, ISSUED_STMT, CERTDB_STMTS,
+	{ NULL, NULL, 0 }
 };
 static const struct db_stmt signer_stmts[] = {
-	ACCOUNT_STMT_NO_PASSWORD, POLICY_STMT, CAS_STMT, CERTDB_STMTS,
+	SESSION_STMT, ACCOUNT_STMT_NO_PASSWORD, POLICY_STMT, CAS_STMT,
+	ISSUED_STMT, CERTDB_STMTS,
 	{ NULL, NULL, 0 }
 };
 
@@ -59,6 +66,7 @@ struct account_ref {
 };
 
 struct snapshot {
+	struct snapshot_source	 own;		/* policy NULL: the database */
 	pthread_mutex_t		 lock;
 	struct db		*db;
 	char			*local_policy;
@@ -81,6 +89,16 @@ snapshot_new(const char *dsn, const char *local_policy)
 	    signer_stmts, CHANNEL);
 	if (local_policy != NULL)
 		s->local_policy = xstrdup(local_policy);
+	return s;
+}
+
+struct snapshot *
+snapshot_of(const struct snapshot_source *own)
+{
+	struct snapshot *s = xcalloc(1, sizeof(*s));
+
+	(void)pthread_mutex_init(&s->lock, NULL);
+	s->own = *own;
 	return s;
 }
 
@@ -173,11 +191,15 @@ policy_forget(struct snapshot *s)
 	policies_sweep(s);
 }
 
-/* Ask the database whether what is kept still holds. */
+/*
+ * Ask the database whether what is kept still holds.  A change may be that
+ * the session is another: it is set up again.
+ */
 static int
 refresh(struct snapshot *s, bool quiet, struct err *err)
 {
 	int changed = db_changed_unless(s->db, quiet, err);
+	PGresult *r;
 
 	if (changed == 0)
 		return 0;
@@ -185,7 +207,11 @@ refresh(struct snapshot *s, bool quiet, struct err *err)
 	policy_forget(s);
 	atomic_fetch_add(&s->epoch, 1);
 	s->retry_at = 0;
-	return changed == -1 ? -1 : 0;
+	if (changed == -1)
+		return -1;
+	r = db_exec(s->db, "session", NULL, 0, err);
+	PQclear(r);
+	return r == NULL ? -1 : 0;
 }
 
 static struct slice
@@ -258,26 +284,65 @@ local_check(const struct snapshot *s, struct slice published,
 	return rc;
 }
 
+static char *
+cell_text(const PGresult *r, int row, int col)
+{
+	struct slice c = cell(r, row, col);
+
+	return xstrndup((const char *)c.p, c.n);
+}
+
+/* A CA that the policy does not offer is no error. */
+static int
+attach_key(struct policy *p, const PGresult *r, int row, struct err *err)
+{
+	char *name = cell_text(r, row, 0), *ca = cell_text(r, row, 2);
+	const struct ca_key key = { ca, name, cell(r, row, 1),
+	    cell_int(r, row, 3) != 0 };
+	int rc = 0;
+
+	if (policy_ca_find(p, ca) != NULL)
+		rc = policy_attach_key(p, &key, err);
+	free(name);
+	free(ca);
+	return rc;
+}
+
+static int
+attach_also(struct policy *p, const PGresult *r, int row, struct err *err)
+{
+	char *ca = cell_text(r, row, 0);
+	int rc = 0;
+
+	if (policy_ca_find(p, ca) != NULL)
+		rc = policy_attach_also(p, ca, cell(r, row, 1), err);
+	free(ca);
+	return rc;
+}
+
+static int
+attach_rows(struct snapshot *s, struct policy *p, const char *stmt,
+    int (*attach)(struct policy *, const PGresult *, int, struct err *),
+    struct err *err)
+{
+	PGresult *r = db_exec_bin(s->db, stmt, NULL, 0, err);
+	int i, rc = 0;
+
+	if (r == NULL)
+		return -1;
+	for (i = 0; i < PQntuples(r) && rc == 0; i++)
+		rc = attach(p, r, i, err);
+	PQclear(r);
+	return rc;
+}
+
 static int
 attach_cas(struct snapshot *s, struct policy *p, struct err *err)
 {
-	char *name;
-	PGresult *r;
-	int i, rc = 0;
-
-	r = db_exec_bin(s->db, "cas", NULL, 0, err);
-	if (r == NULL)
+	if (attach_rows(s, p, "cas", attach_key, err) == -1 ||
+	    attach_rows(s, p, "cas_also", attach_also, err) == -1)
 		return -1;
-	for (i = 0; i < PQntuples(r) && rc == 0; i++) {
-		name = xstrndup(PQgetvalue(r, i, 0),
-		    (size_t)PQgetlength(r, i, 0));
-		/* A CA that the policy does not offer is no error. */
-		if (policy_ca_find(p, name) != NULL)
-			rc = policy_attach_ca(p, name, cell(r, i, 1), err);
-		free(name);
-	}
-	PQclear(r);
-	return rc == 0 ? policy_ready(p, err) : -1;
+	return policy_ready(p, err);
 }
 
 static struct policy *
@@ -364,8 +429,11 @@ const struct policy *
 snapshot_policy(struct snapshot *s, bool force, struct err *err)
 {
 	const struct policy *p = NULL;
-	bool quiet = db_quiet(s->db);
+	bool quiet;
 
+	if (s->own.policy != NULL)
+		return s->own.policy;
+	quiet = db_quiet(s->db);
 	(void)pthread_mutex_lock(&s->lock);
 	if (refresh(s, quiet, err) == 0 && ((s->current != NULL && !force) ||
 	    policy_reload(s, err) == 0)) {
@@ -381,7 +449,7 @@ snapshot_put(struct snapshot *s, const struct policy *policy)
 {
 	struct policy_ref *p;
 
-	if (policy == NULL)
+	if (policy == NULL || policy == s->own.policy)
 		return;
 	(void)pthread_mutex_lock(&s->lock);
 	for (p = s->policies; p != NULL; p = p->next)
@@ -425,9 +493,12 @@ snapshot_account(struct snapshot *s, const char *canonical,
     const struct account **out, struct err *err)
 {
 	struct account_ref *ref = NULL;
-	bool quiet = db_quiet(s->db);
+	bool quiet;
 	int rc = -1;
 
+	if (s->own.policy != NULL)
+		return s->own.account(s->own.arg, canonical, out, err);
+	quiet = db_quiet(s->db);
 	(void)pthread_mutex_lock(&s->lock);
 	if (refresh(s, quiet, err) == 0 &&
 	    account_fetch(s, canonical, &ref, err) == 0) {
@@ -445,7 +516,7 @@ snapshot_account_put(struct snapshot *s, const struct account *account)
 {
 	struct account_ref **at, *ref;
 
-	if (account == NULL)
+	if (account == NULL || s->own.policy != NULL)
 		return;
 	(void)pthread_mutex_lock(&s->lock);
 	at = account_bucket(s, account->name);
@@ -460,29 +531,33 @@ snapshot_account_put(struct snapshot *s, const struct account *account)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-int
-snapshot_certificate(struct snapshot *s, struct slice serial,
-    struct cert_row **out, struct err *err)
+struct issued_set *
+snapshot_certificate(struct snapshot *s, struct slice serial, struct err *err)
 {
-	bool quiet = db_quiet(s->db);
-	int rc = -1;
+	struct issued_set *set = NULL;
+	bool quiet;
 
-	*out = NULL;
+	if (s->own.policy != NULL)
+		return s->own.certificate(s->own.arg, serial, err);
+	quiet = db_quiet(s->db);
 	(void)pthread_mutex_lock(&s->lock);
 	if (refresh(s, quiet, err) == 0)
-		rc = certdb_row(s->db, serial, out, err);
+		set = issued_load(s->db, &serial, 1, err);
 	(void)pthread_mutex_unlock(&s->lock);
-	return rc;
+	return set;
 }
 
 int
 snapshot_account_by(struct snapshot *s, enum cert_map map,
     const char *value, char **name, struct err *err)
 {
-	bool quiet = db_quiet(s->db);
+	bool quiet;
 	int rc = -1;
 
 	*name = NULL;
+	if (s->own.policy != NULL)
+		return s->own.account_by(s->own.arg, map, value, name, err);
+	quiet = db_quiet(s->db);
 	(void)pthread_mutex_lock(&s->lock);
 	if (refresh(s, quiet, err) == 0)
 		rc = certdb_account(s->db, map, value, name, err);

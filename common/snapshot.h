@@ -8,6 +8,7 @@
 
 #include "account.h"
 #include "certdb.h"
+#include "issued.h"
 #include "policy.h"
 
 struct snapshot;
@@ -20,6 +21,22 @@ struct snapshot;
  * call, but make it after fork: the connection belongs to one process.
  */
 struct snapshot	*snapshot_new(const char *dsn, const char *local_policy);
+/*
+ * Without a database: a policy that the caller keeps, and whatever else there
+ * is to be known by asking these (docs/airgap.md).  As the functions below;
+ * accounts are lent until the next of them may be asked for.
+ */
+struct snapshot_source {
+	void	*arg;
+	const struct policy *policy;
+	int	(*account)(void *, const char *canonical,
+		    const struct account **, struct err *);
+	struct issued_set *(*certificate)(void *, struct slice serial,
+		    struct err *);
+	int	(*account_by)(void *, enum cert_map, const char *value,
+		    char **name, struct err *);
+};
+struct snapshot	*snapshot_of(const struct snapshot_source *);
 void		 snapshot_free(struct snapshot *);
 
 /*
@@ -39,11 +56,11 @@ int	 snapshot_account(struct snapshot *, const char *canonical,
 	    const struct account **out, struct err *);
 void	 snapshot_account_put(struct snapshot *, const struct account *);
 /*
- * certdb.h's questions, asked of the database each time: a revocation counts
- * with the next request.
+ * The questions of issued.h and certdb.h, asked of the database each time: a
+ * revocation counts with the next request.
  */
-int	 snapshot_certificate(struct snapshot *, struct slice serial,
-	    struct cert_row **, struct err *);
+struct issued_set *snapshot_certificate(struct snapshot *,
+	    struct slice serial, struct err *);
 int	 snapshot_account_by(struct snapshot *, enum cert_map,
 	    const char *value, char **name, struct err *);
 

@@ -1,4 +1,5 @@
-/* UsernameToken to account. */
+/* UsernameToken, or client certificate, to account. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +18,16 @@
 #define WAYS		8
 
 struct seen {
-	uint8_t		 mac[32];	/* of name and password */
-	uint8_t		 stored[32];	/* of the account's argon2id string */
+	uint8_t		 mac[32];	/* of name, argon2id string, password */
 	int64_t		 until;		/* log_usec(); 0 = empty */
 };
 
 struct auth {
 	struct snapshot	*snap;
-	uint8_t		 key[crypto_auth_hmacsha256_KEYBYTES];
+	struct backoff	*backoff;	/* or NULL */
+	struct turns	*turns;
+	struct certlogon *certs;
+	uint8_t		 key[crypto_generichash_KEYBYTES];
 	char		 dummy[crypto_pwhash_STRBYTES];
 	pthread_mutex_t	 kdf;		/* held while argon2id runs */
 	pthread_mutex_t	 lock;		/* of seen */
@@ -32,13 +35,16 @@ struct auth {
 };
 
 struct auth *
-auth_new(struct snapshot *snap)
+auth_new(struct snapshot *snap, struct backoff *backoff, struct turns *turns)
 {
 	struct auth	*a;
 	char		 random[32];
 
 	a = xcalloc(1, sizeof(*a));
 	a->snap = snap;
+	a->backoff = backoff;
+	a->turns = turns;
+	a->certs = certlogon_new(snap);
 	pthread_mutex_init(&a->kdf, NULL);
 	pthread_mutex_init(&a->lock, NULL);
 	randombytes_buf(a->key, sizeof(a->key));
@@ -54,6 +60,7 @@ auth_free(struct auth *a)
 {
 	if (a == NULL)
 		return;
+	certlogon_free(a->certs);
 	pthread_mutex_destroy(&a->kdf);
 	pthread_mutex_destroy(&a->lock);
 	sodium_memzero(a, sizeof(*a));
@@ -64,22 +71,23 @@ auth_free(struct auth *a)
  * What is remembered: this password was good for this argon2id string.  The
  * account is looked up anew each time, so a changed password, a disabled or
  * removed account counts at once, and a change to another account costs
- * nothing.
+ * nothing.  The NULs are part of it: no two triples give the same bytes.
  */
 static void
 fingerprint(const struct auth *a, const struct account *acc,
     struct slice password, struct seen *out)
 {
-	crypto_auth_hmacsha256_state	st;
+	crypto_generichash_state	st;
 
-	crypto_auth_hmacsha256_init(&st, a->key, sizeof(a->key));
-	crypto_auth_hmacsha256_update(&st, (const uint8_t *)acc->name,
+	crypto_generichash_init(&st, a->key, sizeof(a->key),
+	    sizeof(out->mac));
+	crypto_generichash_update(&st, (const uint8_t *)acc->name,
 	    strlen(acc->name) + 1);
-	crypto_auth_hmacsha256_update(&st, password.p, password.n);
-	crypto_auth_hmacsha256_final(&st, out->mac);
+	crypto_generichash_update(&st, (const uint8_t *)acc->password,
+	    strlen(acc->password) + 1);
+	crypto_generichash_update(&st, password.p, password.n);
+	crypto_generichash_final(&st, out->mac, sizeof(out->mac));
 	sodium_memzero(&st, sizeof(st));
-	crypto_hash_sha256(out->stored, (const uint8_t *)acc->password,
-	    strlen(acc->password));
 }
 
 static struct seen *
@@ -99,8 +107,7 @@ remembered(struct auth *a, const struct seen *want)
 	pthread_mutex_lock(&a->lock);
 	for (i = 0; i < WAYS; i++)
 		if (set[i].until > now &&
-		    sodium_memcmp(set[i].mac, want->mac, 32) == 0 &&
-		    sodium_memcmp(set[i].stored, want->stored, 32) == 0)
+		    sodium_memcmp(set[i].mac, want->mac, 32) == 0)
 			found = true;
 	pthread_mutex_unlock(&a->lock);
 	return found;
@@ -122,30 +129,87 @@ remember(struct auth *a, const struct seen *what)
 	pthread_mutex_unlock(&a->lock);
 }
 
-/* Without an account: the same work against a password nobody has. */
+/* Set *why and return true where this attempt is not to be looked at. */
 static bool
-verify(struct auth *a, const struct account *acc, struct slice password)
+held_back(struct auth *a, const struct attempt *from, const char **why)
+{
+	const char	*what = NULL;
+
+	if (a->backoff != NULL)
+		what = backoff_held(a->backoff, from, log_usec());
+	if (what == NULL)
+		return false;
+	*why = strcmp(what, "user") == 0 ?
+	    "held back: too many wrong passwords for this user" :
+	    "held back: too many wrong passwords from this network";
+	return true;
+}
+
+/*
+ * Without an account: the same work against a password nobody has.  Attempts
+ * at the same time are counted in turn, under the lock of the KDF.
+ */
+static bool
+pay(struct auth *a, const struct account *acc, struct slice password)
+{
+	const char	*stored = acc != NULL ? acc->password : a->dummy;
+	int		 rc;
+
+	errno = 0;
+	rc = crypto_pwhash_str_verify(stored, (const char *)password.p,
+	    password.n);
+	/* That would be called a wrong password, and counted as one. */
+	if (rc != 0 && errno == ENOMEM)
+		out_of_memory();
+	return rc == 0 && acc != NULL;
+}
+
+/* One at a time in this process: memory, and a limit for who guesses. */
+static bool
+pay_in_turn(struct auth *a, const struct account *acc, struct slice password,
+    const struct attempt *from, const char **why)
+{
+	bool	good = false;
+
+	if (!held_back(a, from, why)) {
+		good = pay(a, acc, password);
+		if (a->backoff != NULL)
+			backoff_note(a->backoff, from, good, log_usec());
+	}
+	return good;
+}
+
+/*
+ * *why is set where more is known than that the password is wrong.  What is
+ * remembered helps nobody who is held back: he would learn by it whether a
+ * guess is right.
+ */
+static bool
+verify(struct auth *a, const struct account *acc, struct slice password,
+    const struct attempt *from, const char **why)
 {
 	struct seen	 s;
-	const char	*stored = acc != NULL ? acc->password : a->dummy;
 	bool		 good;
 
+	if (held_back(a, from, why))
+		return false;
 	memset(&s, 0, sizeof(s));
-	if (acc != NULL) {
+	if (acc != NULL)
 		fingerprint(a, acc, password, &s);
-		if (remembered(a, &s))
-			return true;
-	}
-	pthread_mutex_lock(&a->kdf);
-	/* Another thread of the same wave may have paid meanwhile. */
 	good = acc != NULL && remembered(a, &s);
-	if (!good) {
-		good = crypto_pwhash_str_verify(stored,
-		    (const char *)password.p, password.n) == 0 && acc != NULL;
+	if (good && a->backoff != NULL) {
+		backoff_note(a->backoff, from, true, log_usec());
+	} else if (!good) {
+		turns_away(a->turns);
+		pthread_mutex_lock(&a->kdf);
+		/* Another thread of the same wave may have paid meanwhile. */
+		good = (acc != NULL && remembered(a, &s)) ||
+		    pay_in_turn(a, acc, password, from, why);
 		if (good)
 			remember(a, &s);
+		pthread_mutex_unlock(&a->kdf);
+		turns_back(a->turns);
 	}
-	pthread_mutex_unlock(&a->kdf);
 	sodium_memzero(&s, sizeof(s));
 	return good;
 }
@@ -178,33 +242,44 @@ wait_for_pace(int64_t start)
  * memory: that difference disappears in the pace at which refusals leave.
  */
 int
-auth_password(struct auth *a, struct slice user, struct slice password,
+auth_password(struct auth *a, const struct credentials *c,
     const struct account **out, struct err *err)
 {
 	const struct account	*acc = NULL;
+	struct slice		 password = c->password;
 	char			 typed[USERNAME_MAX + 1], name[129] = "";
 	int64_t			 start = log_usec();
 	const char		*why;
 
-	if (user.n > USERNAME_MAX || password.n > PASSWORD_MAX)
+	if (c->user.n > USERNAME_MAX || password.n > PASSWORD_MAX)
 		return err_set(err, ERR_TOO_BIG,
 		    "user name or password is too long");
-	if (user.n != 0)
-		memcpy(typed, user.p, user.n);
-	typed[user.n] = '\0';
+	if (c->user.n != 0)
+		memcpy(typed, c->user.p, c->user.n);
+	typed[c->user.n] = '\0';
 	if (account_canonical(typed, name, err) == 0 &&
 	    snapshot_account(a->snap, name, &acc, err) == -1)
 		return -1;
 	why = unusable(acc);
 	if (password.p == NULL)
 		password = slice_str("");
-	if (verify(a, why == NULL ? acc : NULL, password)) {
+	if (verify(a, why == NULL ? acc : NULL, password,
+	    &(struct attempt){ name, c->address }, &why)) {
 		*out = acc;
 		return 0;
 	}
 	if (acc != NULL)
 		snapshot_account_put(a->snap, acc);
+	turns_away(a->turns);
 	wait_for_pace(start);
+	turns_back(a->turns);
 	return err_set(err, ERR_UNAUTHENTICATED, "%s: %s", name,
 	    why != NULL ? why : "wrong password");
+}
+
+int
+auth_certificate(struct auth *a, struct slice der, int64_t now,
+    struct certauth *out, struct err *err)
+{
+	return certlogon_identify(a->certs, der, now, out, err);
 }

@@ -9,13 +9,6 @@
 
 #define ANSWERS		64	/* sets of permissions remembered ... */
 #define ANSWERS_BYTES	(4 * 1024 * 1024)	/* ... if they fit */
-/*
- * [MS-XCEP] 3.1.4.1.2: lastUpdate is the client's clock.  "Not changed" is
- * said only when it is later than the last change by more than two clocks may
- * differ, and not in the future.
- */
-#define CLOCK_MARGIN	600
-#define CLOCK_FUTURE	300
 
 struct answer_kept {
 	struct buf	 key;
@@ -60,9 +53,11 @@ cep_free(struct cep *c)
 }
 
 /*
- * Nothing this caller sees has changed since lastUpdate, as far as this
- * process can know: it hears of every change of policy, CA, account and
- * membership, and knows nothing of the time before it started.
+ * [MS-XCEP] 3.1.4.1.3.9: nothing this caller sees has changed since
+ * lastUpdate, as far as this process can know: it hears of every change of
+ * policy, CA, account and membership, and knows nothing of the time before it
+ * started.  lastUpdate is the client's clock; of two in the same second
+ * nobody knows the first.
  */
 static bool
 not_changed(struct cep *c, const struct cep_ask *ask)
@@ -78,8 +73,7 @@ not_changed(struct cep *c, const struct cep_ask *ask)
 	pthread_mutex_unlock(&c->lock);
 	if (since < ask->policy->published)
 		since = ask->policy->published;
-	return ask->query->last_update > since + CLOCK_MARGIN &&
-	    ask->query->last_update <= ask->now + CLOCK_FUTURE;
+	return ask->query->last_update > since + ask->ahead;
 }
 
 static bool

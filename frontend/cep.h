@@ -27,6 +27,7 @@ struct cep_ask {
 	const struct getpolicies *query;
 	uint64_t		  epoch;	/* snapshot_epoch */
 	int64_t			  now;		/* unix seconds */
+	int64_t			  ahead;	/* of us, the client's clock */
 };
 
 /*

@@ -7,33 +7,44 @@
 #include "hresult.h"
 #include "ns.h"
 
+static enum msg_call
+call_of(const struct rst *rst)
+{
+	return rst->call == RST_QUERY ? CALL_QUERY :
+	    rst->call == RST_KET ? CALL_KET : CALL_ISSUE;
+}
+
 /*
- * The same message again gets the same answer ([security] X10).  A query, and
- * a message without an id, is never the same as another.
+ * The same message again gets the same answer ([security] X10): the same id,
+ * which has no NUL, template and token.  A query, and a message without an id,
+ * is never the same as another.
  */
 static int
 replay_key(const struct ces_ask *c, struct ask *a, struct err *err)
 {
-	uint8_t		random[16];
-	struct slice	id = c->message_id;
+	struct buf	id = { 0 };
 
-	if (a->call != CALL_ISSUE || id.n == 0) {
-		if (RAND_bytes(random, sizeof(random)) != 1)
-			return err_openssl(err, "random number");
-		id = slice_of(random, sizeof(random));
+	if (a->call == CALL_ISSUE && c->message_id.n != 0) {
+		buf_add(&id, c->message_id.p, c->message_id.n);
+		buf_addc(&id, 0);
+		if (c->rst->template != NULL)
+			buf_puts(&id, c->rst->template);
+	} else if (RAND_bytes(buf_extend(&id, 16), 16) != 1) {
+		buf_free(&id);
+		return err_openssl(err, "random number");
 	}
-	msg_replay_key(c->now / 1000, a->account, id, a->token,
+	msg_replay_key(c->now / 1000, a->account, buf_slice(&id), a->token,
 	    a->replay_key);
+	buf_free(&id);
 	return 0;
 }
 
 static int
-compose(const struct ces_ask *c, struct ask *a, struct err *err)
+fill(const struct ces_ask *c, struct ask *a, struct err *err)
 {
 	const struct rst	*rst = c->rst;
 
-	a->call = rst->call == RST_QUERY ? CALL_QUERY :
-	    rst->call == RST_KET ? CALL_KET : CALL_ISSUE;
+	a->call = call_of(rst);
 	memcpy(a->id, c->id, sizeof(a->id));
 	a->sent_at = c->now;
 	a->ca = slice_str(c->ca);
@@ -48,33 +59,26 @@ compose(const struct ces_ask *c, struct ask *a, struct err *err)
 	return replay_key(c, a, err);
 }
 
-static int
-exchange(const struct ces_ask *c, struct ask *a, bool newer,
-    struct ces_reply *r, struct err *err)
+int
+ces_compose(const struct ces_ask *c, bool newer, struct buf *out,
+    struct err *err)
 {
 	const struct policy	*policy;
-	struct buf		 msg = { 0 };
-	int			 ok;
+	struct ask		 a = { 0 };
+	bool			 known;
 
+	if (fill(c, &a, err) == -1)
+		return -1;
 	policy = snapshot_policy(c->snap, newer, err);
 	if (policy == NULL)
 		return -1;
-	memcpy(a->policy_hash, policy->sha256, sizeof(a->policy_hash));
-	ok = policy_ca_find(policy, c->ca) != NULL;
+	memcpy(a.policy_hash, policy->sha256, sizeof(a.policy_hash));
+	known = policy_ca_find(policy, c->ca) != NULL;
 	snapshot_put(c->snap, policy);
-	if (!ok)
+	if (!known)
 		return err_set(err, ERR_INTERNAL,
 		    "CS_CA %.64s: no CA of the policy", c->ca);
-	ask_encode(a, &msg);
-	buf_reset(&r->bytes);
-	ok = link_call(c->link, c->id, buf_slice(&msg), &r->bytes, err);
-	buf_free(&msg);
-	if (ok == -1 || answer_decode(buf_slice(&r->bytes), &r->answer,
-	    err) == -1)
-		return -1;
-	if (memcmp(r->answer.id, c->id, MSG_ID) != 0)
-		return err_set(err, ERR_INTERNAL,
-		    "the signer answers another request");
+	ask_encode(&a, out);
 	return 0;
 }
 
@@ -106,10 +110,12 @@ judge(enum msg_call call, const struct answer *a, struct err *err)
 	case MSG_MALFORMED:
 		return err_bad(err, a->hresult, "%.*s", n, text);
 	case MSG_POLICY_CHANGED:
-		return err_set(err, ERR_UNAVAILABLE,
-		    "the signer has another policy");
+		return 1;
 	case MSG_UNAVAILABLE:
 		return err_set(err, ERR_UNAVAILABLE, "signer: %.*s", n, text);
+	case MSG_ELSEWHERE:
+		return err_set(err, ERR_UNAVAILABLE,
+		    "no signer has the key of this ca");
 	case MSG_PONG:
 	case MSG_STATUS:
 		break;
@@ -118,17 +124,14 @@ judge(enum msg_call call, const struct answer *a, struct err *err)
 }
 
 int
-ces_ask(const struct ces_ask *c, struct ces_reply *r, struct err *err)
+ces_read(const struct ces_ask *c, struct ces_reply *r, struct err *err)
 {
-	struct ask	a = { 0 };
-
-	if (compose(c, &a, err) == -1 ||
-	    exchange(c, &a, false, r, err) == -1)
+	if (answer_decode(buf_slice(&r->bytes), &r->answer, err) == -1)
 		return -1;
-	if (r->answer.status == MSG_POLICY_CHANGED &&
-	    exchange(c, &a, true, r, err) == -1)
-		return -1;
-	return judge(a.call, &r->answer, err);
+	if (memcmp(r->answer.id, c->id, MSG_ID) != 0)
+		return err_set(err, ERR_INTERNAL,
+		    "the signer answers another request");
+	return judge(call_of(c->rst), &r->answer, err);
 }
 
 void

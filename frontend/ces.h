@@ -4,7 +4,6 @@
 #ifndef CES_H
 #define CES_H
 
-#include "link.h"
 #include "msg.h"
 #include "rst.h"
 #include "snapshot.h"
@@ -12,7 +11,6 @@
 
 struct ces_ask {
 	struct snapshot	*snap;
-	struct link	*link;
 	const uint8_t	*id;		/* 16 bytes: the request's */
 	const char	*ca;
 	enum auth_method method;
@@ -30,11 +28,17 @@ struct ces_reply {
 };
 
 /*
- * Ask the signer; once more when it has a newer policy.  0: issued or
- * pending.  -1: err says why, and for a denial *r holds the RequestID and the
- * CMC response if there is one.  Zero *r before, ces_reply_free after.
+ * The question for a signer, appended.  newer: a signer has said that there
+ * is a newer policy.
  */
-int	 ces_ask(const struct ces_ask *, struct ces_reply *, struct err *);
+int	 ces_compose(const struct ces_ask *, bool newer, struct buf *,
+	    struct err *);
+/*
+ * The signer's answer, which is in r->bytes.  0: issued or pending.  1: it has
+ * another policy.  -1: err says why, and for a denial *r holds the RequestID
+ * and the CMC response if there is one.  Zero *r before, ces_reply_free after.
+ */
+int	 ces_read(const struct ces_ask *, struct ces_reply *, struct err *);
 void	 ces_reply_free(struct ces_reply *);
 
 /* The same for the answer to KET. */

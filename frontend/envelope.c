@@ -42,6 +42,16 @@ must_understand(const xmlNode *node, bool *must, struct err *err)
 	return 0;
 }
 
+/* [SOAP12] 2.2: the roles that whoever gets the message plays. */
+static bool
+is_ours(const xmlNode *node)
+{
+	struct slice	v = xml_trim(xml_attr(node, NS_SOAP, "role"));
+
+	return v.p == NULL || slice_is(v, NS_SOAP "/role/next") ||
+	    slice_is(v, NS_SOAP "/role/ultimateReceiver");
+}
+
 static int
 sort_header(const xmlNode *node, const xmlNode **found, struct err *err)
 {
@@ -54,14 +64,14 @@ sort_header(const xmlNode *node, const xmlNode **found, struct err *err)
 		if (xml_is(node, headers[i].ns, headers[i].name))
 			break;
 	if (i == H_COUNT) {
-		if (must)
+		if (must && is_ours(node))
 			return err_set(err, ERR_NOT_UNDERSTOOD,
 			    "header %.64s is not understood",
 			    (const char *)node->name);
 		return 0;
 	}
 	/* [SOAP12] 5.2.2: meant for somebody else, so not ours to trust. */
-	if (xml_attr(node, NS_SOAP, "role").p != NULL)
+	if (!is_ours(node))
 		return err_bad(err, 0, "%s: role is not accepted",
 		    headers[i].name);
 	return xml_once(&found[i], node, headers[i].name, err);
@@ -82,7 +92,8 @@ instant(const xmlNode *node, const char *what, int64_t *t, struct err *err)
 
 /* [WSS-BSP] R3203, R3221, R3224: one Created, then at most one Expires. */
 static int
-parse_timestamp(const xmlNode *node, int64_t now, struct err *err)
+parse_timestamp(const xmlNode *node, int64_t now, struct envelope *e,
+    struct err *err)
 {
 	const xmlNode	*c, *created = NULL, *expires = NULL;
 	int64_t		 from, until;
@@ -116,6 +127,7 @@ parse_timestamp(const xmlNode *node, int64_t now, struct err *err)
 		return err_set(err, ERR_NO_SECURITY, "Timestamp: expired "
 		    "%lld s ago; is the clock right?",
 		    (long long)(now - until));
+	e->created = from;
 	return 0;
 }
 
@@ -199,7 +211,7 @@ parse_security(const xmlNode *node, int64_t now, struct envelope *e,
 			return err_bad(err, 0, "Security: unknown element "
 			    "%.64s", (const char *)c->name);
 	}
-	if (stamp != NULL && parse_timestamp(stamp, now, err) == -1)
+	if (stamp != NULL && parse_timestamp(stamp, now, e, err) == -1)
 		return -1;
 	return token == NULL ? 0 : parse_username_token(token, e, err);
 }
@@ -273,11 +285,13 @@ envelope_parse(struct xmlin *x, struct slice s, int64_t now,
     struct envelope *e, struct err *err)
 {
 	const xmlNode	*root, *header, *body;
+	xmlDoc		*doc;
 
-	e->doc = xmlin_parse(x, s, err);
-	if (e->doc == NULL)
+	e->xml = x;
+	doc = xmlin_parse(x, s, err);
+	if (doc == NULL)
 		return -1;
-	root = xmlDocGetRootElement(e->doc);
+	root = xmlDocGetRootElement(doc);
 	if (!xml_is(root, NS_SOAP, "Envelope"))
 		return err_bad(err, 0, "not a SOAP 1.2 envelope");
 	if (xml_elements_only(root, "Envelope", err) == -1)
@@ -297,7 +311,8 @@ envelope_parse(struct xmlin *x, struct slice s, int64_t now,
 void
 envelope_free(struct envelope *e)
 {
-	xmlFreeDoc(e->doc);
+	if (e->xml != NULL)
+		xmlin_clear(e->xml);
 	*e = (struct envelope){ 0 };
 }
 
@@ -370,6 +385,7 @@ put_security(struct xmlw *w, int64_t now)
 void
 envelope_begin(struct xmlw *w, const struct reply_head *h)
 {
+	buf_reserve(&w->b, 6 * 1024);	/* an issued certificate's answer */
 	xmlw_open(w, "s:Envelope");
 	xmlw_attr_str(w, "xmlns:s", NS_SOAP);
 	xmlw_attr_str(w, "xmlns:a", NS_WSA);

@@ -18,11 +18,12 @@
 #define CLOCK_SKEW	300	/* seconds, either way: [WSS-BSP] and WWSAPI */
 
 struct envelope {
-	xmlDoc		*doc;		/* owns what is lent below */
+	struct xmlin	*xml;		/* has what is lent below */
 	struct slice	 action;
 	struct slice	 message_id;	/* p NULL: none */
 	struct slice	 to;		/* p NULL: none */
 	bool		 security;	/* a WS-Security header was there */
+	int64_t		 created;	/* its Timestamp's; 0: it has none */
 	bool		 token;		/* with a UsernameToken in it */
 	struct slice	 username;
 	struct slice	 password;
@@ -36,7 +37,7 @@ struct envelope {
  */
 int	 envelope_parse(struct xmlin *, struct slice, int64_t now,
 	    struct envelope *, struct err *);
-void	 envelope_free(struct envelope *);	/* wiped: see xmlin_init */
+void	 envelope_free(struct envelope *);	/* clears its xmlin */
 
 /*
  * wsa:To, when there is one, must have the path of our own URI (scheme, host

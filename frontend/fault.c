@@ -33,7 +33,7 @@ static const struct kind {
 	[ERR_DESTINATION] = { 500, SENDER, "a:DestinationUnreachable",
 	    NULL, NULL, ACTION_WSA_FAULT, false, NULL },
 	[ERR_ACTION] = { 500, SENDER, "a:ActionNotSupported",
-	    NULL, NULL, ACTION_WSA_FAULT, false, NULL },
+	    NULL, NULL, ACTION_WSA_FAULT, true, NULL },
 	[ERR_DENIED] = { 500, RECEIVER, NULL, NULL, NULL,
 	    ACTION_WSA_FAULT, true, NULL },
 	[ERR_UNAVAILABLE] = { 500, RECEIVER, "d:InternalServiceFault",

@@ -12,13 +12,18 @@ enum param {
 	P_ADDRESS, P_ENCODING, P_TYPE_HEADER, P_ACCEPT, P_RENEWAL,
 	P_VERIFY, P_CERT, P_TARGET, P_COUNT
 };
+#define NAME(s)	{ s, sizeof(s) - 1 }
 /* nginx makes one CONTENT_TYPE of two headers, but passes those as well. */
-static const char *const names[P_COUNT] = {
-	"CS_SERVICE", "CS_AUTH", "CS_CA", "CS_URI", "REQUEST_METHOD",
-	"CONTENT_TYPE", "CONTENT_LENGTH", "REMOTE_ADDR",
-	"HTTP_CONTENT_ENCODING", "HTTP_CONTENT_TYPE", "HTTP_ACCEPT",
-	"CS_RENEWAL_ONLY", "CS_CLIENT_VERIFY", "CS_CLIENT_CERT",
-	"REQUEST_URI",
+static const struct {
+	const char	*p;
+	size_t		 n;
+} names[P_COUNT] = {
+	NAME("CS_SERVICE"), NAME("CS_AUTH"), NAME("CS_CA"), NAME("CS_URI"),
+	NAME("REQUEST_METHOD"), NAME("CONTENT_TYPE"), NAME("CONTENT_LENGTH"),
+	NAME("REMOTE_ADDR"), NAME("HTTP_CONTENT_ENCODING"),
+	NAME("HTTP_CONTENT_TYPE"), NAME("HTTP_ACCEPT"),
+	NAME("CS_RENEWAL_ONLY"), NAME("CS_CLIENT_VERIFY"),
+	NAME("CS_CLIENT_CERT"), NAME("REQUEST_URI"),
 };
 
 static void
@@ -32,7 +37,7 @@ static bool
 printable(const char *s)
 {
 	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+		if (((unsigned char)*s < 0x20 && *s != '\t') || *s == 0x7f)
 			return false;
 	return true;
 }
@@ -43,17 +48,26 @@ collect(char *const *envp, const char **value)
 	size_t	n;
 	int	i;
 
-	for (; *envp != NULL; envp++)
+	for (; *envp != NULL; envp++) {
+		n = strcspn(*envp, "=");
 		for (i = 0; i < P_COUNT; i++) {
-			n = strlen(names[i]);
-			if (strncmp(*envp, names[i], n) != 0 ||
+			if (names[i].n != n ||
+			    memcmp(*envp, names[i].p, n) != 0 ||
 			    (*envp)[n] != '=')
 				continue;
 			if (value[i] != NULL || !printable(*envp + n))
 				return -1;
 			value[i] = *envp + n + 1;
 		}
+	}
 	return 0;
+}
+
+/* Asked by operators' programs, without a message. */
+static bool
+is_about_us(const struct http_request *r)
+{
+	return r->service == HTTP_STATUS || r->service == HTTP_METRICS;
 }
 
 static int
@@ -75,7 +89,7 @@ read_auth(const char *const *v, struct http_request *r)
 	else if (v[P_RENEWAL] != NULL && strcmp(v[P_RENEWAL], "off") != 0)
 		return -1;
 	/* These ask nobody who they are. */
-	if (r->service == HTTP_OCSP || r->service == HTTP_STATUS)
+	if (r->service == HTTP_OCSP || is_about_us(r))
 		return r->auth == AUTH_ANONYMOUS ? 0 : -1;
 	/* Nobody could say for whom a new certificate would be. */
 	if (r->auth == AUTH_ANONYMOUS && (!r->renewal_only ||
@@ -101,6 +115,8 @@ read_constants(const char *const *v, struct http_request *r)
 		r->service = HTTP_WHOAMI;
 	else if (strcmp(v[P_SERVICE], "status") == 0)
 		r->service = HTTP_STATUS;
+	else if (strcmp(v[P_SERVICE], "metrics") == 0)
+		r->service = HTTP_METRICS;
 	else
 		return -1;
 	if (read_auth(v, r) == -1)
@@ -111,14 +127,19 @@ read_constants(const char *const *v, struct http_request *r)
 	return 0;
 }
 
-/* One "; name=value" of a media type; *s moves behind it. */
+/*
+ * One "; name=value" of a media type; *s moves behind it.  [RFC9110] 5.6.6:
+ * a semicolon may stand there for nothing.
+ */
 static int
 media_param(struct slice *s, struct slice *name, struct slice *value)
 {
 	const uint8_t	*p, *eq;
 
-	s->p++;
-	s->n--;
+	*s = xml_trim(slice_of(s->p + 1, s->n - 1));
+	*name = *value = slice_of(s->p, 0);
+	if (s->n == 0 || s->p[0] == ';')
+		return 0;
 	eq = memchr(s->p, '=', s->n);
 	if (eq == NULL)
 		return -1;
@@ -224,7 +245,7 @@ http_parse(char *const *envp, struct http_request *r)
 	r->json = v[P_ACCEPT] != NULL &&
 	    strncasecmp(v[P_ACCEPT], HTTP_JSON, strlen(HTTP_JSON)) == 0;
 	r->post = strcmp(v[P_METHOD], "POST") == 0;
-	if (strcmp(v[P_METHOD], "GET") == 0 && (r->service == HTTP_STATUS ||
+	if (strcmp(v[P_METHOD], "GET") == 0 && (is_about_us(r) ||
 	    (r->service == HTTP_WHOAMI && r->auth == AUTH_CERTIFICATE)))
 		return;
 	if (strcmp(v[P_METHOD], "GET") == 0 && r->service == HTTP_OCSP)
@@ -232,7 +253,7 @@ http_parse(char *const *envp, struct http_request *r)
 	else if (strcmp(v[P_METHOD], "GET") == 0 ||
 	    strcmp(v[P_METHOD], "HEAD") == 0)
 		end(r, 200, "probe");
-	else if (!r->post || r->service == HTTP_STATUS)
+	else if (!r->post || is_about_us(r))
 		end(r, 405, "method is not POST");
 	else if (r->service == HTTP_OCSP && !is_ocsp(v[P_TYPE]))
 		end(r, 415, "content type is not application/ocsp-request");

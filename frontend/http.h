@@ -14,7 +14,7 @@
 #include "policy.h"
 
 enum http_service { HTTP_CEP, HTTP_CES, HTTP_WHOAMI, HTTP_OCSP,
-	HTTP_STATUS };
+	HTTP_STATUS, HTTP_METRICS };
 
 #define HTTP_CEP_MAX	((size_t)64 * 1024)
 #define HTTP_OCSP_MAX	((size_t)4096)
@@ -54,6 +54,7 @@ int	 http_read(const struct http_request *, FCGX_Stream *, struct buf *,
 #define HTTP_SOAP	"application/soap+xml; charset=utf-8"
 #define HTTP_TEXT	"text/plain; charset=utf-8"
 #define HTTP_JSON	"application/json"
+#define HTTP_METRICS_TEXT	"text/plain; version=0.0.4; charset=utf-8"
 
 /* The whole answer; body may be empty. */
 void	 http_reply(FCGX_Stream *, int status, const char *type,

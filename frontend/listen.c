@@ -17,7 +17,7 @@
  * kernel takes no more than net.core.somaxconn.
  */
 #define BACKLOG		4096
-#define ACCEPT_MS	500	/* how soon a thread sees that it should end */
+#define FULL_US		50000	/* a pause when there are no descriptors */
 #define PEER_S		30	/* nginx has the request when it connects */
 
 /* Bound under a name of its own, then renamed over the old one. */
@@ -49,16 +49,13 @@ bind_at(int fd, const struct wconf *c, const char *path, struct err *err)
 int
 listen_open(const struct wconf *c, struct err *err)
 {
-	struct timeval	tv = { 0, ACCEPT_MS * 1000 };
 	char		path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int		fd;
 
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return err_set(err, ERR_INTERNAL, "socket: %s",
 		    strerror(errno));
-	/* Linux: this is also how long accept(2) waits. */
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	snprintf(path, sizeof(path), "%s.%ld", c->socket, (long)getpid());
 	if (bind_at(fd, c, path, err) == -1) {
 		(void)unlink(path);
@@ -118,7 +115,7 @@ listen_accept(const struct wconf *c, int fd)
 	if (s == -1) {
 		/* Out of descriptors: do not spin. */
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-			usleep(ACCEPT_MS * 1000 / 10);
+			usleep(FULL_US);
 		return -1;
 	}
 	if (check_peer(c, s) == -1) {

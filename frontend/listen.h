@@ -1,4 +1,4 @@
-/* The FastCGI socket: who may connect, and waiting for them. */
+/* The FastCGI socket: who may connect. */
 #ifndef LISTEN_H
 #define LISTEN_H
 
@@ -13,8 +13,8 @@ int	 listen_open(const struct wconf *, struct err *);
 void	 listen_close(const struct wconf *, int fd);
 
 /*
- * Waits up to half a second for a connection of a configured peer.  Returns
- * the descriptor, or -1 when there was none.
+ * A connection of a configured peer that waits to be accepted.  Returns the
+ * descriptor, or -1 when there is none.
  */
 int	 listen_accept(const struct wconf *, int fd);
 

@@ -102,11 +102,13 @@ main(int argc, char **argv)
 	struct err		 err = ERR_INIT;
 	struct link_keys	 keys = { "", "" };
 	struct wconf		*conf = NULL;
+	struct inherited	 in = { .listen_fd = -1 };
 	const char		*path = DEFAULT_CONF;
 	bool			 test = false;
-	int			 fd = -1, status = 1;
+	int			 status = 1;
 
 	read_options(argc, argv, &path, &test);
+	xalloc_openssl();
 	log_program("countersign-worker");
 	set_memory();
 	if (secret_harden(&err) == -1 || set_libraries(&err) == -1 ||
@@ -116,17 +118,27 @@ main(int argc, char **argv)
 		status = 0;
 		goto out;
 	}
-	fd = listen_open(conf, &err);
-	if (fd == -1)
+	in.conf = conf;
+	in.keys = conf->key_file != NULL ? &keys : NULL;
+	in.backoff = backoff_new();
+	in.metrics = metrics_new();
+	if (in.backoff == NULL || in.metrics == NULL) {
+		err_set(&err, ERR_INTERNAL, "no memory to share");
+		goto out;
+	}
+	in.listen_fd = listen_open(conf, &err);
+	if (in.listen_fd == -1)
 		goto out;
 	log_note("start", "%u processes of %u threads at %s",
 	    conf->processes, conf->threads, conf->socket);
-	status = supervise(conf, conf->key_file != NULL ? &keys : NULL, fd);
+	status = supervise(&in);
 out:
 	if (err.kind != ERR_NONE)
 		log_note("start", "%s", err.text);
-	if (fd != -1)
-		listen_close(conf, fd);
+	if (in.listen_fd != -1)
+		listen_close(conf, in.listen_fd);
+	backoff_free(in.backoff);
+	metrics_free(in.metrics);
 	link_keys_free(&keys);
 	wconf_free(conf);
 	return status;

@@ -153,20 +153,23 @@ ocsp_path(const char *target, const char *uri, struct buf *out,
 	return rc;
 }
 
-/* The CA that is asked about, by name; ERR_DENIED when it is none of ours. */
+/* The key that is asked about, by name; ERR_DENIED when it is none of ours. */
 static int
-find_ca(const struct policy *p, const struct ocsp_id *id, char **ca,
+find_key(const struct policy *p, const struct ocsp_id *id, char **key,
     bool *nonce, struct err *err)
 {
-	size_t	i;
+	const struct policy_key	*k;
+	size_t			 i, n;
 
-	for (i = 0; i < p->ncas; i++) {
-		if (!ocsp_is_issuer(id, buf_slice(&p->cas[i].cert)))
-			continue;
-		*ca = xstrdup(p->cas[i].name);
-		*nonce = p->cas[i].ocsp_nonce;
-		return 0;
-	}
+	for (i = 0; i < p->ncas; i++)
+		for (n = 0; n < p->cas[i].nkeys; n++) {
+			k = &p->cas[i].keys[n];
+			if (!ocsp_is_issuer(id, buf_slice(&k->cert)))
+				continue;
+			*key = xstrdup(k->name);
+			*nonce = p->cas[i].ocsp_nonce;
+			return 0;
+		}
 	return err_set(err, ERR_DENIED, "issuer is no ca of ours");
 }
 
@@ -251,7 +254,7 @@ answer_question(const struct ocsp_ask *c, struct slice question,
 	if (ocsp_request_parse(question, &r, err) == -1 ||
 	    (policy = snapshot_policy(c->snap, false, err)) == NULL)
 		return -1;
-	rc = find_ca(policy, &r.id[0], &ca, &nonce, err);
+	rc = find_key(policy, &r.id[0], &ca, &nonce, err);
 	snapshot_put(c->snap, policy);
 	if (rc == -1)
 		return -1;

@@ -1,4 +1,4 @@
-/* Threads that accept and serve. */
+/* Threads that serve. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -6,20 +6,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "listen.h"
+#include "conns.h"
 #include "log.h"
 #include "process.h"
 #include "serve.h"
+#include "turns.h"
 
 #define STACK		((size_t)512 * 1024)
 #define DRAIN_S		5	/* beyond what a signer may take */
+#define WAIT_MS		500	/* how soon a thread sees that it should end */
+#define PENDING_MS	100	/* ... or how questions are getting on */
+/*
+ * Requests that wait for signers at a time, which bounds memory: more than
+ * they take at once, and so few that none waits for long.
+ */
+#define PENDING_MAX	32
+#define RUNNING_MAX	4	/* of the threads: turns.h */
 
 struct process {
 	const struct wconf	*conf;
-	int			 listen_fd;
+	struct conns		*conns;
 	struct link_pool	*pool;
+	struct link		*link;	/* all threads' questions */
 	struct serve		 shared;	/* xml and link are NULL here */
-	atomic_bool		 stop;
 	atomic_bool		 failed;
 	pthread_t		*thread;
 	unsigned		 nthreads;
@@ -39,28 +48,96 @@ receive(FCGX_Request *fcgi, int fd)
 	return FCGX_Accept_r(fcgi);
 }
 
+/*
+ * The connection is given back if nginx wants that ([FastCGI] 3.5) and
+ * nothing of the request is left unread, which would begin the next one.
+ */
 static void
-serve_until_stopped(struct process *p, const struct serve *s)
+finish(struct process *p, FCGX_Request *fcgi)
 {
-	FCGX_Request	fcgi;
-	int		fd;
+	bool	seen = false;
+	int	fd = fcgi->ipcFd;
 
-	FCGX_InitRequest(&fcgi, -1, FCGI_FAIL_ACCEPT_ON_INTR);
-	while (!atomic_load(&p->stop)) {
-		fd = listen_accept(p->conf, p->listen_fd);
-		if (fd == -1)
-			continue;
-		if (receive(&fcgi, fd) == 0)
-			serve_request(s, &fcgi);
-		fcgi.keepConnection = 0;	/* [FastCGI] 3.5: we close */
-		/*
-		 * libfcgi would shut down and wait for nginx to close first;
-		 * where nothing is left unread, a close loses nothing.
-		 */
-		fcgi.detached = fcgi.in != NULL && FCGX_HasSeenEOF(fcgi.in);
-		FCGX_Finish_r(&fcgi);
+	/* Nobody has read the end of a request without a body. */
+	if (fcgi->in != NULL)
+		seen = FCGX_HasSeenEOF(fcgi->in) ||
+		    FCGX_GetChar(fcgi->in) == -1;
+	if (fcgi->keepConnection && (!seen || !conns_room(p->conns, fd)))
+		fcgi->keepConnection = 0;
+	/*
+	 * libfcgi would shut down and wait for nginx to close first; where
+	 * nothing is left unread, a close loses nothing.
+	 */
+	fcgi->detached = seen;
+	FCGX_Finish_r(fcgi);
+	if (fcgi->ipcFd >= 0)
+		conns_keep(p->conns, fd);
+	free(fcgi);
+}
+
+/* A request that has come: it waits for a signer now, or is answered. */
+static void
+begin(struct process *p, const struct serve *s, int fd)
+{
+	FCGX_Request		*fcgi = xcalloc(1, sizeof(*fcgi));
+	struct link_question	*q = NULL;
+
+	FCGX_InitRequest(fcgi, -1, FCGI_FAIL_ACCEPT_ON_INTR);
+	if (receive(fcgi, fd) == 0)
+		q = serve_request(s, fcgi);
+	if (q != NULL)
+		link_ask(p->link, q);
+	else
+		finish(p, fcgi);
+}
+
+/* An answer that has come, whichever thread has asked. */
+static void
+go_on(struct process *p, const struct serve *s, struct link_question *q)
+{
+	FCGX_Request	*fcgi = serve_asker(q);
+
+	q = serve_answer(s, q);
+	if (q != NULL)
+		link_ask(p->link, q);
+	else
+		finish(p, fcgi);
+}
+
+/*
+ * What is next: an answer, a connection with something to say, or nothing for
+ * a while.  False when the thread was one too many, or at the end: it has
+ * given its turn.  Answers come first: what this thread has found out about
+ * others' questions wakes nobody else.
+ */
+static bool
+serve_next(struct process *p, const struct serve *s, bool *turn)
+{
+	struct link_question	*q = link_next(p->link);
+	size_t			 pending = link_pending(p->link);
+	int			 fd;
+
+	if (q != NULL) {
+		go_on(p, s, q);
+		return true;
 	}
-	FCGX_Free(&fcgi, 1);
+	if (turns_spare(p->shared.turns))
+		return false;
+	if (pending >= PENDING_MAX) {
+		link_wait(p->link);
+		return true;
+	}
+	fd = conns_next(p->conns, turn, pending > 0 ? PENDING_MS :
+	    conns_stopped(p->conns) ? 0 : WAIT_MS);
+	if (fd != -1) {
+		begin(p, s, fd);
+		return true;
+	}
+	link_look(p->link);
+	if (pending > 0 || !conns_stopped(p->conns))
+		return true;
+	turns_give(p->shared.turns);
+	return false;
 }
 
 static void *
@@ -69,6 +146,7 @@ thread_main(void *arg)
 	struct process	*p = arg;
 	struct serve	 s = p->shared;
 	struct err	 err = ERR_INIT;
+	bool		 turn = false;
 
 	s.link = link_new(p->pool, p->conf->try_ms, p->conf->total_ms, &err);
 	if (s.link == NULL) {
@@ -78,7 +156,10 @@ thread_main(void *arg)
 		return NULL;
 	}
 	s.xml = xmlin_new();
-	serve_until_stopped(p, &s);
+	while (turns_take(s.turns)) {
+		while (serve_next(p, &s, &turn))
+			;
+	}
 	xmlin_free(s.xml);
 	link_free(s.link);
 	return NULL;
@@ -122,7 +203,8 @@ join_threads(struct process *p)
 {
 	struct timespec	until;
 
-	atomic_store(&p->stop, true);
+	conns_stop(p->conns);
+	turns_stop(p->shared.turns);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += DRAIN_S + p->conf->total_ms / 1000;
 	while (p->nthreads > 0) {
@@ -135,24 +217,42 @@ join_threads(struct process *p)
 	return 0;
 }
 
-int
-process_run(const struct wconf *conf, const struct link_keys *keys,
-    int listen_fd)
+static int
+open_links(struct process *p, const struct inherited *in, struct err *err)
 {
-	struct process	p = { .conf = conf, .listen_fd = listen_fd };
+	const struct wconf	*c = in->conf;
+
+	p->pool = link_pool_new(c->signers, c->nsigners, in->keys, err);
+	if (p->pool == NULL)
+		return -1;
+	p->link = link_new(p->pool, c->try_ms, c->total_ms, err);
+	p->conns = conns_new(c, in->listen_fd, err);
+	if (p->link == NULL || p->conns == NULL)
+		return -1;
+	link_watch(p->link, conns_epoll(p->conns), CONNS_TAG);
+	return 0;
+}
+
+int
+process_run(const struct inherited *in)
+{
+	const struct wconf	*conf = in->conf;
+	struct process	p = { .conf = conf };
 	struct err	err = ERR_INIT;
 	struct timespec	ts;
 	int		failed;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	p.pool = link_pool_new(conf->signers, conf->nsigners, keys, &err);
-	if (p.pool == NULL) {
+	if (open_links(&p, in, &err) == -1) {
 		log_note("start", "%s", err.text);
 		return 1;
 	}
 	p.shared.snap = snapshot_new(conf->database, NULL);
-	p.shared.auth = auth_new(p.shared.snap);
+	p.shared.turns = turns_new(RUNNING_MAX);
+	p.shared.auth = auth_new(p.shared.snap, in->backoff, p.shared.turns);
 	p.shared.cep = cep_new(ts.tv_sec);
+	p.shared.metrics = in->metrics;
+	p.shared.metrics_folder = conf->metrics_folder;
 	p.shared.ocsp = ocsp_new(conf->database);
 	if (start_threads(&p, &err) == -1) {
 		log_note("start", "%s", err.text);
@@ -167,7 +267,10 @@ process_run(const struct wconf *conf, const struct link_keys *keys,
 	ocsp_free(p.shared.ocsp);
 	cep_free(p.shared.cep);
 	auth_free(p.shared.auth);
+	turns_free(p.shared.turns);
 	snapshot_free(p.shared.snap);
+	link_free(p.link);
 	link_pool_free(p.pool);
+	conns_free(p.conns);
 	return failed;
 }

@@ -1,4 +1,5 @@
 /* One request. */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@
 #include "rst.h"
 #include "serve.h"
 #include "status.h"
+#include "turns.h"
 #include "whoami.h"
 
 /* Where the time went. */
@@ -25,20 +27,30 @@ enum lap { LAP_READ, LAP_PARSE, LAP_AUTH, LAP_REQUEST, LAP_SIGNER, LAPS };
 static const char *const lap_names[LAPS] = {
 	"us_read", "us_parse", "us_auth", "us_request", "us_signer"
 };
+/* As labels of the metrics; "total" comes last. */
+static const char *const stages[LAPS + 1] = {
+	"stage=\"read\"", "stage=\"parse\"", "stage=\"auth\"",
+	"stage=\"request\"", "stage=\"signer\"", "stage=\"total\""
+};
 
 /* Owns everything of one request. */
 struct req {
 	const struct serve	*s;
+	FCGX_Request		*fcgi;
 	uint8_t			 id[16];	/* log, fault, row share it */
 	int64_t			 now;		/* unix milliseconds */
 	struct http_request	 http;
 	struct buf		 in, cert;	/* message, certificate's DER */
-	struct envelope		 env;
+	struct envelope		 env;		/* of the first half */
+	struct buf		 message_id;	/* of both */
 	struct certauth		 who;		/* by certificate */
 	const struct account	*account;	/* once it is proven */
 	struct getpolicies	 query;
 	struct rst		 rst;
 	struct request		*request;
+	struct buf		 question;	/* DER, for a signer */
+	struct link_question	 asked;
+	bool			 newer;		/* asked once more */
 	struct ces_reply	 reply;
 	struct ocsp_reply	 ocsp;
 	struct xmlw		 out;
@@ -53,17 +65,18 @@ lap(struct req *r, enum lap which)
 {
 	int64_t	t = log_usec();
 
-	r->us[which] = t - r->mark;
+	r->us[which] += t - r->mark;
 	r->mark = t;
 }
 
-static void
-req_init(struct req *r, const struct serve *s)
+static struct req *
+req_new(const struct serve *s, FCGX_Request *fcgi)
 {
-	struct timespec	ts;
+	struct req	*r = xcalloc(1, sizeof(*r));
+	struct timespec	 ts;
 
-	memset(r, 0, sizeof(*r));
 	r->s = s;
+	r->fcgi = fcgi;
 	r->call = "none";
 	r->outcome = "refused";
 	clock_gettime(CLOCK_REALTIME, &ts);
@@ -71,6 +84,7 @@ req_init(struct req *r, const struct serve *s)
 	r->start = r->mark = log_usec();
 	msg_new_id(ts.tv_sec, r->id);
 	ERR_clear_error();	/* whatever the request before left */
+	return r;
 }
 
 static void
@@ -80,6 +94,8 @@ req_free(struct req *r)
 	buf_free(&r->text);
 	buf_free(&r->cert);
 	buf_free(&r->ocsp.der);
+	buf_free(&r->message_id);
+	buf_free(&r->question);
 	ces_reply_free(&r->reply);
 	request_free(r->request);
 	rst_free(&r->rst);
@@ -88,6 +104,25 @@ req_free(struct req *r)
 		snapshot_account_put(r->s->snap, r->account);
 	envelope_free(&r->env);
 	buf_wipe(&r->in);	/* the password was in it */
+	free(r);
+}
+
+/*
+ * Before it waits for a signer: the document is the thread's, and no password
+ * is kept meanwhile.
+ */
+static void
+req_leave_xml(struct req *r)
+{
+	struct slice	id = r->env.message_id;
+
+	if (id.p != NULL) {
+		buf_reserve(&r->message_id, 1);	/* never NULL: it was there */
+		buf_add(&r->message_id, id.p, id.n);
+	}
+	envelope_free(&r->env);
+	r->env.message_id = buf_slice(&r->message_id);
+	buf_wipe(&r->in);
 }
 
 static struct reply_head
@@ -106,20 +141,11 @@ reply_head(const struct req *r, const char *action)
 static int
 by_certificate(struct req *r)
 {
-	const struct policy	*policy;
-	int			 ok;
-
 	if (clientcert_read(r->http.verify, r->http.cert, &r->cert,
-	    &r->err) == -1)
-		return -1;
-	policy = snapshot_policy(r->s->snap, false, &r->err);
-	if (policy == NULL)
-		return -1;
-	ok = certauth_identify(r->s->snap, policy, buf_slice(&r->cert),
-	    r->now / 1000, &r->who, &r->err);
-	snapshot_put(r->s->snap, policy);
-	if (ok == -1 || snapshot_account(r->s->snap, r->who.account,
-	    &r->account, &r->err) == -1)
+	    &r->err) == -1 ||
+	    auth_certificate(r->s->auth, buf_slice(&r->cert), r->now / 1000,
+	    &r->who, &r->err) == -1 || snapshot_account(r->s->snap,
+	    r->who.account, &r->account, &r->err) == -1)
 		return -1;
 	if (r->account != NULL && !r->account->disabled)
 		return 0;
@@ -132,15 +158,36 @@ by_certificate(struct req *r)
 static int
 authenticate(struct req *r)
 {
-	if (r->http.auth == AUTH_CERTIFICATE)
-		return by_certificate(r);
+	int	ok;
+
+	if (r->http.auth == AUTH_CERTIFICATE) {
+		turns_away(r->s->turns);	/* asks the database */
+		ok = by_certificate(r);
+		turns_back(r->s->turns);
+		return ok;
+	}
 	if (r->http.auth == AUTH_ANONYMOUS)
 		return 0;	/* see check_renewal */
 	if (!r->env.token)
 		return err_set(&r->err, ERR_NO_SECURITY, "%s", r->env.security
 		    ? "Security: no UsernameToken" : "no Security header");
-	return auth_password(r->s->auth, r->env.username, r->env.password,
-	    &r->account, &r->err);
+	return auth_password(r->s->auth, &(struct credentials){
+		.user = r->env.username, .password = r->env.password,
+		.address = r->http.address }, &r->account, &r->err);
+}
+
+/*
+ * By how many seconds the client's clock is ahead of ours at most: the
+ * Timestamp tells; without one it may be as much as a Timestamp's may.
+ */
+static int64_t
+clock_ahead(const struct req *r)
+{
+	int64_t	now = r->now / 1000;
+
+	if (r->env.created == 0)
+		return CLOCK_SKEW;
+	return r->env.created > now ? r->env.created - now : 0;
 }
 
 /* CEP. */
@@ -159,7 +206,8 @@ get_policies(struct req *r)
 		.policy = policy, .account = r->account,
 		.method = r->http.auth, .key_based = r->http.renewal_only,
 		.held = r->who.template, .query = &r->query,
-		.epoch = snapshot_epoch(r->s->snap), .now = r->now / 1000
+		.epoch = snapshot_epoch(r->s->snap), .now = r->now / 1000,
+		.ahead = clock_ahead(r)
 	    }, &r->out);
 	envelope_end(&r->out);
 	r->outcome = n == -1 ? "unchanged" : "offered";
@@ -210,15 +258,17 @@ check_renewal(struct req *r)
 }
 
 /*
- * Syntax and proof of possession here; every rule of the policy is the
- * signer's, who keeps a row of what it decides.
+ * Syntax and proof of possession here; every rule of the policy, and what a
+ * certificate that signed is worth, is the signer's, who keeps a row of what
+ * it decides.
  */
 static int
 check_request(struct req *r)
 {
 	if (r->rst.call != RST_ISSUE)
 		return 0;
-	r->request = request_parse(buf_slice(&r->rst.token), &r->err);
+	r->request = request_parse_unjudged(buf_slice(&r->rst.token),
+	    &r->err);
 	if (r->request == NULL)
 		return -1;
 	if (r->rst.template == NULL)
@@ -227,28 +277,69 @@ check_request(struct req *r)
 	    &r->err);
 }
 
-/* CES. */
+static int
+ask_signer(struct req *r, const struct ces_ask *ask, bool newer)
+{
+	r->newer = newer;
+	buf_reset(&r->question);
+	/* What was read of the answer before borrows from its bytes. */
+	ces_reply_free(&r->reply);
+	if (ces_compose(ask, newer, &r->question, &r->err) == -1)
+		return -1;
+	memcpy(r->asked.id, r->id, sizeof(r->asked.id));
+	r->asked.msg = buf_slice(&r->question);
+	r->asked.reply = &r->reply.bytes;
+	r->asked.asker = r;
+	return 1;
+}
+
+static struct ces_ask
+ces_question(const struct req *r)
+{
+	return (struct ces_ask){
+		.snap = r->s->snap, .id = r->id,
+		.ca = r->http.ca, .method = r->http.auth,
+		.account = r->account != NULL ? r->account->name : "",
+		.address = r->http.address, .evidence = buf_slice(&r->cert),
+		.message_id = r->env.message_id, .now = r->now, .rst = &r->rst
+	};
+}
+
+/* CES, up to the question. */
 static int
 request_token(struct req *r)
 {
-	bool			is_ket = r->rst.call == RST_KET;
-	struct reply_head	head = reply_head(r, is_ket ?
-	    ACTION_KET_FINAL : ACTION_RSTRC);
-	int			ok;
+	struct ces_ask	ask = ces_question(r);
+	int		ok;
 
 	r->call = rst_call_name(r->rst.call);
 	ok = check_request(r);
 	lap(r, LAP_REQUEST);
 	if (ok == -1 || check_renewal(r) == -1)
 		return -1;
-	ok = ces_ask(&(struct ces_ask){
-		.snap = r->s->snap, .link = r->s->link, .id = r->id,
-		.ca = r->http.ca, .method = r->http.auth,
-		.account = r->account != NULL ? r->account->name : "",
-		.address = r->http.address, .evidence = buf_slice(&r->cert),
-		.message_id = r->env.message_id, .now = r->now, .rst = &r->rst
-	    }, &r->reply, &r->err);
+	return ask_signer(r, &ask, false);
+}
+
+/* CES, from the answer on; once more when the signer has a newer policy. */
+static int
+answer_token(struct req *r)
+{
+	bool			is_ket = r->rst.call == RST_KET;
+	struct reply_head	head = reply_head(r, is_ket ?
+	    ACTION_KET_FINAL : ACTION_RSTRC);
+	struct ces_ask		ask = ces_question(r);
+	int			ok;
+
 	lap(r, LAP_SIGNER);
+	if (r->asked.err.kind != ERR_NONE)
+		return err_set(&r->err, r->asked.err.kind, "%s",
+		    r->asked.err.text);
+	ok = ces_read(&ask, &r->reply, &r->err);
+	if (ok == 1 && !r->newer)
+		return ask_signer(r, &ask, true);
+	if (ok == 1)
+		return err_set(&r->err, ERR_UNAVAILABLE,
+		    "the signer has another policy");
 	if (ok == -1)
 		return -1;
 	envelope_begin(&r->out, &head);
@@ -280,6 +371,7 @@ parse(struct req *r)
 	return rst_parse(r->env.body, r->env.action, &r->rst, &r->err);
 }
 
+/* 1: a signer is to be asked; 0: there is an answer; -1: a fault. */
 static int
 run(struct req *r, FCGX_Stream *in)
 {
@@ -390,6 +482,30 @@ write_log(const struct req *r, int status)
 	log_end(&l);
 }
 
+/* What the log line says, as numbers. */
+static void
+count(const struct req *r)
+{
+	struct metrics	*m = r->s->metrics;
+	char		 labels[METRICS_LABELS] = "";
+	int		 i;
+
+	metrics_label(labels, "service",
+	    slice_str(service_names[r->http.service]));
+	metrics_label(labels, "call", slice_str(r->call));
+	metrics_label(labels, "method",
+	    slice_str(auth_method_name(r->http.auth)));
+	metrics_label(labels, "template", r->reply.answer.template_name);
+	metrics_label(labels, "outcome", slice_str(r->err.kind == ERR_NONE ||
+	    r->err.kind == ERR_DENIED ? r->outcome :
+	    err_kind_name(r->err.kind)));
+	metrics_count(m, M_REQUESTS, labels, 1);
+	for (i = 0; i < LAPS; i++)
+		if (r->us[i] > 0)
+			metrics_observe(m, M_STAGE, stages[i], r->us[i]);
+	metrics_observe(m, M_STAGE, stages[LAPS], log_usec() - r->start);
+}
+
 /* Not a SOAP message: answered by HTTP alone.  Probes are not worth a line. */
 static void
 answer_http(const struct req *r, FCGX_Stream *out)
@@ -431,41 +547,110 @@ answer_status(struct req *r, FCGX_Stream *out)
 	http_reply(out, 200, HTTP_JSON, buf_slice(&r->text));
 }
 
-void
-serve_request(const struct serve *s, FCGX_Request *fcgi)
+/* Numbers of all processes of this host, and what signers saved. */
+static void
+answer_metrics(struct req *r, FCGX_Stream *out)
 {
-	struct req	r;
-	int		status = 200;
+	const struct policy	*policy;
+	struct err		 ignored = ERR_INIT;
+	struct buf		 others = { 0 };
 
-	req_init(&r, s);
-	http_parse(fcgi->envp, &r.http);
-	if (r.http.status != 0) {
-		answer_http(&r, fcgi->out);
-		req_free(&r);
-		return;
-	}
-	if (r.http.service == HTTP_STATUS) {
-		answer_status(&r, fcgi->out);
-		req_free(&r);
-		return;
-	}
-	if (r.http.service == HTTP_OCSP) {
-		answer_ocsp(&r, fcgi);
-		req_free(&r);
-		return;
-	}
-	if (run(&r, fcgi->in) == -1)
-		status = r.http.service == HTTP_WHOAMI ? refuse(&r) :
-		    fault(&r);
-	if (r.http.service == HTTP_WHOAMI)
-		http_reply(fcgi->out, status, r.http.json ? HTTP_JSON :
-		    HTTP_TEXT, buf_slice(&r.text));
+	policy = snapshot_policy(r->s->snap, false, &ignored);
+	metrics_set(r->s->metrics, M_POLICY_VERSION, "", policy != NULL ?
+	    (int64_t)policy->version : 0);
+	if (policy != NULL)
+		snapshot_put(r->s->snap, policy);
+	if (r->s->metrics_folder != NULL)
+		metrics_read(r->s->metrics_folder, &others);
+	metrics_write(r->s->metrics, buf_slice(&others), &r->text);
+	buf_free(&others);
+	http_reply(out, 200, HTTP_METRICS_TEXT, buf_slice(&r->text));
+}
+
+/* Those that are no message of ours; true when it was one of them. */
+static bool
+answer_other(struct req *r)
+{
+	FCGX_Request	*fcgi = r->fcgi;
+
+	if (r->http.status != 0)
+		answer_http(r, fcgi->out);
+	else if (r->http.service == HTTP_METRICS)
+		answer_metrics(r, fcgi->out);
+	else if (r->http.service == HTTP_STATUS ||
+	    r->http.service == HTTP_OCSP) {
+		turns_away(r->s->turns);	/* they wait for a signer */
+		if (r->http.service == HTTP_STATUS)
+			answer_status(r, fcgi->out);
+		else
+			answer_ocsp(r, fcgi);
+		turns_back(r->s->turns);
+	} else
+		return false;
+	return true;
+}
+
+static void
+answer(struct req *r, int ok)
+{
+	FCGX_Request	*fcgi = r->fcgi;
+	bool		 whoami = r->http.service == HTTP_WHOAMI;
+	int		 status = 200;
+
+	if (ok == -1)
+		status = whoami ? refuse(r) : fault(r);
+	if (whoami)
+		http_reply(fcgi->out, status, r->http.json ? HTTP_JSON :
+		    HTTP_TEXT, buf_slice(&r->text));
 	else
 		http_reply(fcgi->out, status, HTTP_SOAP,
-		    buf_slice(&r.out.b));
+		    buf_slice(&r->out.b));
 	/* The answer leaves in one piece, before the line is written. */
 	FCGX_FClose(fcgi->err);
 	FCGX_FClose(fcgi->out);
-	write_log(&r, status);
-	req_free(&r);
+	write_log(r, status);
+	count(r);
+}
+
+struct link_question *
+serve_request(const struct serve *s, FCGX_Request *fcgi)
+{
+	struct req	*r = req_new(s, fcgi);
+	int		 ok;
+
+	http_parse(fcgi->envp, &r->http);
+	if (!answer_other(r)) {
+		ok = run(r, fcgi->in);
+		if (ok == 1) {
+			req_leave_xml(r);
+			return &r->asked;
+		}
+		answer(r, ok);
+	}
+	req_free(r);
+	return NULL;
+}
+
+struct link_question *
+serve_answer(const struct serve *s, struct link_question *q)
+{
+	struct req	*r = q->asker;
+	int		 ok;
+
+	r->s = s;
+	ERR_clear_error();
+	ok = answer_token(r);
+	if (ok == 1)
+		return &r->asked;
+	answer(r, ok);
+	req_free(r);
+	return NULL;
+}
+
+FCGX_Request *
+serve_asker(const struct link_question *q)
+{
+	const struct req	*r = q->asker;
+
+	return r->fcgi;
 }

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "process.h"
 #include "supervise.h"
 
 #define BACKOFF_MIN	100	/* ms before a restart */
@@ -26,9 +25,8 @@ struct child {
 };
 
 struct supervisor {
+	const struct inherited	*in;
 	const struct wconf	*conf;
-	const struct link_keys	*keys;
-	int			 listen_fd;
 	sigset_t		 set;
 	struct child		*child;	/* conf->processes of them */
 	bool			 stopping;
@@ -57,7 +55,7 @@ start(struct supervisor *v, struct child *c)
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		if (getppid() != parent)
 			_exit(1);
-		exit(process_run(v->conf, v->keys, v->listen_fd));
+		exit(process_run(v->in));
 	}
 	c->pid = pid;
 	c->started = now;
@@ -168,11 +166,9 @@ step(struct supervisor *v)
 }
 
 int
-supervise(const struct wconf *conf, const struct link_keys *keys,
-    int listen_fd)
+supervise(const struct inherited *in)
 {
-	struct supervisor	v = { .conf = conf, .keys = keys,
-				    .listen_fd = listen_fd };
+	struct supervisor	v = { .in = in, .conf = in->conf };
 
 	/* SIGHUP is taken and means nothing: there is no file to reopen. */
 	sigemptyset(&v.set);
@@ -181,7 +177,7 @@ supervise(const struct wconf *conf, const struct link_keys *keys,
 	sigaddset(&v.set, SIGHUP);
 	sigaddset(&v.set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &v.set, NULL);
-	v.child = xcalloc(conf->processes, sizeof(*v.child));
+	v.child = xcalloc(in->conf->processes, sizeof(*v.child));
 	while (!v.stopping || running(&v))
 		step(&v);
 	free(v.child);

@@ -2,15 +2,13 @@
 #ifndef SUPERVISE_H
 #define SUPERVISE_H
 
-#include "link.h"
-#include "wconf.h"
+#include "process.h"
 
 /*
  * Forks the processes and restarts what dies, later each time it dies young.
  * Returns after SIGTERM or SIGINT, when all have ended: the exit status.
  * Call it before any thread exists (ZeroMQ's do not survive a fork).
  */
-int	 supervise(const struct wconf *, const struct link_keys *,
-	    int listen_fd);
+int	 supervise(const struct inherited *);
 
 #endif

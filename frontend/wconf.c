@@ -121,7 +121,6 @@ take_signers(struct wconf *c, cfg_t *cfg, struct err *err)
 {
 	cfg_t			*sec;
 	struct link_endpoint	*e;
-	const char		*key;
 	size_t			 i, n = cfg_size(cfg, "signer");
 
 	if (n == 0)
@@ -132,11 +131,9 @@ take_signers(struct wconf *c, cfg_t *cfg, struct err *err)
 		e = &c->signers[c->nsigners++];
 		if (conf_need(sec, "endpoint", &e->uri, err) == -1)
 			return -1;
-		key = cfg_getstr(sec, "public-key");
-		if (key != NULL)
-			e->server_key = xstrdup(key);
+		e->server_key = conf_optional(sec, "public-key");
 		if (strncmp(e->uri, "tcp://", 6) == 0 &&
-		    (key == NULL || c->key_file == NULL))
+		    (e->server_key == NULL || c->key_file == NULL))
 			return err_bad(err, 0, "signer \"%s\": tcp:// needs "
 			    "public-key and key-file", cfg_title(sec));
 	}
@@ -151,8 +148,8 @@ take(struct wconf *c, cfg_t *cfg, struct err *err)
 	    take_numbers(c, cfg, err) == -1 ||
 	    conf_need(cfg, "database", &c->database, err) == -1)
 		return -1;
-	if (cfg_getstr(cfg, "key-file") != NULL)
-		c->key_file = xstrdup(cfg_getstr(cfg, "key-file"));
+	c->key_file = conf_optional(cfg, "key-file");
+	c->metrics_folder = conf_optional(cfg, "metrics-folder");
 	return take_signers(c, cfg, err);
 }
 
@@ -173,6 +170,7 @@ wconf_load(const char *path, struct err *err)
 		CFG_INT("threads", 16, CFGF_NONE),
 		CFG_STR("database", NULL, CFGF_NONE),
 		CFG_STR("key-file", NULL, CFGF_NONE),
+		CFG_STR("metrics-folder", NULL, CFGF_NONE),
 		CFG_SEC("signer", signer, CFGF_MULTI | CFGF_TITLE),
 		CFG_INT("try-ms", 2000, CFGF_NONE),
 		CFG_INT("total-ms", 10000, CFGF_NONE),
@@ -208,5 +206,6 @@ wconf_free(struct wconf *c)
 	free(c->socket);
 	free(c->database);
 	free(c->key_file);
+	free(c->metrics_folder);
 	free(c);
 }

@@ -19,6 +19,7 @@ struct wconf {
 	unsigned	 threads;	/* of each */
 	char		*database;
 	char		*key_file;	/* CURVE; NULL when all is ipc:// */
+	char		*metrics_folder; /* of other programs; or NULL */
 	struct link_endpoint *signers;
 	size_t		 nsigners;
 	int		 try_ms;	/* one signer */

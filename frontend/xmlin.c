@@ -1,5 +1,4 @@
 /* XML in. */
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +9,10 @@
 #include "ns.h"
 #include "xmlchar.h"
 #include "xmlin.h"
-
-/* A context whose dictionary knows more words than this is thrown away. */
-#define DICT_MAX	2000
+#include "xmlmem.h"
 
 struct xmlin {
-	xmlParserCtxt	*ctxt;
+	struct xmlmem	*mem;
 	struct err	*err;		/* of the parse that runs */
 	unsigned	 depth;
 	unsigned	 elements;
@@ -23,39 +20,15 @@ struct xmlin {
 	size_t		 text;		/* since the last tag */
 };
 
-static void
-wipe_free(void *p)
-{
-	if (p == NULL)
-		return;
-	explicit_bzero(p, malloc_usable_size(p));
-	free(p);
-}
-
-static void *
-wipe_realloc(void *old, size_t n)
-{
-	void	*p;
-	size_t	 had;
-
-	if (old == NULL)
-		return malloc(n);
-	had = malloc_usable_size(old);
-	if (n <= had && n >= had / 2)
-		return old;
-	p = malloc(n);
-	if (p == NULL)
-		return NULL;
-	memcpy(p, old, n < had ? n : had);
-	wipe_free(old);
-	return p;
-}
-
+/* What libxml2 makes once it must not make in a message's memory. */
 void
 xmlin_init(void)
 {
-	xmlMemSetup(wipe_free, malloc, wipe_realloc, strdup);
+	static const char	any[] = "<a b='c'>d</a>";
+
+	xmlmem_init();
 	xmlInitParser();
+	xmlFreeDoc(xmlReadMemory(any, sizeof(any) - 1, NULL, "UTF-8", 0));
 }
 
 /*
@@ -99,6 +72,33 @@ on_pi(void *ctx, const xmlChar *target, const xmlChar *data)
 	if (x->depth > 0)
 		refuse(ctxt, ERR_MALFORMED,
 		    "processing instruction inside the envelope");
+}
+
+/* libxml2's words quote the message; its number and place do not. */
+static void
+tell(const xmlError *e, struct err *err)
+{
+	err_set(err, ERR_MALFORMED, "xml: not well-formed: line %d, rule %d",
+	    e->line, e->code);
+}
+
+/*
+ * After the first mistake libxml2 reads on, only to count more of them: each
+ * allocates, none of our limits is asked any more, and two octets make one.
+ * To stop it outright would free what its functions still point into.
+ */
+static void
+on_error(void *ctx, xmlError *e)
+{
+	xmlParserCtxt	*ctxt = ctx;
+	struct xmlin	*x = ctxt->_private;
+
+	if (e->level < XML_ERR_ERROR)
+		return;
+	tell(e, x->err);
+	ctxt->wellFormed = 0;	/* or the part read so far is the document */
+	ctxt->disableSAX = 1;
+	ctxt->instate = XML_PARSER_EOF;
 }
 
 static void
@@ -201,26 +201,30 @@ on_end(void *ctx, const xmlChar *name, const xmlChar *prefix,
 	xmlSAX2EndElementNs(ctxt, name, prefix, uri);
 }
 
-static void
+/* Of one message: its words and what it points to are freed with it. */
+static xmlParserCtxt *
 context_new(struct xmlin *x)
 {
+	xmlParserCtxt	*ctxt;
 	xmlSAXHandler	*sax;
 
-	x->ctxt = xmlNewParserCtxt();
-	if (x->ctxt == NULL)
+	ctxt = xmlNewParserCtxt();
+	if (ctxt == NULL)
 		abort();	/* out of memory */
-	x->ctxt->_private = x;
-	sax = x->ctxt->sax;
+	ctxt->_private = x;
+	sax = ctxt->sax;
 	sax->internalSubset = on_doctype;
 	sax->externalSubset = on_doctype;
 	sax->resolveEntity = NULL;
 	sax->processingInstruction = on_pi;
 	sax->comment = on_comment;
+	sax->serror = on_error;
 	sax->characters = on_text;
 	sax->ignorableWhitespace = on_text;
 	sax->cdataBlock = on_text;
 	sax->startElementNs = on_start;
 	sax->endElementNs = on_end;
+	return ctxt;
 }
 
 struct xmlin *
@@ -229,7 +233,7 @@ xmlin_new(void)
 	struct xmlin	*x;
 
 	x = xcalloc(1, sizeof(*x));
-	context_new(x);
+	x->mem = xmlmem_new();
 	return x;
 }
 
@@ -238,8 +242,14 @@ xmlin_free(struct xmlin *x)
 {
 	if (x == NULL)
 		return;
-	xmlFreeParserCtxt(x->ctxt);
+	xmlmem_free(x->mem);
 	free(x);
+}
+
+void
+xmlin_clear(struct xmlin *x)
+{
+	xmlmem_clear(x->mem);
 }
 
 /*
@@ -369,14 +379,26 @@ scan(struct slice s, struct err *err)
 	return 0;
 }
 
-/* libxml2's words quote the message; its number and place do not. */
-static void
-tell(const struct xmlin *x, struct err *err)
+static xmlDoc *
+read_document(struct xmlin *x, struct slice s)
 {
-	const xmlError	*e = xmlCtxtGetLastError(x->ctxt);
+	xmlParserCtxt	*ctxt = context_new(x);
+	xmlDoc		*doc;
 
-	err_set(err, ERR_MALFORMED, "xml: not well-formed: line %d, rule %d",
-	    e != NULL ? e->line : 0, e != NULL ? e->code : 0);
+	/* No encoding is UTF-8, as it is; to name it would cost two copies. */
+	doc = xmlCtxtReadMemory(ctxt, (const char *)s.p, (int)s.n, NULL,
+	    NULL, XML_PARSE_IGNORE_ENC | XML_PARSE_NONET |
+	    XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+	/* libxml2 goes on when a prefix means nothing or two things. */
+	if (doc != NULL && (xmlDocGetRootElement(doc) == NULL ||
+	    doc->intSubset != NULL || x->err->kind != ERR_NONE ||
+	    !ctxt->nsWellFormed))
+		doc = NULL;
+	if (doc == NULL)
+		tell(&ctxt->lastError, x->err);
+	/* The thread's copy of the last error points into x->mem. */
+	xmlResetLastError();
+	return doc;
 }
 
 xmlDoc *
@@ -384,33 +406,20 @@ xmlin_parse(struct xmlin *x, struct slice s, struct err *err)
 {
 	xmlDoc	*doc;
 
+	xmlin_clear(x);
 	if (s.n >= 3 && memcmp(s.p, "\xef\xbb\xbf", 3) == 0) {
 		s.p += 3;
 		s.n -= 3;
 	}
 	if (scan(s, err) == -1)
 		return NULL;
-	if (xmlDictSize(x->ctxt->dict) > DICT_MAX) {
-		xmlFreeParserCtxt(x->ctxt);
-		context_new(x);
-	}
 	x->err = err;
 	x->depth = x->elements = x->namespaces = 0;
 	x->text = 0;
-	doc = xmlCtxtReadMemory(x->ctxt, (const char *)s.p, (int)s.n, NULL,
-	    "UTF-8", XML_PARSE_NONET | XML_PARSE_NOERROR |
-	    XML_PARSE_NOWARNING);
+	xmlmem_begin(x->mem);
+	doc = read_document(x, s);
+	xmlmem_end();
 	x->err = NULL;
-	/* libxml2 goes on when a prefix means nothing or two things. */
-	if (doc != NULL && (xmlDocGetRootElement(doc) == NULL ||
-	    doc->intSubset != NULL || err->kind != ERR_NONE ||
-	    !x->ctxt->nsWellFormed)) {
-		xmlFreeDoc(doc);
-		doc = NULL;
-	}
-	if (doc == NULL)
-		tell(x, err);
-	xmlCtxtReset(x->ctxt);
 	return doc;
 }
 

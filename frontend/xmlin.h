@@ -23,16 +23,17 @@
 
 struct xmlin;
 
-/*
- * Once per process, before anything else uses libxml2: from then on it wipes
- * memory when it frees it, since passwords pass through its buffers.
- */
+/* Once per process, before anything else uses libxml2: see xmlmem.h. */
 void		 xmlin_init(void);
 struct xmlin	*xmlin_new(void);	/* one per thread */
 void		 xmlin_free(struct xmlin *);
 
-/* NULL with ERR_MALFORMED or ERR_TOO_BIG.  Free with xmlFreeDoc. */
+/*
+ * NULL with ERR_MALFORMED or ERR_TOO_BIG.  The document lives until the next
+ * one is parsed or xmlin_clear; never xmlFreeDoc.
+ */
 xmlDoc		*xmlin_parse(struct xmlin *, struct slice, struct err *);
+void		 xmlin_clear(struct xmlin *);	/* wipes: passwords were in it */
 
 bool		 xml_is(const xmlNode *, const char *ns, const char *name);
 /* First child element, next sibling element; NULL at the end. */

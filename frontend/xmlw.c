@@ -13,30 +13,20 @@ end_tag(struct xmlw *w)
 	w->in_tag = false;
 }
 
-/* What stands for this character, NULL for itself. */
-static const char *
-escape(uint8_t c)
+/* What stands for a character, NULL for itself. */
+static const char *const escapes[0x7f] = {
+	['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;",
+	['\''] = "&apos;", ['\t'] = "&#9;", ['\n'] = "&#10;",
+	['\r'] = "&#13;"
+};
+
+/* The first character from p on that may not stand for itself. */
+static const uint8_t *
+skip_plain(const uint8_t *p, const uint8_t *end)
 {
-	switch (c) {
-	case '&':
-		return "&amp;";
-	case '<':
-		return "&lt;";
-	case '>':
-		return "&gt;";
-	case '"':
-		return "&quot;";
-	case '\'':
-		return "&apos;";
-	case '\t':
-		return "&#9;";
-	case '\n':
-		return "&#10;";
-	case '\r':
-		return "&#13;";
-	default:
-		return NULL;
-	}
+	while (p < end && *p >= 0x20 && *p < 0x7f && escapes[*p] == NULL)
+		p++;
+	return p;
 }
 
 static void
@@ -46,9 +36,9 @@ put_escaped(struct buf *b, struct slice s)
 	const char	*e;
 	size_t		 n;
 
-	while (p < end) {
+	while ((p = skip_plain(p, end)) < end) {
 		n = xml_char(p, end);
-		e = n == 1 ? escape(*p) : NULL;
+		e = n == 1 ? escapes[*p] : NULL;
 		if (n != 0 && e == NULL) {
 			p += n;
 			continue;
@@ -101,7 +91,7 @@ void
 xmlw_number(struct xmlw *w, int64_t value)
 {
 	end_tag(w);
-	buf_printf(&w->b, "%lld", (long long)value);
+	buf_dec(&w->b, value);
 }
 
 void

@@ -17,29 +17,19 @@ load_target(struct signer *s, const struct request *r, struct agency *a,
 }
 
 int
-agents_load(struct signer *s, const struct request *r, int64_t now,
-    struct agency *a, struct err *err)
+agents_load(struct signer *s, const struct decide_ask *in, struct agency *a,
+    struct err *err)
 {
-	size_t i;
-
-	a->now = now;
-	if (!agent_wanted(r))
+	a->now = in->now;
+	if (!agent_wanted(in->request))
 		return 0;
-	for (i = 0; i < r->nsigner; i++) {
-		if (snapshot_certificate(s->snapshot, r->signer[i].serial,
-		    &a->row[i], err) == -1)
-			return -1;
-	}
-	return load_target(s, r, a, err);
+	memcpy(a->row, in->issued, sizeof(a->row));
+	return load_target(s, in->request, a, err);
 }
 
 void
 agents_free(struct signer *s, struct agency *a)
 {
-	size_t i;
-
-	for (i = 0; i < 2; i++)
-		cert_row_free(a->row[i]);
 	if (a->target != NULL)
 		snapshot_account_put(s->snapshot, a->target);
 	memset(a, 0, sizeof(*a));

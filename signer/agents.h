@@ -2,16 +2,17 @@
 #ifndef AGENTS_H
 #define AGENTS_H
 
-#include "agent.h"
+#include "decide.h"
 
 struct signer;
 
 /*
- * Look up what agent_decide needs; nothing is asked for when the request has
- * no such signers.  agents_free in any case.  ERR_UNAVAILABLE, or ERR_DENIED
- * for a RequesterName that is no name.
+ * What agent_decide needs: the rows that are in the ask already, and an
+ * account that is looked up; nothing when the request has no such signers.
+ * agents_free in any case.  ERR_UNAVAILABLE, or ERR_DENIED for a
+ * RequesterName that is no name.
  */
-int	 agents_load(struct signer *, const struct request *, int64_t now,
+int	 agents_load(struct signer *, const struct decide_ask *,
 	    struct agency *, struct err *);
 void	 agents_free(struct signer *, struct agency *);
 

@@ -5,7 +5,9 @@
 
 #include <openssl/err.h>
 
+#include "airgap.h"
 #include "approval.h"
+#include "bundle.h"
 #include "hresult.h"
 #include "log.h"
 #include "signer.h"
@@ -17,6 +19,7 @@ pending_free(struct pending *p)
 		return;
 	buf_free(&p->token);
 	buf_free(&p->evidence);
+	buf_free(&p->record);
 	free(p->template_name);
 	free(p->approver);
 	free(p->reason);
@@ -43,7 +46,9 @@ time_text(int64_t t, char out[32])
 static bool
 has_expired(const struct job *j, const struct stored *row)
 {
-	return row->status == MSG_PENDING && row->expires != 0 &&
+	/* Approved, for an air gap: that was in time. */
+	return row->status == MSG_PENDING && row->decision_id.n == 0 &&
+	    row->expires != 0 &&
 	    row->expires <= j->received / 1000000;
 }
 
@@ -73,6 +78,10 @@ check_row(const struct job *j, const struct stored *row, struct err *err)
 		    row->status == MSG_ISSUED ? "issued" : "denied");
 	if (j->ask.call != CALL_APPROVE)
 		return 0;
+	if (row->decision_id.n > 0)
+		return err_deny(err, CERTSRV_E_BAD_REQUESTSTATUS, "request "
+		    "%" PRIu32 " is approved already, and waits for the other "
+		    "side of the air gap", row->number);
 	if (has_expired(j, row)) {
 		time_text(row->expires, when);
 		return err_deny(err, CERTSRV_E_BAD_REQUESTSTATUS,
@@ -127,6 +136,8 @@ check_approver(struct signer *s, const struct job *j, const char *approver,
 	    strcmp(approver, j->account) == 0)
 		rc = err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "account %s "
 		    "may not approve its own request", approver);
+	else if (j->ca->apart)
+		bundle_put_account(a, &j->pending->record);
 	snapshot_account_put(s->snapshot, a);
 	return rc;
 }
@@ -211,8 +222,35 @@ approve(struct signer *s, struct job *j, struct err *err)
 		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
 		    "%s: takes no subject from an approver, but the names of "
 		    "the account", j->decision.tmpl->cn);
-	job_record(s, j, MSG_ISSUED, "Issued");
+	if (j->ca->apart)
+		job_record(s, j, MSG_PENDING, "Taken Under Submission");
+	else
+		job_record(s, j, MSG_ISSUED, "Issued");
 	return 0;
+}
+
+int
+approval_judge(struct signer *s, struct job *j, const char *approver,
+    struct err *err)
+{
+	if (check_approver(s, j, approver, err) == -1)
+		return -1;
+	return approve(s, j, err);
+}
+
+/* What is on its way gets its decision from the other side. */
+static int
+check_crossing(struct signer *s, const struct job *j, struct err *err)
+{
+	bool crosses = false;
+
+	if (!j->ca->apart)
+		return 0;
+	if (store_airgap_crosses(s->store, j->row_id, &crosses, err) == -1)
+		return -1;
+	return !crosses ? 0 : err_deny(err, CERTSRV_E_BAD_REQUESTSTATUS,
+	    "request %" PRIu32 " is on its way to the other side of the air "
+	    "gap", j->number);
 }
 
 static void
@@ -226,6 +264,19 @@ deny(struct signer *s, struct job *j)
 	job_record(s, j, MSG_DENIED, text);
 }
 
+/*
+ * Decided by this very message, when its answer was lost or another signer
+ * had it too: what it came to is the answer.
+ */
+static bool
+is_answer(struct job *j, const struct stored *row)
+{
+	if (!slice_eq(row->decision_id, slice_of(j->ask.id, MSG_ID)))
+		return false;
+	job_stored(j, row);
+	return true;
+}
+
 static int
 take(struct signer *s, struct job *j, const struct stored *row,
     struct err *err)
@@ -234,8 +285,7 @@ take(struct signer *s, struct job *j, const struct stored *row,
 	int rc;
 
 	j->account = dup_slice(row->account);
-	if (slice_eq(row->decision_id, slice_of(j->ask.id, MSG_ID))) {
-		job_stored(j, row);	/* our answer was lost */
+	if (is_answer(j, row)) {
 		free(approver);
 		return 0;
 	}
@@ -250,53 +300,59 @@ take(struct signer *s, struct job *j, const struct stored *row,
 	if (rc == -1)
 		return -1;
 	j->number = row->number;
-	if (j->ask.call == CALL_DENY)
+	if (j->ask.call == CALL_DENY && check_crossing(s, j, err) == -1)
+		rc = -1;
+	else if (j->ask.call == CALL_DENY)
 		deny(s, j);
 	else
 		rc = approve(s, j, err);
 	return rc;
 }
 
+/* The row of the request that the message is about. */
 static int
-load(struct signer *s, struct job *j, struct err *err)
+find(struct signer *s, const struct job *j, struct found *found,
+    struct stored *row, struct err *err)
 {
-	struct found found = { NULL };
-	struct stored row;
-	int rc;
-
-	if (store_pending(s->store, j, &found, err) == -1)
+	if (store_pending(s->store, j, found, err) == -1)
 		return -1;
-	if (found_count(&found) == 0)
-		rc = err_deny(err, CERTSRV_E_NO_REQUEST,
-		    "no request with this id at ca %s", j->ca->name);
-	else if ((rc = found_get(&found, 0, &row, err)) == 0)
-		rc = take(s, j, &row, err);
-	found_free(&found);
-	return rc;
+	if (found_count(found) == 0)
+		return err_deny(err, CERTSRV_E_NO_REQUEST,
+		    "no request with this id at ca %s", j->ca->of);
+	return found_get(found, 0, row, err);
 }
 
 void
 approval_check(struct signer *s, struct job *j)
 {
+	struct found found = { NULL, NULL };
+	struct stored row;
 	struct err err = ERR_INIT;
 	int64_t t = log_usec();
 
 	ERR_clear_error();
-	if (load(s, j, &err) == -1) {
+	if (find(s, j, &found, &row, &err) == -1 ||
+	    take(s, j, &row, &err) == -1) {
 		j->number = 0;	/* no row says so */
 		job_refuse(j, &err);
 	}
+	found_free(&found);
 	j->us_check = log_usec() - t;
 	j->decided = j->received + (log_usec() - j->t0);
 }
 
 void
-approval_lost(struct job *j)
+approval_lost(struct signer *s, struct job *j)
 {
+	struct found found = { NULL, NULL };
+	struct stored row;
 	struct err err = ERR_INIT;
 
-	err_deny(&err, CERTSRV_E_BAD_REQUESTSTATUS,
-	    "request %" PRIu32 " is decided already", j->number);
-	j->number = 0;
-	job_refuse(j, &err);
+	if (find(s, j, &found, &row, &err) == -1 || (!is_answer(j, &row) &&
+	    check_row(j, &row, &err) == -1)) {
+		j->number = 0;
+		job_refuse(j, &err);
+	} else if (!j->stored)
+		job_unavailable(j, "another signer has this request at hand");
+	found_free(&found);
 }

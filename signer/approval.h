@@ -13,6 +13,7 @@ struct pending {		/* what a job borrows from; owned by it */
 	char		*template_name;
 	char		*approver;	/* for the row: "operator:root", ... */
 	char		*reason;
+	struct buf	 record;	/* the approver's, for an air gap */
 };
 void	 pending_free(struct pending *);
 
@@ -23,8 +24,17 @@ void	 pending_free(struct pending *);
 void	 approval_check(struct signer *, struct job *);
 /* Put the approver's subject, if there is one, into the parsed request. */
 int	 approval_subject(struct job *, struct err *);
-/* Somebody else was quicker: there is nothing to decide any more. */
-void	 approval_lost(struct job *);
+/*
+ * For the vault: job's pending and verdict are set, its request is parsed, and
+ * approver is an account or empty.  As for an approval here.
+ */
+int	 approval_judge(struct signer *, struct job *, const char *approver,
+	    struct err *);
+/*
+ * Another signer was quicker: its decision is the answer when it had the same
+ * message, and otherwise the reason why there is nothing to decide any more.
+ */
+void	 approval_lost(struct signer *, struct job *);
 /* A row that waited for too long answers as a denial. */
 void	 pending_expire(struct job *, const struct stored *);
 

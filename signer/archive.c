@@ -1,5 +1,7 @@
 #include "archive.h"
 
+#include <string.h>
+
 #include <openssl/cms.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -88,16 +90,30 @@ decrypt(const struct enveloped *e, EVP_PKEY *exchange,
 {
 	struct err ignored = ERR_INIT;
 	struct buf clear = { 0 };
-	EVP_PKEY *pkey = NULL;
+	EVP_PKEY *pkey = NULL, *certified = pubkey_evp(r->key, &ignored);
 
 	if (enveloped_open(e, exchange, &clear) == 0)
 		pkey = keyblob_parse(buf_slice(&clear), &ignored);
 	buf_wipe(&clear);
-	if (pkey != NULL && !keyblob_fits(pkey, r->key->pkey)) {
+	if (pkey != NULL && !keyblob_fits(pkey, certified)) {
 		EVP_PKEY_free(pkey);
 		pkey = NULL;
 	}
+	EVP_PKEY_free(certified);
 	return pkey;
+}
+
+/* After a roll-over clients still have what the key before has certified. */
+static struct ca *
+encrypted_to(const struct signer *s, struct ca *ca, const struct enveloped *e)
+{
+	size_t i;
+
+	for (i = 0; i < s->ncas; i++)
+		if (strcmp(s->cas[i]->of, ca->of) == 0 &&
+		    slice_eq(e->issuer, s->cas[i]->cert.subject))
+			return s->cas[i];
+	return ca;
 }
 
 /* Whom it is encrypted to is public, so its refusal may say more. */
@@ -108,6 +124,7 @@ recipient(struct signer *s, struct ca *ca, const struct enveloped *e,
 	struct buf sealed = { 0 };
 	EVP_PKEY *pkey = NULL;
 
+	ca = encrypted_to(s, ca, e);
 	if (!slice_eq(e->issuer, ca->cert.subject))
 		err_deny(err, CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
 		    "archived key is not encrypted to ca %s", ca->name);

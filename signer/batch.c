@@ -1,23 +1,34 @@
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "approval.h"
 #include "batch.h"
+#include "caset.h"
+#include "commit.h"
 #include "crlmake.h"
+#include "failpoint.h"
+#include "heads.h"
 #include "journal.h"
 #include "log.h"
 #include "store_key.h"
 #include "ocspresp.h"
+#include "poll.h"
 #include "store_crl.h"
 #include "reserve.h"
+#include "measure.h"
+#include "rollback.h"
+#include "segment.h"
 
-#define BATCH_MAX	256
 #define BATCH_BYTES	(2 * 1024 * 1024)	/* of messages, in memory */
 #define BATCH_USEC	5000			/* of signing */
+#define FEW		4	/* certificates, where that is less ... */
+#define FEW_USEC	20000			/* ... and this enough */
 #define IDLE_MS		1000
 #define CLOCK_SLACK	5			/* seconds */
+#define SIGN_WAIT	(2 * INT64_C(1000000))	/* us, a slow token */
 #define COMMIT_WAIT	(5 * INT64_C(1000000))	/* us, database away */
 #define READY_WAIT	(INT64_C(1500) * 1000)	/* less than a worker's try */
 #define YOUNG_OUTAGE	(INT64_C(10) * 1000000)
@@ -81,18 +92,30 @@ receive(struct signer *s, struct batch *b, int timeout_ms, struct err *err)
 }
 
 /*
- * What is queued, but not more than some milliseconds' work: another signer
- * may be waiting for some.  Never waits to fill a batch.
+ * How many certificates a batch may have: some milliseconds' work, since who
+ * is first waits for the last.  With a slow key a few share the disks' time.
  */
+static size_t
+most(int64_t cost)
+{
+	int64_t n = (BATCH_USEC + cost - 1) / cost, few = FEW_USEC / cost;
+
+	if (few > FEW)
+		few = FEW;
+	if (n < few)
+		n = few;
+	return n > BATCH_MAX ? BATCH_MAX : (size_t)n;
+}
+
+/* What is queued; never waits to fill a batch. */
 static int
 gather(struct signer *s, struct batch *b, struct err *err)
 {
 	size_t bytes = 0, max;
 	int rc;
 
-	max = (size_t)((BATCH_USEC + s->cost - 1) / s->cost);
-	if (max > BATCH_MAX)
-		max = BATCH_MAX;
+	s->cost = ca_cost(s->cas, s->ncas);
+	max = most(s->cost);
 	rc = receive(s, b, IDLE_MS, err);
 	while (rc == 1 && b->n < max && bytes < BATCH_BYTES) {
 		bytes += b->job[b->n - 1]->link.msg.n;
@@ -144,13 +167,21 @@ has_new(const struct batch *b)
 
 /*
  * A serial's time and a certificate's validity come from this clock; the
- * ledger's last entry says what it showed before.
+ * ledger's last entry says what it showed before.  Against the monotonic
+ * clock a step shows, and the database must confirm it: what is written with
+ * a time from the future bars the way back.
  */
 static int
-check_clock(const struct signer *s, struct err *err)
+check_clock(struct signer *s, struct err *err)
 {
-	int64_t now = now_usec() / 1000000, last;
+	int64_t now = now_usec() / 1000000, last, clock;
 
+	clock = now - log_usec() / 1000000;
+	if (clock > s->clock + CLOCK_SLACK || clock < s->clock - CLOCK_SLACK) {
+		if (store_settings(s->store, err) == -1)
+			return -1;
+		s->clock = clock;
+	}
 	last = ledger_last_time(s->ledger);
 	if (now + CLOCK_SLACK < last)
 		return err_set(err, ERR_UNAVAILABLE,
@@ -167,7 +198,7 @@ static int
 take_policy(struct signer *s, const struct batch *b, struct err *err)
 {
 	const struct policy *newer;
-	int64_t now = now_usec() / 1000000;
+	int64_t now = log_usec() / 1000000;
 	size_t i;
 
 	if (s->policy != NULL)		/* of an attempt before */
@@ -193,8 +224,8 @@ take_policy(struct signer *s, const struct batch *b, struct err *err)
 static int
 make_ready_once(struct signer *s, const struct batch *b, struct err *err)
 {
-	if (take_policy(s, b, err) == -1 || check_clock(s, err) == -1 ||
-	    store_ready(s->store, err) == -1)
+	if (take_policy(s, b, err) == -1 || signer_ready(s, err) == -1 ||
+	    check_clock(s, err) == -1)
 		return -1;
 	return recover_resolve(s, err);
 }
@@ -248,51 +279,22 @@ find_copies(struct batch *b, size_t i)
 	}
 }
 
-/* The row of this request, by its id or its message: 1, 0 for none. */
-static int
-find_row(const struct found *f, const struct job *j, struct stored *out,
-    struct err *err)
-{
-	struct stored row;
-	size_t i;
-
-	for (i = 0; i < found_count(f); i++) {
-		if (found_get(f, i, &row, err) == -1)
-			return -1;
-		/* To be decided still: that is no outcome. */
-		if (j->pending != NULL && row.status == MSG_PENDING)
-			continue;
-		if (!slice_eq(row.id, slice_of(j->row_id, MSG_ID)) &&
-		    (j->pending != NULL || row.status == MSG_DENIED ||
-		    !slice_eq(row.replay_key,
-		    slice_of(j->ask.replay_key, MSG_ID))))
-			continue;
-		*out = row;
-		return 1;
-	}
-	return 0;
-}
-
-static void
-put_key(struct store_key *k, const struct job *j)
-{
-	memcpy(k->id, j->row_id, MSG_ID);
-	memcpy(k->replay_key, j->ask.replay_key, MSG_ID);
-	k->by_replay_key = j->pending == NULL;
-}
-
-/* Parse all, and look up what certificates they are signed with, if any. */
+/*
+ * Parse all, and look up the certificates that they are signed with or that
+ * their senders logged on with, if any.
+ */
 static int
 parse_all(struct signer *s, struct batch *b, struct err *err)
 {
-	struct slice serials[BATCH_MAX * 2];
+	struct slice serials[BATCH_MAX * JOB_SERIALS];
 	size_t i, n = 0;
 
 	for (i = 0; i < b->n; i++) {
-		if (!is_new_issue(b->job[i]))
+		if (b->job[i]->state != JOB_NEW)
 			continue;
-		job_parse(b->job[i]);
-		n += job_signers(b->job[i], serials + n);
+		if (is_new_issue(b->job[i]))
+			job_parse(b->job[i]);
+		n += job_serials(b->job[i], serials + n);
 	}
 	if (n == 0)
 		return 0;
@@ -306,29 +308,41 @@ parse_all(struct signer *s, struct batch *b, struct err *err)
 	return 0;
 }
 
+/* What is looked up of a new request: earlier comings, and its key's owner. */
+static void
+put_keys(struct store_key *k, const struct job *j)
+{
+	commit_put_key(k, j);
+	if (j->req != NULL)
+		k->nspki = pubkey_hashes(j->req->key, k->spki);
+}
+
 /* A repeated request gets the stored answer, never a second certificate. */
 static int
 find_repeated(struct signer *s, struct batch *b, struct err *err)
 {
 	struct store_key keys[BATCH_MAX];
-	struct found found = { NULL };
+	struct found found = { NULL, NULL };
 	struct stored row;
 	size_t i, n = 0;
 	int rc;
 
 	for (i = 0; i < b->n; i++) {
 		if (is_new_issue(b->job[i]))
-			put_key(&keys[n++], b->job[i]);
+			put_keys(&keys[n++], b->job[i]);
 	}
 	if (n == 0)
 		return 0;
 	rc = store_find(s->store, keys, n, &found, err);
-	for (i = 0; rc != -1 && i < b->n; i++) {
+	for (i = n = 0; rc != -1 && i < b->n; i++) {
 		if (!is_new_issue(b->job[i]))
 			continue;
-		rc = find_row(&found, b->job[i], &row, err);
+		rc = commit_find_row(&found, b->job[i], &row, err);
 		if (rc == 1)
 			job_stored(b->job[i], &row);
+		else
+			b->job[i]->key_owner = found_owner(&found, &keys[n]);
+		n++;
 	}
 	found_free(&found);
 	return rc == -1 ? -1 : 0;
@@ -350,152 +364,43 @@ write_intents(struct signer *s, struct batch *b, struct err *err)
 	return any ? signer_sync(s, err) : 0;
 }
 
+/*
+ * The intent becomes void.  Where the token is away now, another signer, whose
+ * token is not, may sign for the same id.
+ */
 static void
-leave_unresolved(struct signer *s, struct job *j, const char *text)
+leave(struct signer *s, struct job *j, const struct err *why)
 {
-	if (j->intent)
-		intents_add(&s->unresolved, j->row_id, j->tbs.serial,
-		    j->ca->name);
-	j->intent = false;
-	job_unavailable(j, text);
+	struct err err = ERR_INIT;
+
+	log_note("sign", "%s", why->text);
+	commit_leave(s, j, why->text);
+	if (cakey_ready(j->ca->key, &err) == -1)
+		j->status = MSG_ELSEWHERE;
 }
 
+/*
+ * A token that has become slow makes the rest of the batch wait for longer
+ * than their clients do: they are told to try again.
+ */
 static void
 sign_all(struct signer *s, struct batch *b)
 {
+	int64_t end = log_usec() + SIGN_WAIT;
 	struct err err;
 	size_t i;
 
 	for (i = 0; i < b->n; i++) {
-		if (b->job[i]->state != JOB_RECORD ||
-		    b->job[i]->status != MSG_ISSUED)
+		if (b->job[i]->state != JOB_RECORD)
 			continue;
 		memset(&err, 0, sizeof(err));
-		if (job_sign(b->job[i], &err) == 0) {
-			journal_issued(s, b->job[i]);
+		if (log_usec() > end && b->job[i]->status != MSG_DENIED)
+			err_set(&err, ERR_UNAVAILABLE, "ca %s: its key has "
+			    "become slow", b->job[i]->ca->name);
+		else if (job_sign(s, b->job[i], &err) == 0)
 			continue;
-		}
-		log_note("sign", "%s", err.text);
-		leave_unresolved(s, b->job[i], err.text);
+		leave(s, b->job[i], &err);
 	}
-}
-
-/* The row found for this request: ours, or another signer's. */
-static void
-take_row(struct signer *s, struct job *j, const struct stored *row)
-{
-	bool ours;
-
-	if (j->status == MSG_ISSUED)
-		ours = slice_eq(row->serial,
-		    slice_of(j->tbs.serial, SERIAL_LEN));
-	else if (j->pending != NULL)
-		ours = slice_eq(row->decision_id, slice_of(j->ask.id, MSG_ID));
-	else
-		ours = row->number == j->number;
-
-	if (ours) {
-		j->committed = true;
-		return;
-	}
-	if (j->intent)
-		intents_add(&s->unresolved, j->row_id, j->tbs.serial,
-		    j->ca->name);
-	j->intent = false;
-	if (j->pending != NULL)
-		approval_lost(j);
-	else
-		job_stored(j, row);
-}
-
-/*
- * After a transaction that failed or whose end is not known: take out of v
- * what has a row.  The lock of the session makes the answer final.
- */
-static int
-look_up(struct signer *s, struct job **v, size_t *n, struct err *err)
-{
-	struct store_key keys[BATCH_MAX];
-	struct found found = { NULL };
-	struct stored row;
-	size_t i, left = 0;
-	int rc;
-
-	if (store_ready(s->store, err) == -1 ||
-	    store_barrier(s->store, err) == -1)
-		return -1;
-	for (i = 0; i < *n; i++)
-		put_key(&keys[i], v[i]);
-	if (store_find(s->store, keys, *n, &found, err) == -1)
-		return -1;
-	for (i = 0, rc = 0; i < *n; i++) {
-		/* An unreadable row stays in doubt. */
-		if (rc != -1)
-			rc = find_row(&found, v[i], &row, err);
-		if (rc == 1)
-			take_row(s, v[i], &row);
-		else
-			v[left++] = v[i];
-	}
-	found_free(&found);
-	*n = left;
-	return rc == -1 ? -1 : 0;
-}
-
-/* Ask until the database answers, but not for ever. */
-static int
-look_up_patiently(struct signer *s, struct job **v, size_t *n,
-    int64_t deadline)
-{
-	const struct timespec pause = { 0, RETRY_NSEC };
-	struct err err;
-
-	do {
-		nanosleep(&pause, NULL);
-		memset(&err, 0, sizeof(err));
-		if (look_up(s, v, n, &err) == 0)
-			return 0;
-	} while (log_usec() < deadline);
-	log_note("commit", "still in doubt: %s", err.text);
-	return -1;
-}
-
-/*
- * Insert the rows of v.  A database that is away is waited for, and what it
- * then lacks is inserted again: the certificates are the same, no serial is
- * used twice.  A database that refuses is asked for each row alone, so that
- * one bad row does not take the others with it.
- */
-static void
-commit(struct signer *s, struct job **v, size_t n, int64_t deadline)
-{
-	struct err err = ERR_INIT;
-	bool in_doubt;
-	size_t i;
-
-	while (n > 0) {
-		memset(&err, 0, sizeof(err));
-		if (store_insert(s->store, v, n, &in_doubt, &err) == 0) {
-			for (i = 0; i < n; i++)
-				v[i]->committed = true;
-			return;
-		}
-		log_note("commit", "%zu rows: %s", n, err.text);
-		if (err.kind == ERR_UNAVAILABLE || in_doubt) {
-			if (log_usec() > deadline ||
-			    look_up_patiently(s, v, &n, deadline) == -1)
-				break;
-		} else if (n > 1) {
-			for (i = 0; i < n; i++)
-				commit(s, &v[i], 1, deadline);
-			return;
-		} else {
-			(void)look_up(s, v, &n, &err);
-			break;
-		}
-	}
-	for (i = 0; i < n; i++)
-		leave_unresolved(s, v[i], err.text);
 }
 
 static void
@@ -519,16 +424,27 @@ commit_all(struct signer *s, struct batch *b)
 		b->job[i]->us_commit = t;
 }
 
-/* Goes to the disk with the next batch, or when there is nothing to do. */
+/*
+ * Goes to the disk with the next batch, or when there is nothing to do.  What
+ * is committed now says something about the database only if it is the one of
+ * before: a session that began meanwhile is looked at first.
+ */
 static void
 ledger_done(struct signer *s, const struct batch *b)
 {
 	struct buf ids = { 0 }, f = { 0 };
+	struct err e = ERR_INIT;
+	bool same = s->checked == store_session(s->store) ||
+	    signer_ready(s, &e) == 0;
 	size_t i;
 
 	for (i = 0; i < b->n; i++) {
 		if (!b->job[i]->committed || !b->job[i]->intent)
 			continue;
+		if (same && ids.n == 0)
+			s->marks.n = 0;
+		if (same)
+			commit_note(&s->marks, b->job[i]);
 		if (ids.n > 0)
 			buf_addc(&ids, ',');
 		buf_hex(&ids, b->job[i]->row_id, MSG_ID);
@@ -542,6 +458,16 @@ ledger_done(struct signer *s, const struct batch *b)
 	buf_free(&f);
 }
 
+static void
+check(struct signer *s, struct batch *b, size_t i)
+{
+	size_t x;
+
+	for (x = 0; x < i; x++)
+		job_same_key(b->job[i], b->job[x]);
+	job_check(s, b->job[i]);
+}
+
 /* Look up, check and decide: after this nothing is JOB_NEW. */
 static int
 decide_all(struct signer *s, struct batch *b, struct err *err)
@@ -549,11 +475,15 @@ decide_all(struct signer *s, struct batch *b, struct err *err)
 	struct job *j;
 	size_t i;
 
+	caset_look(s, s->policy);
 	for (i = 0; i < b->n; i++) {
+		if (b->job[i]->state == JOB_NEW)
+			job_key(s, b->job[i]);
 		if (needs_policy(b->job[i]))
 			job_policy(s, b->job[i]);
 	}
-	if (parse_all(s, b, err) == -1 || find_repeated(s, b, err) == -1)
+	if (parse_all(s, b, err) == -1 || find_repeated(s, b, err) == -1 ||
+	    poll_all(s, b->job, b->n, err) == -1)
 		return -1;
 	for (i = 0; i < b->n; i++) {
 		if (is_new_issue(b->job[i]))
@@ -561,42 +491,101 @@ decide_all(struct signer *s, struct batch *b, struct err *err)
 	}
 	for (i = 0; i < b->n; i++) {
 		j = b->job[i];
-		if (j->state == JOB_NEW && j->ask.call == CALL_QUERY)
-			job_query(s, j);
-		else if (j->state == JOB_NEW && j->ask.call == CALL_KET)
+		if (j->state == JOB_NEW && j->ask.call == CALL_KET)
 			job_ket(s, j, b->job, i);
 		else if (j->state == JOB_NEW && j->ask.call == CALL_OCSP)
 			job_ocsp(s, j);
 		else if (j->state == JOB_NEW && ask_decides(&j->ask))
 			approval_check(s, j);
 		else if (j->state == JOB_NEW)
-			job_check(s, j);
+			check(s, b, i);
 	}
 	return 0;
+}
+
+static bool
+tells_outcome(const struct job *j)
+{
+	return j->stored && !j->durable && j->state == JOB_ANSWERED &&
+	    (j->status == MSG_ISSUED || j->status == MSG_DENIED);
+}
+
+/*
+ * [security] P4: a row can be read whose own COMMIT was not waited for, and a
+ * failover may take it back.  What is told from rows is made durable before,
+ * in the session that read them.
+ */
+static void
+confirm_stored(struct signer *s, struct batch *b, unsigned long session)
+{
+	struct err err = ERR_INIT;
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < b->n; i++)
+		any = any || tells_outcome(b->job[i]);
+	if (!any || (store_barrier(s->store, &err) == 0 &&
+	    store_session(s->store) == session))
+		return;
+	for (i = 0; i < b->n; i++) {
+		if (!tells_outcome(b->job[i]))
+			continue;
+		b->job[i]->stored = false;
+		job_unavailable(b->job[i], err.kind != ERR_NONE ? err.text :
+		    "database: another session");
+	}
+}
+
+/* Everything up to the intents. */
+static void
+prepare(struct signer *s, struct batch *b, struct err *err)
+{
+	unsigned long session;
+
+	if (make_ready(s, b, err) == -1) {
+		give_up(b, err);
+		return;
+	}
+	session = store_session(s->store);
+	if (decide_all(s, b, err) == -1)
+		give_up(b, err);
+	confirm_stored(s, b, session);
 }
 
 /* -1 only when this process must end. */
 static int
 handle(struct signer *s, struct batch *b, struct err *err)
 {
+	struct log_line log = { 0 };
 	struct err e = ERR_INIT;
 	size_t i;
 
 	for (i = 0; i < b->n; i++)
 		job_open(s, b->job[i]);
-	if (has_new(b) && (make_ready(s, b, &e) == -1 ||
-	    decide_all(s, b, &e) == -1))
-		give_up(b, &e);
+	if (has_new(b))
+		prepare(s, b, &e);
 	if (s->ledger_failed)
 		return err_set(err, ERR_INTERNAL, "%s", e.text);
 	reserve(s, b->job, b->n);
+	fail_point("before-intent");
 	if (write_intents(s, b, err) == -1)
 		return -1;
+	fail_point("after-intent");
 	sign_all(s, b);
+	fail_point("signed");
 	commit_all(s, b);
+	fail_point("after-commit");
 	ledger_done(s, b);
+	fail_point("before-answer");
+	measure_batch(s, b->job, b->n);
 	for (i = 0; i < b->n; i++)
 		job_answer(s, b->job[i]);
+	for (i = 0; i < b->n; i++) {
+		job_send(s, b->job[i], &log);
+		measure_job(s, b->job[i]);
+	}
+	log_end(&log);
+	journal_signatures(s);
 	return 0;
 }
 
@@ -605,15 +594,21 @@ static void
 housekeeping(struct signer *s)
 {
 	struct err err = ERR_INIT;
-	int64_t now = now_usec() / 1000000;
+	int64_t now = log_usec() / 1000000;
 
-	crl_round(s, now);
+	if (now >= s->next_crl && store_ready(s->store, &err) == 0 &&
+	    check_clock(s, &err) == 0)
+		crl_round(s, now_usec() / 1000000);
+	journal_signatures(s);
+	measure_write(s, now_usec() / 1000000,
+	    s->away_since == 0 && !s->rolled_back);
 	if (now < s->next_check)
 		return;
+	memset(&err, 0, sizeof(err));
 	s->next_check = now + 30;
-	if (store_ready(s->store, &err) == -1 ||
+	if (signer_ready(s, &err) == -1 || rollback_check(s, &err) == -1 ||
 	    store_settings(s->store, &err) == -1 ||
-	    recover_resolve(s, &err) == -1) {
+	    check_clock(s, &err) == -1 || recover_resolve(s, &err) == -1) {
 		log_note("housekeeping", "%s", err.text);
 		return;
 	}
@@ -642,12 +637,21 @@ batch_loop(struct signer *s, struct err *err)
 			rc = signer_sync(s, err);
 		batch_free(s, &b);
 		if (rc == 0)
+			rc = heads_round(s, now_usec() / 1000000, err);
+		if (rc == 0)
+			rc = segment_round(s, err);
+		if (rc == 0)
 			housekeeping(s);
 		if (s->ledger_failed)
 			rc = err_set(err, ERR_INTERNAL, "ledger: failed");
+		if (store_fenced(s->store))
+			rc = err_set(err, ERR_INTERNAL, "lease of signer %s: "
+			    "another process took it over", s->conf->name);
 	}
 	batch_free(s, &b);
 	if (rc == 0 && s->unsynced)
 		rc = signer_sync(s, err);
+	if (rc == 0)
+		rc = heads_now(s, err);
 	return rc;
 }

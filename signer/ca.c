@@ -9,6 +9,7 @@
 
 #include "ca.h"
 #include "der.h"
+#include "hresult.h"
 #include "responder.h"
 
 /* [RFC5280] 4.1: the byte ranges that issued certificates repeat exactly. */
@@ -74,6 +75,8 @@ check_ca(struct ca *ca, X509 *x, struct err *err)
 		    ca->name);
 	buf_add(&ca->ski, ASN1_STRING_get0_data(ski),
 	    (size_t)ASN1_STRING_length(ski));
+	ca->constraints = X509_get_ext_d2i(x, NID_name_constraints, NULL,
+	    NULL);
 	if (unix_time(X509_get0_notBefore(x), &ca->not_before) == -1 ||
 	    unix_time(X509_get0_notAfter(x), &ca->not_after) == -1)
 		return err_set(err, ERR_INTERNAL,
@@ -165,6 +168,9 @@ ca_load(const char *name, const char *certificate, const char *chain,
 	int rc;
 
 	ca->name = xstrdup(name);
+	ca->of = xstrdup(name);		/* unless it is a later key */
+	ca->sha1 = digest_new("SHA1");
+	ca->sha256 = digest_new("SHA256");
 	rc = load_cert(ca, certificate, &below, err);
 	if (rc == 0)
 		rc = load_chain(ca, chain, &below, err);
@@ -186,6 +192,72 @@ ca_set_key(struct ca *ca, struct cakey *key, struct err *err)
 	return 0;
 }
 
+int
+ca_read_again(struct ca *ca, const char *certificate, const char *chain,
+    struct err *err)
+{
+	struct ca *fresh = ca_load(ca->name, certificate, chain, err), was;
+
+	if (fresh == NULL)
+		return -1;
+	if (!slice_eq(fresh->cert.spki, ca->cert.spki) ||
+	    !slice_eq(fresh->cert.subject, ca->cert.subject)) {
+		ca_free(fresh);
+		return err_set(err, ERR_INTERNAL, "ca %s: %s has another key "
+		    "or subject", ca->name, certificate);
+	}
+	was = *ca;
+	ca->cert = fresh->cert;
+	memcpy(ca->chain, fresh->chain, sizeof(ca->chain));
+	ca->nchain = fresh->nchain;
+	ca->ski = fresh->ski;
+	ca->constraints = fresh->constraints;
+	ca->not_before = fresh->not_before;
+	ca->not_after = fresh->not_after;
+	fresh->cert = was.cert;
+	memcpy(fresh->chain, was.chain, sizeof(was.chain));
+	fresh->nchain = was.nchain;
+	fresh->ski = was.ski;
+	fresh->constraints = was.constraints;
+	ca_free(fresh);
+	return 0;
+}
+
+/* OpenSSL judges whole certificates: one without a signature. */
+int
+ca_check_names(const struct ca *ca, struct slice tbs, struct err *err)
+{
+	struct buf der = { 0 };
+	const unsigned char *p;
+	size_t seq;
+	X509 *x;
+	int rc;
+
+	if (ca->constraints == NULL)
+		return 0;
+	seq = der_open(&der, DER_SEQ);
+	buf_add(&der, tbs.p, tbs.n);
+	cakey_put_sigalg(ca->key, &der);
+	der_put_bits(&der, (const uint8_t *)"", 1);
+	der_close(&der, seq);
+	p = der.p;
+	x = d2i_X509(NULL, &p, (long)der.n);
+	buf_free(&der);
+	if (x == NULL)
+		return err_openssl(err, "certificate to be");
+	/* Only this has OpenSSL look for alternative names. */
+	(void)X509_check_ca(x);
+	rc = NAME_CONSTRAINTS_check(x, ca->constraints);
+	if (rc == X509_V_OK)
+		rc = NAME_CONSTRAINTS_check_CN(x, ca->constraints);
+	X509_free(x);
+	if (rc == X509_V_OK)
+		return 0;
+	ERR_clear_error();
+	return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "name constraints "
+	    "of ca %s: %s", ca->name, X509_verify_cert_error_string(rc));
+}
+
 void
 ca_free(struct ca *ca)
 {
@@ -197,8 +269,25 @@ ca_free(struct ca *ca)
 		buf_free(&ca->chain[i].der);
 	buf_free(&ca->cert.der);
 	buf_free(&ca->ski);
+	NAME_CONSTRAINTS_free(ca->constraints);
 	cakey_free(ca->key);
+	digest_free(ca->sha1);
+	digest_free(ca->sha256);
 	responder_free(ca->responder);
 	free(ca->name);
+	free(ca->of);
 	free(ca);
+}
+
+int64_t
+ca_cost(struct ca *const *cas, size_t n)
+{
+	int64_t cost = 1;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (cakey_cost(cas[i]->key) > cost)
+			cost = cakey_cost(cas[i]->key);
+	}
+	return cost;
 }

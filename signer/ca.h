@@ -1,8 +1,12 @@
-/* A CA: its certificate, the chain above it and its key.  Read once. */
+/*
+ * A key of a CA: its certificate, the chain above it and the private key.  The
+ * first key of a CA bears its name, later ones names of their own.
+ */
 #ifndef CA_H
 #define CA_H
 
 #include "cakey.h"
+#include "digest.h"
 
 #define CA_CHAIN_MAX	6
 
@@ -17,15 +21,22 @@ struct ca_cert {
 struct responder;
 
 struct ca {
-	char		*name;
+	char		*name;		/* of the key */
+	char		*of;		/* the CA, as signer.conf says */
+	bool		 good, in_use;	/* see caset.h */
 	struct ca_cert	 cert;
 	struct ca_cert	 chain[CA_CHAIN_MAX];	/* issuers, nearest first */
 	size_t		 nchain;
 	struct buf	 ski;		/* key identifier */
+	struct NAME_CONSTRAINTS_st *constraints;	/* or NULL */
 	int64_t		 not_before, not_after;
+	bool		 apart;		/* the key is behind an air gap: NULL */
 	struct cakey	*key;		/* owned */
+	struct digest	*sha1, *sha256;	/* owned; of what is in its rows */
 	struct responder *responder;	/* owned; made when first needed */
 	uint64_t	 crl_number;	/* of the last list in the ledger */
+	uint64_t	 crl_listed;	/* ... that was committed */
+	int64_t		 next_read;	/* unix seconds: see caset.c */
 };
 
 /*
@@ -37,6 +48,21 @@ struct ca {
 struct ca	*ca_load(const char *name, const char *certificate,
 		    const char *chain, struct err *);
 int		 ca_set_key(struct ca *, struct cakey *, struct err *);
+/*
+ * Read certificate and chain again, for the same key and subject; nothing
+ * changes when they are not good.
+ */
+int		 ca_read_again(struct ca *, const char *certificate,
+		    const char *chain, struct err *);
 void		 ca_free(struct ca *);
+
+/*
+ * [RFC5280] 4.2.1.10: may the CA certify these names?  ERR_DENIED, for a
+ * certificate that is not signed yet.
+ */
+int		 ca_check_names(const struct ca *, struct slice tbs,
+		    struct err *);
+/* Microseconds of a certificate of the slowest of them, as far as is known. */
+int64_t		 ca_cost(struct ca *const *, size_t n);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The CA's private key.  Nothing else in the program touches it: a PKCS#11
- * token can take this file's place.  One thread only.
+ * The CA's private key, in a file or in a token.  Nothing else in the program
+ * touches it.  One thread only.
  */
 #ifndef CAKEY_H
 #define CAKEY_H
@@ -10,6 +10,7 @@
 #include "pubkey.h"
 
 struct cakey;
+struct tokenkey;
 
 /*
  * Encrypted PKCS#8 in PEM and the file with its passphrase; both must pass
@@ -18,16 +19,38 @@ struct cakey;
  */
 struct cakey	*cakey_load(const char *path, const char *passphrase_path,
 		    struct err *);
+/*
+ * In a token, with the public key that the certificate has.  A token that is
+ * away is no failure: the key is not ready then.  One whose library does not
+ * come back within timeout seconds ends the process: deadline.h.
+ * secret_path: what cakey_derive starts from, since the key cannot be read;
+ * or NULL.
+ */
+struct cakey	*cakey_token(struct tokenkey *, unsigned timeout,
+		    struct slice spki, const char *secret_path,
+		    struct err *);
 void		 cakey_free(struct cakey *);
 
+/*
+ * For cakey_ready, cakey_cost and cakey_made NULL is a key behind an air gap:
+ * nothing waits for it, and it is never used here.
+ *
+ * Can it sign now?  -1 with ERR_UNAVAILABLE: its token is away; once
+ * a second this looks whether it is back.
+ */
+int		 cakey_ready(struct cakey *, struct err *);
 enum key_kind	 cakey_kind(const struct cakey *);
 struct slice	 cakey_spki(const struct cakey *);	/* whole TLV */
 int64_t		 cakey_cost(const struct cakey *);	/* us of one
-							   certificate */
+							   certificate; a
+							   token's may change */
+/* Signatures made since this was asked last, good or not. */
+uint64_t	 cakey_made(struct cakey *);
 
 /*
- * A secret that follows from the private key and a label, and tells nothing
- * of the key ([RFC5869]).  Every signer of the CA derives the same.
+ * A secret that follows from the private key (or from secret_path) and a
+ * label, and tells nothing of the key ([RFC5869]).  Every signer of the CA
+ * derives the same.
  */
 int		 cakey_derive(const struct cakey *, const char *label,
 		    uint8_t out[32], struct err *);
@@ -47,8 +70,9 @@ int		 cakey_sign_digest(struct cakey *, struct slice digest,
 		    bool check, struct buf *sig, struct err *);
 
 /*
- * Sign; the signature is appended.  With check it is verified before it is
- * handed out: a faulty computation or token must not become a certificate.
+ * Sign; the signature is appended.  With check, and always with a token, it
+ * is verified before it is handed out: a faulty computation must not become
+ * a certificate.
  */
 int		 cakey_sign(struct cakey *, struct slice msg, bool check,
 		    struct buf *sig, struct err *);

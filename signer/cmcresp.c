@@ -4,20 +4,10 @@
 
 #include <openssl/evp.h>
 
+#include "certauth.h"
 #include "cmcresp.h"
 #include "der.h"
 #include "oid.h"
-
-/* AlgorithmIdentifier with NULL parameters, as AD CS writes it. */
-static void
-put_alg_null(struct buf *out, struct slice oid)
-{
-	size_t seq = der_open(out, DER_SEQ);
-
-	der_put_oid(out, oid);
-	der_put(out, DER_NULL, NULL, 0);
-	der_close(out, seq);
-}
 
 /* PendInfo stands in its CHOICE without a tag: [RFC5272] 6.1.2. */
 static void
@@ -71,7 +61,7 @@ put_status(struct buf *out, const struct cmcresp *r, uint64_t *part)
 	size_t seq = der_open(out, DER_SEQ);
 
 	der_put_uint(out, r->status);
-	put_body_list(out, r->body_part_id);
+	put_body_list(out, r->echo.body_part_id);
 	der_put_str(out, DER_UTF8, r->text);
 	if (r->status == CMC_PENDING)
 		put_pend_info(out, r);
@@ -88,12 +78,12 @@ put_key_hash(struct buf *out, const struct cmcresp *r)
 {
 	size_t attr, set;
 
-	if (r->key_hash.n == 0)
+	if (r->echo.key_hash.n == 0)
 		return;
 	attr = der_open(out, DER_SEQ);
 	der_put_oid(out, OID_ENCRYPTED_KEY_HASH);
 	set = der_open(out, DER_SET);
-	buf_add(out, r->key_hash.p, r->key_hash.n);
+	buf_add(out, r->echo.key_hash.p, r->echo.key_hash.n);
 	der_close(out, set);
 	der_close(out, attr);
 }
@@ -104,19 +94,16 @@ put_cert_hash(struct buf *out, const struct cmcresp *r, uint64_t *part)
 {
 	struct control c = control_open(out, part, OID_CMC_ADD_ATTRIBUTES);
 	size_t seq = der_open(out, DER_SEQ), attrs, attr, set;
-	uint8_t sha1[20];
-	unsigned n;
+	uint8_t sha1[DIGEST_MAX];
+	size_t n = digest_run(r->ca->sha1, r->leaf, sha1);
 
-	if (EVP_Digest(r->leaf.p, r->leaf.n, sha1, &n, EVP_sha1(),
-	    NULL) != 1)
-		abort();
 	der_put_uint(out, 0);
-	put_body_list(out, r->body_part_id);
+	put_body_list(out, r->echo.body_part_id);
 	attrs = der_open(out, DER_SET);
 	attr = der_open(out, DER_SEQ);
 	der_put_oid(out, OID_ISSUED_CERT_HASH);
 	set = der_open(out, DER_SET);
-	der_put(out, DER_OCTETS, sha1, sizeof(sha1));
+	der_put(out, DER_OCTETS, sha1, n);
 	der_close(out, set);
 	der_close(out, attr);
 	put_key_hash(out, r);
@@ -150,8 +137,8 @@ put_pki_response(struct buf *out, const struct cmcresp *r)
 	put_status(out, r, &part);
 	if (r->status == CMC_SUCCESS)
 		put_cert_hash(out, r, &part);
-	put_echo(out, OID_CMC_TRANSACTION_ID, r->transaction_id, &part);
-	put_echo(out, OID_CMC_RECIPIENT_NONCE, r->sender_nonce, &part);
+	put_echo(out, OID_CMC_TRANSACTION_ID, r->echo.transaction_id, &part);
+	put_echo(out, OID_CMC_RECIPIENT_NONCE, r->echo.sender_nonce, &part);
 	der_close(out, controls);
 	der_put(out, DER_SEQ, NULL, 0);
 	der_put(out, DER_SEQ, NULL, 0);
@@ -170,10 +157,21 @@ by_bytes(const void *a, const void *b)
 	return x->n < y->n ? -1 : x->n > y->n;
 }
 
+static bool
+is_among(const struct slice *v, size_t n, struct slice s)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (slice_eq(v[i], s))
+			return true;
+	return false;
+}
+
 static void
 put_certificates(struct buf *out, const struct cmcresp *r)
 {
-	struct slice certs[CA_CHAIN_MAX + 2];
+	struct slice certs[CA_CHAIN_MAX + 2 + CMC_ALSO_MAX];
 	size_t i, n = 0, set = der_open(out, DER_CTXC(0));
 
 	certs[n++] = buf_slice(&r->ca->cert.der);
@@ -181,6 +179,9 @@ put_certificates(struct buf *out, const struct cmcresp *r)
 		certs[n++] = buf_slice(&r->ca->chain[i].der);
 	if (r->status == CMC_SUCCESS)
 		certs[n++] = r->leaf;
+	for (i = 0; i < r->nalso && i < CMC_ALSO_MAX; i++)
+		if (!is_among(certs, n, buf_slice(&r->also[i])))
+			certs[n++] = buf_slice(&r->also[i]);
 	qsort(certs, n, sizeof(certs[0]), by_bytes);
 	for (i = 0; i < n; i++)
 		buf_add(out, certs[i].p, certs[i].n);
@@ -213,6 +214,13 @@ put_attributes(struct buf *out, const struct cmcresp *r, struct slice content)
 	der_close(out, set);
 }
 
+/* With NULL parameters, as AD CS writes it. */
+static void
+put_digest_alg(struct buf *out, const struct cakey *k)
+{
+	der_put_alg(out, cakey_digest_oid(k), true);
+}
+
 /*
  * Not checked after signing, unlike a certificate: a client that cannot
  * verify the response asks again, and nothing else rests on it.
@@ -237,11 +245,11 @@ put_signer(struct buf *out, const struct cmcresp *r, struct slice content,
 	buf_add(out, r->ca->cert.issuer.p, r->ca->cert.issuer.n);
 	der_put_slice(out, DER_INTEGER, r->ca->cert.serial);
 	der_close(out, sid);
-	put_alg_null(out, cakey_digest_oid(r->ca->key));
+	put_digest_alg(out, r->ca->key);
 	attrs.p[0] = DER_CTXC(0);	/* IMPLICIT in the message */
 	buf_add(out, attrs.p, attrs.n);
 	if (cakey_kind(r->ca->key) == KEY_RSA)
-		put_alg_null(out, OID_RSA_ENCRYPTION);
+		der_put_alg(out, OID_RSA_ENCRYPTION, true);
 	else
 		cakey_put_sigalg(r->ca->key, out);
 	der_put(out, DER_OCTETS, sig.p, sig.n);
@@ -259,7 +267,8 @@ put_signed_data(struct buf *out, const struct cmcresp *r,
 
 	der_put_uint(out, 3);
 	mark = der_open(out, DER_SET);
-	put_alg_null(out, cakey_digest_oid(r->ca->key));
+	if (!r->ca->apart)
+		put_digest_alg(out, r->ca->key);
 	der_close(out, mark);
 	mark = der_open(out, DER_SEQ);
 	der_put_oid(out, OID_CCT_PKI_RESPONSE);
@@ -269,7 +278,7 @@ put_signed_data(struct buf *out, const struct cmcresp *r,
 	der_close(out, mark);
 	put_certificates(out, r);
 	mark = der_open(out, DER_SET);
-	if (put_signer(out, r, content, err) == -1)
+	if (!r->ca->apart && put_signer(out, r, content, err) == -1)
 		return -1;
 	der_close(out, mark);
 	der_close(out, seq);
@@ -296,4 +305,44 @@ cmcresp_build(const struct cmcresp *r, struct buf *out, struct err *err)
 	buf_free(&content);
 	buf_free(&cms);
 	return rc;
+}
+
+/* The [0] certificates of [RFC5652] 5.1, and where they stand. */
+static int
+open_certificates(struct slice response, struct der *certs)
+{
+	struct err ignored = ERR_INIT;
+	struct der info, wrap, sd;
+	struct slice skip;
+
+	if (der_only(response, DER_SEQ, &info, "", &ignored) == -1 ||
+	    der_get(&info, DER_OID, &skip, "", &ignored) == -1 ||
+	    der_enter(&info, DER_CTXC(0), &wrap, "", &ignored) == -1 ||
+	    der_enter(&wrap, DER_SEQ, &sd, "", &ignored) == -1 ||
+	    der_get(&sd, DER_INTEGER, &skip, "", &ignored) == -1 ||
+	    der_tlv(&sd, DER_SET, &skip, "", &ignored) == -1 ||
+	    der_tlv(&sd, DER_SEQ, &skip, "", &ignored) == -1)
+		return -1;
+	return der_enter(&sd, DER_CTXC(0), certs, "", &ignored);
+}
+
+int
+cmcresp_leaf(struct slice response, struct slice serial, struct slice *leaf)
+{
+	struct err ignored = ERR_INIT;
+	struct slice cert, has;
+	struct der certs;
+
+	if (response.n == 0 || open_certificates(response, &certs) == -1)
+		return -1;
+	while (!der_done(&certs)) {
+		if (der_tlv(&certs, DER_SEQ, &cert, "", &ignored) == -1 ||
+		    certauth_serial(cert, &has, &ignored) == -1)
+			return -1;
+		if (slice_eq(has, serial)) {
+			*leaf = cert;
+			return 0;
+		}
+	}
+	return -1;
 }

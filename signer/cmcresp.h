@@ -1,12 +1,13 @@
 /*
  * The CMC full response ([RFC5272] 3.2, [MS-WCCE] 2.2.2.8): what Windows
  * reads out of an enrollment answer.  SignedData over a PKIResponse, signed
- * by the CA key itself.
+ * by the CA key itself; by nobody when that is behind an air gap.
  */
 #ifndef CMCRESP_H
 #define CMCRESP_H
 
 #include "ca.h"
+#include "cmc.h"
 
 enum cmc_status {		/* [RFC5272] 6.1.1 */
 	CMC_SUCCESS = 0,
@@ -14,18 +15,26 @@ enum cmc_status {		/* [RFC5272] 6.1.1 */
 	CMC_PENDING = 3
 };
 
+#define CMC_ALSO_MAX	16
+
 struct cmcresp {
 	const struct ca	*ca;
 	enum cmc_status	 status;
 	const char	*text;		/* UTF-8 */
 	struct slice	 leaf;		/* CMC_SUCCESS only */
-	uint64_t	 body_part_id;	/* of the request */
-	struct slice	 transaction_id, sender_nonce;	/* as request.h */
-	struct slice	 key_hash;	/* of an archived key, echoed */
+	const struct buf *also;		/* certificates besides the chain */
+	size_t		 nalso;		/* at most CMC_ALSO_MAX are taken */
+	struct cmc_echo	 echo;		/* of the request */
 	uint32_t	 number;	/* CMC_PENDING: the token to ask with */
 	int64_t		 received;	/* CMC_PENDING: when it came */
 };
 
+/*
+ * The certificate with this serial number (INTEGER content) in a response as
+ * it is built here; borrowed.  -1: none has it.
+ */
+int	 cmcresp_leaf(struct slice response, struct slice serial,
+	    struct slice *leaf);
 int	 cmcresp_build(const struct cmcresp *, struct buf *out, struct err *);
 
 #endif

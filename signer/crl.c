@@ -5,6 +5,7 @@
 
 #include "crl.h"
 #include "der.h"
+#include "ext.h"
 #include "oid.h"
 
 #define CHUNK		((size_t)256 * 1024)	/* handed on at a time */
@@ -80,28 +81,28 @@ put_head(struct buf *b, uint8_t tag, uint64_t n)
 	buf_add(b, p, (size_t)(len + sizeof(len) - p));
 }
 
-/* [RFC5280] 5.2.1 and 5.2.3; both are what every CRL must have. */
+static void
+put_number(struct buf *b, struct slice oid, bool critical, uint64_t n)
+{
+	struct ext e = ext_open(b, oid, critical);
+
+	der_put_uint(b, n);
+	ext_close(b, e);
+}
+
+/* [RFC5280] 5.2.1 and 5.2.3: both are what every CRL must have. */
 static void
 put_extensions(struct buf *b, const struct crl_head *h)
 {
-	size_t all, seq, ext, octets, aki;
+	size_t all = der_open(b, DER_CTXC(0)), seq = der_open(b, DER_SEQ);
 
-	all = der_open(b, DER_CTXC(0));
-	seq = der_open(b, DER_SEQ);
-	ext = der_open(b, DER_SEQ);
-	der_put_oid(b, OID_EXT_AKI);
-	octets = der_open(b, DER_OCTETS);
-	aki = der_open(b, DER_SEQ);
-	der_put_slice(b, DER_CTX(0), buf_slice(&h->ca->ski));
-	der_close(b, aki);
-	der_close(b, octets);
-	der_close(b, ext);
-	ext = der_open(b, DER_SEQ);
-	der_put_oid(b, OID_EXT_CRL_NUMBER);
-	octets = der_open(b, DER_OCTETS);
-	der_put_uint(b, h->number);
-	der_close(b, octets);
-	der_close(b, ext);
+	ext_put_aki(b, h->ca);
+	put_number(b, OID_EXT_CRL_NUMBER, false, h->number);
+	/* 5.2.4: who does not know it must not take this for all. */
+	if (h->base != 0)
+		put_number(b, OID_EXT_DELTA_CRL, true, h->base);
+	else if (h->freshest != NULL)	/* 5.2.6: never in a delta */
+		ext_put_points(b, OID_EXT_FRESHEST, h->freshest, h->ca);
 	der_close(b, seq);
 	der_close(b, all);
 }

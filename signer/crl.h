@@ -12,7 +12,8 @@
 enum crl_reason {		/* [RFC5280] 5.3.1 */
 	CRL_UNSPECIFIED = 0,
 	CRL_KEY_COMPROMISE = 1,
-	CRL_HOLD = 6
+	CRL_HOLD = 6,
+	CRL_REMOVE = 8		/* on deltas alone */
 };
 
 struct crl_entry {
@@ -34,6 +35,8 @@ struct crl_head {
 	uint64_t	 number;
 	int64_t		 this_update, next_update;
 	uint64_t	 octets;	/* of all entries */
+	uint64_t	 base;		/* of a delta; 0: it is complete */
+	const struct strlist *freshest;	/* where its deltas are, or NULL */
 };
 
 /* Takes the next bytes of the TBSCertList; -1 ends it all. */

@@ -1,8 +1,13 @@
 #include <string.h>
 
+#include "base64.h"
+#include "blocked.h"
+#include "caset.h"
 #include "crlmake.h"
+#include "journal.h"
 #include "log.h"
 #include "ocspresp.h"
+#include "rollback.h"
 #include "store_crl.h"
 
 #define LOOK_S		2	/* between looks */
@@ -14,21 +19,54 @@ struct making {
 	struct ca		*ca;
 	const struct policy_ca	*policy;
 	int64_t			 now;
-	struct crl_state	 last;
+	struct crl_state	 state;
 	struct crl_made		 made;
 	unsigned		 parts;
+	struct buf		 row;	/* as it was stored */
 };
+
+/* Some seconds after the last one of either kind. */
+static bool
+has_news(const struct making *m)
+{
+	const struct crl_list *l = &m->state.last;
+
+	return m->state.changes != l->seen && m->now >= l->this_update +
+	    PAUSE_S;
+}
+
+static bool
+complete_is_due(const struct making *m)
+{
+	const struct crl_list *l = &m->state.complete;
+	bool deltas = m->policy->crl_delta != 0;
+
+	if (l->number == 0 || !m->state.whole ||
+	    m->now >= l->next_update - m->policy->crl_overlap)
+		return true;
+	/* [RFC5280] 5.2.6: it says where its deltas are, or that none are. */
+	return l->followed != deltas || (!deltas && has_news(m));
+}
+
+/* Behind each complete list, too: an older delta does not go with it. */
+static bool
+delta_is_due(const struct making *m)
+{
+	const struct crl_list *l = &m->state.last;
+
+	if (m->policy->crl_delta == 0)
+		return false;
+	return l->base == 0 || has_news(m) ||
+	    m->now >= l->next_update - m->policy->crl_delta / 2;
+}
 
 static bool
 is_due(const struct making *m)
 {
-	const struct crl_state *l = &m->last;
-
-	if (l->number == 0)
-		return true;
-	if (m->now >= l->next_update - m->policy->crl_overlap)
-		return true;
-	return l->changes != l->seen && m->now >= l->this_update + PAUSE_S;
+	/* [RFC5280] 5.2.3: two of one moment would have one number. */
+	if (m->now == m->state.last.this_update)
+		return false;
+	return complete_is_due(m) || delta_is_due(m);
 }
 
 /* Part 0 comes last: it holds a length that the signature has a part in. */
@@ -42,25 +80,44 @@ put_part(void *arg, struct slice body, struct err *err)
 }
 
 /*
+ * Whoever has the complete list before the last one shall not need another one
+ * while that lasts.
+ */
+static const struct crl_list *
+base_of(const struct making *m)
+{
+	const struct crl_list *b = &m->state.before;
+
+	return b->followed && b->next_update > m->now ? b : &m->state.complete;
+}
+
+/*
  * [RFC5280] 5.2.3: numbers never repeat or fall.  The database may have been
  * restored from a backup; the ledger knows what this signer signed.
  */
 static int
 plan(struct making *m, struct err *err)
 {
-	uint64_t last = m->last.number;
+	const struct crl_list *l = &m->state.last;
+	uint64_t last = l->number;
 
-	if (m->now < m->last.this_update)
+	if (m->now < l->this_update)
 		return err_set(err, ERR_UNAVAILABLE, "crl of ca %s: clock is "
 		    "%lld s before the last one", m->ca->name,
-		    (long long)(m->last.this_update - m->now));
+		    (long long)(l->this_update - m->now));
 	if (m->ca->crl_number > last)
 		last = m->ca->crl_number;
 	m->made.ca = m->ca->name;
 	m->made.number = last + 1;
 	m->made.this_update = m->now;
-	m->made.next_update = m->now + m->policy->crl_validity;
-	m->made.seen = m->last.changes;
+	m->made.seen = m->state.changes;
+	if (complete_is_due(m)) {
+		m->made.followed = m->policy->crl_delta != 0;
+		m->made.next_update = m->now + m->policy->crl_validity;
+	} else {
+		m->made.base = base_of(m)->number;
+		m->made.next_update = m->now + m->policy->crl_delta;
+	}
 	return 0;
 }
 
@@ -75,6 +132,11 @@ tell_ledger(struct making *m, struct err *err)
 	    (unsigned long long)m->made.number);
 	ledger_field(&f, "ca", slice_str(m->ca->name));
 	ledger_field(&f, "number", slice_str(number));
+	if (m->made.base != 0) {
+		snprintf(number, sizeof(number), "%llu",
+		    (unsigned long long)m->made.base);
+		ledger_field(&f, "base", slice_str(number));
+	}
 	ledger_field_hex(&f, "tbs", m->made.digest.p, m->made.digest.n);
 	ledger_add(m->s->ledger, "crl", buf_slice(&f));
 	m->s->unsynced = true;
@@ -97,8 +159,9 @@ finish(struct making *m, struct crl *crl, struct err *err)
 		rc = store_crl_part(m->s->store, &m->made, 0,
 		    buf_slice(&first), err);
 	}
-	if (rc == 0)
-		rc = store_crl_put(m->s->store, &m->made, err);
+	if (rc == 0 &&
+	    (rc = store_crl_put(m->s->store, &m->made, err)) == 0)
+		rc = store_crl_row(m->s->store, &m->made, &m->row, err);
 	m->made.digest = slice_of(NULL, 0);
 	buf_free(&first);
 	buf_free(&last);
@@ -106,23 +169,42 @@ finish(struct making *m, struct crl *crl, struct err *err)
 	return rc;
 }
 
-/* In the transaction. */
+/* Which entries, in the transaction. */
+static struct crl_query
+query_of(const struct making *m)
+{
+	/*
+	 * [RFC5280] 3.3, 5.2.4: an entry stays until it has been on one
+	 * complete list made after its certificate's end.
+	 */
+	struct crl_query q = { .ca = m->ca->name,
+	    .valid_at = m->state.complete.this_update };
+
+	q.delta = m->made.base != 0;
+	if (q.delta)
+		q.since = base_of(m)->seen;
+	return q;
+}
+
 static int
 make(struct making *m, struct err *err)
 {
-	/*
-	 * [RFC5280] 3.3: an entry stays until it has been on one list made
-	 * after its certificate's end.
-	 */
-	struct crl_query q = { m->ca->name, m->last.this_update };
+	struct crl_query q;
 	struct crl_head h = { .ca = m->ca };
 	struct crl *crl;
 	int rc = -1;
 
-	if (plan(m, err) == -1 || store_crl_count(m->s->store, &q,
-	    &m->made.entries, &h.octets, err) == -1)
+	if (journal_revocations(m->s, m->ca, err) == -1 ||
+	    store_revocations_told(m->s->store, m->ca->name, err) == -1 ||
+	    plan(m, err) == -1)
+		return -1;
+	q = query_of(m);
+	if (store_crl_count(m->s->store, &q, &m->made.entries, &h.octets,
+	    err) == -1)
 		return -1;
 	h.number = m->made.number;
+	h.base = m->made.base;
+	h.freshest = &m->policy->cdp_delta;
 	h.this_update = m->made.this_update;
 	h.next_update = m->made.next_update;
 	crl = crl_new(&h, (struct crl_sink){ put_part, m }, err);
@@ -133,6 +215,26 @@ make(struct making *m, struct err *err)
 	return rc;
 }
 
+/* Whoever restores an older database misses this number. */
+static void
+tell_listed(struct making *m)
+{
+	struct buf f = { 0 }, text = { 0 };
+	char number[24];
+
+	snprintf(number, sizeof(number), "%llu",
+	    (unsigned long long)m->made.number);
+	base64_encode(m->row.p, m->row.n, &text);
+	ledger_field(&f, "ca", slice_str(m->ca->name));
+	ledger_field(&f, "number", slice_str(number));
+	ledger_field(&f, "row", buf_slice(&text));
+	ledger_add(m->s->ledger, "listed", buf_slice(&f));
+	m->s->unsynced = true;
+	m->ca->crl_listed = m->made.number;
+	buf_free(&f);
+	buf_free(&text);
+}
+
 static int
 make_if_due(struct making *m, struct err *err)
 {
@@ -140,27 +242,31 @@ make_if_due(struct making *m, struct err *err)
 	int64_t t = log_usec();
 	int got;
 
-	if (store_crl_state(st, m->ca->name, &m->last, err) == -1)
+	if (store_crl_state(st, m->ca->name, &m->state, err) == -1)
 		return -1;
 	if (!is_due(m))
 		return 0;
+	/* A number given away twice cannot be taken back. */
+	if (rollback_check(m->s, err) == -1)
+		return -1;
 	if ((got = store_crl_begin(st, m->ca->name, err)) != 1)
 		return got;
 	/* Another signer may have made one meanwhile. */
-	if (store_crl_state(st, m->ca->name, &m->last, err) == -1 ||
+	if (store_crl_state(st, m->ca->name, &m->state, err) == -1 ||
 	    (is_due(m) && make(m, err) == -1)) {
 		store_crl_rollback(st);
 		return -1;
 	}
 	if (store_crl_commit(st, err) == -1)
 		return -1;
-	if (m->made.number != 0)
-		log_note("crl", "ca %s: number %llu, %llu entries, %llu "
-		    "octets, %lld us", m->ca->name,
-		    (unsigned long long)m->made.number,
-		    (unsigned long long)m->made.entries,
-		    (unsigned long long)m->made.octets,
-		    (long long)(log_usec() - t));
+	if (m->made.number == 0)
+		return 0;
+	tell_listed(m);
+	log_note("crl", "ca %s: %snumber %llu, %llu entries, %llu octets, "
+	    "%lld us", m->ca->name, m->made.base != 0 ? "delta, " : "",
+	    (unsigned long long)m->made.number,
+	    (unsigned long long)m->made.entries,
+	    (unsigned long long)m->made.octets, (long long)(log_usec() - t));
 	return 0;
 }
 
@@ -172,19 +278,32 @@ crl_round(struct signer *s, int64_t now)
 	struct err err = ERR_INIT;
 	size_t i;
 
-	if (now < s->next_crl || store_ready(s->store, &err) == -1)
+	if (signer_ready(s, &err) == -1)
 		return;
-	s->next_crl = now + LOOK_S;
+	s->next_crl = log_usec() / 1000000 + LOOK_S;
+	if (blocked_refresh(s, &err) == -1)
+		log_note("blocked", "%s", err.text);
+	memset(&err, 0, sizeof(err));
 	p = snapshot_policy(s->snapshot, false, &err);
+	if (p != NULL)
+		caset_look(s, p);
 	for (i = 0; p != NULL && i < s->ncas; i++) {
 		memset(&m, 0, sizeof(m));
 		m.s = s;
 		m.ca = s->cas[i];
+		if (m.ca->apart)
+			continue;	/* comes with a bundle */
 		m.now = now;
-		m.policy = policy_ca_find(p, m.ca->name);
-		if (m.policy != NULL && (make_if_due(&m, &err) == -1 ||
+		m.policy = policy_key_find(p, m.ca->name, NULL);
+		/* It has told already that its token is away. */
+		if (cakey_ready(m.ca->key, &(struct err)ERR_INIT) == -1)
+			continue;
+		/* After its end there is nothing left to revoke. */
+		if (m.policy != NULL && now < m.ca->not_after &&
+		    (make_if_due(&m, &err) == -1 ||
 		    ocsp_ahead(s, m.ca, m.policy, now, &err) == -1))
 			log_note("crl", "ca %s: %s", m.ca->name, err.text);
+		buf_free(&m.row);
 		memset(&err, 0, sizeof(err));
 	}
 	if (p != NULL)

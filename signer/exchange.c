@@ -19,6 +19,10 @@
 #define TAG		16
 #define WEEK		((int64_t)7 * 86400)
 
+/*
+ * Derived from the CA's key: every signer of the ca opens what one has sealed,
+ * and there is no second secret to carry along.
+ */
 static int
 sealing_key(struct ca *ca, uint8_t out[32], struct err *err)
 {
@@ -127,7 +131,7 @@ fill_template(struct template *t, const struct ca *ca)
 	t->eku.v = xcalloc(1, sizeof(*t->eku.v));
 	t->eku.v[t->eku.n++] = xstrdup("1.3.6.1.4.1.311.21.5");
 	t->cas.v = xcalloc(1, sizeof(*t->cas.v));
-	t->cas.v[t->cas.n++] = xstrdup(ca->name);
+	t->cas.v[t->cas.n++] = xstrdup(ca->of);
 }
 
 struct exchange *
@@ -169,6 +173,7 @@ exchange_free(struct exchange *x)
 	free(x);
 }
 
+/* To make one takes a signer some 100 ms: of a batch only one does. */
 static bool
 is_made(const struct job *k, const struct job *j)
 {
@@ -190,7 +195,10 @@ make(struct signer *s, struct job *j, const struct policy_ca *ca,
 	return job_build(s, j, j->exchange->key, err);
 }
 
-/* The one in use into j->cert, or one being made. */
+/*
+ * The one in use into j->cert, or one being made.  As with AD CS it is there
+ * for whoever asks, before any template needs it.
+ */
 static int
 find_or_make(struct signer *s, struct job *j, struct err *err)
 {
@@ -198,10 +206,12 @@ find_or_make(struct signer *s, struct job *j, struct err *err)
 
 	if (job_caller(s, j, &ca, err) == -1)
 		return -1;
-	if (!policy_archives(s->policy, ca->name))
+	if (j->ca->apart)
 		return err_deny(err, CERTSRV_E_KEY_ARCHIVAL_NOT_CONFIGURED,
-		    "key archival is not configured");
-	if (store_exchange_current(s->store, ca->name, &j->cert, err) == -1)
+		    "ca %s is behind an air gap, and archives no keys",
+		    ca->name);
+	if (store_exchange_current(s->store, j->ca->name, &j->cert,
+	    err) == -1)
 		return -1;
 	return j->cert.n != 0 ? 0 : make(s, j, ca, err);
 }

@@ -6,11 +6,16 @@
 #include <openssl/rand.h>
 
 #include "agents.h"
+#include "airgap.h"
+#include "blocked.h"
 #include "archive.h"
 #include "approval.h"
+#include "badkey.h"
+#include "caset.h"
 #include "certauth.h"
 #include "exchange.h"
 #include "hresult.h"
+#include "journal.h"
 #include "log.h"
 #include "pong.h"
 #include "renewal.h"
@@ -42,12 +47,15 @@ job_free(struct signer *s, struct job *j)
 	issued_free(j->issued);
 	pending_free(j->pending);
 	free(j->account);
+	free(j->key_owner);
 	free(j->template_name);
 	buf_free(&j->subject);
 	buf_free(&j->san);
 	buf_free(&j->tbs_der);
 	buf_free(&j->cert);
 	buf_free(&j->response);
+	buf_free(&j->echoed);
+	buf_free(&j->answer);
 	link_job_free(&j->link);
 	free(j);
 }
@@ -65,13 +73,8 @@ job_agent(const struct job *j)
 	    j->account : NULL;
 }
 
-/*
- * Texts of refusals repeat what was asked for and may be cut in the middle of
- * a character: PostgreSQL and UTF8String take neither half characters nor
- * control characters.
- */
-static void
-set_text(struct job *j, struct slice text)
+void
+job_text(struct job *j, struct slice text)
 {
 	size_t n, out = 0;
 
@@ -95,7 +98,7 @@ job_answered(struct job *j, enum msg_status status, const char *text)
 {
 	j->state = JOB_ANSWERED;
 	j->status = status;
-	set_text(j, slice_str(text));
+	job_text(j, slice_str(text));
 }
 
 void
@@ -129,12 +132,12 @@ job_refuse(struct job *j, const struct err *err)
 static int
 check_peer(const struct signer *s, const struct job *j, struct err *err)
 {
-	bool is_operator;
+	const struct sconf_right *r = sconf_peer(s->conf, j->link.worker);
 
-	if (!sconf_peer(s->conf, j->link.worker, &is_operator))
+	if (r == NULL)
 		return err_deny(err, HR_ACCESS_DENIED,
 		    "worker %s is not in the allow-list", j->link.worker);
-	if (is_operator != (j->ask.method == AUTH_OPERATOR))
+	if (r->operator != (j->ask.method == AUTH_OPERATOR))
 		return err_deny(err, HR_ACCESS_DENIED,
 		    "worker %s may not use method %s", j->link.worker,
 		    auth_method_name(j->ask.method));
@@ -178,19 +181,36 @@ check_account_name(struct job *j, struct err *err)
 	return 0;
 }
 
-static int
-find_ca(const struct signer *s, struct job *j, struct err *err)
+/* Another signer may have the key. */
+static void
+elsewhere(struct job *j)
 {
-	size_t i;
+	char text[128];
 
-	for (i = 0; i < s->ncas; i++) {
-		if (!slice_is(j->ask.ca, s->cas[i]->name))
-			continue;
-		j->ca = s->cas[i];
-		return 0;
-	}
-	return err_set(err, ERR_UNAVAILABLE, "ca %.*s is not on this signer",
-	    (int)j->ask.ca.n, (const char *)j->ask.ca.p);
+	snprintf(text, sizeof(text), "the key of ca %.*s is not on this "
+	    "signer", (int)j->ask.ca.n, (const char *)j->ask.ca.p);
+	job_unavailable(j, text);
+	j->status = MSG_ELSEWHERE;
+}
+
+/*
+ * OCSP is about a key, all else is asked of a CA; whether its key in use is
+ * here is seen when there is a policy: job_key.
+ */
+static struct ca *
+find_ca(const struct signer *s, const struct job *j)
+{
+	return j->ask.call == CALL_OCSP ? caset_key(s, j->ask.ca) :
+	    caset_of(s, j->ask.ca);
+}
+
+void
+job_key(const struct signer *s, struct job *j)
+{
+	j->ca = find_ca(s, j);
+	if (j->ca == NULL || !j->ca->good ||
+	    (j->ask.call != CALL_OCSP && !j->ca->in_use))
+		elsewhere(j);
 }
 
 /* Up, even where there is nothing to decide by: the text says why. */
@@ -212,6 +232,23 @@ pong(struct signer *s, struct job *j)
 	job_answered(j, MSG_PONG, err.text);
 }
 
+/*
+ * While a token is away nothing is begun that would end in a signature: each
+ * attempt would leave a void serial number.  Another signer's may be there.
+ */
+static void
+check_key(struct job *j)
+{
+	struct err err = ERR_INIT;
+
+	if (j->ask.call == CALL_OCSP || j->ask.call == CALL_DENY ||
+	    j->ask.call == CALL_QUERY ||
+	    cakey_ready(j->ca->key, &err) == 0)
+		return;
+	job_unavailable(j, err.text);
+	j->status = MSG_ELSEWHERE;
+}
+
 void
 job_open(struct signer *s, struct job *j)
 {
@@ -219,7 +256,7 @@ job_open(struct signer *s, struct job *j)
 
 	if (ask_decode(buf_slice(&j->link.msg), &j->ask, &err) == -1) {
 		j->state = JOB_DROPPED;
-		set_text(j, slice_str(err.text));
+		job_text(j, slice_str(err.text));
 		return;
 	}
 	memcpy(j->row_id, j->ask.id, sizeof(j->row_id));
@@ -228,8 +265,12 @@ job_open(struct signer *s, struct job *j)
 	else if (check_peer(s, j, &err) == -1 ||
 	    check_times(j, &err) == -1 ||
 	    (j->ask.call != CALL_OCSP && check_account_name(j,
-	    &err) == -1) || find_ca(s, j, &err) == -1)
+	    &err) == -1))
 		job_refuse(j, &err);
+	else if ((j->ca = find_ca(s, j)) == NULL)
+		elsewhere(j);
+	else
+		check_key(j);
 }
 
 void
@@ -243,68 +284,46 @@ job_policy(struct signer *s, struct job *j)
 void
 job_token_sha256(const struct job *j, uint8_t out[32])
 {
-	if (EVP_Digest(j->ask.token.p, j->ask.token.n, out, NULL,
-	    EVP_sha256(), NULL) != 1)
-		abort();
+	uint8_t md[DIGEST_MAX];
+
+	memcpy(out, md, digest_run(j->ca->sha256, j->ask.token, md));
 }
 
-/* Is this row an earlier coming of this very request? */
-static bool
-is_same(const struct job *j, const struct stored *row)
+/* Rows of an approval are its own, all others are looked up together. */
+static const struct issued *
+find_issued(const struct signer *s, const struct job *j, struct slice serial)
 {
-	uint8_t md[32];
-
-	if (!slice_is(row->account, j->account) ||
-	    !slice_is(row->ca, j->ca->name))
-		return false;
-	if (j->ask.call != CALL_ISSUE)
-		return true;
-	job_token_sha256(j, md);
-	return slice_eq(row->token_sha256, slice_of(md, sizeof(md)));
+	return issued_find(j->pending != NULL ? j->issued : s->issued, serial);
 }
 
-void
-job_stored(struct job *j, const struct stored *row)
+static const struct issued *
+evidence_row(const struct signer *s, const struct job *j)
 {
 	struct err ignored = ERR_INIT;
+	struct slice serial;
 
-	if (!is_same(j, row)) {
-		job_answered(j, MSG_MALFORMED,
-		    "request id was used for another request");
-		j->hresult = HR_INVALID_DATA;
-		return;
-	}
-	j->state = JOB_ANSWERED;
-	j->stored = true;
-	j->status = row->status;
-	j->number = row->number;
-	j->hresult = row->hresult;
-	j->pending_since = row->received;
-	set_text(j, row->text);
-	pending_expire(j, row);
-	free(j->template_name);
-	j->template_name = xstrndup((const char *)row->template_name.p,
-	    row->template_name.n);
-	buf_reset(&j->cert);
-	buf_add(&j->cert, row->certificate.p, row->certificate.n);
-	/* For the parts of it that the CMC response repeats. */
-	if (j->req == NULL)
-		j->req = request_parse(j->ask.call == CALL_ISSUE ?
-		    j->ask.token : row->token, &ignored);
+	if (certauth_serial(j->ask.evidence, &serial, &ignored) == -1)
+		return NULL;
+	return find_issued(s, j, serial);
 }
 
 /* Who logged on with a certificate is proven by it here too. */
 static int
 check_evidence(struct signer *s, const struct job *j, struct err *err)
 {
+	const struct certauth_known known = { s->snapshot, s->policy,
+	    evidence_row(s, j) };
 	struct certauth who;
 
+	/* It would stand in the row as if somebody had logged on with it. */
 	if (j->ask.method != AUTH_CERTIFICATE)
-		return 0;
+		return j->ask.evidence.n == 0 ? 0 : err_deny(err,
+		    HR_ACCESS_DENIED, "a client certificate, and method %s",
+		    auth_method_name(j->ask.method));
 	if (j->ask.evidence.n == 0)
 		return err_deny(err, HR_ACCESS_DENIED,
 		    "method certificate without a certificate");
-	if (certauth_recheck(s->snapshot, s->policy, j->ask.evidence,
+	if (certauth_recheck(&known, j->ask.evidence,
 	    j->received / 1000000, &who, err) == -1)
 		return -1;
 	if (strcmp(who.account, j->account) == 0)
@@ -314,8 +333,8 @@ check_evidence(struct signer *s, const struct job *j, struct err *err)
 }
 
 /* Nobody: only a renewal is judged, by the rules about its certificate. */
-static int
-load_account(struct signer *s, struct job *j, struct err *err)
+int
+job_account(struct signer *s, struct job *j, struct err *err)
 {
 	if (j->account[0] == '\0' && j->req != NULL && j->req->old_cert.n > 0)
 		return 0;
@@ -331,41 +350,12 @@ load_account(struct signer *s, struct job *j, struct err *err)
 	return check_evidence(s, j, err);
 }
 
-/* Not there and not the caller's are one answer ([MS-WSTEP] has no rule). */
-static int
-query(struct signer *s, struct job *j, struct err *err)
-{
-	struct found found = { NULL };
-	struct stored row;
-	int rc;
-
-	if (load_account(s, j, err) == -1 ||
-	    store_query(s->store, j, &found, err) == -1)
-		return -1;
-	if (found_count(&found) == 0)
-		rc = err_deny(err, CERTSRV_E_PROPERTY_EMPTY,
-		    "no request with this id");
-	else if ((rc = found_get(&found, 0, &row, err)) == 0)
-		job_stored(j, &row);
-	found_free(&found);
-	return rc;
-}
-
-void
-job_query(struct signer *s, struct job *j)
-{
-	struct err err = ERR_INIT;
-
-	if (query(s, j, &err) == -1)
-		job_refuse(j, &err);
-}
-
 /* The certificate that CEP shows must be the one we sign with. */
 static int
 check_ca(const struct signer *s, const struct job *j,
     const struct policy_ca **out, struct err *err)
 {
-	*out = policy_ca_find(s->policy, j->ca->name);
+	*out = policy_key_find(s->policy, j->ca->name, NULL);
 	if (*out == NULL)
 		return err_set(err, ERR_UNAVAILABLE,
 		    "ca %s is not in the policy", j->ca->name);
@@ -375,24 +365,6 @@ check_ca(const struct signer *s, const struct job *j,
 		    "ca %s: the database has another certificate",
 		    j->ca->name);
 	return 0;
-}
-
-static int
-check_method(const struct job *j, const struct policy_ca *ca,
-    struct err *err)
-{
-	size_t i;
-
-	if (j->ask.method == AUTH_OPERATOR)
-		return 0;	/* check_peer has */
-	for (i = 0; i < ca->nuris; i++) {
-		if (ca->uris[i].method == j->ask.method &&
-		    (!ca->uris[i].renewal_only || j->req->old_cert.n > 0))
-			return 0;
-	}
-	return err_deny(err, CERTSRV_E_ENROLL_DENIED,
-	    "ca %s has no service for method %s", ca->name,
-	    auth_method_name(j->ask.method));
 }
 
 static int
@@ -415,7 +387,7 @@ int
 job_build(struct signer *s, struct job *j, const struct pubkey *key,
     struct err *err)
 {
-	int64_t now = j->received / 1000000;
+	int64_t now = (j->issue_at != 0 ? j->issue_at : j->received) / 1000000;
 
 	j->tbs.ca = j->ca;
 	j->tbs.decision = &j->decision;
@@ -426,7 +398,9 @@ job_build(struct signer *s, struct job *j, const struct pubkey *key,
 	if (j->exchange == NULL &&
 	    serial_new(now, s->prefix, j->tbs.serial, err) == -1)
 		return -1;
-	return tbs_build(&j->tbs, &j->tbs_der, err);
+	if (tbs_build(&j->tbs, &j->tbs_der, err) == -1)
+		return -1;
+	return ca_check_names(j->ca, buf_slice(&j->tbs_der), err);
 }
 
 void
@@ -444,27 +418,29 @@ job_parse(struct job *j)
 }
 
 size_t
-job_signers(const struct job *j, struct slice serial[2])
+job_serials(const struct job *j, struct slice serial[JOB_SERIALS])
 {
-	size_t i;
+	struct err ignored = ERR_INIT;
+	size_t n;
 
-	for (i = 0; j->req != NULL && i < j->req->nsigner; i++)
-		serial[i] = j->req->signer[i].serial;
-	return i;
+	for (n = 0; j->req != NULL && n < j->req->nsigner; n++)
+		serial[n] = j->req->signer[n].serial;
+	if (j->ask.evidence.n > 0 && certauth_serial(j->ask.evidence,
+	    &serial[n], &ignored) == 0)
+		n++;
+	return n;
 }
 
 static struct decide_ask
 input(const struct signer *s, const struct job *j)
 {
-	struct decide_ask in = { .policy = s->policy, .ca = j->ca->name,
+	struct decide_ask in = { .policy = s->policy, .ca = j->ca->of,
 	    .account = j->acct, .method = j->ask.method, .request = j->req,
 	    .agency = &j->agency, .now = j->received / 1000000 };
-	struct slice serial[2];
-	size_t i, n = job_signers(j, serial);
+	size_t i;
 
-	for (i = 0; i < n; i++)
-		in.issued[i] = issued_find(j->pending != NULL ? j->issued :
-		    s->issued, serial[i]);
+	for (i = 0; j->req != NULL && i < j->req->nsigner; i++)
+		in.issued[i] = find_issued(s, j, j->req->signer[i].serial);
 	return in;
 }
 
@@ -487,32 +463,44 @@ job_identify(const struct signer *s, struct job *j)
 static int
 look_up_alone(struct signer *s, struct job *j, struct err *err)
 {
-	struct slice serial[2];
+	struct slice serial[JOB_SERIALS];
 	size_t n;
 
-	if (j->pending == NULL)
+	if (j->pending == NULL || j->req != NULL)
 		return 0;
 	job_parse(j);
-	if (j->req == NULL || (n = job_signers(j, serial)) == 0)
-		return 0;
+	n = job_serials(j, serial);
 	j->issued = store_issued(s->store, serial, n, err);
-	return j->issued == NULL ? -1 : 0;
+	if (j->issued == NULL)
+		return -1;
+	if (j->req == NULL)
+		return 0;
+	return store_key_owner(s->store, j->req->key, &j->key_owner, err);
 }
 
 int
 job_caller(struct signer *s, struct job *j, const struct policy_ca **ca,
     struct err *err)
 {
-	size_t i;
-
-	if (check_ca(s, j, ca, err) == -1 || load_account(s, j, err) == -1)
+	if (check_ca(s, j, ca, err) == -1 || job_account(s, j, err) == -1)
 		return -1;
-	for (i = 0; i < (*ca)->nuris; i++)
-		if ((*ca)->uris[i].method == j->ask.method)
-			return 0;
-	return err_deny(err, CERTSRV_E_ENROLL_DENIED,
-	    "ca %s has no service for method %s", (*ca)->name,
-	    auth_method_name(j->ask.method));
+	return decide_method(*ca, j->ask.method, true, err);
+}
+
+/* [security] Z8: whoever took over a worker gets what it was there for. */
+static int
+check_template(const struct signer *s, const struct job *j, struct err *err)
+{
+	const char *name = j->decision.tmpl->cn;
+	const struct sconf_right *r;
+
+	if (s->conf->vault != NULL)	/* no worker asked */
+		return 0;
+	r = sconf_peer(s->conf, j->link.worker);
+	if (r != NULL && sconf_right_to(r, name))
+		return 0;
+	return err_deny(err, HR_ACCESS_DENIED, "template %.64s: worker %s "
+	    "may not ask for it", name, j->link.worker);
 }
 
 int
@@ -529,19 +517,39 @@ job_decide(struct signer *s, struct job *j, struct err *err)
 		return -1;
 	}
 	if (approval_subject(j, err) == -1 ||
-	    load_account(s, j, err) == -1 || check_method(j, ca, err) == -1)
+	    job_account(s, j, err) == -1 || decide_method(ca, j->ask.method,
+	    j->req->old_cert.n > 0, err) == -1 ||
+	    blocked_check(s, j->req->key, err) == -1)
 		return -1;
 	in = input(s, j);
-	if (agents_load(s, j->req, in.now, &j->agency, err) == -1 ||
+	if (agents_load(s, &in, &j->agency, err) == -1 ||
 	    decide(&in, &j->decision, err) == -1)
 		return -1;
 	j->has_decision = true;
+	if (check_template(s, j, err) == -1 || badkey_owned(j->req->key,
+	    j->key_owner, job_owner(j), err) == -1)
+		return -1;
+	if (s->pace != NULL && j->pending == NULL && pace_take(s->pace,
+	    &j->decision, j->received / 1000000, j->t0, err) == -1)
+		return -1;
+	if (j->ca->apart)
+		return airgap_check(j, err);
 	if (j->decision.pending && j->pending == NULL)
 		return 0;
 	if (j->decision.tmpl->archive_key && archive_key(s, j->ca, ca, j->req,
 	    &j->archived, err) == -1)
 		return -1;
 	return job_build(s, j, j->req->key, err);
+}
+
+void
+job_same_key(struct job *j, const struct job *earlier)
+{
+	if (j->req == NULL || j->key_owner != NULL || earlier->req == NULL ||
+	    earlier->state != JOB_RECORD || earlier->status != MSG_ISSUED ||
+	    !pubkey_alike(j->req->key, earlier->req->key->spki))
+		return;
+	j->key_owner = xstrdup(job_owner(earlier));
 }
 
 /* Random, so that nobody can count through others' requests; a LONG. */
@@ -571,7 +579,7 @@ describe(struct signer *s, struct job *j)
 		j->tmpl = j->decision.tmpl;
 	} else if (j->req != NULL) {
 		names = &j->req->names;
-		j->tmpl = decide_template(s->policy, j->ca->name, j->req,
+		j->tmpl = decide_template(s->policy, j->ca->of, j->req,
 		    &ignored);
 	}
 	if (names != NULL) {
@@ -598,7 +606,7 @@ job_record(struct signer *s, struct job *j, enum msg_status status,
 	j->status = status;
 	if (j->pending == NULL)
 		j->pending_since = j->received / 1000000;
-	set_text(j, slice_str(text));
+	job_text(j, slice_str(text));
 	describe(s, j);
 }
 
@@ -617,7 +625,8 @@ job_check(struct signer *s, struct job *j)
 	int64_t t = log_usec();
 
 	ERR_clear_error();
-	if (job_decide(s, j, &err) == 0 && j->decision.pending)
+	if (job_decide(s, j, &err) == 0 &&
+	    (j->decision.pending || j->ca->apart))
 		job_record(s, j, MSG_PENDING, "Taken Under Submission");
 	else if (err.kind == ERR_NONE)
 		job_record(s, j, MSG_ISSUED, "Issued");
@@ -630,8 +639,8 @@ job_check(struct signer *s, struct job *j)
 	j->decided = j->received + (log_usec() - j->t0);
 }
 
-int
-job_sign(struct job *j, struct err *err)
+static int
+sign(struct job *j, struct err *err)
 {
 	struct buf sig = { 0 };
 	int64_t t = log_usec();
@@ -644,4 +653,33 @@ job_sign(struct job *j, struct err *err)
 	buf_free(&sig);
 	j->us_sign = log_usec() - t;
 	return rc;
+}
+
+/*
+ * The client of a request that has waited comes for the answer later.  That it
+ * could not be made is no reason to give the certificate up: then it is made
+ * for each who asks.
+ */
+static void
+answer_ahead(struct signer *s, struct job *j)
+{
+	struct err err = ERR_INIT;
+
+	if (job_respond(s, j, &j->response, &err) == -1)
+		log_note("response", "%s", err.text);
+}
+
+int
+job_sign(struct signer *s, struct job *j, struct err *err)
+{
+	if (j->status == MSG_PENDING)
+		return job_respond(s, j, &j->response, err);
+	if (j->status != MSG_ISSUED)
+		return 0;
+	if (sign(j, err) == -1)
+		return -1;
+	journal_issued(s, j);
+	if (j->pending != NULL)
+		answer_ahead(s, j);
+	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "account.h"
 #include "ca.h"
+#include "cmc.h"
 #include "decide.h"
 #include "link.h"
 #include "msg.h"
@@ -37,6 +38,7 @@ struct job {
 	bool		 reserved;	/* see store_reserve */
 	int64_t		 received;	/* unix microseconds */
 	int64_t		 decided;	/* unix microseconds */
+	int64_t		 issue_at;	/* the same; 0: when it was received */
 	char		*account;	/* canonical name */
 	const struct account *acct;	/* from the snapshot, or NULL */
 	struct ca	*ca;		/* borrowed */
@@ -44,6 +46,7 @@ struct job {
 	struct agency	 agency;
 	struct issued_set *issued;	/* of an approval; else the batch's */
 	struct err	 parse_err;	/* why req is NULL */
+	char		*key_owner;	/* whom its key is certified for */
 	struct exchange	*exchange;	/* CALL_KET: the one being made */
 	struct buf	 archived;	/* CMS for the recovery agents */
 	bool		 has_decision;
@@ -56,10 +59,16 @@ struct job {
 	struct tbs	 tbs;
 	struct buf	 tbs_der, cert;
 	struct buf	 response;	/* MSG_STATUS: the OCSPResponse;
-					   MSG_PONG: common/pong.h */
+					   MSG_PONG: common/pong.h;
+					   CMC, as in the row of one that
+					   waits, or has waited */
+	struct buf	 answer;	/* as it is sent */
+	struct buf	 echoed;	/* a stored token, when req is NULL ... */
+	struct cmc_echo	 echo;		/* ... and what a response repeats */
 	bool		 intent;	/* its serial is in the ledger */
 	bool		 committed;	/* its row is there */
-	bool		 stored;	/* answered from a row */
+	bool		 stored;	/* answered from a row ... */
+	bool		 durable;	/* ... that is known to be durable */
 	int64_t		 pending_since;	/* unix seconds */
 	const struct job *first;	/* of a JOB_COPY */
 	int64_t		 t0, us_check, us_sign, us_commit;
@@ -70,14 +79,16 @@ void		 job_free(struct signer *, struct job *);
 
 /* Decode and check what needs neither policy nor database. */
 void		 job_open(struct signer *, struct job *);
+/* The key that signs, by the policy at hand; or MSG_ELSEWHERE. */
+void		 job_key(const struct signer *, struct job *);
 /* The policy hash, for calls that decide something. */
 void		 job_policy(struct signer *, struct job *);
-/*
- * Parse the request; what is wrong with it is told by job_check.  Then the
- * serials of certificates it is signed with, at most two, can be looked up.
- */
+/* Parse the request; what is wrong with it is told by job_check. */
 void		 job_parse(struct job *);
-size_t		 job_signers(const struct job *, struct slice serial[2]);
+/* Of the certificates it is signed with, and of the one that logged on. */
+#define JOB_SERIALS	3
+size_t		 job_serials(const struct job *,
+		    struct slice serial[JOB_SERIALS]);
 /* Whoever renews anonymously is the account of the old certificate. */
 void		 job_identify(const struct signer *, struct job *);
 /* Answer from a row, if it is this caller's and this request's. */
@@ -89,16 +100,24 @@ void		 job_ket(struct signer *, struct job *, struct job *const *,
 int		 job_caller(struct signer *, struct job *,
 		    const struct policy_ca **, struct err *);
 void		 job_answered(struct job *, enum msg_status, const char *text);
+/*
+ * Texts of refusals repeat what was asked for and may be cut in the middle of
+ * a character: PostgreSQL and UTF8String take neither half characters nor
+ * control characters.
+ */
+void		 job_text(struct job *, struct slice text);
 /* Validity, serial number and TBSCertificate of a decision. */
 int		 job_build(struct signer *, struct job *,
 		    const struct pubkey *, struct err *);
-/* Look a request number up. */
-void		 job_query(struct signer *, struct job *);
+/* Load the account that asks, if there is one; it may be the certificate's. */
+int		 job_account(struct signer *, struct job *, struct err *);
 /*
  * Parse, decide, and unless it must wait for approval build the
  * TBSCertificate.
  */
 int		 job_decide(struct signer *, struct job *, struct err *);
+/* What an earlier job of the batch gives somebody else has no row yet. */
+void		 job_same_key(struct job *, const struct job *earlier);
 /* A decision of which a row is written. */
 void		 job_record(struct signer *, struct job *, enum msg_status,
 		    const char *text);
@@ -107,8 +126,12 @@ bool		 job_spends(const struct job *);
 void		 job_token_sha256(const struct job *, uint8_t out[32]);
 /* All of it: JOB_RECORD or JOB_ANSWERED. */
 void		 job_check(struct signer *, struct job *);
-/* Sign a job whose intent is in the ledger; -1 leaves no certificate. */
-int		 job_sign(struct job *, struct err *);
+/*
+ * What is signed of a job whose intent is in the ledger: the certificate, and
+ * the answer that the row of a request keeps when its client has to ask for
+ * it.  -1 leaves nothing.
+ */
+int		 job_sign(struct signer *, struct job *, struct err *);
 
 /* A refusal of which no row is kept. */
 void	 job_refuse(struct job *, const struct err *);
@@ -121,7 +144,15 @@ const char	*job_agent(const struct job *);
 /* Nothing is recorded; try again.  The text is for our log only. */
 void		 job_unavailable(struct job *, const char *text);
 
-/* Build the answer, send it, and write the line of the log. */
+/* The CMC response to a request that has a row; appended. */
+int		 job_respond(const struct signer *, const struct job *,
+		    struct buf *, struct err *);
+/*
+ * Build the answer; send it, and add a line to the log.  Those of a batch are
+ * sent together, one behind the other: each would wake two threads else.
+ */
+struct log_line;
 void		 job_answer(struct signer *, struct job *);
+void		 job_send(struct signer *, struct job *, struct log_line *);
 
 #endif

@@ -1,10 +1,19 @@
+#include <stdio.h>
 #include <stdlib.h>
-
-#include <openssl/evp.h>
+#include <string.h>
 
 #include "approval.h"
-#include "base64.h"
 #include "journal.h"
+#include "rows.h"
+#include "store_crl.h"
+
+/* What a row holds; the buffer is used up. */
+static void
+field_row(struct buf *f, const char *key, struct buf *row)
+{
+	ledger_field_base64(f, key, buf_slice(row));
+	buf_free(row);
+}
 
 static void
 fields_common(struct buf *f, const struct job *j)
@@ -26,31 +35,69 @@ fields_common(struct buf *f, const struct job *j)
 	if (j->has_decision && j->decision.renews != NULL)
 		ledger_field_hex(f, "renews", j->decision.renews->serial.p,
 		    j->decision.renews->serial.n);
+	if (job_spends(j))
+		ledger_field(f, "spends", slice_str(j->account));
+}
+
+/* What "countersign reconcile" makes the row of again. */
+static void
+fields_rows(struct buf *f, const struct signer *s, const struct job *j)
+{
+	struct buf row = { 0 };
+
+	if (j->pending == NULL) {
+		row_submitted(&row, j);
+		field_row(f, "request", &row);
+	}
+	row_decided(&row, j, s->conf->name);
+	field_row(f, "decision", &row);
 }
 
 void
 journal_decision(struct signer *s, struct job *j)
 {
 	struct buf f = { 0 };
-	uint8_t md[32];
-	const char *type = "pending";
+	uint8_t md[DIGEST_MAX];
+	const char *type = j->pending != NULL ? "approved" : "pending";
 
 	fields_common(&f, j);
+	fields_rows(&f, s, j);
 	if (j->status == MSG_ISSUED) {
 		type = "intent";
-		if (EVP_Digest(j->tbs_der.p, j->tbs_der.n, md, NULL,
-		    EVP_sha256(), NULL) != 1)
-			abort();
-		ledger_field_hex(&f, "tbs", md, sizeof(md));
-		j->intent = true;
+		ledger_field_hex(&f, "tbs", md, digest_run(j->ca->sha256,
+		    buf_slice(&j->tbs_der), md));
 	} else if (j->status == MSG_DENIED) {
 		type = "denied";
 		ledger_field(&f, "text", slice_str(j->text));
 	} else {
 		job_token_sha256(j, md);
-		ledger_field_hex(&f, "token", md, sizeof(md));
+		ledger_field_hex(&f, "token", md, 32);
+		/* It is still to be decided: nothing of it may get lost. */
+		ledger_field_base64(&f, "bytes", j->ask.token);
+		ledger_field_base64(&f, "evidence", j->ask.evidence);
 	}
+	j->intent = true;
 	ledger_add(s->ledger, type, buf_slice(&f));
+	s->unsynced = true;
+	buf_free(&f);
+}
+
+struct issue {
+	struct slice	 id, serial, ca, der;
+	struct buf	*row;		/* used up */
+};
+
+static void
+add_issued(struct signer *s, const struct issue *i)
+{
+	struct buf f = { 0 };
+
+	ledger_field_hex(&f, "id", i->id.p, i->id.n);
+	ledger_field_hex(&f, "serial", i->serial.p, i->serial.n);
+	ledger_field(&f, "ca", i->ca);
+	ledger_field_base64(&f, "certificate", i->der);
+	field_row(&f, "row", i->row);
+	ledger_add(s->ledger, "issued", buf_slice(&f));
 	s->unsynced = true;
 	buf_free(&f);
 }
@@ -58,15 +105,138 @@ journal_decision(struct signer *s, struct job *j)
 void
 journal_issued(struct signer *s, const struct job *j)
 {
-	struct buf f = { 0 }, text = { 0 };
+	struct buf row = { 0 };
 
-	ledger_field_hex(&f, "id", j->row_id, MSG_ID);
-	ledger_field_hex(&f, "serial", j->tbs.serial, SERIAL_LEN);
-	ledger_field(&f, "ca", slice_str(j->ca->name));
-	base64_encode(j->cert.p, j->cert.n, &text);
-	ledger_field(&f, "certificate", buf_slice(&text));
-	ledger_add(s->ledger, "issued", buf_slice(&f));
+	row_certificate_kept(&row, j);
+	add_issued(s, &(struct issue){ slice_of(j->row_id, MSG_ID),
+	    slice_of(j->tbs.serial, SERIAL_LEN), slice_str(j->ca->name),
+	    buf_slice(&j->cert), &row });
+}
+
+int
+journal_stored(struct signer *s, const struct intent *in, struct err *err)
+{
+	struct buf der = { 0 }, row = { 0 };
+	int rc;
+
+	rc = store_kept(s->store, in->serial, &der, &row, err);
+	if (rc == 0)
+		add_issued(s, &(struct issue){ slice_of(in->id, MSG_ID),
+		    slice_of(in->serial, SERIAL_LEN), slice_str(in->ca),
+		    buf_slice(&der), &row });
+	buf_free(&der);
+	buf_free(&row);
+	return rc;
+}
+
+static void
+add_revocation(struct signer *s, const struct ca *ca, const PGresult *r,
+    int row)
+{
+	static const struct {
+		const char	*key;
+		int		 col;
+	} fields[] = {
+		{ "change", REV_CHANGE }, { "serial", REV_SERIAL },
+		{ "date", REV_AT }, { "reason", REV_REASON },
+		{ "until", REV_UNTIL }, { "who", REV_WHO },
+		{ "note", REV_NOTE }
+	};
+	bool ends = PQgetlength(r, row, REV_REASON) == 0;
+	struct buf f = { 0 };
+	size_t i;
+
+	ledger_field(&f, "ca", slice_str(ca->name));
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		ledger_field(&f, fields[i].key, slice_of(PQgetvalue(r, row,
+		    fields[i].col), (size_t)PQgetlength(r, row,
+		    fields[i].col)));
+	ledger_add(s->ledger, ends ? "released" : "revoked", buf_slice(&f));
 	s->unsynced = true;
 	buf_free(&f);
-	buf_free(&text);
+}
+
+/* The next ones of the CA: how many, or -1. */
+static int
+some_revocations(struct signer *s, const struct ca *ca, struct buf *change,
+    struct buf *serial, struct err *err)
+{
+	PGresult *r = store_revocations(s->store, ca->name, buf_str(change),
+	    buf_slice(serial), err);
+	uint8_t octets[20];
+	const char *hex;
+	int i, n;
+
+	if (r == NULL)
+		return -1;
+	n = PQntuples(r);
+	for (i = 0; i < n; i++)
+		add_revocation(s, ca, r, i);
+	if (n > 0) {
+		hex = PQgetvalue(r, n - 1, REV_SERIAL);
+		buf_reset(change);
+		buf_puts(change, PQgetvalue(r, n - 1, REV_CHANGE));
+		buf_reset(serial);
+		if (strlen(hex) <= 2 * sizeof(octets) &&
+		    hex_decode(hex, octets, strlen(hex) / 2) == 0)
+			buf_add(serial, octets, strlen(hex) / 2);
+	}
+	PQclear(r);
+	return n;
+}
+
+int
+journal_revocations(struct signer *s, const struct ca *ca, struct err *err)
+{
+	struct buf change = { 0 }, serial = { 0 };
+	int n, rc = 0;
+
+	buf_puts(&change, "-1");
+	buf_extend(&serial, 1);		/* never NULL, which is SQL's NULL */
+	buf_reset(&serial);
+	/* A crowd's entries go to the disk in pieces, not all from memory. */
+	do {
+		n = some_revocations(s, ca, &change, &serial, err);
+		if (n > 0)
+			rc = signer_sync(s, err);
+	} while (n > 0 && rc == 0);
+	buf_free(&change);
+	buf_free(&serial);
+	return n == -1 ? -1 : rc;
+}
+
+int
+journal_revocation_of(struct signer *s, const struct ca *ca,
+    struct slice serial, struct err *err)
+{
+	PGresult *r = store_revocation_of(s->store, ca->name, serial, err);
+	int i;
+
+	if (r == NULL)
+		return -1;
+	for (i = 0; i < PQntuples(r); i++)
+		add_revocation(s, ca, r, i);
+	PQclear(r);
+	return signer_sync(s, err);
+}
+
+void
+journal_signatures(struct signer *s)
+{
+	struct buf f = { 0 };
+	char count[24];
+	uint64_t n;
+	size_t i;
+
+	for (i = 0; i < s->ncas; i++) {
+		if ((n = cakey_made(s->cas[i]->key)) == 0)
+			continue;
+		snprintf(count, sizeof(count), "%llu", (unsigned long long)n);
+		ledger_field(&f, "ca", slice_str(s->cas[i]->name));
+		ledger_field(&f, "count", slice_str(count));
+		ledger_add(s->ledger, "signatures", buf_slice(&f));
+		s->unsynced = true;
+		buf_reset(&f);
+	}
+	buf_free(&f);
 }

@@ -10,8 +10,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "airgap.h"
+#include "airgap_vault.h"
 #include "batch.h"
+#include "blocked.h"
+#include "caset.h"
+#include "heads.h"
 #include "log.h"
+#include "metrics.h"
 #include "secret.h"
 
 #define DEFAULT_CONF	"/etc/countersign/signer.conf"
@@ -24,8 +30,12 @@ static void
 usage(FILE *f)
 {
 	fputs("usage: countersign-signer [-c file] [-t] [--help] [--version]\n"
+	    "       countersign-signer [-c file] airgap init|show|sign|status "
+	    "...\n"
 	    "\t-c, --config file  configuration, " DEFAULT_CONF "\n"
-	    "\t-t, --test         check the configuration, keys and policy\n",
+	    "\t-t, --test         check the configuration, keys and policy\n"
+	    "\tairgap --help      behind an air gap: bundles instead of "
+	    "workers\n",
 	    f);
 }
 
@@ -41,7 +51,7 @@ options(int argc, char *argv[], const char **conf, bool *test)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:th", opts, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+c:th", opts, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			*conf = optarg;
@@ -59,6 +69,8 @@ options(int argc, char *argv[], const char **conf, bool *test)
 			return -1;
 		}
 	}
+	if (optind < argc && strcmp(argv[optind], "airgap") == 0)
+		return *test ? -1 : 0;
 	return optind == argc ? 0 : -1;
 }
 
@@ -69,37 +81,11 @@ block_signals(void)
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);	/* a write that fails, as with ENOSPC */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-static int
-load_cas(struct signer *s, struct err *err)
-{
-	const struct sconf_ca *c;
-	struct cakey *key;
-	struct ca *ca;
-	size_t i;
-
-	s->cas = xcalloc(s->conf->ncas, sizeof(*s->cas));
-	for (i = 0; i < s->conf->ncas; i++) {
-		c = &s->conf->cas[i];
-		ca = ca_load(c->name, c->certificate, c->chain, err);
-		if (ca == NULL)
-			return -1;
-		s->cas[s->ncas++] = ca;
-		if ((key = cakey_load(c->key, c->passphrase, err)) == NULL)
-			return -1;
-		if (ca_set_key(ca, key, err) == -1) {
-			cakey_free(key);
-			return -1;
-		}
-		if (cakey_cost(key) > s->cost)
-			s->cost = cakey_cost(key);
-	}
-	return 0;
 }
 
 /* PostgreSQL may come up after us, and an old session may be on its end. */
@@ -119,8 +105,7 @@ open_store(struct signer *s, struct err *err)
 	}
 	if (rc == -1)
 		return err_set(err, last.kind, "%s", last.text);
-	if (store_register(s->store, &s->prefix, err) == -1)
-		return -1;
+	s->prefix = store_lease(s->store)->prefix;
 	return store_partitions(s->store, err);
 }
 
@@ -129,43 +114,56 @@ static int
 check_policy(struct signer *s, struct err *err)
 {
 	const struct policy *p;
-	const struct policy_ca *ca;
+	bool good = false;
 	size_t i;
-	int rc = 0;
+	int rc;
 
 	s->snapshot = snapshot_new(s->conf->database, s->conf->policy);
 	if ((p = snapshot_policy(s->snapshot, true, err)) == NULL)
 		return -1;
 	rc = policy_ready(p, err);
-	for (i = 0; i < s->ncas && rc == 0; i++) {
-		ca = policy_ca_find(p, s->cas[i]->name);
-		if (ca == NULL)
-			rc = err_set(err, ERR_INTERNAL,
-			    "ca %s is not in the policy", s->cas[i]->name);
-		else if (!slice_eq(buf_slice(&ca->cert),
-		    buf_slice(&s->cas[i]->cert.der)))
-			rc = err_set(err, ERR_INTERNAL, "ca %s: the database "
-			    "has another certificate", s->cas[i]->name);
-	}
 	s->policy = p;
-	return rc;
+	if (rc == -1)
+		return -1;
+	caset_look(s, p);
+	for (i = 0; i < s->ncas; i++) {
+		good |= s->cas[i]->good;
+		if (s->cas[i]->apart && s->cas[i]->good && airgap_policy(
+		    policy_key_find(p, s->cas[i]->name, NULL), err) == -1)
+			return -1;
+		if (!s->cas[i]->good)
+			log_note("ca", "ca %s: its key is not used: policy or "
+			    "database do not know it so", s->cas[i]->name);
+	}
+	return good ? 0 : err_set(err, ERR_INTERNAL,
+	    "no ca of this signer can be used");
 }
 
 static int
 open_ledger(struct signer *s, struct err *err)
 {
 	struct buf f = { 0 };
+	char number[24];
 	int rc;
 
 	if ((s->ledger = ledger_open(s->conf->ledger, err)) == NULL ||
 	    recover_start(s, err) == -1)
 		return -1;
 	ledger_field(&f, "signer", slice_str(s->conf->name));
+	snprintf(number, sizeof(number), "%u", s->prefix);
+	ledger_field(&f, "prefix", slice_str(number));
+	snprintf(number, sizeof(number), "%lld",
+	    (long long)store_lease(s->store)->epoch);
+	ledger_field(&f, "epoch", slice_str(number));
+	ledger_field(&f, "deployment", slice_str(s->policy->id));
+	heads_start(s, &f);
 	ledger_field_hex(&f, "policy", s->policy->sha256,
 	    sizeof(s->policy->sha256));
 	ledger_add(s->ledger, "start", buf_slice(&f));
 	buf_free(&f);
 	rc = signer_sync(s, err);
+	if (rc == 0)
+		rc = heads_now(s, err);
 	snapshot_put(s->snapshot, s->policy);
 	s->policy = NULL;
 	return rc;
@@ -189,24 +187,26 @@ open_link(struct signer *s, struct err *err)
 	return s->link == NULL ? -1 : 0;
 }
 
+/* For -t a token that is away is a failure. */
+static int
+test_keys(const struct signer *s, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < s->ncas; i++) {
+		if (cakey_ready(s->cas[i]->key, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 /* The file alone, for -t: the published text is not asked for. */
 static int
 test_policy(const char *path, struct err *err)
 {
-	struct policy *p;
-	struct buf text = { 0 };
-	FILE *f;
-	char part[4096];
-	size_t n;
+	struct policy *p = policy_file(path, err);
 
-	if ((f = fopen(path, "r")) == NULL)
-		return err_set(err, ERR_INTERNAL, "%s: cannot be read", path);
-	while ((n = fread(part, 1, sizeof(part), f)) > 0)
-		buf_add(&text, part, n);
-	fclose(f);
-	p = policy_parse(buf_slice(&text), err);
 	policy_free(p);
-	buf_free(&text);
 	return p == NULL ? -1 : 0;
 }
 
@@ -219,12 +219,18 @@ close_all(struct signer *s)
 	if (s->policy != NULL)
 		snapshot_put(s->snapshot, s->policy);
 	snapshot_free(s->snapshot);
+	pace_free(s->pace);
 	store_close(s->store);
 	ledger_close(s->ledger);
 	for (i = 0; i < s->ncas; i++)
 		ca_free(s->cas[i]);
 	free(s->cas);
+	tokens_free(s->tokens);
 	intents_free(&s->unresolved);
+	intents_free(&s->marks);
+	blocked_free(s->blocked);
+	heads_free(s->heads);
+	metrics_free(s->metrics);
 	sconf_free(s->conf);
 }
 
@@ -234,17 +240,28 @@ start(struct signer *s, const char *path, struct err *err)
 	if (secret_harden(err) == -1 ||
 	    (s->conf = sconf_load(path, err)) == NULL)
 		return -1;
-	return load_cas(s, err);
+	if (signer_load_cas(s, err) == -1)
+		return -1;
+	if (s->conf->metrics_file != NULL &&
+	    (s->metrics = metrics_new()) == NULL)
+		return err_set(err, ERR_INTERNAL, "no memory for metrics");
+	return heads_open(s, err);
 }
 
 static int
 serve(struct signer *s, struct err *err)
 {
+	if (s->conf->vault != NULL)
+		return err_set(err, ERR_INTERNAL, "airgap: this host has no "
+		    "workers; it runs \"countersign-signer airgap sign\"");
+	s->pace = pace_new();
 	if (open_store(s, err) == -1 || check_policy(s, err) == -1 ||
-	    open_ledger(s, err) == -1 || open_link(s, err) == -1)
+	    open_ledger(s, err) == -1 || blocked_refresh(s, err) == -1 ||
+	    open_link(s, err) == -1)
 		return -1;
-	log_note("ready", "signer %s on %s, prefix %u, %lld us a certificate",
-	    s->conf->name, s->conf->listen, s->prefix, (long long)s->cost);
+	log_note("ready", "signer %s on %s, prefix %u, epoch %lld, %lld us a "
+	    "certificate", s->conf->name, s->conf->listen, s->prefix,
+	    (long long)store_lease(s->store)->epoch, (long long)s->cost);
 	return batch_loop(s, err);
 }
 
@@ -257,17 +274,22 @@ main(int argc, char *argv[])
 	bool test = false;
 	int rc;
 
+	xalloc_openssl();
 	log_program("countersign-signer");
 	if (options(argc, argv, &conf, &test) == -1) {
 		usage(stderr);
 		return 2;
 	}
+	if (optind < argc)
+		return airgap_main(conf, argc - optind, argv + optind);
 	mallopt(M_ARENA_MAX, 1);
 	block_signals();
 	rc = start(&s, conf, &err);
-	if (rc == 0)
-		rc = test ? test_policy(s.conf->policy, &err) :
-		    serve(&s, &err);
+	if (rc == 0 && test)
+		rc = test_keys(&s, &err) == -1 ? -1 :
+		    test_policy(s.conf->policy, &err);
+	else if (rc == 0)
+		rc = serve(&s, &err);
 	if (rc == -1)
 		log_note("stop", "%s: %s", err_kind_name(err.kind), err.text);
 	else

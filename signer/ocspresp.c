@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "der.h"
+#include "journal.h"
 #include "ocspresp.h"
 #include "ocspreq.h"
 #include "oid.h"
@@ -132,6 +133,19 @@ struct asked {
 	bool			 unknown;	/* one of them is */
 };
 
+/*
+ * A revocation that a client has been told of must outlive the database: it
+ * is in a ledger before.
+ */
+static int
+status_of(struct signer *s, const struct ca *ca, struct slice serial,
+    struct cert_status *out, struct err *err)
+{
+	if (store_cert_status(s->store, ca->name, serial, out, err) == -1)
+		return -1;
+	return out->untold ? journal_revocation_of(s, ca, serial, err) : 0;
+}
+
 static int
 look_up(struct signer *s, const struct job *j, struct asked *q,
     struct err *err)
@@ -141,8 +155,8 @@ look_up(struct signer *s, const struct job *j, struct asked *q,
 	q->unknown = false;
 	for (i = 0; i < q->req.n; i++) {
 		q->single[i].id = q->req.id[i].tlv;
-		if (store_cert_status(s->store, j->ca->name,
-		    q->req.id[i].serial, &q->single[i].status, err) == -1)
+		if (status_of(s, j->ca, q->req.id[i].serial,
+		    &q->single[i].status, err) == -1)
 			return -1;
 		if (q->single[i].status.state == CERT_UNKNOWN)
 			q->unknown = true;
@@ -153,7 +167,8 @@ look_up(struct signer *s, const struct job *j, struct asked *q,
 static int
 plan(struct signer *s, struct job *j, struct asked *q, struct err *err)
 {
-	const struct policy_ca *p = policy_ca_find(s->policy, j->ca->name);
+	const struct policy_ca *p = policy_key_find(s->policy,
+	    j->ca->name, NULL);
 	int64_t now = j->received / 1000000;
 
 	if (p == NULL)
@@ -203,6 +218,9 @@ answer(struct signer *s, struct job *j, struct err *err)
 	bool kept = false;
 	int i;
 
+	if (j->ca->apart)
+		return err_set(err, ERR_UNAVAILABLE, "ca %s is behind an air "
+		    "gap: no ocsp", j->ca->name);
 	if (ocsp_request_parse(j->ask.token, &q.req, err) == -1)
 		return -1;
 	if (!ocsp_is_issuer(&q.req.id[0], buf_slice(&j->ca->cert.der)))
@@ -250,9 +268,9 @@ renew(struct signer *s, struct ca *ca, struct ocsp_row *row, struct err *err)
 
 	a.responder = responder_get(s, ca, row->this_update, err);
 	if (a.responder != NULL &&
-	    store_cert_status(s->store, ca->name, row->serial, &row->status,
-	    err) == 0 && ocsp_put_id(row->hash, buf_slice(&ca->cert.der),
-	    row->serial, &id, err) == 0) {
+	    status_of(s, ca, row->serial, &row->status, err) == 0 &&
+	    ocsp_put_id(row->hash, buf_slice(&ca->cert.der), row->serial,
+	    &id, err) == 0) {
 		if (a.next_update > responder_not_after(a.responder))
 			a.next_update = responder_not_after(a.responder);
 		row->next_update = a.next_update;

@@ -1,26 +1,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
+#include "journal.h"
+#include "ledger_chain.h"
 #include "log.h"
+#include "rollback.h"
+#include "rowform.h"
 #include "signer.h"
+#include "tuple.h"
 
 #define CHUNK	256		/* intents settled at a time */
 
 void
-intents_add(struct intents *l, const uint8_t id[MSG_ID],
-    const uint8_t serial[SERIAL_LEN], const char *ca)
+intents_add(struct intents *l, const struct intent *in)
 {
-	struct intent *i;
-
 	if (l->n == l->cap) {
 		l->cap = l->cap == 0 ? 64 : 2 * l->cap;
 		l->v = xreallocarray(l->v, l->cap, sizeof(*l->v));
 	}
-	i = &l->v[l->n++];
-	memset(i, 0, sizeof(*i));
-	memcpy(i->id, id, MSG_ID);
-	memcpy(i->serial, serial, SERIAL_LEN);
-	strncpy(i->ca, ca, sizeof(i->ca) - 1);
+	l->v[l->n++] = *in;
+}
+
+void
+intents_copy(struct intents *to, const struct intents *from)
+{
+	size_t i;
+
+	to->n = 0;
+	for (i = 0; i < from->n; i++)
+		intents_add(to, &from->v[i]);
 }
 
 void
@@ -50,8 +59,10 @@ signer_sync(struct signer *s, struct err *err)
 
 struct walk {			/* reading the ledger */
 	struct intents	 open;
-	struct intents	 done;	/* of the last "done" entry */
 	struct signer	*s;
+	struct store_head known;	/* what the database knows of it */
+	bool		 head_seen;
+	unsigned	 prefix;	/* of the last start; 0 = none told */
 };
 
 static int
@@ -71,40 +82,115 @@ get_hex(const struct ledger_entry *e, const char *key, uint8_t *out,
 }
 
 static int
-walk_intent(struct walk *w, const struct ledger_entry *e, struct err *err)
+get_intent(const struct ledger_entry *e, enum msg_status status,
+    struct intent *in, struct err *err)
 {
 	struct buf ca = { 0 };
-	uint8_t id[MSG_ID], serial[SERIAL_LEN];
 
-	if (get_hex(e, "id", id, sizeof(id), err) == -1 ||
-	    get_hex(e, "serial", serial, sizeof(serial), err) == -1)
+	memset(in, 0, sizeof(*in));
+	in->status = status;
+	if (get_hex(e, "id", in->id, MSG_ID, err) == -1 ||
+	    (status == MSG_ISSUED &&
+	    get_hex(e, "serial", in->serial, SERIAL_LEN, err) == -1))
 		return -1;
 	if (ledger_get(e, "ca", &ca) == -1)
 		return err_set(err, ERR_INTERNAL,
 		    "ledger: entry %llu: no ca", (unsigned long long)e->seq);
-	intents_add(&w->open, id, serial, buf_str(&ca));
+	snprintf(in->ca, sizeof(in->ca), "%s", buf_str(&ca));
 	buf_free(&ca);
 	return 0;
 }
 
-static int
-walk_void(struct walk *w, const struct ledger_entry *e, struct err *err)
+/* Of the row that came with the request; a later decision has none. */
+static uint32_t
+row_number(const struct ledger_entry *e)
 {
-	uint8_t serial[SERIAL_LEN];
+	struct buf b = { 0 }, row = { 0 };
+	struct err ignored = ERR_INIT;
+	struct tuple t;
+	uint32_t n = 0;
 	size_t i;
 
-	if (get_hex(e, "serial", serial, sizeof(serial), err) == -1)
+	if (ledger_get(e, "request", &b) == 0 &&
+	    base64_decode((const char *)b.p, b.n, LEDGER_LINE_MAX, &row,
+	    &ignored) == 0 && tuple_parse(buf_slice(&row), &t) == 0 &&
+	    t.n > SUB_NUMBER)
+		for (i = 0; i < t.field[SUB_NUMBER].n; i++)
+			n = n << 8 | t.field[SUB_NUMBER].p[i];
+	buf_free(&b);
+	buf_free(&row);
+	return n;
+}
+
+/* An intent, a denial, a pending request. */
+static int
+walk_intent(struct walk *w, const struct ledger_entry *e, struct err *err)
+{
+	enum msg_status status = MSG_ISSUED;
+	struct intent in;
+
+	if (strcmp(e->type, "denied") == 0)
+		status = MSG_DENIED;
+	else if (strcmp(e->type, "pending") == 0)
+		status = MSG_PENDING;
+	if (get_intent(e, status, &in, err) == -1)
 		return -1;
-	for (i = 0; i < w->open.n; i++) {
-		if (memcmp(w->open.v[i].serial, serial, SERIAL_LEN) == 0) {
-			intents_drop(&w->open, i);
-			break;
-		}
-	}
+	if (status != MSG_ISSUED)
+		in.number = row_number(e);
+	intents_add(&w->open, &in);
 	return 0;
 }
 
-/* The oldest intents are the first to be done: the search is short. */
+/* The oldest intents are the first to end: the search is short. */
+static struct intent *
+find_serial(struct walk *w, const uint8_t serial[SERIAL_LEN])
+{
+	size_t i;
+
+	for (i = 0; i < w->open.n; i++) {
+		if (w->open.v[i].status == MSG_ISSUED &&
+		    memcmp(w->open.v[i].serial, serial, SERIAL_LEN) == 0)
+			return &w->open.v[i];
+	}
+	return NULL;
+}
+
+static int
+walk_issued(struct walk *w, const struct ledger_entry *e, struct err *err)
+{
+	uint8_t serial[SERIAL_LEN];
+	struct intent *in;
+
+	if (get_hex(e, "serial", serial, sizeof(serial), err) == -1)
+		return -1;
+	if ((in = find_serial(w, serial)) != NULL)
+		in->signed_too = true;
+	return 0;
+}
+
+/* With a serial, or the id of what has none. */
+static int
+walk_void(struct walk *w, const struct ledger_entry *e, struct err *err)
+{
+	uint8_t serial[SERIAL_LEN], id[MSG_ID];
+	struct intent *in = NULL;
+	struct err ignored = ERR_INIT;
+	size_t i;
+
+	if (get_hex(e, "serial", serial, sizeof(serial), &ignored) == 0)
+		in = find_serial(w, serial);
+	else if (get_hex(e, "id", id, sizeof(id), err) == -1)
+		return -1;
+	else
+		for (i = 0; i < w->open.n && in == NULL; i++)
+			if (w->open.v[i].status != MSG_ISSUED &&
+			    memcmp(w->open.v[i].id, id, MSG_ID) == 0)
+				in = &w->open.v[i];
+	if (in != NULL)
+		intents_drop(&w->open, (size_t)(in - w->open.v));
+	return 0;
+}
+
 static void
 done_one(struct walk *w, const uint8_t id[MSG_ID])
 {
@@ -113,8 +199,9 @@ done_one(struct walk *w, const uint8_t id[MSG_ID])
 	for (i = 0; i < w->open.n; i++) {
 		if (memcmp(w->open.v[i].id, id, MSG_ID) != 0)
 			continue;
-		intents_add(&w->done, id, w->open.v[i].serial,
-		    w->open.v[i].ca);
+		/* Older versions closed what was another signer's row. */
+		w->open.v[i].number = 0;
+		intents_add(&w->s->marks, &w->open.v[i]);
 		intents_drop(&w->open, i);
 		return;
 	}
@@ -128,7 +215,7 @@ walk_done(struct walk *w, const struct ledger_entry *e, struct err *err)
 	char *p, *one;
 	int rc = 0;
 
-	w->done.n = 0;
+	w->s->marks.n = 0;
 	if (ledger_get(e, "ids", &ids) == -1)
 		rc = -1;
 	p = rc == 0 ? buf_str(&ids) : NULL;
@@ -142,6 +229,24 @@ walk_done(struct walk *w, const struct ledger_entry *e, struct err *err)
 	if (rc == -1)
 		err_set(err, ERR_INTERNAL, "ledger: entry %llu: bad ids",
 		    (unsigned long long)e->seq);
+	return rc;
+}
+
+/* The name, the prefix and the deployment that the ledger belongs to. */
+static int
+walk_start(struct walk *w, const struct ledger_entry *e, struct err *err)
+{
+	struct buf name = { 0 }, prefix = { 0 };
+	int rc = 0;
+
+	if (ledger_get(e, "signer", &name) == 0 &&
+	    strcmp(buf_str(&name), w->s->conf->name) != 0)
+		rc = err_set(err, ERR_INTERNAL, "ledger: is that of signer "
+		    "%s, not of %s", buf_str(&name), w->s->conf->name);
+	if (ledger_get(e, "prefix", &prefix) == 0)
+		w->prefix = (unsigned)strtoul(buf_str(&prefix), NULL, 10);
+	buf_free(&name);
+	buf_free(&prefix);
 	return rc;
 }
 
@@ -161,13 +266,75 @@ walk_crl(struct walk *w, const struct ledger_entry *e, struct err *err)
 		rc = err_set(err, ERR_INTERNAL, "ledger: entry %llu: bad "
 		    "number", (unsigned long long)e->seq);
 	for (i = 0; i < w->s->ncas && rc == 0; i++) {
-		if (strcmp(w->s->cas[i]->name, buf_str(&ca)) == 0 &&
-		    n > w->s->cas[i]->crl_number)
+		if (strcmp(w->s->cas[i]->name, buf_str(&ca)) != 0)
+			continue;
+		if (n > w->s->cas[i]->crl_number)
 			w->s->cas[i]->crl_number = n;
+		if (strcmp(e->type, "listed") == 0)
+			w->s->cas[i]->crl_listed = n;
 	}
 	buf_free(&ca);
 	buf_free(&number);
 	return rc;
+}
+
+static bool
+get_number(const struct ledger_entry *e, const char *key, uint64_t *out)
+{
+	struct buf b = { 0 };
+	char *end = NULL;
+	bool good;
+
+	good = ledger_get(e, key, &b) == 0 && b.n > 0;
+	if (good) {
+		*out = strtoull(buf_str(&b), &end, 10);
+		good = *end == '\0';
+	}
+	buf_free(&b);
+	return good;
+}
+
+/* What the files before it would have told: see segment.c. */
+static int
+walk_segment(struct walk *w, const struct ledger_entry *e, struct err *err)
+{
+	struct intents *marks = &w->s->marks;
+	struct intent last;
+	uint64_t status;
+
+	if (walk_start(w, e, err) == -1)
+		return -1;
+	if (marks->n > 0 || !get_number(e, "status", &status))
+		return 0;
+	if (get_intent(e, (enum msg_status)status, &last, err) == -1)
+		return -1;
+	intents_add(marks, &last);
+	return 0;
+}
+
+static int
+walk_numbers(struct walk *w, const struct ledger_entry *e, struct err *err)
+{
+	struct ca *ca = NULL;
+	struct buf name = { 0 };
+	uint64_t number, listed;
+	size_t i;
+
+	for (i = 0; i < w->s->ncas && ledger_get(e, "ca", &name) == 0; i++) {
+		if (strcmp(w->s->cas[i]->name, buf_str(&name)) == 0)
+			ca = w->s->cas[i];
+		buf_reset(&name);
+	}
+	buf_free(&name);
+	if (!get_number(e, "number", &number) || number == UINT64_MAX ||
+	    !get_number(e, "listed", &listed))
+		return err_set(err, ERR_INTERNAL, "ledger: entry %llu: bad "
+		    "numbers", (unsigned long long)e->seq);
+	if (ca != NULL && number > ca->crl_number)
+		ca->crl_number = number;
+	if (ca != NULL && listed > ca->crl_listed)
+		ca->crl_listed = listed;
+	return 0;
 }
 
 static int
@@ -179,15 +346,25 @@ walk_entry(void *arg, const struct ledger_entry *e, struct err *err)
 		    struct err *);
 	} types[] = {
 		{ "intent", walk_intent },
+		{ "denied", walk_intent },
+		{ "pending", walk_intent },
+		{ "issued", walk_issued },
 		{ "void", walk_void },
 		{ "done", walk_done },
-		{ "crl", walk_crl }
+		{ "crl", walk_crl },
+		{ "listed", walk_crl },
+		{ "segment", walk_segment },
+		{ "numbers", walk_numbers },
+		{ "start", walk_start }
 	};
+	struct walk *w = arg;
 	size_t i;
 
+	if (e->seq == w->known.seq)
+		w->head_seen = strncmp(e->hash, w->known.hash, 64) == 0;
 	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		if (strcmp(types[i].type, e->type) == 0)
-			return types[i].take(arg, e, err);
+			return types[i].take(w, e, err);
 	}
 	return 0;
 }
@@ -207,6 +384,21 @@ find(struct signer *s, const struct intents *l, struct found *f,
 	return rc;
 }
 
+/*
+ * A message that was repeated may be a row by another signer: of the same id,
+ * and under another number.
+ */
+static bool
+is_row_of(const struct stored *row, const struct intent *in)
+{
+	if (in->status == MSG_ISSUED)
+		return slice_eq(row->serial, slice_of(in->serial,
+		    SERIAL_LEN));
+	return slice_eq(row->id, slice_of(in->id, MSG_ID)) &&
+	    (in->number == 0 || row->number == in->number) &&
+	    (in->status == MSG_PENDING || row->status == in->status);
+}
+
 static int
 has_row(const struct found *f, const struct intent *in, bool *yes,
     struct err *err)
@@ -218,51 +410,68 @@ has_row(const struct found *f, const struct intent *in, bool *yes,
 	for (i = 0; i < found_count(f) && !*yes; i++) {
 		if (found_get(f, i, &row, err) == -1)
 			return -1;
-		*yes = slice_eq(row.serial,
-		    slice_of(in->serial, SERIAL_LEN));
+		*yes = is_row_of(&row, in);
 	}
 	return 0;
 }
 
-/* What the ledger says is committed must be there. */
-static int
-check_done(struct signer *s, const struct intents *done, struct err *err)
+int
+recover_has_rows(struct signer *s, const struct intents *l, bool *all,
+    struct intent *lacking, struct err *err)
 {
-	struct found f = { NULL };
-	char id[2 * MSG_ID + 1];
-	bool yes = true;
+	struct found f = { NULL, NULL };
 	size_t i;
-	int rc;
+	int rc = 0;
 
-	rc = find(s, done, &f, err);
-	for (i = 0; i < done->n && rc == 0 && yes; i++) {
-		rc = has_row(&f, &done->v[i], &yes, err);
-		if (rc == 0 && !yes) {
-			hex_encode(done->v[i].id, MSG_ID, id);
-			rc = err_set(err, ERR_INTERNAL, "database lacks "
-			    "request %s, which the ledger knows as committed: "
-			    "restored from an old backup?", id);
-		}
+	*all = true;
+	if (l->n > 0)
+		rc = find(s, l, &f, err);
+	for (i = 0; i < l->n && rc == 0 && *all; i++) {
+		rc = has_row(&f, &l->v[i], all, err);
+		if (rc == 0 && !*all)
+			*lacking = l->v[i];
 	}
 	found_free(&f);
 	return rc;
+}
+
+/* [security] P10: what others hold against a ledger that was cut off. */
+static int
+check_ledger(const struct walk *w, struct err *err)
+{
+	if (w->known.seq > 0 && !w->head_seen)
+		return err_set(err, ERR_INTERNAL, "ledger: lacks entry %llu "
+		    "whose signed head the database has: it was cut off or is "
+		    "an old copy; put the right one back, or give this signer "
+		    "a new name", (unsigned long long)w->known.seq);
+	if (w->prefix != 0 && w->prefix != w->s->prefix)
+		return rollback_report(w->s, err, "signer %s has prefix %u "
+		    "there and %u in its ledger", w->s->conf->name,
+		    w->s->prefix, w->prefix);
+	return 0;
 }
 
 int
 recover_start(struct signer *s, struct err *err)
 {
 	struct walk w = { .s = s };
+	struct err old = ERR_INIT;
 	int rc;
 
-	rc = ledger_walk(s->conf->ledger, walk_entry, &w, err);
-	if (rc == 0 && w.done.n > 0)
-		rc = check_done(s, &w.done, err);
-	intents_free(&w.done);
-	if (rc == -1) {
-		intents_free(&w.open);
+	if (store_head(s->store, &w.known, err) == -1)
 		return -1;
-	}
+	rc = ledger_walk_from(s->conf->ledger, w.known.seq, walk_entry, &w,
+	    err);
 	s->unresolved = w.open;
+	if (rc == -1 || check_ledger(&w, err) == -1)
+		return -1;
+	if (rollback_check(s, &old) == -1) {
+		if (!s->rolled_back)
+			return err_set(err, old.kind, "%s", old.text);
+		/* Stay, refuse, and go on when it has been put right. */
+		log_note("rollback", "%s", old.text);
+		return 0;
+	}
 	if (w.open.n > 0)
 		log_note("recover", "%zu intents without an end", w.open.n);
 	return recover_resolve(s, err);
@@ -274,20 +483,28 @@ add_void(struct signer *s, const struct intent *in)
 	struct buf b = { 0 };
 
 	ledger_field_hex(&b, "id", in->id, MSG_ID);
-	ledger_field_hex(&b, "serial", in->serial, SERIAL_LEN);
+	if (in->status == MSG_ISSUED)
+		ledger_field_hex(&b, "serial", in->serial, SERIAL_LEN);
 	ledger_field(&b, "ca", slice_str(in->ca));
 	ledger_add(s->ledger, "void", buf_slice(&b));
 	buf_free(&b);
 }
 
-static void
-add_done(struct signer *s, const struct intent *in)
+/* The certificate, too, when the ledger lost its entry in the crash. */
+static int
+add_done(struct signer *s, const struct intent *in, struct err *err)
 {
 	struct buf b = { 0 };
 
+	if (in->status == MSG_ISSUED && !in->signed_too &&
+	    journal_stored(s, in, err) == -1)
+		return -1;
 	ledger_field_hex(&b, "ids", in->id, MSG_ID);
 	ledger_add(s->ledger, "done", buf_slice(&b));
 	buf_free(&b);
+	s->marks.n = 0;
+	intents_add(&s->marks, in);
+	return 0;
 }
 
 /* Sort into those with a row and those without. */
@@ -295,7 +512,7 @@ static int
 split(struct signer *s, const struct intents *part, struct intents *there,
     struct intents *absent, struct err *err)
 {
-	struct found f = { NULL };
+	struct found f = { NULL, NULL };
 	const struct intent *in;
 	bool yes;
 	size_t i;
@@ -305,8 +522,7 @@ split(struct signer *s, const struct intents *part, struct intents *there,
 	for (i = 0; i < part->n && rc == 0; i++) {
 		in = &part->v[i];
 		if ((rc = has_row(&f, in, &yes, err)) == 0)
-			intents_add(yes ? there : absent, in->id, in->serial,
-			    in->ca);
+			intents_add(yes ? there : absent, in);
 	}
 	found_free(&f);
 	return rc;
@@ -323,13 +539,13 @@ settle(struct signer *s, const struct intents *part, struct err *err)
 	if (rc == 0 && absent.n > 0)
 		rc = store_void(s->store, &absent, err);
 	for (i = 0; rc == 0 && i < there.n; i++)
-		add_done(s, &there.v[i]);
+		rc = add_done(s, &there.v[i], err);
 	for (i = 0; rc == 0 && i < absent.n; i++)
 		add_void(s, &absent.v[i]);
 	if (rc == 0)
 		rc = signer_sync(s, err);
 	if (rc == 0)
-		log_note("recover", "%zu intents have rows, %zu serials are "
+		log_note("recover", "%zu intents have rows, %zu are "
 		    "void", there.n, absent.n);
 	intents_free(&there);
 	intents_free(&absent);
@@ -347,7 +563,7 @@ recover_resolve(struct signer *s, struct err *err)
 	 * Having the session's lock, no older session of ours can still
 	 * commit; the barrier makes durable what it did commit.
 	 */
-	if (store_ready(s->store, err) == -1 ||
+	if (signer_ready(s, err) == -1 ||
 	    store_barrier(s->store, err) == -1)
 		return -1;
 	while (l->n > 0) {

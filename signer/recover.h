@@ -1,7 +1,8 @@
 /*
  * Intents whose end is not known: after a crash, or when the database went
  * away in the middle.  A row there means done; none means that the serial is
- * void, for it may have been signed.
+ * void, for it may have been signed.  Denials and pending requests are
+ * intents without a serial: their rows are missed if they ever go.
  */
 #ifndef RECOVER_H
 #define RECOVER_H
@@ -14,22 +15,26 @@ struct signer;
 
 struct intent {
 	uint8_t	 id[MSG_ID];
-	uint8_t	 serial[SERIAL_LEN];
+	uint8_t	 serial[SERIAL_LEN];	/* of MSG_ISSUED */
 	char	 ca[64];
+	uint32_t number;	/* of the row, without a serial; 0: any */
+	enum msg_status status;		/* what was decided */
+	bool	 signed_too;		/* its certificate is in the ledger */
 };
 struct intents {
 	struct intent	*v;
 	size_t		 n, cap;
 };
 
-void	 intents_add(struct intents *, const uint8_t id[MSG_ID],
-	    const uint8_t serial[SERIAL_LEN], const char *ca);
+void	 intents_add(struct intents *, const struct intent *);
+void	 intents_copy(struct intents *, const struct intents *);
 void	 intents_free(struct intents *);
 
 /*
- * At start: read the ledger for open intents into s->unresolved, and refuse a
- * database that lacks what the ledger knows to be committed (restored from an
- * old backup).
+ * At start: read the ledger for open intents into s->unresolved and for what
+ * was committed last into s->marks; refuse a ledger that lacks what the
+ * database knows of it.  A database that is older than the ledger is no
+ * error: nothing is signed until it is put right (rollback.h).
  */
 int	 recover_start(struct signer *, struct err *);
 /*
@@ -37,6 +42,10 @@ int	 recover_start(struct signer *, struct err *);
  * cannot tell now, ask again.
  */
 int	 recover_resolve(struct signer *, struct err *);
+
+/* Does the database have the row of an intent? */
+int	 recover_has_rows(struct signer *, const struct intents *,
+	    bool *all, struct intent *lacking, struct err *);
 
 /* ledger_sync; a failure is noted in s: it is the end of this process. */
 int	 signer_sync(struct signer *, struct err *);

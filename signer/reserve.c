@@ -12,10 +12,10 @@ uses_up(const struct job *j)
 }
 
 static void
-too_late(struct job *j)
+too_late(struct signer *s, struct job *j)
 {
 	if (j->pending != NULL) {
-		approval_lost(j);
+		approval_lost(s, j);
 		return;
 	}
 	j->status = MSG_DENIED;
@@ -41,7 +41,7 @@ reserve(struct signer *s, struct job *const *jobs, size_t n)
 		if (rc == -1)
 			job_unavailable(v[i], err.text);
 		else if (!v[i]->reserved)
-			too_late(v[i]);
+			too_late(s, v[i]);
 	}
 	free(v);
 }

@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "base64.h"
+#include "certlint.h"
 #include "der.h"
 #include "log.h"
 #include "oid.h"
@@ -183,21 +185,46 @@ tell_ledger(struct signer *s, const struct responder *r, const struct ca *ca,
 	return signer_sync(s, err);
 }
 
+static void
+tell_stored(struct signer *s, const struct responder *r, const struct ca *ca)
+{
+	struct buf f = { 0 }, text = { 0 };
+
+	base64_encode(r->cert.p, r->cert.n, &text);
+	ledger_field(&f, "ca", slice_str(ca->name));
+	ledger_field_hex(&f, "serial", r->serial, sizeof(r->serial));
+	ledger_field(&f, "certificate", buf_slice(&text));
+	ledger_add(s->ledger, "responder-issued", buf_slice(&f));
+	s->unsynced = true;
+	buf_free(&f);
+	buf_free(&text);
+}
+
 static int
 certify(struct signer *s, struct responder *r, struct ca *ca,
     struct err *err)
 {
+	struct certlint_ask ask = {
+		.ca_subject = ca->cert.subject, .ca_spki = ca->cert.spki,
+		.ca_ski = buf_slice(&ca->ski),
+		.ca_not_before = ca->not_before,
+		.ca_not_after = ca->not_after, .responder = true
+	};
 	struct buf tbs = { 0 }, sig = { 0 };
 	int rc = -1;
 
 	put_tbs(&tbs, r, ca);
-	if (tell_ledger(s, r, ca, buf_slice(&tbs), err) == 0 &&
+	ask.tbs = buf_slice(&tbs);
+	if (certlint(&ask, err) == 0 &&
+	    tell_ledger(s, r, ca, buf_slice(&tbs), err) == 0 &&
 	    cakey_sign(ca->key, buf_slice(&tbs), true, &sig, err) == 0) {
 		tbs_certificate(ca, buf_slice(&tbs), buf_slice(&sig),
 		    &r->cert);
 		rc = store_responder(s->store, ca->name, slice_of(r->serial,
 		    sizeof(r->serial)), r->not_after, buf_slice(&r->cert),
 		    err);
+		if (rc == 0)
+			tell_stored(s, r, ca);
 	}
 	buf_free(&tbs);
 	buf_free(&sig);
@@ -238,7 +265,7 @@ responder_get(struct signer *s, struct ca *ca, int64_t now, struct err *err)
 void
 responder_put_sigalg(struct buf *b)
 {
-	put_in_seq(b, DER_OID, OID_ECDSA_SHA256);
+	der_put_alg(b, OID_ECDSA_SHA256, false);
 }
 
 int

@@ -5,31 +5,47 @@
 #include "ca.h"
 #include "ledger.h"
 #include "link.h"
+#include "pace.h"
 #include "recover.h"
 #include "sconf.h"
 #include "snapshot.h"
 #include "store.h"
+#include "tokenkey.h"
 
 struct signer {
 	struct sconf		*conf;
+	struct tokens		*tokens;
 	struct ca		**cas;
 	size_t			 ncas;
 	struct snapshot		*snapshot;
+	struct pace		*pace;		/* NULL: the vault */
 	struct store		*store;
 	struct ledger		*ledger;
 	struct link_server	*link;
 	const struct policy	*policy;	/* of the batch at hand */
 	struct issued_set	*issued;	/* of the batch, or NULL */
 	uint16_t		 prefix;	/* in serial numbers */
-	int64_t			 cost;		/* us of one certificate */
+	int64_t			 cost;		/* us of one certificate, of
+						   the slowest CA */
 	struct intents		 unresolved;	/* signed or not, row or not? */
+	struct intents		 marks;		/* committed last: must stay */
+	unsigned long		 checked;	/* session: see rollback.h */
+	bool			 rolled_back;
+	struct blocked		*blocked;	/* public keys */
+	struct heads		*heads;		/* NULL: no audit key */
 	bool			 unsynced;	/* ledger entries buffered */
 	bool			 ledger_failed;	/* stop: never trusted again */
-	int64_t			 next_check;	/* unix seconds */
+	struct metrics		*metrics;	/* NULL: no metrics-file */
+	int64_t			 next_metrics;	/* unix seconds */
+	int64_t			 next_check;	/* monotonic seconds, all */
 	int64_t			 next_partitions;
 	int64_t			 next_crl;
 	int64_t			 next_force;
 	int64_t			 away_since;	/* monotonic us; 0 = ready */
+	int64_t			 clock;		/* see check_clock */
 };
+
+/* Certificates, chains and keys of the configured CAs. */
+int	 signer_load_cas(struct signer *, struct err *);
 
 #endif

@@ -1,56 +1,56 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/evp.h>
 
+#include "airgap.h"
+#include "cmcresp.h"
+#include "failpoint.h"
 #include "rows.h"
 #include "store_int.h"
 #include "store_key.h"
 
 #define LOCK_CLASS	"71200103"
-#define OID_INT4	23
+#define CLOCKS_APART	60	/* seconds, as of messages: see job.c */
 #define OID_BYTEA	17
+
+/* Keys, the condition on a row r, and days: as in ISSUED_STMT. */
+#define FIND(keys, condition)						\
+	"SELECT r.* FROM unnest(" keys ") k(day, key) "			\
+	"CROSS JOIN LATERAL (SELECT " STORED " FROM countersign.request r " \
+	"WHERE r.day = k.day AND r.day BETWEEN $5::int4 AND $6::int4 "	\
+	"AND " condition " LIMIT 1) r"
 
 /* Every statement this program ever runs, COPY aside. */
 static const struct db_stmt statements[] = {
-	/*
-	 * Generic plans are made while the tables are small: nested loops
-	 * over indexes are right for every size.
-	 */
-	{ "session", "SELECT set_config('enable_seqscan', 'off', false), "
-	    "set_config('enable_hashjoin', 'off', false), "
-	    "set_config('enable_mergejoin', 'off', false), "
-	    "set_config('jit', 'off', false), "
-	    "set_config('plan_cache_mode', 'force_generic_plan', false), "
-	    "set_config('lock_timeout', '2s', false)", 0 },
+	{ "session", "SELECT " DB_PLANS ", "
+	    "set_config('lock_timeout', '2s', false), "
+	    "set_config('countersign.one_account', 'on', false)", 0 },
 	{ "lock", "SELECT pg_try_advisory_lock(" LOCK_CLASS ", hashtext($1))",
 	    1 },
 	{ "settings", "SELECT current_setting('fsync'), "
 	    "current_setting('full_page_writes'), "
-	    "current_setting('synchronous_commit')", 0 },
-	{ "register", "SELECT countersign.signer_register($1)", 1 },
+	    "current_setting('synchronous_commit'), "
+	    "extract(epoch FROM clock_timestamp())::bigint", 0 },
+	{ "lease", "SELECT prefix, epoch FROM "
+	    "countersign.signer_lease($1, $2)", 2 },
 	{ "partitions", "SELECT countersign.make_partitions()", 0 },
-	{ "find", "SELECT " STORED " FROM unnest($1::int4[], $2::bytea[]) "
-	    "k(day, id) JOIN countersign.request r "
-	    "ON r.day = k.day AND r.id = k.id" WITH_CERTIFICATE
-	    "UNION ALL SELECT " STORED " FROM unnest($3::int4[], $4::bytea[]) "
-	    "k(day, key) JOIN countersign.request r "
-	    "ON r.day = k.day AND r.replay_key = k.key "
-	    "AND r.state <> 'denied'" WITH_CERTIFICATE, 4 },
-	{ "query", "SELECT " STORED ", r.token FROM countersign.request r"
-	    WITH_CERTIFICATE "WHERE r.number = $1 "
-	    "AND coalesce(r.agent, r.account) = $2 "
-	    "AND r.ca = $3 AND (r.method & $4::int4) <> 0 "
-	    "ORDER BY r.received_at DESC LIMIT 1", 4 },
-	APPROVAL_STATEMENTS, KEY_STATEMENTS,
+	{ "find", FIND("$1::int4[], $2::bytea[]", "r.id = k.key")
+	    " UNION ALL " FIND("$3::int4[], $4::bytea[]",
+	    "r.replay_key = k.key AND r.state <> 'denied'")
+	    " UNION ALL SELECT " STORED_OWNER " FROM (SELECT u.key, "
+	    "o.account FROM unnest($7::bytea[]) u(key) CROSS JOIN LATERAL "
+	    "(SELECT o.account FROM countersign.key_owner o "
+	    "WHERE o.spki_sha256 = u.key LIMIT 1) o) k", 7 },
+	POLL_STATEMENTS,
+	APPROVAL_STATEMENTS, KEY_STATEMENTS, AIRGAP_STATEMENTS,
 	ISSUED_STMT,
-	{ "barrier", "SELECT pg_logical_emit_message(true, 'countersign', "
-	    "'barrier')", 0 },
 	{ "void", "INSERT INTO countersign.void_serial "
 	    "(serial, ca, request_id, signer) VALUES ($1, $2, $3, $4) "
 	    "ON CONFLICT DO NOTHING", 4 },
-	REVOCATION_STATEMENTS,
+	REVOCATION_STATEMENTS, LEDGER_STATEMENTS,
 	{ NULL, NULL, 0 }
 };
 
@@ -94,6 +94,22 @@ need(const char *setting, const char *value, const char *good,
 	    setting, value, good);
 }
 
+/*
+ * A signer whose clock alone is wrong would sign lists from the future, after
+ * which no other can make one.
+ */
+static int
+compare_clocks(const char *theirs, struct err *err)
+{
+	int64_t ahead = (int64_t)time(NULL) - strtoll(theirs, NULL, 10);
+
+	if (ahead <= CLOCKS_APART && ahead >= -CLOCKS_APART)
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE, "clock is %lld s %s the "
+	    "database's: set it", (long long)(ahead < 0 ? -ahead : ahead),
+	    ahead < 0 ? "behind" : "ahead of");
+}
+
 int
 store_settings(struct store *st, struct err *err)
 {
@@ -105,7 +121,8 @@ store_settings(struct store *st, struct err *err)
 	    need("full_page_writes", PQgetvalue(r, 0, 1), "on", "on",
 	    err) == 0 &&
 	    need("synchronous_commit", PQgetvalue(r, 0, 2), "on",
-	    "remote_apply", err) == 0)
+	    "remote_apply", err) == 0 &&
+	    compare_clocks(PQgetvalue(r, 0, 3), err) == 0)
 		rc = 0;
 	PQclear(r);
 	return rc;
@@ -122,11 +139,71 @@ take_lock(struct store *st, struct err *err)
 		return -1;
 	got = strcmp(PQgetvalue(r, 0, 0), "t") == 0;
 	PQclear(r);
-	if (!got)
-		return err_set(err, ERR_UNAVAILABLE,
-		    "database: another session of signer %s is open",
-		    st->signer);
+	if (got)
+		return 0;
+	/*
+	 * It may be ours: at a former primary it waits for ever for a standby
+	 * that has left it.
+	 */
+	db_next_host(st->db);
+	return err_set(err, ERR_UNAVAILABLE, "database: another session of "
+	    "signer %s is open", st->signer);
+}
+
+static int
+ask_lease(struct store *st, bool take, struct lease *out, struct err *err)
+{
+	char held[24];
+	struct db_param p[] = { DB_TEXT(st->signer),
+	    take ? DB_TEXT(held) : DB_TEXT(NULL) };
+	PGresult *r;
+
+	snprintf(held, sizeof(held), "%lld", (long long)st->lease.epoch);
+	if ((r = db_exec(st->db, "lease", p, 2, err)) == NULL)
+		return -1;
+	out->prefix = (uint16_t)atoi(PQgetvalue(r, 0, 0));
+	out->epoch = atoll(PQgetvalue(r, 0, 1));
+	PQclear(r);
 	return 0;
+}
+
+/* Durable before it is used: no epoch is given out twice. */
+static int
+take_lease(struct store *st, struct err *err)
+{
+	struct lease l;
+	bool in_doubt;
+
+	if (db_begin(st->db, err) == -1)
+		return -1;
+	if (ask_lease(st, true, &l, err) == -1) {
+		db_rollback(st->db);
+		return -1;
+	}
+	if (db_commit(st->db, &in_doubt, err) == -1)
+		return -1;
+	st->lease = l;
+	return 0;
+}
+
+static int
+check_lease(struct store *st, struct err *err)
+{
+	struct lease l;
+
+	if (st->lease.epoch == 0)
+		return take_lease(st, err);
+	if (ask_lease(st, false, &l, err) == -1)
+		return -1;
+	if (l.epoch == st->lease.epoch)
+		return 0;
+	/* An older database: whether it may be used others say. */
+	if (l.epoch < st->lease.epoch)
+		return take_lease(st, err);
+	st->fenced = true;
+	return err_set(err, ERR_INTERNAL, "database: the lease of signer %s "
+	    "has epoch %lld, this process holds %lld: another one took over",
+	    st->signer, (long long)l.epoch, (long long)st->lease.epoch);
 }
 
 int
@@ -139,23 +216,31 @@ store_ready(struct store *st, struct err *err)
 	st->session = false;
 	if (changed == -1 ||
 	    store_run(st, "session", NULL, 0, err) == -1 ||
-	    take_lock(st, err) == -1 || store_settings(st, err) == -1)
+	    take_lock(st, err) == -1 || store_settings(st, err) == -1 ||
+	    check_lease(st, err) == -1)
 		return -1;
 	st->session = true;
+	st->settled = 0;
+	st->sessions++;
 	return 0;
 }
 
-int
-store_register(struct store *st, uint16_t *prefix, struct err *err)
+unsigned long
+store_session(const struct store *st)
 {
-	struct db_param p[] = { DB_TEXT(st->signer) };
-	PGresult *r = db_exec(st->db, "register", p, 1, err);
+	return st->sessions;
+}
 
-	if (r == NULL)
-		return -1;
-	*prefix = (uint16_t)atoi(PQgetvalue(r, 0, 0));
-	PQclear(r);
-	return 0;
+const struct lease *
+store_lease(const struct store *st)
+{
+	return &st->lease;
+}
+
+bool
+store_fenced(const struct store *st)
+{
+	return st->fenced;
 }
 
 int
@@ -198,58 +283,56 @@ store_put_keys(const struct store_key *k, size_t n, bool replay,
 	}
 }
 
+PGresult *
+store_run_bin(struct store *st, const char *stmt, struct buf *b, int n,
+    struct err *err)
+{
+	struct db_param p[7] = { { NULL, 0 } };
+	PGresult *r;
+	int i;
+
+	for (i = 0; i < n; i++)
+		p[i] = DB_BIN(b[i].p, b[i].n);
+	r = db_exec_bin(st->db, stmt, p, n, err);
+	for (i = 0; i < n; i++)
+		buf_free(&b[i]);
+	return r;
+}
+
+static void
+put_spkis(const struct store_key *k, size_t n, struct buf *b)
+{
+	size_t i, x, count = 0;
+
+	for (i = 0; i < n; i++)
+		count += k[i].nspki;
+	store_array(b, OID_BYTEA, count);
+	for (i = 0; i < n; i++)
+		for (x = 0; x < k[i].nspki; x++) {
+			row_be32(b, sizeof(k[i].spki[x]));
+			buf_add(b, k[i].spki[x], sizeof(k[i].spki[x]));
+		}
+}
+
 int
 store_find(struct store *st, const struct store_key *k, size_t n,
     struct found *f, struct err *err)
 {
-	struct buf b[4] = { { 0 } };
-	struct db_param p[4];
-	PGresult *r;
+	struct buf b[7] = { { 0 } };
+	uint32_t day, first = UINT32_MAX, last = 0;
 	size_t i;
 
 	store_put_keys(k, n, false, &b[0], &b[1]);
 	store_put_keys(k, n, true, &b[2], &b[3]);
-	for (i = 0; i < 4; i++)
-		p[i] = DB_BIN(b[i].p, b[i].n);
-	r = db_exec_bin(st->db, "find", p, 4, err);
-	for (i = 0; i < 4; i++)
-		buf_free(&b[i]);
-	if (r == NULL)
-		return -1;
-	f->res = r;
-	return 0;
-}
-
-/*
- * Kerberos, passwords and certificates prove the same account; nobody proves
- * one anonymously, and operators are a class of their own.
- */
-static int
-method_class(enum auth_method m)
-{
-	const int proven = AUTH_KERBEROS | AUTH_PASSWORD | AUTH_CERTIFICATE;
-
-	return (m & proven) != 0 ? proven : (int)m;
-}
-
-int
-store_query(struct store *st, const struct job *j, struct found *f,
-    struct err *err)
-{
-	char number[16], method[16];
-	struct db_param p[4];
-	PGresult *r;
-
-	snprintf(number, sizeof(number), "%u", (unsigned)j->ask.number);
-	snprintf(method, sizeof(method), "%d", method_class(j->ask.method));
-	p[0] = DB_TEXT(number);
-	p[1] = DB_TEXT(j->account);
-	p[2] = DB_TEXT(j->ca->name);
-	p[3] = DB_TEXT(method);
-	if ((r = db_exec_bin(st->db, "query", p, 4, err)) == NULL)
-		return -1;
-	f->res = r;
-	return 0;
+	for (i = 0; i < n; i++) {
+		day = row_day(k[i].id);
+		first = day < first ? day : first;
+		last = day > last ? day : last;
+	}
+	row_be32(&b[4], first);
+	row_be32(&b[5], last);
+	put_spkis(k, n, &b[6]);
+	return store_found(st, store_run_bin(st, "find", b, 7, err), f, err);
 }
 
 size_t
@@ -262,11 +345,12 @@ void
 found_free(struct found *f)
 {
 	PQclear(f->res);
-	f->res = NULL;
+	issued_free(f->certificates);
+	memset(f, 0, sizeof(*f));
 }
 
-static struct slice
-column(const struct found *f, size_t row, int col)
+struct slice
+found_column(const struct found *f, size_t row, int col)
 {
 	if (PQgetisnull(f->res, (int)row, col))
 		return slice_of(NULL, 0);
@@ -274,10 +358,43 @@ column(const struct found *f, size_t row, int col)
 	    (size_t)PQgetlength(f->res, (int)row, col));
 }
 
-static int64_t
-column_int(const struct found *f, size_t row, int col)
+bool
+found_is_owner(const struct found *f, size_t i)
 {
-	struct slice s = column(f, row, col);
+	return slice_is(found_column(f, i, STORED_STATE), "key");
+}
+
+static char *
+owner_of(const struct found *f, struct slice spki)
+{
+	struct slice account;
+	size_t i;
+
+	for (i = 0; i < found_count(f); i++) {
+		if (!found_is_owner(f, i) ||
+		    !slice_eq(found_column(f, i, 0), spki))
+			continue;
+		account = found_column(f, i, STORED_ACCOUNT);
+		return xstrndup((const char *)account.p, account.n);
+	}
+	return NULL;
+}
+
+char *
+found_owner(const struct found *f, const struct store_key *k)
+{
+	char *owner = NULL;
+	size_t x;
+
+	for (x = 0; x < k->nspki && owner == NULL; x++)
+		owner = owner_of(f, slice_of(k->spki[x], sizeof(k->spki[x])));
+	return owner;
+}
+
+int64_t
+found_int(const struct found *f, size_t row, int col)
+{
+	struct slice s = found_column(f, row, col);
 	uint64_t v = 0;
 	size_t i;
 
@@ -287,11 +404,51 @@ column_int(const struct found *f, size_t row, int col)
 }
 
 int
+store_found(struct store *st, PGresult *r, struct found *out, struct err *err)
+{
+	struct found f = { r, NULL };
+	struct slice *serials, leaf;
+	size_t i, n = 0;
+
+	if (r == NULL)
+		return -1;
+	serials = xcalloc(found_count(&f), sizeof(*serials));
+	for (i = 0; i < found_count(&f); i++) {
+		serials[n] = found_column(&f, i, STORED_SERIAL);
+		n += serials[n].n > 0 && cmcresp_leaf(found_column(&f, i,
+		    STORED_RESPONSE), serials[n], &leaf) == -1;
+	}
+	f.certificates = issued_load(st->db, serials, n, err);
+	free(serials);
+	if (f.certificates == NULL) {
+		found_free(&f);
+		return -1;
+	}
+	*out = f;
+	return 0;
+}
+
+static struct slice
+certificate_of(const struct found *f, size_t i)
+{
+	struct slice serial = found_column(f, i, STORED_SERIAL), leaf;
+	const struct issued *c;
+
+	if (serial.n == 0)
+		return serial;
+	if (cmcresp_leaf(found_column(f, i, STORED_RESPONSE), serial, &leaf) == 0)
+		return leaf;
+	c = issued_find(f->certificates, serial);
+	return c != NULL ? buf_slice(&c->der) : slice_of(NULL, 0);
+}
+
+int
 found_get(const struct found *f, size_t i, struct stored *out,
     struct err *err)
 {
-	struct slice state = column(f, i, 2);
-	struct stored s = { .id = column(f, i, 0) };
+	int n = PQnfields(f->res);
+	struct slice state = found_column(f, i, 2);
+	struct stored s = { .id = found_column(f, i, 0) };
 
 	if (slice_is(state, "issued"))
 		s.status = MSG_ISSUED;
@@ -301,25 +458,26 @@ found_get(const struct found *f, size_t i, struct stored *out,
 		s.status = MSG_DENIED;
 	else
 		return err_set(err, ERR_INTERNAL, "database: unknown state");
-	s.replay_key = column(f, i, 1);
-	s.number = (uint32_t)column_int(f, i, 3);
-	s.hresult = (uint32_t)column_int(f, i, 4);
-	s.text = column(f, i, 5);
-	s.account = column(f, i, 6);
-	s.ca = column(f, i, 7);
-	s.template_name = column(f, i, 8);
-	s.token_sha256 = column(f, i, 9);
-	s.serial = column(f, i, 10);
-	s.certificate = column(f, i, 11);
-	s.received = column_int(f, i, 12);
-	s.decision_id = column(f, i, 13);
-	s.expires = column_int(f, i, 14);
-	if (PQnfields(f->res) > 15)
-		s.token = column(f, i, 15);
-	if (PQnfields(f->res) > 16) {
-		s.submitted_sha256 = column(f, i, 16);
-		s.evidence = column(f, i, 17);
-		s.method = (enum auth_method)column_int(f, i, 18);
+	s.replay_key = found_column(f, i, 1);
+	s.number = (uint32_t)found_int(f, i, 3);
+	s.hresult = (uint32_t)found_int(f, i, 4);
+	s.text = found_column(f, i, 5);
+	s.account = found_column(f, i, 6);
+	s.ca = found_column(f, i, 7);
+	s.template_name = found_column(f, i, 8);
+	s.token_sha256 = found_column(f, i, 9);
+	s.serial = found_column(f, i, STORED_SERIAL);
+	s.certificate = certificate_of(f, i);
+	s.received = found_int(f, i, 11);
+	s.decision_id = found_column(f, i, 12);
+	s.expires = found_int(f, i, 13);
+	s.response = found_column(f, i, STORED_RESPONSE);
+	if (n > STORED_TOKEN)
+		s.token = found_column(f, i, STORED_TOKEN);
+	if (n == PENDING_COLUMNS) {
+		s.submitted_sha256 = found_column(f, i, PENDING_SHA256);
+		s.evidence = found_column(f, i, PENDING_EVIDENCE);
+		s.method = (enum auth_method)found_int(f, i, PENDING_METHOD);
 	}
 	if (s.status == MSG_ISSUED && s.certificate.n == 0)
 		return err_set(err, ERR_INTERNAL,
@@ -328,12 +486,28 @@ found_get(const struct found *f, size_t i, struct stored *out,
 	return 0;
 }
 
+/* Does the transaction have more to do than to take rows? */
+static bool
+rows_only(struct job *const *jobs, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (jobs[i]->pending != NULL || job_spends(jobs[i]) ||
+		    jobs[i]->exchange != NULL || jobs[i]->archived.n != 0 ||
+		    jobs[i]->ca->apart)
+			return false;
+	return true;
+}
+
+/* in_doubt not NULL: as a transaction of their own. */
 static int
 copy_rows(struct store *st, struct job *const *jobs, size_t n,
-    struct err *err)
+    bool *in_doubt, struct err *err)
 {
 	struct buf requests = { 0 }, certs = { 0 };
-	size_t i, ncerts = 0;
+	struct db_copy c[2];
+	size_t i, ncerts = 0, parts;
 	int rc;
 
 	rows_open(&requests);
@@ -348,12 +522,26 @@ copy_rows(struct store *st, struct job *const *jobs, size_t n,
 	}
 	rows_close(&requests);
 	rows_close(&certs);
-	rc = db_copy(st->db, ROWS_REQUEST_SQL, buf_slice(&requests), err);
-	if (rc == 0 && ncerts > 0)
-		rc = db_copy(st->db, ROWS_CERTIFICATE_SQL, buf_slice(&certs),
-		    err);
+	c[0] = (struct db_copy){ ROWS_REQUEST_SQL, buf_slice(&requests) };
+	c[1] = (struct db_copy){ ROWS_CERTIFICATE_SQL, buf_slice(&certs) };
+	parts = ncerts > 0 ? 2 : 1;
+	rc = in_doubt != NULL ?
+	    db_copy_durable(st->db, c, parts, in_doubt, err) :
+	    db_copy(st->db, c, parts, err);
 	buf_free(&requests);
 	buf_free(&certs);
+	return rc;
+}
+
+/* What comes with rows, in the same transaction. */
+static int
+put_rest(struct store *st, struct job *const *jobs, size_t n,
+    struct err *err)
+{
+	size_t i;
+	int rc;
+
+	rc = store_airgap_put(st, jobs, n, err);
 	for (i = 0; rc == 0 && i < n; i++)
 		rc = store_use_up(st, jobs[i], err);
 	for (i = 0; rc == 0 && i < n; i++)
@@ -368,12 +556,9 @@ store_issued(struct store *st, const struct slice *serials, size_t n,
 	return issued_load(st->db, serials, n, err);
 }
 
-/* A transaction in the session that was set up, and in no other. */
 int
-store_begin(struct store *st, struct err *err)
+store_same_session(struct store *st, struct err *err)
 {
-	if (store_ready(st, err) == -1 || db_begin(st->db, err) == -1)
-		return -1;
 	if (db_changed(st->db, err) == 0)
 		return 0;
 	st->session = false;
@@ -381,33 +566,33 @@ store_begin(struct store *st, struct err *err)
 	return err_set(err, ERR_UNAVAILABLE, "database: connection was lost");
 }
 
+/* A transaction in the session that was set up, and in no other. */
+int
+store_begin(struct store *st, struct err *err)
+{
+	if (store_ready(st, err) == -1 || db_begin(st->db, err) == -1)
+		return -1;
+	return store_same_session(st, err);
+}
+
 int
 store_insert(struct store *st, struct job *const *jobs, size_t n,
     bool *in_doubt, struct err *err)
 {
 	*in_doubt = false;
+	if (!st->reserved && rows_only(jobs, n))
+		return store_ready(st, err) == -1 ? -1 :
+		    copy_rows(st, jobs, n, in_doubt, err);
 	if (!st->reserved && store_begin(st, err) == -1)
 		return -1;
 	st->reserved = false;
-	if (copy_rows(st, jobs, n, err) == -1) {
+	if (copy_rows(st, jobs, n, NULL, err) == -1 ||
+	    put_rest(st, jobs, n, err) == -1) {
 		db_rollback(st->db);
 		return -1;
 	}
+	fail_point("before-commit");
 	return db_commit(st->db, in_doubt, err);
-}
-
-int
-store_barrier(struct store *st, struct err *err)
-{
-	bool in_doubt;
-
-	if (store_begin(st, err) == -1)
-		return -1;
-	if (store_run(st, "barrier", NULL, 0, err) == -1) {
-		db_rollback(st->db);
-		return -1;
-	}
-	return db_commit(st->db, &in_doubt, err);
 }
 
 int
@@ -420,6 +605,8 @@ store_void(struct store *st, const struct intents *list, struct err *err)
 	if (store_begin(st, err) == -1)
 		return -1;
 	for (i = 0; i < list->n; i++) {
+		if (list->v[i].status != MSG_ISSUED)
+			continue;	/* has no serial */
 		p[0] = DB_BIN(list->v[i].serial, SERIAL_LEN);
 		p[1] = DB_TEXT(list->v[i].ca);
 		p[2] = DB_BIN(list->v[i].id, MSG_ID);

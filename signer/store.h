@@ -16,22 +16,39 @@ struct store	*store_open(const char *dsn, const char *signer);
 void		 store_close(struct store *);
 
 /*
+ * A signer's two octets in serial numbers, and how many processes have had
+ * them: taken with the first session and looked at in each later one.
+ */
+struct lease {
+	uint16_t	 prefix;
+	int64_t		 epoch;
+};
+
+/*
  * Connected, durable by its settings, and the only signer of this name: the
  * lock is the session's, so a session that still has a COMMIT to finish keeps
  * its successor waiting.  Cheap when nothing happened since the last call.
+ * ERR_INTERNAL and store_fenced: another process has had the lock meanwhile;
+ * this one must end.
  */
 int		 store_ready(struct store *, struct err *);
-/* Ask for the settings again: somebody may have changed them. */
+const struct lease *store_lease(const struct store *);
+bool		 store_fenced(const struct store *);
+/*
+ * Ask for the settings again, and compare clocks: somebody may have changed
+ * them.
+ */
 int		 store_settings(struct store *, struct err *);
-int		 store_register(struct store *, uint16_t *prefix,
-		    struct err *);
+/* Which session of this process it is; a new one may see another database. */
+unsigned long	 store_session(const struct store *);
 int		 store_partitions(struct store *, struct err *);
 
 /*
  * Rows found.  found_free at the end; what found_get lends lives until then.
  */
 struct found {
-	PGresult	*res;
+	PGresult		*res;
+	struct issued_set	*certificates;
 };
 struct stored {
 	struct slice	 id, replay_key;
@@ -41,8 +58,9 @@ struct stored {
 	struct slice	 serial, certificate;	/* empty unless issued */
 	struct slice	 decision_id;		/* empty unless it waited */
 	int64_t		 expires;		/* unix seconds; 0 = never */
-	struct slice	 token;			/* of store_query ... */
-	struct slice	 submitted_sha256;	/* ... of store_pending only */
+	struct slice	 response;		/* CMC, of one that waits */
+	struct slice	 token;		/* of store_query, store_pending only */
+	struct slice	 submitted_sha256;	/* of store_pending only */
 	struct slice	 evidence;
 	enum auth_method method;
 	int64_t		 received;		/* unix seconds */
@@ -56,13 +74,37 @@ struct store_key {
 	uint8_t	 id[MSG_ID];
 	uint8_t	 replay_key[MSG_ID];
 	bool	 by_replay_key;		/* also, unless denied */
+	size_t	 nspki;			/* also, whose key that is: */
+	uint8_t	 spki[2][32];		/* pubkey_hashes */
 };
-/* Rows with one of these ids, or one of these replay keys, on the id's day. */
+/*
+ * Rows with one of these ids, or one of these replay keys, on the id's day;
+ * and whom keys are certified for: found_owner.
+ */
 int		 store_find(struct store *, const struct store_key *, size_t,
 		    struct found *, struct err *);
-/* At most one row: this number, and whose it is. */
-int		 store_query(struct store *, const struct job *,
+/*
+ * At most one row for each of the jobs: this number, and whose it is, received
+ * on one of these days (since 1970); found_nth tells which job a row is for.
+ */
+struct store_polls {
+	struct job	*const *v;
+	size_t		 n;
+	uint32_t	 first, last;
+};
+int		 store_query(struct store *, const struct store_polls *,
 		    struct found *, struct err *);
+size_t		 found_nth(const struct found *, size_t);
+/* Was the row there before a store_barrier of this session? */
+bool		 found_durable(const struct store *, const struct found *,
+		    size_t);
+
+/* Such a row is no request's: not for found_get. */
+bool		 found_is_owner(const struct found *, size_t);
+/* The account that this key is certified for, or NULL; free(3). */
+char		*found_owner(const struct found *, const struct store_key *);
+int		 store_key_owner(struct store *, const struct pubkey *,
+		    char **, struct err *);
 
 /* At most one row: that of the verdict's request, if it is of job's CA. */
 int		 store_pending(struct store *, const struct job *,
@@ -92,6 +134,30 @@ int		 store_insert(struct store *, struct job *const *, size_t,
  * then durable too, also when its own COMMIT said that it might not be.
  */
 int		 store_barrier(struct store *, struct err *);
+
+/* A ledger's last head as the database has it; seq 0: none. */
+struct store_head {
+	uint64_t	 seq;
+	char		 hash[65];	/* hex */
+};
+int		 store_head(struct store *, struct store_head *,
+		    struct err *);
+int		 store_head_put(struct store *, const struct store_head *,
+		    const char *line, struct err *);
+/* Tell all signers / who told; who stays "" when nobody did. */
+int		 store_rollback_found(struct store *, const char *what,
+		    struct err *);
+int		 store_rollback_open(struct store *, char who[64],
+		    struct err *);
+/* The number of the last change / what came after one: hash, on the list?,
+ * number; binary, a page / the number of a row of it. */
+int		 store_blocked_change(struct store *, int64_t *,
+		    struct err *);
+PGresult	*store_blocked(struct store *, int64_t after, struct err *);
+int64_t		 store_blocked_number(const PGresult *, int row);
+/* A certificate and its row as ledgers keep it. */
+int		 store_kept(struct store *, const uint8_t serial[SERIAL_LEN],
+		    struct buf *der, struct buf *row, struct err *);
 
 /* Rows for serials that may have been signed and have no certificate. */
 int		 store_void(struct store *, const struct intents *,

@@ -3,11 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "airgap.h"
 #include "approval.h"
 #include "rows.h"
 #include "store_int.h"
-
-#define OID_TEXT	25
 
 int
 store_pending(struct store *st, const struct job *j, struct found *f,
@@ -21,13 +20,10 @@ store_pending(struct store *st, const struct job *j, struct found *f,
 	row_be32(&day, row_day(id));
 	p[0] = DB_BIN(day.p, day.n);
 	p[1] = DB_BIN(id, MSG_ID);
-	p[2] = DB_TEXT(j->ca->name);
+	p[2] = DB_TEXT(j->ca->of);
 	r = db_exec_bin(st->db, "pending", p, 3, err);
 	buf_free(&day);
-	if (r == NULL)
-		return -1;
-	f->res = r;
-	return 0;
+	return store_found(st, r, f, err);
 }
 
 /* The row of a pending request gets its decision, once. */
@@ -36,7 +32,7 @@ update_row(struct store *st, const struct job *j, struct err *err)
 {
 	bool issued = j->status == MSG_ISSUED;
 	char day[16], at[24], hresult[16], major[16], minor[16];
-	struct db_param p[16];
+	struct db_param p[17];
 	PGresult *r;
 	int n;
 
@@ -45,7 +41,8 @@ update_row(struct store *st, const struct job *j, struct err *err)
 	snprintf(hresult, sizeof(hresult), "%u", (unsigned)j->hresult);
 	p[0] = DB_TEXT(day);
 	p[1] = DB_BIN(j->row_id, MSG_ID);
-	p[2] = DB_TEXT(issued ? "issued" : "denied");
+	p[2] = DB_TEXT(issued ? "issued" : j->status == MSG_PENDING ?
+	    "pending" : "denied");
 	p[3] = DB_TEXT(at);
 	p[4] = DB_TEXT(st->signer);
 	p[5] = DB_BIN(j->ask.policy_hash, sizeof(j->ask.policy_hash));
@@ -56,6 +53,7 @@ update_row(struct store *st, const struct job *j, struct err *err)
 	p[10] = DB_BIN(j->ask.id, MSG_ID);
 	for (n = 11; n < 16; n++)
 		p[n] = DB_TEXT(NULL);
+	p[16] = DB_BIN(j->response.p, j->response.n);
 	if (issued) {
 		snprintf(major, sizeof(major), "%u", j->tmpl->major);
 		snprintf(minor, sizeof(minor), "%u", j->tmpl->minor);
@@ -65,7 +63,7 @@ update_row(struct store *st, const struct job *j, struct err *err)
 		p[14] = DB_TEXT(major);
 		p[15] = DB_TEXT(minor);
 	}
-	if ((r = db_exec(st->db, "decide", p, 16, err)) == NULL)
+	if ((r = db_exec(st->db, "decide", p, 17, err)) == NULL)
 		return -1;
 	n = PQntuples(r);
 	PQclear(r);
@@ -79,7 +77,9 @@ store_use_up(struct store *st, const struct job *j, struct err *err)
 	struct db_param p[] = { DB_TEXT(j->account),
 	    DB_BIN(j->row_id, MSG_ID) };
 
-	if (j->pending != NULL && update_row(st, j, err) == -1)
+	if (j->pending != NULL && (update_row(st, j, err) == -1 ||
+	    (j->status == MSG_PENDING &&
+	    store_airgap_approve(st, j, err) == -1)))
 		return -1;
 	return job_spends(j) ? store_run(st, "use_secret", p, 2, err) : 0;
 }

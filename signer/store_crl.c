@@ -25,6 +25,18 @@ cell(const PGresult *r, int row, int col)
 	    strtoll(PQgetvalue(r, row, col), NULL, 10);
 }
 
+/* The five columns of CRL_STATE. */
+static void
+read_list(const PGresult *r, int col, struct crl_list *l)
+{
+	l->number = (uint64_t)cell(r, 0, col);
+	l->this_update = cell(r, 0, col + 1);
+	l->next_update = cell(r, 0, col + 2);
+	l->seen = cell(r, 0, col + 3);
+	l->base = (uint64_t)cell(r, 0, col + 4);
+	l->followed = !PQgetisnull(r, 0, col + 4) && l->base == 0;
+}
+
 int
 store_crl_state(struct store *st, const char *ca, struct crl_state *out,
     struct err *err)
@@ -35,10 +47,10 @@ store_crl_state(struct store *st, const char *ca, struct crl_state *out,
 	if (r == NULL)
 		return -1;
 	out->changes = cell(r, 0, 0);
-	out->number = (uint64_t)cell(r, 0, 1);
-	out->this_update = cell(r, 0, 2);
-	out->next_update = cell(r, 0, 3);
-	out->seen = cell(r, 0, 4);
+	read_list(r, 1, &out->last);
+	read_list(r, 6, &out->complete);
+	read_list(r, 11, &out->before);
+	out->whole = *PQgetvalue(r, 0, 16) == 't';
 	PQclear(r);
 	return 0;
 }
@@ -80,9 +92,10 @@ int
 store_crl_count(struct store *st, const struct crl_query *q,
     uint64_t *entries, uint64_t *octets, struct err *err)
 {
-	struct number since = number(q->valid_at);
+	struct number since = number(q->delta ? q->since : q->valid_at);
 	struct db_param p[] = { DB_TEXT(q->ca), DB_TEXT(since.text) };
-	PGresult *r = db_exec(st->db, "crl_shapes", p, 2, err);
+	PGresult *r = db_exec(st->db, q->delta ? "delta_shapes" :
+	    "crl_shapes", p, 2, err);
 	struct crl_shape shape;
 	uint64_t n;
 	int i;
@@ -123,9 +136,14 @@ octets_of(const PGresult *r, int row, int col)
 	    (size_t)PQgetlength(r, row, col));
 }
 
-/* The rows of one page; last becomes the serial of its end. */
+/* Where a page ended. */
+struct place {
+	struct buf	 serial;
+	int64_t		 change;
+};
+
 static int
-add_page(const PGresult *r, struct crl *crl, struct buf *last,
+add_page(const PGresult *r, struct crl *crl, struct place *last,
     struct err *err)
 {
 	struct crl_entry e;
@@ -139,9 +157,36 @@ add_page(const PGresult *r, struct crl *crl, struct buf *last,
 			return -1;
 	}
 	if (n > 0) {
-		buf_reset(last);
-		buf_add(last, e.serial.p, e.serial.n);
+		buf_reset(&last->serial);
+		buf_add(&last->serial, e.serial.p, e.serial.n);
+		last->change = binary(r, n - 1, 3);
 	}
+	return n;
+}
+
+/* Of one table, in the order of the statement. */
+static int
+add_pages(struct store *st, const char *stmt, const struct crl_query *q,
+    struct crl *crl, struct err *err)
+{
+	struct place last = { .change = q->since + 1 };
+	struct number from;
+	struct db_param p[3];
+	PGresult *r;
+	int n;
+
+	buf_extend(&last.serial, 1);	/* never NULL, which is SQL's NULL */
+	buf_reset(&last.serial);
+	do {
+		from = number(q->delta ? last.change : q->valid_at);
+		p[0] = DB_TEXT(q->ca);
+		p[1] = DB_BIN(last.serial.p, last.serial.n);
+		p[2] = DB_TEXT(from.text);
+		r = db_exec_bin(st->db, stmt, p, 3, err);
+		n = r == NULL ? -1 : add_page(r, crl, &last, err);
+		PQclear(r);
+	} while (n > 0);
+	buf_free(&last.serial);
 	return n;
 }
 
@@ -149,24 +194,10 @@ int
 store_crl_entries(struct store *st, const struct crl_query *q,
     struct crl *crl, struct err *err)
 {
-	struct number since = number(q->valid_at);
-	struct buf last = { 0 };
-	struct db_param p[3];
-	PGresult *r;
-	int n;
-
-	buf_extend(&last, 1);		/* never NULL, which is SQL's NULL */
-	buf_reset(&last);
-	do {
-		p[0] = DB_TEXT(q->ca);
-		p[1] = DB_BIN(last.p, last.n);
-		p[2] = DB_TEXT(since.text);
-		r = db_exec_bin(st->db, "crl_page", p, 3, err);
-		n = r == NULL ? -1 : add_page(r, crl, &last, err);
-		PQclear(r);
-	} while (n > 0);
-	buf_free(&last);
-	return n;
+	if (!q->delta)
+		return add_pages(st, "crl_page", q, crl, err);
+	return add_pages(st, "delta_page", q, crl, err) == -1 ? -1 :
+	    add_pages(st, "released_page", q, crl, err);
 }
 
 int
@@ -185,19 +216,21 @@ store_crl_part(struct store *st, const struct crl_made *m, unsigned part,
 int
 store_crl_put(struct store *st, const struct crl_made *m, struct err *err)
 {
-	struct number n[6] = {
+	bool plain = m->base == 0 && !m->followed;
+	struct number n[7] = {
 		number((int64_t)m->number), number(m->this_update),
 		number(m->next_update), number((int64_t)m->entries),
-		number((int64_t)m->octets), number(m->seen)
+		number((int64_t)m->octets), number(m->seen),
+		number((int64_t)m->base)
 	};
 	struct db_param p[] = {
 		DB_TEXT(m->ca), DB_TEXT(n[0].text), DB_TEXT(n[1].text),
 		DB_TEXT(n[2].text), DB_TEXT(n[3].text), DB_TEXT(n[4].text),
 		DB_BIN(m->digest.p, m->digest.n), DB_TEXT(n[5].text),
-		DB_TEXT(st->signer)
+		DB_TEXT(st->signer), DB_TEXT(plain ? NULL : n[6].text)
 	};
 
-	if (store_run(st, "crl_put", p, 9, err) == -1)
+	if (store_run(st, "crl_put", p, 10, err) == -1)
 		return -1;
 	return store_run(st, "crl_stored", p, 2, err);
 }
@@ -216,6 +249,7 @@ store_cert_status(struct store *st, const char *ca, struct slice serial,
 		out->state = CERT_REVOKED;
 		out->reason = (unsigned)cell(r, 0, 0);
 		out->at = cell(r, 0, 1);
+		out->untold = *PQgetvalue(r, 0, 3) == 't';
 	} else if (*PQgetvalue(r, 0, 2) == 't')
 		out->state = CERT_GOOD;
 	PQclear(r);

@@ -5,11 +5,19 @@
 #include "crl.h"
 #include "store.h"
 
+struct crl_list {
+	uint64_t	 number;	/* 0 = there is none */
+	int64_t		 this_update, next_update;
+	int64_t		 seen;		/* changes that are in it */
+	uint64_t	 base;		/* of a delta, the list it adds to */
+	bool		 followed;	/* complete, with deltas to follow */
+};
+
 struct crl_state {
 	int64_t		 changes;	/* of the CA's revocations so far */
-	uint64_t	 number;	/* of the last list; 0 = none yet */
-	int64_t		 this_update, next_update;	/* of the last list */
-	int64_t		 seen;		/* changes that are in it */
+	struct crl_list	 last;		/* of either kind */
+	struct crl_list	 complete, before;	/* the last two of those */
+	bool		 whole;		/* the bytes of complete are there */
 };
 int	 store_crl_state(struct store *, const char *ca, struct crl_state *,
 	    struct err *);
@@ -22,15 +30,20 @@ int	 store_crl_begin(struct store *, const char *ca, struct err *);
 int	 store_crl_commit(struct store *, struct err *);
 void	 store_crl_rollback(struct store *);
 
-/* Entries of a CA whose certificates had not ended at that time. */
+/*
+ * Entries of a CA whose certificates had not ended at that time; or for a
+ * delta all that changed since, holds that ended as CRL_REMOVE.
+ */
 struct crl_query {
 	const char	*ca;
-	int64_t		 valid_at;
+	bool		 delta;
+	int64_t		 valid_at;	/* complete */
+	int64_t		 since;		/* delta: seen by its base */
 };
 /* How many, and the octets of their DER. */
 int	 store_crl_count(struct store *, const struct crl_query *,
 	    uint64_t *entries, uint64_t *octets, struct err *);
-/* In order of serial numbers, some thousand in memory at a time. */
+/* In the order of an index, some thousand in memory at a time. */
 int	 store_crl_entries(struct store *, const struct crl_query *,
 	    struct crl *, struct err *);
 
@@ -38,6 +51,8 @@ struct crl_made {
 	const char	*ca;
 	uint64_t	 number, entries, octets;
 	int64_t		 this_update, next_update, seen;
+	uint64_t	 base;		/* as in struct crl_list */
+	bool		 followed;
 	struct slice	 digest;
 };
 int	 store_crl_part(struct store *, const struct crl_made *,
@@ -45,11 +60,30 @@ int	 store_crl_part(struct store *, const struct crl_made *,
 int	 store_crl_put(struct store *, const struct crl_made *,
 	    struct err *);
 
+/* The row of a list as ledgers keep it. */
+int	 store_crl_row(struct store *, const struct crl_made *,
+	    struct buf *row, struct err *);
+
+/*
+ * Revocations that no ledger has yet, some behind this change and serial; of
+ * one certificate.  Columns: REV_*, as text; PQclear by the caller.
+ */
+enum { REV_CHANGE, REV_SERIAL, REV_AT, REV_REASON, REV_UNTIL, REV_WHO,
+    REV_NOTE };
+PGresult *store_revocations(struct store *, const char *ca,
+	    const char *change, struct slice serial, struct err *);
+PGresult *store_revocation_of(struct store *, const char *ca,
+	    struct slice serial, struct err *);
+/* In the transaction of the list: a ledger has them now. */
+int	 store_revocations_told(struct store *, const char *ca,
+	    struct err *);
+
 enum cert_state { CERT_UNKNOWN, CERT_GOOD, CERT_REVOKED };
 struct cert_status {
 	enum cert_state	 state;
 	unsigned	 reason;
 	int64_t		 at;
+	bool		 untold;	/* in no ledger yet */
 };
 int	 store_cert_status(struct store *, const char *ca, struct slice serial,
 	    struct cert_status *, struct err *);

@@ -2,18 +2,32 @@
 #ifndef STORE_INT_H
 #define STORE_INT_H
 
+#include "rowform.h"
 #include "store.h"
+#include "tuple.h"
+
+#define OID_INT4	23
+#define OID_TEXT	25
 
 struct store {
 	struct db	*db;
 	char		*signer;
 	bool		 session;	/* this connection is set up */
+	unsigned long	 sessions;	/* set up so far */
 	bool		 reserved;	/* a transaction with locks is open */
+	bool		 fenced;	/* another process has the lease */
+	struct lease	 lease;		/* epoch 0: none yet */
+	uint32_t	 settled;	/* see store_poll.c; 0: nothing is */
 };
 
 /* A statement whose result does not matter. */
 int	 store_run(struct store *, const char *stmt, const struct db_param *,
 	    int n, struct err *);
+/* A statement whose parameters are all binary; frees them. */
+PGresult *store_run_bin(struct store *, const char *stmt, struct buf *, int n,
+	    struct err *);
+/* What was done since store_ready was done in the session that it set up. */
+int	 store_same_session(struct store *, struct err *);
 /* A transaction in the session that was set up, and in no other. */
 int	 store_begin(struct store *, struct err *);
 
@@ -22,25 +36,61 @@ void	 store_array(struct buf *, uint32_t element_oid, size_t n);
 /* Days and ids (or replay keys) as two arrays.  The id tells the day. */
 void	 store_put_keys(const struct store_key *, size_t n, bool replay,
 	    struct buf *days, struct buf *keys);
+/* Takes the result over, and reads the certificates of its rows. */
+int	 store_found(struct store *, PGresult *, struct found *,
+	    struct err *);
+/* A field of a row: p NULL when it is NULL; big endian. */
+struct slice found_column(const struct found *, size_t row, int col);
+int64_t	 found_int(const struct found *, size_t row, int col);
 /* What the insertion of a job's row implies; see store_approval.c. */
 int	 store_use_up(struct store *, const struct job *, struct err *);
 
-/* What a row answers a repeated request with. */
-#define STORED "r.id, r.replay_key, r.state, r.number, r.hresult, " \
+/*
+ * What a row answers a repeated request with.  The certificate is looked up
+ * apart: nearly every request is new, and a join costs before it finds that.
+ */
+#define STORED STORED_WITH(HASHED("r.token"))
+#define STORED_WITH(hash) \
+	"r.id, r.replay_key, r.state, r.number, r.hresult, " \
 	"r.message, coalesce(r.agent, r.account), r.ca, " \
-	"coalesce(r.template, ''), " \
-	"sha256(r.token), r.serial, c.der, " \
+	"coalesce(r.template, ''), " hash ", r.serial, " \
 	"extract(epoch FROM r.received_at)::bigint, r.decision_id, " \
-	"coalesce(floor(extract(epoch FROM r.expires_at)), 0)::bigint"
-#define WITH_CERTIFICATE " LEFT JOIN countersign.certificate c " \
-	"ON c.serial = r.serial "
+	"coalesce(floor(extract(epoch FROM r.expires_at)), 0)::bigint, " \
+	"r.response"
+/* Whom a key is certified for, in the same columns: the state is "key". */
+#define STORED_OWNER "k.key AS id, NULL::bytea, 'key', NULL::int4, " \
+	"NULL::bigint, NULL::text, k.account, NULL::text, NULL::text, " \
+	"NULL::bytea, NULL::bytea, NULL::bigint, NULL::bytea, NULL::bigint, " \
+	"NULL::bytea"
+/* Its columns, and what a statement appends. */
+enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
+    STORED_RESPONSE = 14, STORED_TOKEN,
+    QUERY_XMIN, QUERY_NTH, QUERY_COLUMNS,
+    PENDING_SHA256 = STORED_TOKEN + 1, PENDING_EVIDENCE, PENDING_METHOD,
+    PENDING_COLUMNS };
+
+/*
+ * Polls; see store_poll.c.  No job of theirs is compared with the row's hash.
+ * Days as bounds, as in ISSUED_STMT.
+ */
+#define POLL_STATEMENTS \
+	{ "query", "SELECT r.*, k.nth FROM unnest($1::int4[], $2::text[], " \
+	    "$3::text[], $4::int4[]) WITH ORDINALITY " \
+	    "k(number, owner, ca, methods, nth) CROSS JOIN LATERAL (SELECT " \
+	    STORED_WITH("NULL::bytea") ", r.token, r.xmin " \
+	    "FROM countersign.request r WHERE r.number = k.number " \
+	    "AND r.day BETWEEN $5::int4 AND $6::int4 " \
+	    "AND coalesce(r.agent, r.account) = k.owner " \
+	    "AND r.ca = k.ca AND (r.method & k.methods) <> 0 " \
+	    "ORDER BY r.received_at DESC LIMIT 1) r", 6 }, \
+	{ "barrier", "SELECT pg_snapshot_xmin(pg_current_snapshot()), " \
+	    "pg_logical_emit_message(true, 'countersign', 'barrier')", 0 }
 
 /* Approval's and one-time secrets' part; see store_approval.c. */
 #define APPROVAL_STATEMENTS \
 	{ "pending", "SELECT " STORED ", r.token, r.token_sha256, " \
-	    "coalesce(r.evidence, ''), r.method FROM countersign.request r" \
-	    WITH_CERTIFICATE "WHERE r.day = $1 AND r.id = $2 AND r.ca = $3", \
-	    3 }, \
+	    "coalesce(r.evidence, ''), r.method FROM countersign.request r " \
+	    "WHERE r.day = $1 AND r.id = $2 AND r.ca = $3", 3 }, \
 	{ "lock_secrets", "SELECT countersign.secret_lock($1::text[])", 1 }, \
 	{ "lock_pending", "SELECT r.id FROM unnest($1::int4[], $2::bytea[]) " \
 	    "k(day, id) JOIN countersign.request r " \
@@ -54,9 +104,47 @@ int	 store_use_up(struct store *, const struct job *, struct err *);
 	    "decision_id = $11, subject = coalesce($12, subject), " \
 	    "san = coalesce($13, san), serial = $14, " \
 	    "template_major = coalesce($15::bigint, template_major), " \
-	    "template_minor = coalesce($16::bigint, template_minor) " \
+	    "template_minor = coalesce($16::bigint, template_minor), " \
+	    "response = $17 " \
 	    "WHERE day = $1::int4 AND id = $2 AND state = 'pending' " \
-	    "RETURNING number", 16 }
+	    "RETURNING number", 17 }
+
+/* Times as ledgers have them. */
+#define USEC(x)	"CASE WHEN isfinite(" x ") THEN (extract(epoch FROM " x \
+	") * 1000000)::bigint::text ELSE 'infinity' END"
+#define REVOCATION_COLUMNS "change, encode(serial, 'hex'), " USEC("at") ", " \
+	"coalesce(reason::text, ''), " USEC("not_after") ", who, " \
+	"coalesce(note, '')"
+
+/* See store_ledger.c. */
+#define LEDGER_STATEMENTS \
+	{ "head_get", "SELECT seq, encode(hash, 'hex') " \
+	    "FROM countersign.ledger_head WHERE signer = $1", 1 }, \
+	{ "head_put", "SELECT countersign.ledger_head_put($1, $2, " \
+	    "decode($3, 'hex'), $4)", 4 }, \
+	{ "rollback_found", "SELECT countersign.rollback_found($1, $2)", 2 }, \
+	{ "rollback_open", "SELECT signer FROM countersign.rollback " \
+	    "WHERE ended_at IS NULL ORDER BY n LIMIT 1", 0 }, \
+	{ "blocked_change", "SELECT coalesce(max(change), 0) " \
+	    "FROM countersign.blocked_key", 0 }, \
+	{ "blocked", "SELECT spki_sha256, blocked, change " \
+	    "FROM countersign.blocked_key WHERE change > $1::bigint " \
+	    "ORDER BY change LIMIT 32768", 1 }, \
+	{ "key_owner", "SELECT account FROM countersign.key_owner " \
+	    "WHERE spki_sha256 IN ($1, $2) " \
+	    "ORDER BY spki_sha256 <> $1 LIMIT 1", 2 }, \
+	{ "kept", "SELECT der, " CERTIFICATE_AS_KEPT \
+	    " FROM countersign.certificate WHERE serial = $1", 1 }, \
+	{ "crl_row", "SELECT " CRL_COLUMNS " FROM countersign.crl " \
+	    "WHERE ca = $1 AND number = $2::bigint", 2 }, \
+	{ "revocations", "SELECT " REVOCATION_COLUMNS ", serial " \
+	    "FROM countersign.revocation_event WHERE ca = $1 " \
+	    "AND (change, serial) > ($2::bigint, $3) " \
+	    "ORDER BY change, serial LIMIT 1000", 3 }, \
+	{ "revocation_of", "SELECT " REVOCATION_COLUMNS \
+	    " FROM countersign.revocation_event WHERE ca = $1 " \
+	    "AND serial = $2 ORDER BY change", 2 }, \
+	{ "revocations_told", "SELECT countersign.revocations_told($1)", 1 }
 
 #define CRL_LOCK_CLASS	"71200104"
 #define CRL_PAGE	"8192"		/* rows at a time */
@@ -78,15 +166,39 @@ int	 store_use_up(struct store *, const struct job *, struct err *);
 	{ "archive_put", "INSERT INTO countersign.archived_key "	\
 	    "(serial, body) VALUES ($1, $2)", 2 }
 
+/* See store_airgap.c. */
+#define AIRGAP_STATEMENTS						\
+	{ "airgap_crosses", "SELECT FROM countersign.airgap_request "	\
+	    "WHERE day = $1::int4 AND id = $2 AND round IS NOT NULL", 2 }, \
+	{ "airgap_approve", "UPDATE countersign.airgap_request "	\
+	    "SET waits = false, accounts = accounts || $3, "		\
+	    "subject = nullif($4, ''), operator = $5 "			\
+	    "WHERE day = $1::int4 AND id = $2 AND waits "		\
+	    "RETURNING id", 5 }
+
+/* A list, or NULLs; base as the column is. */
+#define CRL_STATE(x) x ".number, floor(extract(epoch FROM " x		\
+	".this_update))::bigint, floor(extract(epoch FROM " x		\
+	".next_update))::bigint, " x ".change, " x ".base"
+#define CRL_COMPLETE "SELECT * FROM countersign.crl WHERE ca = $1 "	\
+	"AND coalesce(base, 0) = 0 ORDER BY number DESC LIMIT 1"
+/* removeFromCRL (8) is for what is not on hold again. */
+#define NOT_REVOKED "AND NOT EXISTS (SELECT FROM countersign.revoked r " \
+	"WHERE r.ca = x.ca AND r.serial = x.serial) "
+
 /* Revocation's part of the list of statements; see store_crl.c. */
 #define REVOCATION_STATEMENTS						\
+	/* The last list, the last complete one and the one before that. */ \
 	{ "crl_state", "SELECT coalesce((SELECT n "			\
 	    "FROM countersign.revocation_change WHERE ca = $1), 0), "	\
-	    "c.number, floor(extract(epoch FROM c.this_update))::bigint, " \
-	    "floor(extract(epoch FROM c.next_update))::bigint, c.change " \
+	    CRL_STATE("l") ", " CRL_STATE("f") ", " CRL_STATE("p")	\
+	    ", EXISTS (SELECT FROM countersign.crl_part "		\
+	    "WHERE ca = $1 AND number = f.number) "			\
 	    "FROM (SELECT 1) one LEFT JOIN (SELECT * "			\
 	    "FROM countersign.crl WHERE ca = $1 "			\
-	    "ORDER BY number DESC LIMIT 1) c ON true", 1 },		\
+	    "ORDER BY number DESC LIMIT 1) l ON true "			\
+	    "LEFT JOIN (" CRL_COMPLETE ") f ON true "			\
+	    "LEFT JOIN (" CRL_COMPLETE " OFFSET 1) p ON true", 1 },	\
 	{ "crl_snapshot", "SET TRANSACTION ISOLATION LEVEL "		\
 	    "REPEATABLE READ", 0 },					\
 	{ "crl_lock", "SELECT pg_try_advisory_xact_lock("		\
@@ -96,8 +208,26 @@ int	 store_use_up(struct store *, const struct job *, struct err *);
 	    "reason <> 0, count(*) FROM countersign.revoked "		\
 	    "WHERE ca = $1 AND not_after > to_timestamp($2::bigint) "	\
 	    "GROUP BY 1, 2, 3, 4", 2 },					\
+	{ "delta_shapes", "SELECT length(serial), "			\
+	    "get_byte(serial, 0) >= 128, at >= '2050-01-01 00:00:00Z', " \
+	    "reason <> 0, count(*) FROM (SELECT serial, at, reason "	\
+	    "FROM countersign.revoked WHERE ca = $1 "			\
+	    "AND change > $2::bigint UNION ALL SELECT serial, at, 8 "	\
+	    "FROM countersign.released x WHERE ca = $1 "		\
+	    "AND change > $2::bigint " NOT_REVOKED ") d "		\
+	    "GROUP BY 1, 2, 3, 4", 2 },					\
+	{ "delta_page", "SELECT serial, "				\
+	    "floor(extract(epoch FROM at))::bigint, reason::int4, change " \
+	    "FROM countersign.revoked WHERE ca = $1 "			\
+	    "AND (change, serial) > ($3::bigint, $2) "			\
+	    "ORDER BY change, serial LIMIT " CRL_PAGE, 3 },		\
+	{ "released_page", "SELECT serial, "				\
+	    "floor(extract(epoch FROM at))::bigint, 8, change "		\
+	    "FROM countersign.released x WHERE ca = $1 "		\
+	    "AND (change, serial) > ($3::bigint, $2) " NOT_REVOKED	\
+	    "ORDER BY change, serial LIMIT " CRL_PAGE, 3 },		\
 	{ "crl_page", "SELECT serial, "					\
-	    "floor(extract(epoch FROM at))::bigint, reason::int4 "	\
+	    "floor(extract(epoch FROM at))::bigint, reason::int4, change " \
 	    "FROM countersign.revoked WHERE ca = $1 AND serial > $2 "	\
 	    "AND not_after > to_timestamp($3::bigint) "			\
 	    "ORDER BY serial LIMIT " CRL_PAGE, 3 },			\
@@ -105,13 +235,16 @@ int	 store_use_up(struct store *, const struct job *, struct err *);
 	    "(ca, number, part, body) VALUES ($1, $2, $3, $4)", 4 },	\
 	{ "crl_put", "INSERT INTO countersign.crl (ca, number, "	\
 	    "this_update, next_update, entries, octets, tbs_digest, "	\
-	    "change, signer) VALUES ($1, $2, to_timestamp($3::bigint), " \
-	    "to_timestamp($4::bigint), $5, $6, $7, $8, $9)", 9 },	\
+	    "change, signer, base) VALUES ($1, $2, "			\
+	    "to_timestamp($3::bigint), to_timestamp($4::bigint), $5, $6, " \
+	    "$7, $8, $9, $10::bigint)", 10 },				\
 	{ "crl_stored", "SELECT countersign.crl_stored($1, $2)", 2 },	\
 	{ "ocsp_status", "SELECT r.reason, "				\
 	    "floor(extract(epoch FROM r.at))::bigint, EXISTS (SELECT "	\
 	    "FROM countersign.certificate c "				\
-	    "WHERE c.serial = $2 AND c.ca = $1) "			\
+	    "WHERE c.serial = $2 AND c.ca = $1), r.reason IS NOT NULL "	\
+	    "AND EXISTS (SELECT FROM countersign.revocation_event e "	\
+	    "WHERE e.ca = $1 AND e.serial = $2) "			\
 	    "FROM (SELECT 1) one LEFT JOIN countersign.revoked r "	\
 	    "ON r.ca = $1 AND r.serial = $2", 2 },			\
 	{ "ocsp_due", "SELECT o.serial, o.hash::int4 "			\

@@ -1,6 +1,8 @@
 #include <string.h>
 
+#include "certlint.h"
 #include "der.h"
+#include "ext.h"
 #include "hresult.h"
 #include "oid.h"
 #include "tbs.h"
@@ -14,30 +16,6 @@
 
 #define ANY_EKU			"2.5.29.37.0"
 #define ANY_APPLICATION_POLICY	"1.3.6.1.4.1.311.10.12.1"
-
-struct ext {			/* an extension being written */
-	size_t	 seq, octets;
-};
-
-static struct ext
-ext_open(struct buf *out, struct slice oid, bool critical)
-{
-	struct ext e;
-
-	e.seq = der_open(out, DER_SEQ);
-	der_put_oid(out, oid);
-	if (critical)		/* DEFAULT FALSE is left out */
-		der_put_bool(out, true);
-	e.octets = der_open(out, DER_OCTETS);
-	return e;
-}
-
-static void
-ext_close(struct buf *out, struct ext e)
-{
-	der_close(out, e.octets);
-	der_close(out, e.seq);
-}
 
 static int
 put_oid_text(struct buf *out, const char *dotted, struct err *err)
@@ -59,18 +37,6 @@ put_ski(struct buf *out, const struct tbs *t)
 
 	pubkey_ski(t->key, id);
 	der_put(out, DER_OCTETS, id, sizeof(id));
-	ext_close(out, e);
-}
-
-/* [RFC5280] 4.2.1.1: the key identifier alone, as AD CS does. */
-static void
-put_aki(struct buf *out, const struct tbs *t)
-{
-	struct ext e = ext_open(out, OID_EXT_AKI, false);
-	size_t seq = der_open(out, DER_SEQ);
-
-	der_put_slice(out, DER_CTX(0), buf_slice(&t->ca->ski));
-	der_close(out, seq);
 	ext_close(out, e);
 }
 
@@ -154,39 +120,16 @@ put_san(struct buf *out, const struct tbs *t, struct err *err)
 	return 0;
 }
 
-/* One DistributionPoint with every URI: [RFC5280] 4.2.1.13. */
 static void
-put_cdp(struct buf *out, const struct tbs *t)
-{
-	const struct strlist *cdp = &t->decision->ca->cdp;
-	struct ext e;
-	size_t i, seq, point, name, full;
-
-	if (cdp->n == 0)
-		return;
-	e = ext_open(out, OID_EXT_CDP, false);
-	seq = der_open(out, DER_SEQ);
-	point = der_open(out, DER_SEQ);
-	name = der_open(out, DER_CTXC(0));
-	full = der_open(out, DER_CTXC(0));
-	for (i = 0; i < cdp->n; i++)
-		der_put_str(out, DER_CTX(6), cdp->v[i]);
-	der_close(out, full);
-	der_close(out, name);
-	der_close(out, point);
-	der_close(out, seq);
-	ext_close(out, e);
-}
-
-static void
-put_access(struct buf *out, struct slice method, const struct strlist *uris)
+put_access(struct buf *out, const struct tbs *t, struct slice method,
+    const struct strlist *uris)
 {
 	size_t i, seq;
 
 	for (i = 0; i < uris->n; i++) {
 		seq = der_open(out, DER_SEQ);
 		der_put_oid(out, method);
-		der_put_str(out, DER_CTX(6), uris->v[i]);
+		ext_put_uri(out, uris->v[i], t->ca);
 		der_close(out, seq);
 	}
 }
@@ -202,8 +145,8 @@ put_aia(struct buf *out, const struct tbs *t)
 		return;
 	e = ext_open(out, OID_EXT_AIA, false);
 	seq = der_open(out, DER_SEQ);
-	put_access(out, OID_AD_CA_ISSUERS, &ca->aia);
-	put_access(out, OID_AD_OCSP, &ca->ocsp);
+	put_access(out, t, OID_AD_CA_ISSUERS, &ca->aia);
+	put_access(out, t, OID_AD_OCSP, &ca->ocsp);
 	der_close(out, seq);
 	ext_close(out, e);
 }
@@ -280,8 +223,10 @@ put_extensions(struct buf *out, const struct tbs *t, struct err *err)
 	put_key_usage(out, t);
 	if (put_eku(out, t, err) == -1 || put_san(out, t, err) == -1)
 		return -1;
-	put_aki(out, t);
-	put_cdp(out, t);
+	ext_put_aki(out, t->ca);
+	ext_put_points(out, OID_EXT_CDP, &t->decision->ca->cdp, t->ca);
+	ext_put_points(out, OID_EXT_FRESHEST, &t->decision->ca->cdp_delta,
+	    t->ca);
 	put_aia(out, t);
 	if (put_policies(out, OID_EXT_POLICIES, &tmpl->policies, err) == -1 ||
 	    put_template(out, t, err) == -1 ||
@@ -357,79 +302,42 @@ refuse_key(const struct tbs *t, struct err *err)
 	return 0;
 }
 
-/* Every extension is one we write, once; basicConstraints is not among
- * them, so an end entity it is. */
+/* What the lint cannot know: it is this request's. */
 static int
-lint_extensions(struct der *list, struct err *err)
+compare(const struct tbs *t, struct slice der, struct err *err)
 {
-	const struct slice known[] = {
-		OID_EXT_SKI, OID_EXT_KEY_USAGE, OID_EXT_EKU, OID_EXT_SAN,
-		OID_EXT_AKI, OID_EXT_CDP, OID_EXT_AIA, OID_EXT_POLICIES,
-		OID_TEMPLATE_OID, OID_TEMPLATE_NAME, OID_APP_POLICIES,
-		OID_SID_EXT
-	};
-	const size_t n = sizeof(known) / sizeof(known[0]);
-	unsigned seen = 0;
-	struct slice oid;
-	struct der ext;
-	size_t i;
+	struct slice serial, spki;
+	struct der tbs;
 
-	while (!der_done(list)) {
-		if (der_enter(list, DER_SEQ, &ext, "Extension", err) == -1 ||
-		    der_get(&ext, DER_OID, &oid, "extnID", err) == -1)
-			return -1;
-		for (i = 0; i < n && !slice_eq(oid, known[i]); i++)
-			continue;
-		if (i == n || (seen & (1u << i)) != 0)
-			return err_set(err, ERR_INTERNAL,
-			    "tbs: unexpected or repeated extension");
-		seen |= 1u << i;
-	}
-	return 0;
-}
-
-static int
-lint_fields(const struct tbs *t, struct der *tbs, struct err *err)
-{
-	struct slice field;
-	struct der exts, list;
-
-	if (der_get(tbs, DER_CTXC(0), &field, "version", err) == -1 ||
-	    der_get(tbs, DER_INTEGER, &field, "serialNumber", err) == -1)
+	if (der_only(der, DER_SEQ, &tbs, "TBSCertificate", err) == -1 ||
+	    der_get(&tbs, DER_CTXC(0), &spki, "version", err) == -1 ||
+	    der_get(&tbs, DER_INTEGER, &serial, "serialNumber", err) == -1 ||
+	    der_get(&tbs, DER_SEQ, &spki, "signature", err) == -1 ||
+	    der_get(&tbs, DER_SEQ, &spki, "issuer", err) == -1 ||
+	    der_get(&tbs, DER_SEQ, &spki, "validity", err) == -1 ||
+	    der_get(&tbs, DER_SEQ, &spki, "subject", err) == -1 ||
+	    der_tlv(&tbs, DER_SEQ, &spki, "subjectPublicKeyInfo", err) == -1)
 		return -1;
-	if (!slice_eq(field, slice_of(t->serial, SERIAL_LEN)))
+	if (!slice_eq(serial, slice_of(t->serial, SERIAL_LEN)))
 		return err_set(err, ERR_INTERNAL, "tbs: other serial");
-	if (der_get(tbs, DER_SEQ, &field, "signature", err) == -1 ||
-	    der_tlv(tbs, DER_SEQ, &field, "issuer", err) == -1)
-		return -1;
-	if (!slice_eq(field, t->ca->cert.subject))
-		return err_set(err, ERR_INTERNAL, "tbs: other issuer");
-	if (der_get(tbs, DER_SEQ, &field, "validity", err) == -1 ||
-	    der_get(tbs, DER_SEQ, &field, "subject", err) == -1 ||
-	    der_tlv(tbs, DER_SEQ, &field, "subjectPublicKeyInfo", err) == -1)
-		return -1;
-	if (!slice_eq(field, t->key->spki))
+	if (!slice_eq(spki, t->key->spki))
 		return err_set(err, ERR_INTERNAL, "tbs: other public key");
-	if (der_enter(tbs, DER_CTXC(3), &exts, "extensions", err) == -1 ||
-	    der_end(tbs, "TBSCertificate", err) == -1 ||
-	    der_enter(&exts, DER_SEQ, &list, "Extensions", err) == -1)
-		return -1;
-	return lint_extensions(&list, err);
+	return 0;
 }
 
 static int
 lint(const struct tbs *t, struct slice der, struct err *err)
 {
-	struct der tbs;
+	const struct certlint_ask ask = {
+		.tbs = der, .ca_subject = t->ca->cert.subject,
+		.ca_spki = t->ca->cert.spki, .ca_ski = buf_slice(&t->ca->ski),
+		.ca_not_before = t->ca->not_before,
+		.ca_not_after = t->ca->not_after
+	};
 
-	if (der.n > TBS_MAX)
-		return err_set(err, ERR_DENIED,
-		    "certificate would have %zu bytes, limit %d", der.n,
-		    TBS_MAX);
-	if (der_check(der, 16, "TBSCertificate", err) == -1 ||
-	    der_only(der, DER_SEQ, &tbs, "TBSCertificate", err) == -1)
+	if (certlint(&ask, err) == -1)
 		return -1;
-	return lint_fields(t, &tbs, err);
+	return compare(t, der, err);
 }
 
 int

@@ -10,8 +10,6 @@
 #include "decide.h"
 #include "serial.h"
 
-#define TBS_MAX		(16 * 1024)
-
 struct tbs {
 	const struct ca		*ca;
 	const struct decision	*decision;
@@ -31,7 +29,7 @@ int	 tbs_validity(struct tbs *, int64_t now, struct err *);
  * Appends the TBSCertificate.  Whatever the template says it refuses
  * (ERR_DENIED): CA rights, anyExtendedKeyUsage, no EKU at all, a CA's own
  * key, neither subject nor alternative name.  What was built is read again
- * and checked before it is handed out.
+ * and linted (common/certlint.h) before it is handed out.
  */
 int	 tbs_build(const struct tbs *, struct buf *out, struct err *);
 

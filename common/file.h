@@ -1,4 +1,4 @@
-/* Files an operator names. */
+/* Whole files, read and written. */
 #ifndef FILE_H
 #define FILE_H
 
@@ -12,6 +12,11 @@ int	 file_create(const char *path, unsigned mode, struct slice,
 	    struct err *);
 /* Replace or create, atomically and durably; NULL = standard output. */
 int	 file_put(const char *path, unsigned mode, struct slice, struct err *);
+/*
+ * Replace or create for readers: they see the old one or the new.  Waits for
+ * no disk, and a power cut may leave either or an empty one.
+ */
+int	 file_show(const char *path, unsigned mode, struct slice, struct err *);
 /* The two halves of file_put: write beside, then rename. */
 int	 file_stage(const char *path, unsigned mode, struct slice,
 	    char **staged, struct err *);

@@ -78,12 +78,14 @@ sync_folder_of(const char *path, struct err *err)
 
 /* Takes the descriptor; the file goes away when it cannot be whole. */
 static int
-fill(int fd, const char *path, unsigned mode, struct slice s, struct err *err)
+fill(int fd, const char *path, unsigned mode, struct slice s, bool durable,
+    struct err *err)
 {
 	int rc = 0;
 
 	/* The mode that was asked for, whatever the umask. */
-	if (fchmod(fd, mode) != 0 || write_all(fd, s) != 0 || fsync(fd) != 0)
+	if (fchmod(fd, mode) != 0 || write_all(fd, s) != 0 ||
+	    (durable && fsync(fd) != 0))
 		rc = fail(err, path, "write");
 	if (close(fd) != 0 && rc == 0)
 		rc = fail(err, path, "close");
@@ -99,14 +101,14 @@ file_create(const char *path, unsigned mode, struct slice s, struct err *err)
 
 	if (fd < 0)
 		return fail(err, path, "create");
-	if (fill(fd, path, mode, s, err) != 0)
+	if (fill(fd, path, mode, s, true, err) != 0)
 		return -1;
 	return sync_folder_of(path, err);
 }
 
-int
-file_stage(const char *path, unsigned mode, struct slice s, char **staged,
-    struct err *err)
+static int
+stage(const char *path, unsigned mode, struct slice s, bool durable,
+    char **staged, struct err *err)
 {
 	struct buf name = { 0 };
 	char *temp;
@@ -120,7 +122,7 @@ file_stage(const char *path, unsigned mode, struct slice s, char **staged,
 		free(temp);
 		return -1;
 	}
-	if (fill(fd, temp, mode, s, err) != 0) {
+	if (fill(fd, temp, mode, s, durable, err) != 0) {
 		free(temp);
 		return -1;
 	}
@@ -129,14 +131,41 @@ file_stage(const char *path, unsigned mode, struct slice s, char **staged,
 }
 
 int
+file_stage(const char *path, unsigned mode, struct slice s, char **staged,
+    struct err *err)
+{
+	return stage(path, mode, s, true, staged, err);
+}
+
+static int
+put_in_place(const char *staged, const char *path, struct err *err)
+{
+	if (rename(staged, path) == 0)
+		return 0;
+	fail(err, path, "rename");
+	unlink(staged);
+	return -1;
+}
+
+int
 file_commit(const char *staged, const char *path, struct err *err)
 {
-	if (rename(staged, path) != 0) {
-		fail(err, path, "rename");
-		unlink(staged);
+	if (put_in_place(staged, path, err) != 0)
 		return -1;
-	}
 	return sync_folder_of(path, err);
+}
+
+int
+file_show(const char *path, unsigned mode, struct slice s, struct err *err)
+{
+	char *staged;
+	int rc;
+
+	if (stage(path, mode, s, false, &staged, err) != 0)
+		return -1;
+	rc = put_in_place(staged, path, err);
+	free(staged);
+	return rc;
 }
 
 int

@@ -1,0 +1,35 @@
+/*
+ * Private keys of CAs in files: encrypted PKCS#8, and the passphrase in a file
+ * of its own.
+ */
+#ifndef CAKEYFILE_H
+#define CAKEYFILE_H
+
+#include <openssl/evp.h>
+
+#include "buf.h"
+#include "err.h"
+
+/* rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384. */
+EVP_PKEY	*ca_key_new(const char *spec, struct err *);
+/* One of those kinds, for imports. */
+int		 ca_key_check(EVP_PKEY *, struct err *);
+/*
+ * What a new certificate may be made for: RSA of 3072 or 4096 bits, P-256 or
+ * P-384, and none of the weaknesses of common/pubkey.h.  what names it in the
+ * refusal.
+ */
+int		 ca_key_strong(EVP_PKEY *, const char *what, struct err *);
+
+/*
+ * Encrypt and write dir/name.key, mode 0400, never over an old one; under the
+ * passphrase in that file, or (NULL) under a new random one, which goes to
+ * dir/name.pass, mode 0400.
+ */
+int		 ca_key_save(EVP_PKEY *, const char *dir, const char *name,
+		    const char *passphrase_file, struct err *);
+/* PEM key, encrypted or not, with the passphrase from a file or NULL. */
+EVP_PKEY	*ca_key_load(const char *path, const char *passphrase_file,
+		    struct err *);
+
+#endif

@@ -1,0 +1,30 @@
+/* The register of a root: see caroot.h. */
+#ifndef CAREGISTER_H
+#define CAREGISTER_H
+
+#include "caroot.h"
+
+struct register_entry {
+	char		 serial[41];	/* upper-case hex */
+	int64_t		 at;
+	unsigned	 reason;
+};
+
+struct register_state {
+	const char	*serial;	/* looked for, or NULL */
+	bool		 signed_here, revoked_here;	/* that one */
+	uint64_t	 crl_number;	/* of the last list, 0 = none */
+	int64_t		 crl_at;	/* its thisUpdate */
+	int64_t		 now;		/* not touched */
+	struct register_entry *revoked;
+	size_t		 n;
+};
+
+/* A whole line, without its end; on the disk when this returns. */
+int	 register_add(const struct root *, struct buf *line, struct err *);
+/* A line that is none of ours is refused: somebody has written into it. */
+int	 register_read(const struct root *, struct register_state *,
+	    struct err *);
+void	 register_free(struct register_state *);
+
+#endif

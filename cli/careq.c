@@ -1,0 +1,180 @@
+/* Requests for CA certificates. */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#include "cakeyfile.h"
+#include "camake.h"
+#include "certfile.h"
+#include "der.h"
+#include "file.h"
+
+#define REQUEST_MAX	(64 * 1024)
+
+static int
+add_extensions(X509_REQ *req)
+{
+	STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
+	X509_EXTENSION *bc = X509V3_EXT_conf_nid(NULL, NULL,
+	    NID_basic_constraints, "critical,CA:TRUE");
+	X509_EXTENSION *ku = X509V3_EXT_conf_nid(NULL, NULL, NID_key_usage,
+	    "critical,digitalSignature,keyCertSign,cRLSign");
+	int ok = list != NULL && bc != NULL && ku != NULL &&
+	    sk_X509_EXTENSION_push(list, bc) > 0;
+
+	if (ok && sk_X509_EXTENSION_push(list, ku) > 0) {
+		ok = X509_REQ_add_extensions(req, list);
+		sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+		return ok;
+	}
+	abort();	/* out of memory */
+}
+
+X509_REQ *
+ca_request_new(const char *subject, EVP_PKEY *key, struct err *err)
+{
+	X509_NAME *name = ca_name_parse(subject, err);
+	X509_REQ *req;
+
+	if (name == NULL)
+		return NULL;
+	req = X509_REQ_new();
+	if (req == NULL || X509_REQ_set_version(req, X509_REQ_VERSION_1) != 1 ||
+	    X509_REQ_set_subject_name(req, name) != 1 ||
+	    X509_REQ_set_pubkey(req, key) != 1 || !add_extensions(req) ||
+	    X509_REQ_sign(req, key, ca_md(key)) <= 0) {
+		err_openssl(err, "ca request");
+		X509_REQ_free(req);
+		req = NULL;
+	} else if (X509_REQ_verify(req, key) != 1) {
+		ERR_clear_error();
+		err_set(err, ERR_INTERNAL, "the new signature is wrong");
+		X509_REQ_free(req);
+		req = NULL;
+	}
+	X509_NAME_free(name);
+	return req;
+}
+
+X509_REQ *
+ca_request_read(const char *path, struct err *err)
+{
+	struct buf b = { 0 };
+	const unsigned char *p;
+	X509_REQ *req = NULL;
+	BIO *bio;
+
+	if (file_read(path, REQUEST_MAX, &b, err) != 0)
+		return NULL;
+	if (b.n > 0 && b.p[0] == DER_SEQ) {
+		p = b.p;
+		req = d2i_X509_REQ(NULL, &p, (long)b.n);
+		if (req != NULL && p != b.p + b.n) {
+			X509_REQ_free(req);
+			req = NULL;
+		}
+	} else {
+		bio = BIO_new_mem_buf(b.p, (int)b.n);
+		req = PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
+		BIO_free(bio);
+	}
+	if (req == NULL)
+		err_openssl(err, "%.100s: not a request (PKCS#10)", path);
+	buf_free(&b);
+	return req;
+}
+
+int
+ca_request_write(X509_REQ *req, const char *path, struct err *err)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *p;
+	long n;
+	int rc;
+
+	if (PEM_write_bio_X509_REQ(bio, req) != 1)
+		rc = err_openssl(err, "ca request to pem");
+	else {
+		n = BIO_get_mem_data(bio, &p);
+		rc = file_put(path, 0644, slice_of(p, (size_t)n), err);
+	}
+	BIO_free(bio);
+	return rc;
+}
+
+/* "is a CA" and what goes without saying; all else is the issuer's. */
+static int
+check_extension(X509_EXTENSION *e, struct err *err)
+{
+	static const char *const usual[] = { "2.5.29.14", "2.5.29.15",
+	    /* what Windows' setup writes: template name, version of the CA */
+	    "1.3.6.1.4.1.311.20.2", "1.3.6.1.4.1.311.21.1" };
+	BASIC_CONSTRAINTS *bc;
+	char oid[80], name[80];
+	size_t i;
+	int is_ca;
+
+	OBJ_obj2txt(oid, sizeof oid, X509_EXTENSION_get_object(e), 1);
+	for (i = 0; i < sizeof usual / sizeof usual[0]; i++)
+		if (strcmp(oid, usual[i]) == 0)
+			return 0;
+	OBJ_obj2txt(name, sizeof name, X509_EXTENSION_get_object(e), 0);
+	if (strcmp(oid, "2.5.29.19") != 0)
+		return err_set(err, ERR_DENIED, "the request asks for %s: "
+		    "that is the issuer's to decide, with options of its own",
+		    name);
+	bc = X509V3_EXT_d2i(e);
+	is_ca = bc != NULL && bc->ca;
+	BASIC_CONSTRAINTS_free(bc);
+	return is_ca ? 0 : err_set(err, ERR_DENIED,
+	    "the request says that it is for no ca");
+}
+
+static int
+check_extensions(X509_REQ *req, struct err *err)
+{
+	STACK_OF(X509_EXTENSION) *list = X509_REQ_get_extensions(req);
+	int i, rc = 0;
+
+	for (i = 0; rc == 0 && i < sk_X509_EXTENSION_num(list); i++)
+		rc = check_extension(sk_X509_EXTENSION_value(list, i), err);
+	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+	return rc;
+}
+
+static int
+check_subject(X509_REQ *req, const char *subject, struct err *err)
+{
+	X509_NAME *name = ca_name_parse(subject, err);
+	struct buf has = { 0 };
+	int rc = 0;
+
+	if (name == NULL)
+		return -1;
+	if (X509_NAME_cmp(name, X509_REQ_get_subject_name(req)) != 0) {
+		cert_name(X509_REQ_get_subject_name(req), &has);
+		rc = err_set(err, ERR_DENIED, "the request is for \"%.70s\", "
+		    "not for \"%.70s\"", buf_str(&has), subject);
+	}
+	buf_free(&has);
+	X509_NAME_free(name);
+	return rc;
+}
+
+int
+ca_request_check(X509_REQ *req, const char *subject, struct err *err)
+{
+	EVP_PKEY *key = X509_REQ_get0_pubkey(req);
+
+	if (ca_key_strong(key, "the request's key", err) != 0)
+		return -1;
+	if (X509_REQ_verify(req, key) != 1) {
+		ERR_clear_error();
+		return err_set(err, ERR_DENIED, "the request's signature is "
+		    "wrong: damaged, or not of its key");
+	}
+	if (check_subject(req, subject, err) != 0)
+		return -1;
+	return check_extensions(req, err);
+}

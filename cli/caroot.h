@@ -1,0 +1,66 @@
+/*
+ * A root on its own host: files beside each other, DIR/NAME with endings
+ *	.pem		its certificate
+ *	.key .pass	its key, and the passphrase where none was given;
+ *			neither where it is in a token
+ *	.register	text, a line for each thing it signed or revoked, written
+ *			before that leaves:
+ *	    certificate SERIAL NOT-AFTER SHA256 SUBJECT
+ *	    revoked SERIAL AT REASON
+ *	    crl NUMBER THIS-UPDATE NEXT-UPDATE
+ * Times are unix seconds.  Neither network nor database are needed.
+ */
+#ifndef CAROOT_H
+#define CAROOT_H
+
+#include "camake.h"
+#include "catoken.h"
+
+struct root {
+	char		*dir, *name;
+	X509		*cert;
+	EVP_PKEY	*key;
+};
+
+/*
+ * "DIR/NAME" or "NAME" (here) to the two; refuses names that are none for a
+ * CA, and a folder that group or others can read.
+ */
+int		 root_path(struct root *, const char *path, struct err *);
+/*
+ * Load certificate and key, which is in the token, if there is one; else
+ * passphrase_file NULL = DIR/NAME.pass.
+ */
+int		 root_open(struct root *, const char *path, struct catoken *,
+		    const char *passphrase_file, struct err *);
+/* Frees the contents; the key is wiped. */
+void		 root_free(struct root *);
+
+/*
+ * Make a root that signs itself, for a new key, in the token if there is one.
+ * Refuses when a file of that name is there.  A key in a token goes away
+ * again when this fails.
+ */
+int		 root_create(struct root *, const struct ca_plan *,
+		    struct catoken *, const char *passphrase_file,
+		    struct err *);
+/* Sign a CA below: plan->issuer and issuer_key are set here. */
+X509		*root_sign(struct root *, struct ca_plan *, EVP_PKEY *,
+		    struct err *);
+/*
+ * [RFC4210] 4.4: the other root's key and name under this one, until either
+ * ends: whoever trusts only this root then reaches what the other signed.
+ */
+X509		*root_cross(struct root *, X509 *other, struct err *);
+
+/*
+ * Revoke a certificate it signed (hex serial); in the register, and with that
+ * on each list from now on.  reason: [RFC5280] 5.3.1.
+ */
+int		 root_revoke(struct root *, const char *serial, unsigned reason,
+		    struct err *);
+/* The next revocation list, DER, for so many days; appended. */
+int		 root_crl(struct root *, int64_t days, struct buf *out,
+		    struct err *);
+
+#endif

@@ -1,0 +1,435 @@
+/* The file of a ceremony. */
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "camake.h"
+#include "ceremony.h"
+#include "commands.h"
+#include "file.h"
+
+#define TEXT_MAX	(64 * 1024)
+#define TEXT_LINE_MAX	200		/* of a title, a name */
+
+/* A section: its options are those of the command, and where they differ. */
+static const struct kind {
+	const char	*section;
+	const char	*verb;		/* of "ca" */
+	const char	*required[4];	/* options of the section */
+	int		(*run)(struct cli *, const struct args *,
+			    struct err *);
+} kinds[] = {
+	[STEP_ROOT] = { "root", "create-root", { "subject" },
+	    cmd_ca_create_root },
+	[STEP_ISSUING] = { "issuing", "sign-subordinate",
+	    { "root", "request", "subject" }, cmd_ca_sign_subordinate },
+	[STEP_CRL] = { "crl", "root-crl", { "root" }, cmd_ca_root_crl },
+	[STEP_ROLLOVER] = { "rollover", "create-root",
+	    { "subject", "replaces" }, cmd_ca_create_root }
+};
+#define NKINDS	(sizeof kinds / sizeof kinds[0])
+
+/* Read by us, not by the command. */
+static const char *const ours[] = { "root", "request", "request-sha256" };
+
+const char *
+step_word(const struct step *s)
+{
+	return kinds[s->kind].section;
+}
+
+const char *
+step_get(const struct step *s, const char *opt)
+{
+	return args_get(&s->args, opt);
+}
+
+bool
+step_makes_root(const struct step *s)
+{
+	return s->kind == STEP_ROOT || s->kind == STEP_ROLLOVER;
+}
+
+static bool
+is_ours(const char *opt)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof ours / sizeof ours[0]; i++)
+		if (strcmp(opt, ours[i]) == 0)
+			return true;
+	return false;
+}
+
+static char *
+in_dir(const char *dir, const char *root)
+{
+	return strchr(root, '/') != NULL ? xstrdup(root) :
+	    file_path(dir, root, "");
+}
+
+char *
+step_root(const struct step *s, const char *dir)
+{
+	const char *root = step_makes_root(s) ? s->name :
+	    step_get(s, "root");
+
+	return in_dir(dir, root);
+}
+
+char *
+step_output(const struct step *s)
+{
+	char *out = NULL;
+
+	if (asprintf(&out, "%s.%s", s->name, s->kind == STEP_CRL ? "crl" :
+	    "pem") < 0)
+		abort();
+	return out;
+}
+
+/* A section's own options are strings of their own: ceremony_free. */
+static void
+add_opt(struct args *a, const char *name, const char *value)
+{
+	a->opt[a->nopt].name = name;
+	a->opt[a->nopt++].value = value;
+}
+
+int
+step_run(struct cli *c, const struct step *s, const char *dir,
+    struct err *err)
+{
+	struct args a = { .npos = 1 };
+	char *root = step_root(s, dir), *file = step_output(s);
+	char *request = file_path(dir, s->name, ".csr");
+	char *out = file_path(dir, file, ""), *old = NULL;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < s->args.nopt; i++)
+		if (strcmp(s->args.opt[i].name, "replaces") == 0)
+			add_opt(&a, "replaces",
+			    old = in_dir(dir, s->args.opt[i].value));
+		else if (!is_ours(s->args.opt[i].name))
+			add_opt(&a, s->args.opt[i].name,
+			    s->args.opt[i].value);
+	if (s->kind == STEP_ISSUING || s->kind == STEP_CRL)
+		add_opt(&a, "o", out);
+	a.pos[0] = root;
+	if (s->kind == STEP_ISSUING)
+		a.pos[a.npos++] = request;
+	rc = kinds[s->kind].run(c, &a, err);
+	free(root);
+	free(file);
+	free(request);
+	free(out);
+	free(old);
+	return rc;
+}
+
+void
+step_text(const struct step *s, struct buf *out)
+{
+	size_t i;
+
+	buf_printf(out, "countersign ca %s %s", kinds[s->kind].verb,
+	    step_makes_root(s) ? s->name : step_get(s, "root"));
+	if (s->kind == STEP_ISSUING)
+		buf_printf(out, " %s", step_get(s, "request"));
+	for (i = 0; i < s->args.nopt; i++)
+		if (!is_ours(s->args.opt[i].name))
+			buf_printf(out, " --%s '%s'", s->args.opt[i].name,
+			    s->args.opt[i].value);
+	if (s->kind == STEP_ISSUING || s->kind == STEP_CRL)
+		buf_printf(out, " -o %s.%s", s->name,
+		    s->kind == STEP_CRL ? "crl" : "pem");
+}
+
+/* Where the key of a root is, when it is in a token. */
+#define TOKEN(prefix) \
+	CFG_STR(prefix "token", NULL, CFGF_NODEFAULT), \
+	CFG_STR(prefix "module", NULL, CFGF_NODEFAULT), \
+	CFG_STR(prefix "pin-file", NULL, CFGF_NODEFAULT)
+
+static cfg_t *
+parse(const struct ceremony *c, struct err *err)
+{
+	cfg_opt_t root[] = {
+		CFG_STR("subject", NULL, CFGF_NODEFAULT),
+		CFG_STR("key", NULL, CFGF_NODEFAULT),
+		CFG_STR("years", NULL, CFGF_NODEFAULT),
+		CFG_STR("pathlen", NULL, CFGF_NODEFAULT),
+		CFG_STR("passphrase-file", NULL, CFGF_NODEFAULT),
+		TOKEN(""),
+		CFG_END()
+	};
+	cfg_opt_t issuing[] = {
+		CFG_STR("root", NULL, CFGF_NODEFAULT),
+		CFG_STR("request", NULL, CFGF_NODEFAULT),
+		CFG_STR("request-sha256", NULL, CFGF_NODEFAULT),
+		CFG_STR("subject", NULL, CFGF_NODEFAULT),
+		CFG_STR("years", NULL, CFGF_NODEFAULT),
+		CFG_STR("pathlen", NULL, CFGF_NODEFAULT),
+		CFG_STR_LIST("permit", NULL, CFGF_NODEFAULT),
+		CFG_STR_LIST("exclude", NULL, CFGF_NODEFAULT),
+		CFG_STR_LIST("eku", NULL, CFGF_NODEFAULT),
+		CFG_STR("cdp", NULL, CFGF_NODEFAULT),
+		CFG_STR("aia", NULL, CFGF_NODEFAULT),
+		CFG_STR("passphrase-file", NULL, CFGF_NODEFAULT),
+		TOKEN(""),
+		CFG_END()
+	};
+	cfg_opt_t crl[] = {
+		CFG_STR("root", NULL, CFGF_NODEFAULT),
+		CFG_STR("days", NULL, CFGF_NODEFAULT),
+		CFG_STR("revoke", NULL, CFGF_NODEFAULT),
+		CFG_STR("reason", NULL, CFGF_NODEFAULT),
+		CFG_STR("passphrase-file", NULL, CFGF_NODEFAULT),
+		TOKEN(""),
+		CFG_END()
+	};
+	cfg_opt_t rollover[] = {
+		CFG_STR("replaces", NULL, CFGF_NODEFAULT),
+		CFG_STR("old-passphrase-file", NULL, CFGF_NODEFAULT),
+		TOKEN("old-"),
+		CFG_STR("subject", NULL, CFGF_NODEFAULT),
+		CFG_STR("key", NULL, CFGF_NODEFAULT),
+		CFG_STR("years", NULL, CFGF_NODEFAULT),
+		CFG_STR("pathlen", NULL, CFGF_NODEFAULT),
+		CFG_STR("passphrase-file", NULL, CFGF_NODEFAULT),
+		TOKEN(""),
+		CFG_END()
+	};
+	const cfg_flag_t many = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
+	cfg_opt_t opts[] = {
+		CFG_STR("title", NULL, CFGF_NODEFAULT),
+		CFG_STR("folder", NULL, CFGF_NODEFAULT),
+		CFG_STR_LIST("people", NULL, CFGF_NODEFAULT),
+		CFG_SEC("root", root, many),
+		CFG_SEC("issuing", issuing, many),
+		CFG_SEC("crl", crl, many),
+		CFG_SEC("rollover", rollover, many),
+		CFG_END()
+	};
+
+	return conf_text(buf_slice(&c->text), c->path, opts, err);
+}
+
+/* Goes into the transcript, a line each. */
+static int
+check_line(const char *what, const char *s, struct err *err)
+{
+	if (*s == '\0' || strlen(s) > TEXT_LINE_MAX || !slice_is_text(slice_str(s)))
+		return err_bad(err, 0, "%s: must be a line of text with 1 to "
+		    "%d bytes", what, TEXT_LINE_MAX);
+	return 0;
+}
+
+static int
+take_option(struct step *s, const char *name, const char *value,
+    struct err *err)
+{
+	if (s->args.nopt == ARGS_MAX - 4)
+		return err_bad(err, 0, "%s %s: too many values",
+		    step_word(s), s->name);
+	add_opt(&s->args, xstrdup(name), xstrdup(value));
+	/* Single quotes stand around it in the transcript. */
+	if (strchr(value, '\'') != NULL)
+		return err_bad(err, 0, "%s %s: %s: no ' in it",
+		    step_word(s), s->name, name);
+	return check_line(name, value, err);
+}
+
+static int
+take_step(struct ceremony *c, enum step_kind kind, cfg_t *sec,
+    struct err *err)
+{
+	struct step *s = &c->step[c->nsteps++];
+	unsigned i;
+	cfg_opt_t *o;
+
+	s->kind = kind;
+	s->name = xstrdup(cfg_title(sec));
+	s->line = (unsigned)sec->line;
+	if (ca_name_check(s->name, err) != 0)
+		return -1;
+	for (o = sec->opts; o->name != NULL; o++)
+		for (i = 0; i < cfg_opt_size(o); i++)
+			if (take_option(s, o->name, cfg_opt_getnstr(o, i),
+			    err) != 0)
+				return -1;
+	for (i = 0; i < 4 && kinds[kind].required[i] != NULL; i++)
+		if (step_get(s, kinds[kind].required[i]) == NULL)
+			return err_bad(err, 0, "%s:%u: %s %s needs %s",
+			    c->path, s->line, kinds[kind].section, s->name,
+			    kinds[kind].required[i]);
+	return 0;
+}
+
+static int
+by_line(const void *a, const void *b)
+{
+	const struct step *x = a, *y = b;
+
+	return x->line < y->line ? -1 : x->line > y->line;
+}
+
+/* libconfuse sorts sections by their kind; the file's order counts. */
+static int
+take_steps(struct ceremony *c, cfg_t *cfg, struct err *err)
+{
+	size_t kind;
+	unsigned i;
+
+	for (kind = 0; kind < NKINDS; kind++)
+		for (i = 0; i < cfg_size(cfg, kinds[kind].section); i++) {
+			if (c->nsteps == CEREMONY_STEPS)
+				return err_bad(err, 0, "%s: more than %d steps",
+				    c->path, CEREMONY_STEPS);
+			if (take_step(c, (enum step_kind)kind, cfg_getnsec(cfg,
+			    kinds[kind].section, i), err) != 0)
+				return -1;
+		}
+	if (c->nsteps == 0)
+		return err_bad(err, 0, "%s: no step", c->path);
+	qsort(c->step, c->nsteps, sizeof c->step[0], by_line);
+	return 0;
+}
+
+/* The step before that makes this root, or NULL. */
+static const struct step *
+made_before(const struct ceremony *c, size_t n, const char *root)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (step_makes_root(&c->step[i]) &&
+		    strcmp(c->step[i].name, root) == 0)
+			return &c->step[i];
+	return NULL;
+}
+
+static bool
+same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* What would be found out when the root is there, and people wait. */
+static int
+check_root(const struct ceremony *c, size_t n, struct err *err)
+{
+	const struct step *s = &c->step[n], *by;
+	bool old = s->kind == STEP_ROLLOVER;
+	const char *root = step_get(s, old ? "replaces" : "root");
+
+	if (root == NULL || strchr(root, '/') != NULL)
+		return 0;
+	if ((by = made_before(c, n, root)) == NULL)
+		return err_bad(err, 0, "%s:%u: %.64s is made by no step "
+		    "before; a root that is there already is named by its "
+		    "path", c->path, s->line, root);
+	if (!same(step_get(by, "token"), step_get(s, old ? "old-token" :
+	    "token")))
+		return err_bad(err, 0, "%s:%u: the key of %.64s is made in "
+		    "another place: %stoken must be that of line %u", c->path,
+		    s->line, root, old ? "old-" : "", by->line);
+	return 0;
+}
+
+/* No two steps write one file, and none needs what comes later. */
+static int
+check_steps(const struct ceremony *c, struct err *err)
+{
+	const struct step *s;
+	size_t i, j;
+
+	for (i = 0; i < c->nsteps; i++) {
+		s = &c->step[i];
+		for (j = 0; j < i; j++)
+			if (strcmp(s->name, c->step[j].name) == 0)
+				return err_bad(err, 0, "%s:%u: the name %s "
+				    "was used before", c->path, s->line,
+				    s->name);
+		if (check_root(c, i, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+check_people(const struct ceremony *c, struct err *err)
+{
+	size_t i, j;
+
+	if (c->people.n < 2 || c->people.n > CEREMONY_PEOPLE)
+		return err_bad(err, 0, "%s: people: must be 2 to %d, each "
+		    "with what they are there for", c->path, CEREMONY_PEOPLE);
+	for (i = 0; i < c->people.n; i++) {
+		if (check_line("people", c->people.v[i], err) != 0)
+			return -1;
+		for (j = 0; j < i; j++)
+			if (strcmp(c->people.v[i], c->people.v[j]) == 0)
+				return err_bad(err, 0, "%s: people: \"%.64s\" "
+				    "twice", c->path, c->people.v[i]);
+	}
+	return 0;
+}
+
+static int
+take(struct ceremony *c, cfg_t *cfg, struct err *err)
+{
+	conf_list(cfg, "people", &c->people);
+	if (conf_need(cfg, "title", &c->title, err) != 0 ||
+	    check_line("title", c->title, err) != 0 ||
+	    conf_need(cfg, "folder", &c->folder, err) != 0 ||
+	    check_line("folder", c->folder, err) != 0 ||
+	    check_people(c, err) != 0 || take_steps(c, cfg, err) != 0)
+		return -1;
+	return check_steps(c, err);
+}
+
+struct ceremony *
+ceremony_read(const char *path, struct err *err)
+{
+	struct ceremony *c = xcalloc(1, sizeof *c);
+	cfg_t *cfg = NULL;
+	int rc = -1;
+
+	c->path = xstrdup(path);
+	if (file_read(path, TEXT_MAX, &c->text, err) == 0 &&
+	    (cfg = parse(c, err)) != NULL)
+		rc = take(c, cfg, err);
+	if (cfg != NULL)
+		cfg_free(cfg);
+	if (rc == 0 && EVP_Digest(c->text.p, c->text.n, c->sha256, NULL,
+	    EVP_sha256(), NULL) != 1)
+		rc = err_openssl(err, "sha-256");
+	if (rc == 0)
+		return c;
+	ceremony_free(c);
+	return NULL;
+}
+
+void
+ceremony_free(struct ceremony *c)
+{
+	size_t i, j;
+
+	if (c == NULL)
+		return;
+	for (i = 0; i < c->nsteps; i++) {
+		for (j = 0; j < c->step[i].args.nopt; j++) {
+			free((char *)c->step[i].args.opt[j].name);
+			free((char *)c->step[i].args.opt[j].value);
+		}
+		free(c->step[i].name);
+	}
+	strlist_free(&c->people);
+	buf_free(&c->text);
+	free(c->path);
+	free(c->title);
+	free(c->folder);
+	free(c);
+}

@@ -1,0 +1,581 @@
+#include "chronicle.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base64.h"
+#include "file.h"
+#include "rowform.h"
+#include "tuple.h"
+
+#define ROW_MAX		(1024 * 1024)
+
+/* One ledger being read. */
+struct reading {
+	struct chronicle	*c;
+	struct chr_ledger	*l;
+	uint16_t		 index;
+	size_t			*open;	/* rows whose end is to come */
+	size_t			 nopen, capopen;
+	uint8_t			 (*approved)[CHR_ID];	/* see take_approved */
+	size_t			 napproved, capapproved;
+};
+
+void
+chr_digest(struct slice s, uint8_t out[CHR_DIGEST])
+{
+	uint8_t md[32];
+
+	if (EVP_Digest(s.p, s.n, md, NULL, EVP_sha256(), NULL) != 1)
+		abort();
+	memcpy(out, md, CHR_DIGEST);
+}
+
+void
+chr_what(const char *at, const char *reason, const char *until,
+    uint8_t out[CHR_DIGEST])
+{
+	struct buf b = { 0 };
+
+	buf_printf(&b, "%s|%s|%s", at, reason, until);
+	chr_digest(buf_slice(&b), out);
+	buf_free(&b);
+}
+
+void
+chr_who(const char *who, const char *note, uint8_t out[CHR_DIGEST])
+{
+	struct buf b = { 0 };
+
+	buf_printf(&b, "%s|%s", who, note);
+	chr_digest(buf_slice(&b), out);
+	buf_free(&b);
+}
+
+uint16_t
+chronicle_ca(struct chronicle *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->ca.n; i++)
+		if (strcmp(c->ca.v[i], name) == 0)
+			return (uint16_t)i;
+	if (c->ca.n == UINT16_MAX)
+		abort();	/* no deployment has as many */
+	c->ca.v = xreallocarray(c->ca.v, c->ca.n + 1, sizeof *c->ca.v);
+	c->ca.v[c->ca.n++] = xstrdup(name);
+	return (uint16_t)(c->ca.n - 1);
+}
+
+/* Room for one more, zeroed. */
+static void *
+grow(void **v, size_t *n, size_t *cap, size_t size)
+{
+	if (*n == *cap) {
+		*cap = *cap == 0 ? 256 : 2 * *cap;
+		*v = xreallocarray(*v, *cap, size);
+	}
+	memset((char *)*v + *n * size, 0, size);
+	return (char *)*v + (*n)++ * size;
+}
+#define GROW(v, n, cap)	grow((void **)&(v), &(n), &(cap), sizeof *(v))
+
+static int
+bad_field(const struct ledger_entry *e, const char *key, struct err *err)
+{
+	return err_set(err, ERR_INTERNAL, "ledger: line %llu: bad %s",
+	    (unsigned long long)e->seq, key);
+}
+
+static int
+get_hex(const struct ledger_entry *e, const char *key, uint8_t *out, size_t n,
+    struct err *err)
+{
+	struct buf b = { 0 };
+	int rc = -1;
+
+	if (ledger_get(e, key, &b) == 0 && b.n == 2 * n)
+		rc = hex_decode(buf_str(&b), out, n);
+	buf_free(&b);
+	return rc == 0 ? 0 : bad_field(e, key, err);
+}
+
+static int
+get_ca(struct chronicle *c, const struct ledger_entry *e, uint16_t *out,
+    struct err *err)
+{
+	struct buf b = { 0 };
+	int rc = ledger_get(e, "ca", &b);
+
+	if (rc == 0)
+		*out = chronicle_ca(c, buf_str(&b));
+	buf_free(&b);
+	return rc == 0 ? 0 : bad_field(e, "ca", err);
+}
+
+/* A number in decimal; *out stays when the field is absent. */
+static void
+get_number(const struct ledger_entry *e, const char *key, int64_t *out)
+{
+	struct buf b = { 0 };
+
+	if (ledger_get(e, key, &b) == 0)
+		*out = strtoll(buf_str(&b), NULL, 10);
+	buf_free(&b);
+}
+
+/* 1: there, decoded; 0: no such field. */
+static int
+get_base64(const struct ledger_entry *e, const char *key, struct buf *out,
+    struct err *err)
+{
+	struct buf b = { 0 };
+	struct err why = ERR_INIT;
+	int rc = 0;
+
+	if (ledger_get(e, key, &b) == 0)
+		rc = base64_decode((const char *)b.p, b.n, ROW_MAX, out,
+		    &why) == 0 ? 1 : bad_field(e, key, err);
+	buf_free(&b);
+	return rc;
+}
+
+static int
+get_digest(const struct ledger_entry *e, const char *key,
+    uint8_t out[CHR_DIGEST], struct err *err)
+{
+	struct buf b = { 0 };
+	int rc = get_base64(e, key, &b, err);
+
+	if (rc == 1)
+		chr_digest(buf_slice(&b), out);
+	buf_free(&b);
+	return rc;
+}
+
+/*
+ * Signers are at work meanwhile: what they wrote after the database was read
+ * may be here and not there.
+ */
+static bool
+is_claimed(const struct reading *r, const struct ledger_entry *e)
+{
+	return e->end <= r->l->size;
+}
+
+/* Whose it is stands in each start, and must be the same in all of them. */
+static int
+take_start(struct reading *r, const struct ledger_entry *e, struct err *err)
+{
+	struct buf name = { 0 }, deployment = { 0 };
+	int64_t prefix = 0;
+	int rc = ledger_get(e, "signer", &name);
+
+	get_number(e, "prefix", &prefix);
+	r->l->prefix = (unsigned)prefix;
+	if (rc == 0 && r->l->signer == NULL)
+		r->l->signer = xstrdup(buf_str(&name));
+	else if (rc == 0 && strcmp(r->l->signer, buf_str(&name)) != 0)
+		rc = -1;
+	if (ledger_get(e, "deployment", &deployment) == 0 &&
+	    r->l->deployment == NULL)
+		r->l->deployment = xstrdup(buf_str(&deployment));
+	buf_free(&name);
+	buf_free(&deployment);
+	return rc == 0 ? 0 : bad_field(e, "signer", err);
+}
+
+static int
+take_rows(struct chr_row *row, const struct ledger_entry *e, struct err *err)
+{
+	int fresh = get_digest(e, "request", row->submitted, err);
+	int decided = get_base64(e, "decision", &row->tuple, err);
+
+	if (fresh == -1 || decided == -1)
+		return -1;
+	row->fresh = fresh == 1;
+	row->has_rows = decided == 1;
+	chr_digest(buf_slice(&row->tuple), row->decided);
+	/* Only what waits, and what decides that, is merged. */
+	if (row->fresh && row->kind != CHR_PEND)
+		buf_free(&row->tuple);
+	return 0;
+}
+
+static int
+take_decision(struct reading *r, const struct ledger_entry *e,
+    struct err *err)
+{
+	struct chronicle *c = r->c;
+	struct chr_row *row = GROW(c->row, c->nrow, c->caprow);
+	uint8_t tbs[32];
+
+	row->ledger = r->index;
+	row->kind = strcmp(e->type, "intent") == 0 ? CHR_ISSUE :
+	    strcmp(e->type, "denied") == 0 ? CHR_DENY : CHR_PEND;
+	if (get_hex(e, "id", row->id, CHR_ID, err) != 0 ||
+	    get_ca(c, e, &row->ca, err) != 0 || take_rows(row, e, err) != 0 ||
+	    (row->kind == CHR_ISSUE && (get_hex(e, "serial", row->serial,
+	    CHR_SERIAL, err) != 0 || get_hex(e, "tbs", tbs, 32, err) != 0)))
+		return -1;
+	if (row->kind == CHR_ISSUE)
+		memcpy(row->tbs, tbs, CHR_DIGEST);
+	if (r->nopen == r->capopen) {
+		r->capopen = r->capopen == 0 ? 256 : 2 * r->capopen;
+		r->open = xreallocarray(r->open, r->capopen, sizeof *r->open);
+	}
+	r->open[r->nopen++] = c->nrow - 1;
+	return 0;
+}
+
+static void
+drop_open(struct reading *r, size_t i)
+{
+	r->nopen--;
+	memmove(&r->open[i], &r->open[i + 1],
+	    (r->nopen - i) * sizeof *r->open);
+}
+
+/* The oldest first: it ends first.  NULL: none is open. */
+static struct chr_row *
+find_open(const struct reading *r, const uint8_t *id, const uint8_t *serial,
+    size_t *at)
+{
+	struct chr_row *row;
+	size_t i;
+
+	for (i = 0; i < r->nopen; i++) {
+		row = &r->c->row[r->open[i]];
+		if ((serial != NULL && row->kind == CHR_ISSUE &&
+		    memcmp(row->serial, serial, CHR_SERIAL) == 0) ||
+		    (serial == NULL && memcmp(row->id, id, CHR_ID) == 0)) {
+			*at = i;
+			return row;
+		}
+	}
+	return NULL;
+}
+
+static void
+without_intent(const struct reading *r, const struct ledger_entry *e)
+{
+	char object[64];
+
+	snprintf(object, sizeof object, "%.40s %llu",
+	    r->l->signer != NULL ? r->l->signer : "",
+	    (unsigned long long)e->seq);
+	r->c->sink.finding(r->c->sink.arg, e->type, object,
+	    "without an intent");
+}
+
+/* The row that it tells must be the certificate's. */
+static int
+take_issued(struct reading *r, const struct ledger_entry *e, struct err *err)
+{
+	uint8_t serial[CHR_SERIAL], md[32];
+	struct buf der = { 0 }, tuple = { 0 };
+	struct chr_row *row;
+	struct tuple t;
+	size_t at;
+	int rc;
+
+	if (get_hex(e, "serial", serial, CHR_SERIAL, err) != 0)
+		return -1;
+	if ((row = find_open(r, NULL, serial, &at)) == NULL) {
+		without_intent(r, e);
+		return 0;
+	}
+	rc = get_base64(e, "certificate", &der, err);
+	if (rc == 1 && (rc = get_base64(e, "row", &tuple, err)) == 1) {
+		EVP_Digest(der.p, der.n, md, NULL, EVP_sha256(), NULL);
+		chr_digest(buf_slice(&tuple), row->cert);
+		row->has_cert = tuple_parse(buf_slice(&tuple), &t) == 0 &&
+		    t.n >= CERT_N && slice_eq(t.field[CERT_DER],
+		    slice_of(md, sizeof md));
+		if (!row->has_cert)
+			rc = bad_field(e, "row", err);
+	}
+	buf_free(&der);
+	buf_free(&tuple);
+	return rc == -1 ? -1 : 0;
+}
+
+static int
+take_void(struct reading *r, const struct ledger_entry *e, struct err *err)
+{
+	uint8_t id[CHR_ID], serial[CHR_SERIAL];
+	struct err none = ERR_INIT;
+	struct chr_row *row;
+	bool has_serial;
+	size_t at;
+
+	has_serial = get_hex(e, "serial", serial, CHR_SERIAL, &none) == 0;
+	if (get_hex(e, "id", id, CHR_ID, err) != 0)
+		return -1;
+	row = find_open(r, id, has_serial ? serial : NULL, &at);
+	if (row == NULL) {
+		without_intent(r, e);
+		return 0;
+	}
+	row->voided = true;
+	row->claimed = is_claimed(r, e);
+	drop_open(r, at);
+	return 0;
+}
+
+/*
+ * An approval at a desk before an air gap decides nothing yet: the vault's
+ * ledger says what became of it.  Here it only explains the end to come.
+ */
+static int
+take_approved(struct reading *r, const struct ledger_entry *e,
+    struct err *err)
+{
+	uint8_t id[CHR_ID];
+
+	if (get_hex(e, "id", id, CHR_ID, err) != 0)
+		return -1;
+	if (r->napproved == r->capapproved) {
+		r->capapproved = r->capapproved * 2 + 16;
+		r->approved = xreallocarray(r->approved, r->capapproved,
+		    sizeof *r->approved);
+	}
+	memcpy(r->approved[r->napproved++], id, CHR_ID);
+	return 0;
+}
+
+static bool
+end_of_approval(struct reading *r, const uint8_t id[CHR_ID])
+{
+	size_t i;
+
+	for (i = 0; i < r->napproved; i++) {
+		if (memcmp(r->approved[i], id, CHR_ID) != 0)
+			continue;
+		memcpy(r->approved[i], r->approved[--r->napproved], CHR_ID);
+		return true;
+	}
+	return false;
+}
+
+static int
+take_done(struct reading *r, const struct ledger_entry *e, struct err *err)
+{
+	struct buf ids = { 0 };
+	uint8_t id[CHR_ID];
+	struct chr_row *row;
+	char *p, *one;
+	size_t at;
+	int rc = 0;
+
+	if (ledger_get(e, "ids", &ids) != 0)
+		return bad_field(e, "ids", err);
+	p = buf_str(&ids);
+	while (rc == 0 && (one = strsep(&p, ",")) != NULL) {
+		if (strlen(one) != 2 * CHR_ID ||
+		    hex_decode(one, id, CHR_ID) != 0)
+			rc = bad_field(e, "ids", err);
+		else if ((row = find_open(r, id, NULL, &at)) == NULL) {
+			if (!end_of_approval(r, id))
+				without_intent(r, e);
+		} else {
+			row->committed = true;
+			row->claimed = is_claimed(r, e);
+			drop_open(r, at);
+		}
+	}
+	buf_free(&ids);
+	return rc;
+}
+
+static int
+take_revocation(struct reading *r, const struct ledger_entry *e,
+    struct err *err)
+{
+	static const char *const keys[] = { "date", "reason", "until", "who",
+	    "note", "serial" };
+	struct chr_revocation rev = { .claimed = is_claimed(r, e) };
+	struct buf v[6] = { { 0 } };
+	size_t i;
+	int rc = get_ca(r->c, e, &rev.ca, err);
+
+	for (i = 0; i < 6 && rc == 0; i++)
+		if ((rc = ledger_get(e, keys[i], &v[i])) != 0)
+			bad_field(e, keys[i], err);
+	get_number(e, "change", &rev.change);
+	if (rc == 0 && (v[5].n % 2 != 0 || v[5].n > 2 * sizeof rev.serial ||
+	    hex_decode(buf_str(&v[5]), rev.serial, v[5].n / 2) != 0))
+		rc = bad_field(e, "serial", err);
+	if (rc == 0) {
+		rev.octets = (uint8_t)(v[5].n / 2);
+		rev.released = strcmp(e->type, "released") == 0;
+		chr_what(buf_str(&v[0]), buf_str(&v[1]), buf_str(&v[2]),
+		    rev.what);
+		chr_who(buf_str(&v[3]), buf_str(&v[4]), rev.who);
+		chronicle_add(r->c, &rev);
+	}
+	for (i = 0; i < 6; i++)
+		buf_free(&v[i]);
+	return rc;
+}
+
+/* "crl" before the signature, "listed" when it is committed. */
+static int
+take_list(struct reading *r, const struct ledger_entry *e, struct err *err)
+{
+	struct chronicle *c = r->c;
+	struct chr_list *l = GROW(c->list, c->nlist, c->caplist);
+	struct buf b = { 0 };
+	int64_t number = 0;
+
+	get_number(e, "number", &number);
+	l->number = (uint64_t)number;
+	if (get_ca(c, e, &l->ca, err) != 0 || number <= 0)
+		return bad_field(e, "ca or number", err);
+	if (strcmp(e->type, "listed") == 0) {
+		l->listed = true;
+		l->claimed = is_claimed(r, e);
+		return get_digest(e, "row", l->row, err) == 1 ? 0 :
+		    bad_field(e, "row", err);
+	}
+	if (ledger_get(e, "tbs", &b) != 0 || b.n >= sizeof l->tbs) {
+		buf_free(&b);
+		return bad_field(e, "tbs", err);
+	}
+	memcpy(l->tbs, b.p, b.n);
+	buf_free(&b);
+	return 0;
+}
+
+static int
+take_responder(struct reading *r, const struct ledger_entry *e,
+    struct err *err)
+{
+	struct chronicle *c = r->c;
+	struct chr_responder *p = GROW(c->resp, c->nresp, c->capresp);
+	uint8_t tbs[32];
+
+	p->ledger = r->index;
+	if (get_ca(c, e, &p->ca, err) != 0 ||
+	    get_hex(e, "serial", p->serial, CHR_SERIAL, err) != 0)
+		return -1;
+	if (strcmp(e->type, "responder") != 0) {
+		p->has_der = true;
+		p->claimed = is_claimed(r, e);
+		return get_digest(e, "certificate", p->der, err) == 1 ? 0 :
+		    bad_field(e, "certificate", err);
+	}
+	if (get_hex(e, "tbs", tbs, sizeof tbs, err) != 0)
+		return -1;
+	memcpy(p->tbs, tbs, CHR_DIGEST);
+	return 0;
+}
+
+static int
+take_round(struct reading *r, const struct ledger_entry *e, struct err *err)
+{
+	struct chronicle *c = r->c;
+	struct chr_round *round = GROW(c->round, c->nround, c->capround);
+	int64_t n = 0;
+
+	get_number(e, "round", &n);
+	round->n = (uint64_t)n;
+	return n > 0 ? get_hex(e, "bundle", round->bundle, 32, err) :
+	    bad_field(e, "round", err);
+}
+
+/*
+ * A vault has no database: what it decided is committed when the answer is
+ * whole.
+ */
+static int
+take_answer(struct reading *r, const struct ledger_entry *e, struct err *err)
+{
+	struct chronicle *c = r->c;
+	struct chr_round *round = c->nround > 0 ? &c->round[c->nround - 1] :
+	    NULL;
+	int64_t n = 0;
+	size_t i;
+
+	get_number(e, "round", &n);
+	if (round == NULL || round->n != (uint64_t)n)
+		return bad_field(e, "round", err);
+	for (i = 0; i < r->nopen; i++) {
+		c->row[r->open[i]].committed = true;
+		c->row[r->open[i]].claimed = is_claimed(r, e);
+	}
+	r->nopen = 0;
+	round->answered = true;
+	round->claimed = is_claimed(r, e);
+	return get_hex(e, "bundle", round->response, 32, err);
+}
+
+static int
+take_signatures(struct reading *r, const struct ledger_entry *e,
+    struct err *err)
+{
+	return sigcounts_add(&r->c->counts, e, err);
+}
+
+static int
+take_entry(void *arg, const struct ledger_entry *e, struct err *err)
+{
+	static const struct {
+		const char	*type;
+		int		(*take)(struct reading *,
+				    const struct ledger_entry *, struct err *);
+	} types[] = {
+		{ "start", take_start }, { "intent", take_decision },
+		{ "denied", take_decision }, { "pending", take_decision },
+		{ "approved", take_approved },
+		{ "issued", take_issued }, { "void", take_void },
+		{ "done", take_done }, { "revoked", take_revocation },
+		{ "released", take_revocation }, { "crl", take_list },
+		{ "listed", take_list }, { "responder", take_responder },
+		{ "responder-issued", take_responder },
+		{ "signatures", take_signatures },
+		{ "airgap-in", take_round }, { "airgap-out", take_answer },
+	};
+	struct reading *r = arg;
+	size_t i;
+
+	r->l->entries++;
+	headset_entry(r->c->heads, e, &r->c->sink);
+	for (i = 0; i < sizeof types / sizeof types[0]; i++)
+		if (strcmp(types[i].type, e->type) == 0)
+			return types[i].take(r, e, err);
+	return 0;
+}
+
+/*
+ * A ledger that is damaged is told, and the others are read all the same: who
+ * altered one must not hide behind it what he did elsewhere.
+ */
+void
+chronicle_read(struct chronicle *c)
+{
+	struct reading r = { .c = c };
+	struct err why;
+	size_t i;
+
+	for (i = 0; i < c->nledger; i++) {
+		memset(&why, 0, sizeof why);
+		r.l = &c->ledger[i];
+		r.index = (uint16_t)i;
+		r.nopen = r.napproved = 0;
+		headset_begin(c->heads);
+		if (ledger_walk(r.l->dir, take_entry, &r, &why) != 0)
+			c->sink.finding(c->sink.arg, "chain", r.l->dir,
+			    why.text);
+		else if (r.l->signer == NULL)
+			c->sink.finding(c->sink.arg, "chain", r.l->dir,
+			    "has no entry \"start\"");
+		headset_end(c->heads, r.l->signer != NULL ? r.l->signer : "",
+		    &c->sink);
+		r.l->signed_to = headset_signed(c->heads);
+	}
+	free(r.open);
+	free(r.approved);
+}

@@ -1,0 +1,146 @@
+/*
+ * What ledgers say, all of them together, in memory: of each decision the
+ * digests of its rows (about 200 octets), not the rows.  "countersign ledger
+ * verify" and "countersign reconcile" hold the database against it.
+ */
+#ifndef CHRONICLE_H
+#define CHRONICLE_H
+
+#include "conf.h"
+#include "headset.h"
+#include "ledger.h"
+#include "sigcounts.h"
+
+#define CHR_DIGEST	16		/* octets of SHA-256 that are kept */
+#define CHR_ID		16
+#define CHR_SERIAL	16
+
+enum chr_kind { CHR_ISSUE, CHR_DENY, CHR_PEND };
+
+/* A decision: an entry "intent", "denied" or "pending". */
+struct chr_row {
+	uint8_t		 id[CHR_ID], serial[CHR_SERIAL];
+	uint8_t		 submitted[CHR_DIGEST], decided[CHR_DIGEST];
+	uint8_t		 cert[CHR_DIGEST];	/* row of the certificate */
+	uint8_t		 tbs[CHR_DIGEST];
+	struct buf	 tuple;		/* decided; of what waits or waited */
+	uint16_t	 ledger, ca;	/* indices */
+	enum chr_kind	 kind;
+	bool		 has_rows;	/* digests are set */
+	bool		 fresh;		/* with it the request came */
+	bool		 has_cert;	/* cert is set */
+	bool		 committed, voided;
+	bool		 claimed;	/* ... before the database was read */
+	bool		 row_seen, cert_seen, void_seen;	/* in the database */
+};
+
+struct chr_revocation {
+	uint16_t	 ca;
+	uint8_t		 serial[20], octets;
+	int64_t		 change;
+	uint32_t	 order;		/* as read */
+	bool		 released, claimed;
+	bool		 seen, good;	/* of the first of a certificate: it
+					   is in the database / as it should */
+	uint8_t		 what[CHR_DIGEST];	/* at, reason, until */
+	uint8_t		 who[CHR_DIGEST];	/* who, note */
+};
+
+/*
+ * One that is listed has the digest of its row, the others what was about to
+ * be signed: a number may be tried more than once, by several signers, before
+ * a list with it is committed.
+ */
+struct chr_list {
+	uint16_t	 ca;
+	uint64_t	 number;
+	char		 tbs[2 * 64 + 1];	/* digest, hex */
+	uint8_t		 row[CHR_DIGEST];
+	bool		 listed, claimed, seen;
+};
+
+struct chr_responder {
+	uint8_t		 serial[CHR_SERIAL], tbs[CHR_DIGEST], der[CHR_DIGEST];
+	uint16_t	 ca, ledger;
+	bool		 has_der, claimed, seen;
+};
+
+struct chr_round {		/* over an air gap, as the vault says */
+	uint64_t	 n;
+	uint8_t		 bundle[32], response[32];
+	bool		 answered, claimed;
+	bool		 seen;		/* the database has it, and its answer */
+};
+
+struct chr_ledger {
+	char		*dir, *signer, *deployment;
+	unsigned	 prefix;	/* in serial numbers; 0 = not told */
+	off_t		 size;		/* of all files, when the database
+					   was read */
+	uint64_t	 entries;
+	uint64_t	 signed_to;	/* see headset_signed */
+};
+
+/* What does not fit: which check, which object, and why. */
+struct chr_sink {
+	void	(*finding)(void *, const char *check, const char *object,
+		    const char *text);
+	void	*arg;
+};
+
+struct chronicle {
+	struct chr_row		*row;		/* by id, then as read */
+	struct chr_row		**by_serial;	/* of CHR_ISSUE */
+	size_t			 nrow, caprow, nserial;
+	struct chr_revocation	*rev;		/* by ca, serial, change */
+	size_t			 nrev, caprev;
+	struct chr_list		*list;		/* by ca, number */
+	size_t			 nlist, caplist;
+	struct chr_responder	*resp;
+	size_t			 nresp, capresp;
+	struct chr_round	*round;
+	size_t			 nround, capround;
+	struct chr_ledger	*ledger;
+	size_t			 nledger;
+	struct strlist		 ca;		/* names */
+	struct sigcounts	 counts;	/* of the CAs' keys */
+	struct headset		*heads;		/* borrowed */
+	struct chr_sink		 sink;
+};
+
+/* Heads by the caller; note the ledgers' sizes now. */
+struct chronicle *chronicle_new(const struct strlist *dirs,
+		    struct headset *, struct chr_sink);
+void		 chronicle_free(struct chronicle *);
+/* Read all; damage goes to the sink. */
+void		 chronicle_read(struct chronicle *);
+
+/* The first record of a request / of a serial / ..., or NULL. */
+struct chr_row	*chronicle_request(const struct chronicle *,
+		    const uint8_t id[CHR_ID]);
+struct chr_row	*chronicle_serial(const struct chronicle *,
+		    const uint8_t serial[CHR_SERIAL]);
+struct chr_revocation *chronicle_revocation(const struct chronicle *,
+		    const char *ca, const uint8_t *serial, size_t octets);
+struct chr_list	*chronicle_list(const struct chronicle *, const char *ca,
+		    uint64_t number);
+/* Is the ledger of this signer among them?  By prefix / by name. */
+bool		 chronicle_has_prefix(const struct chronicle *, unsigned);
+bool		 chronicle_has_signer(const struct chronicle *, const char *);
+/* Is this ledger, by its index, that of the signer?  One may name nobody. */
+bool		 chronicle_is_of(const struct chronicle *, uint16_t ledger,
+		    const char *signer);
+/* Index of a ca's name, adding it. */
+uint16_t	 chronicle_ca(struct chronicle *, const char *);
+/* A revocation that is not in a ledger yet, before chronicle_sort. */
+void		 chronicle_add(struct chronicle *,
+		    const struct chr_revocation *);
+void		 chronicle_sort(struct chronicle *);
+
+void	 chr_digest(struct slice, uint8_t out[CHR_DIGEST]);
+/* Digests of a revocation's texts, as REV_* have them. */
+void	 chr_what(const char *at, const char *reason, const char *until,
+	    uint8_t out[CHR_DIGEST]);
+void	 chr_who(const char *who, const char *note, uint8_t out[CHR_DIGEST]);
+
+#endif

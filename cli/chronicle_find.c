@@ -1,0 +1,316 @@
+/* The chronicle in order, and what is found in it. */
+#include "chronicle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ledger.h"
+#include "rowform.h"
+#include "tuple.h"
+
+struct chronicle *
+chronicle_new(const struct strlist *dirs, struct headset *heads,
+    struct chr_sink sink)
+{
+	struct chronicle *c = xcalloc(1, sizeof *c);
+	size_t i;
+
+	c->heads = heads;
+	c->sink = sink;
+	c->ledger = xcalloc(dirs->n + 1, sizeof *c->ledger);
+	for (i = 0; i < dirs->n; i++) {
+		c->ledger[i].dir = xstrdup(dirs->v[i]);
+		c->ledger[i].size = ledger_total(dirs->v[i]);
+	}
+	c->nledger = dirs->n;
+	return c;
+}
+
+void
+chronicle_free(struct chronicle *c)
+{
+	size_t i;
+
+	if (c == NULL)
+		return;
+	for (i = 0; i < c->nrow; i++)
+		buf_free(&c->row[i].tuple);
+	for (i = 0; i < c->nledger; i++) {
+		free(c->ledger[i].dir);
+		free(c->ledger[i].signer);
+		free(c->ledger[i].deployment);
+	}
+	strlist_free(&c->ca);
+	sigcounts_free(&c->counts);
+	free(c->row);
+	free(c->by_serial);
+	free(c->rev);
+	free(c->list);
+	free(c->round);
+	free(c->resp);
+	free(c->ledger);
+	free(c);
+}
+
+void
+chronicle_add(struct chronicle *c, const struct chr_revocation *rev)
+{
+	if (c->nrev == c->caprev) {
+		c->caprev = c->caprev == 0 ? 256 : 2 * c->caprev;
+		c->rev = xreallocarray(c->rev, c->caprev, sizeof *c->rev);
+	}
+	c->rev[c->nrev] = *rev;
+	c->rev[c->nrev].order = (uint32_t)c->nrev;
+	c->nrev++;
+}
+
+/* The ledger's own order last: qsort keeps none. */
+static int
+by_id(const void *a, const void *b)
+{
+	const struct chr_row *x = a, *y = b;
+	int c = memcmp(x->id, y->id, CHR_ID);
+
+	return c != 0 ? c : (int)y->fresh - (int)x->fresh;
+}
+
+static int
+by_serial(const void *a, const void *b)
+{
+	return memcmp((*(struct chr_row *const *)a)->serial,
+	    (*(struct chr_row *const *)b)->serial, CHR_SERIAL);
+}
+
+static int
+same_certificate(const struct chr_revocation *x,
+    const struct chr_revocation *y)
+{
+	int c = (x->ca > y->ca) - (x->ca < y->ca);
+
+	if (c == 0)
+		c = memcmp(x->serial, y->serial, sizeof x->serial);
+	return c != 0 ? c : (int)x->octets - (int)y->octets;
+}
+
+static int
+by_change(const void *a, const void *b)
+{
+	const struct chr_revocation *x = a, *y = b;
+	int c = same_certificate(x, y);
+
+	if (c == 0)
+		c = (x->change > y->change) - (x->change < y->change);
+	return c != 0 ? c : (x->order > y->order) - (x->order < y->order);
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	const struct chr_list *x = a, *y = b;
+	int c = (x->ca > y->ca) - (x->ca < y->ca);
+
+	if (c == 0)
+		c = (x->number > y->number) - (x->number < y->number);
+	return c != 0 ? c : (int)x->listed - (int)y->listed;
+}
+
+static int
+by_responder(const void *a, const void *b)
+{
+	const struct chr_responder *x = a, *y = b;
+	int c = memcmp(x->serial, y->serial, CHR_SERIAL);
+
+	return c != 0 ? c : (int)x->has_der - (int)y->has_der;
+}
+
+/* One record of each responder: the halves put together. */
+static void
+join_halves(struct chronicle *c)
+{
+	size_t i, n;
+
+	for (i = n = 0; i < c->nresp; i++) {
+		if (n > 0 && c->resp[i].has_der && memcmp(c->resp[n - 1].serial,
+		    c->resp[i].serial, CHR_SERIAL) == 0) {
+			memcpy(c->resp[i].tbs, c->resp[n - 1].tbs, CHR_DIGEST);
+			c->resp[n - 1] = c->resp[i];
+		} else
+			c->resp[n++] = c->resp[i];
+	}
+	c->nresp = n;
+}
+
+/* A manager's denial keeps what the request came with: its NULLs. */
+static void
+merge(struct chr_row *row, const struct chr_row *pending)
+{
+	static const enum decided kept[] = { DEC_MAJOR, DEC_MINOR,
+	    DEC_SUBJECT, DEC_SAN };
+	struct tuple was, is;
+	struct buf b = { 0 };
+	size_t i;
+
+	row->has_rows = pending != NULL &&
+	    memcmp(pending->id, row->id, CHR_ID) == 0 && tuple_parse(buf_slice(&pending->tuple), &was) == 0 &&
+	    tuple_parse(buf_slice(&row->tuple), &is) == 0 &&
+	    was.n >= DEC_N && is.n >= DEC_N;
+	if (!row->has_rows)
+		return;
+	for (i = 0; i < sizeof kept / sizeof kept[0]; i++)
+		if (is.field[kept[i]].p == NULL)
+			is.field[kept[i]] = was.field[kept[i]];
+	tuple_put(&b, &is);
+	buf_free(&row->tuple);
+	row->tuple = b;
+	chr_digest(buf_slice(&b), row->decided);
+	memcpy(row->submitted, pending->submitted, CHR_DIGEST);
+}
+
+static void
+find_doubles(struct chronicle *c)
+{
+	char hex[2 * CHR_SERIAL + 1];
+	size_t i;
+
+	for (i = 1; i < c->nserial; i++) {
+		if (by_serial(&c->by_serial[i - 1], &c->by_serial[i]) != 0)
+			continue;
+		hex_encode(c->by_serial[i]->serial, CHR_SERIAL, hex);
+		c->sink.finding(c->sink.arg, "intent", hex,
+		    "the same serial number twice");
+	}
+}
+
+#define SORT(v, n, by)	do { if ((n) > 0) \
+	qsort((v), (n), sizeof *(v), (by)); } while (0)
+
+void
+chronicle_sort(struct chronicle *c)
+{
+	const struct chr_row *pending = NULL;
+	size_t i;
+
+	SORT(c->row, c->nrow, by_id);
+	SORT(c->rev, c->nrev, by_change);
+	SORT(c->list, c->nlist, by_number);
+	SORT(c->resp, c->nresp, by_responder);
+	join_halves(c);
+	c->by_serial = xcalloc(c->nrow + 1, sizeof *c->by_serial);
+	for (i = 0; i < c->nrow; i++) {
+		/* The same request may have failed at another signer. */
+		if (c->row[i].fresh && (pending == NULL || pending->voided ||
+		    memcmp(pending->id, c->row[i].id, CHR_ID) != 0 ||
+		    !c->row[i].voided))
+			pending = &c->row[i];
+		else if (!c->row[i].fresh && c->row[i].has_rows)
+			merge(&c->row[i], pending);
+		if (c->row[i].kind == CHR_ISSUE)
+			c->by_serial[c->nserial++] = &c->row[i];
+	}
+	SORT(c->by_serial, c->nserial, by_serial);
+	find_doubles(c);
+}
+
+struct chr_row *
+chronicle_request(const struct chronicle *c, const uint8_t id[CHR_ID])
+{
+	size_t lo = 0, hi = c->nrow, mid;
+
+	while (lo < hi) {		/* the first that is not below */
+		mid = lo + (hi - lo) / 2;
+		if (memcmp(c->row[mid].id, id, CHR_ID) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < c->nrow && memcmp(c->row[lo].id, id, CHR_ID) == 0 ?
+	    &c->row[lo] : NULL;
+}
+
+struct chr_row *
+chronicle_serial(const struct chronicle *c, const uint8_t serial[CHR_SERIAL])
+{
+	struct chr_row key, *p = &key, **found;
+
+	if (c->nserial == 0)
+		return NULL;
+	memcpy(key.serial, serial, CHR_SERIAL);
+	found = bsearch(&p, c->by_serial, c->nserial, sizeof p, by_serial);
+	return found != NULL ? *found : NULL;
+}
+
+struct chr_revocation *
+chronicle_revocation(const struct chronicle *c, const char *ca,
+    const uint8_t *serial, size_t octets)
+{
+	struct chr_revocation key = { .octets = (uint8_t)octets };
+	size_t i, lo = 0, hi = c->nrev, mid;
+
+	for (i = 0; i < c->ca.n && strcmp(c->ca.v[i], ca) != 0; i++)
+		;
+	if (octets > sizeof key.serial || i == c->ca.n)
+		return NULL;
+	key.ca = (uint16_t)i;
+	memcpy(key.serial, serial, octets);
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (same_certificate(&c->rev[mid], &key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < c->nrev && same_certificate(&c->rev[lo], &key) == 0 ?
+	    &c->rev[lo] : NULL;
+}
+
+struct chr_list *
+chronicle_list(const struct chronicle *c, const char *ca, uint64_t number)
+{
+	struct chr_list key = { .number = number };
+	size_t i, lo = 0, hi = c->nlist, mid;
+
+	for (i = 0; i < c->ca.n && strcmp(c->ca.v[i], ca) != 0; i++)
+		;
+	key.ca = (uint16_t)i;
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (by_number(&c->list[mid], &key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < c->nlist && c->list[lo].number == number &&
+	    c->list[lo].ca == key.ca ? &c->list[lo] : NULL;
+}
+
+bool
+chronicle_has_prefix(const struct chronicle *c, unsigned prefix)
+{
+	size_t i;
+
+	for (i = 0; i < c->nledger; i++)
+		if (c->ledger[i].prefix == prefix)
+			return true;
+	return false;
+}
+
+bool
+chronicle_has_signer(const struct chronicle *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->nledger; i++)
+		if (c->ledger[i].signer != NULL &&
+		    strcmp(c->ledger[i].signer, name) == 0)
+			return true;
+	return false;
+}
+
+bool
+chronicle_is_of(const struct chronicle *c, uint16_t ledger,
+    const char *signer)
+{
+	const char *is = c->ledger[ledger].signer;
+
+	return is != NULL && strcmp(is, signer) == 0;
+}

@@ -1,0 +1,57 @@
+/*
+ * The database against the chronicle of the ledgers, in one view of the rows
+ * that was taken after the ledgers' sizes were noted: what a ledger says
+ * within them must be there, and what is there must be in a ledger.
+ *
+ * Findings of the check "missing" are what an old backup lacks;
+ * "countersign reconcile" can put it back.  Everything else is damage.
+ */
+#ifndef COMPARE_H
+#define COMPARE_H
+
+#include "chronicle.h"
+#include "cli.h"
+
+#define COMPARE_MISSING	"missing"
+
+struct compare {
+	struct cli	*cli;
+	struct chronicle *c;
+	bool		 known[65536];	/* prefixes in the database */
+	bool		 all_here;	/* the ledger of each of them */
+	uint64_t	 requests, certificates, voids, revoked, lists;
+	uint64_t	 elsewhere;	/* rows of ledgers that are not here */
+	uint64_t	 bare;		/* requests put back without bytes */
+};
+
+/*
+ * Begin the view and read everything; the caller ends the transaction.  -1
+ * only when the database cannot be asked.
+ */
+int	 compare_begin(struct compare *, struct err *);
+int	 compare_all(struct compare *, struct err *);
+
+/* Parts of it. */
+int	 compare_signers(struct compare *, struct err *);
+int	 compare_requests(struct compare *, struct err *);
+int	 compare_certificates(struct compare *, struct err *);
+int	 compare_voids(struct compare *, struct err *);
+int	 compare_revoked(struct compare *, struct err *);
+int	 compare_lists(struct compare *, struct err *);
+int	 compare_responders(struct compare *, struct err *);
+int	 compare_rounds(struct compare *, struct err *);
+
+/* A finding about a row: object is "what name". */
+void	 compare_find(const struct compare *, const char *check,
+	    const char *what, const char *name, const char *text);
+void	 compare_find_hex(const struct compare *, const char *check,
+	    const char *what, const uint8_t *octets, size_t n,
+	    const char *text);
+/*
+ * A statement without results of their own: the rows one after the other,
+ * parameters and results as the statement has them.
+ */
+PGresult *compare_page(struct compare *, const char *stmt,
+	    const char *const *p, int n, struct err *);
+
+#endif

@@ -1,0 +1,110 @@
+/* Statements of verify, reconcile, cert check, key block; part of sql.c. */
+#ifndef LEDGER_SQL_H
+#define LEDGER_SQL_H
+
+#include "rowform.h"
+
+/* As ledgers have times: signer/store_int.h. */
+#define USEC(x)	"CASE WHEN isfinite(" x ") THEN (extract(epoch FROM " x \
+	") * 1000000)::bigint::text ELSE 'infinity' END"
+
+#define LEDGER_STMTS \
+	{ "snapshot", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, " \
+	    "READ ONLY", 0 }, \
+	{ "signer_names", "SELECT name, prefix FROM countersign.signer", 0 }, \
+	{ "verify_rounds", "SELECT n::text, coalesce(bundle, ''), " \
+	    "coalesce(response, '') FROM countersign.airgap_round", 0 }, \
+	{ "verify_policies", "SELECT version FROM countersign.policy " \
+	    "WHERE sha256(body) <> sha256 ORDER BY version", 0 }, \
+	{ "verify_loose_parts", "SELECT DISTINCT p.ca || ' ' || p.number " \
+	    "FROM countersign.crl_part p WHERE NOT EXISTS (SELECT " \
+	    "FROM countersign.crl l WHERE l.ca = p.ca " \
+	    "AND l.number = p.number)", 0 }, \
+	{ "verify_heads", "SELECT head FROM countersign.ledger_head", 0 }, \
+	{ "verify_events", "SELECT ca, change, encode(serial, 'hex'), " \
+	    USEC("at") ", coalesce(reason::text, ''), " USEC("not_after") \
+	    ", who, coalesce(note, '') FROM countersign.revocation_event", \
+	    0 }, \
+	/* The last column in binary form: is a hash all there is? */ \
+	{ "verify_requests", "SELECT " SUBMITTED_AS_KEPT ", " \
+	    REQUEST_DECIDED ", length(token) = 32 FROM countersign.request " \
+	    "WHERE (day, id) > ($1::integer, decode($2, 'hex')) " \
+	    "ORDER BY day, id LIMIT 2000", 2 }, \
+	{ "verify_certificates", "SELECT " CERTIFICATE_AS_KEPT \
+	    " FROM countersign.certificate WHERE serial > decode($1, 'hex') " \
+	    "ORDER BY serial LIMIT 2000", 1 }, \
+	{ "verify_voids", "SELECT serial, ca, request_id, signer " \
+	    "FROM countersign.void_serial WHERE serial > decode($1, 'hex') " \
+	    "ORDER BY serial LIMIT 2000", 1 }, \
+	{ "verify_revoked", "SELECT r.ca, encode(r.serial, 'hex'), " \
+	    USEC("r.at") ", r.reason, " USEC("r.not_after") ", " \
+	    "coalesce(c.revoked_by, v.signer, ''), " \
+	    "coalesce(c.revocation_note, ''), c.serial IS NULL, " \
+	    "CASE WHEN c.serial IS NULL THEN v.at IS NOT DISTINCT FROM r.at " \
+	    "AND v.ca = r.ca AND r.reason = 0 AND r.not_after = 'infinity' " \
+	    "ELSE (c.ca, c.revoked_at, c.revocation_reason, c.not_after) " \
+	    "IS NOT DISTINCT FROM (r.ca, r.at, r.reason, r.not_after) END, " \
+	    "r.change, coalesce((SELECT stamped " \
+	    "FROM countersign.revocation_change n WHERE n.ca = r.ca), 0) " \
+	    "FROM countersign.revoked r LEFT JOIN countersign.certificate c " \
+	    "ON c.serial = r.serial LEFT JOIN countersign.void_serial v " \
+	    "ON v.serial = r.serial " \
+	    "WHERE (r.ca, r.serial) > ($1, decode($2, 'hex')) " \
+	    "ORDER BY r.ca, r.serial LIMIT 2000", 2 }, \
+	{ "verify_halves", "SELECT encode(c.serial, 'hex') " \
+	    "FROM countersign.certificate c LEFT JOIN countersign.revoked r " \
+	    "ON r.ca = c.ca AND r.serial = c.serial " \
+	    "WHERE (c.revoked_at IS NOT NULL OR c.revocation_reason " \
+	    "IS NOT NULL OR c.revoked_by IS NOT NULL OR c.revocation_note " \
+	    "IS NOT NULL) AND r.serial IS NULL", 0 }, \
+	{ "verify_lists", "SELECT " CRL_COLUMNS " FROM countersign.crl " \
+	    "ORDER BY ca, number", 0 }, \
+	{ "verify_last_lists", "SELECT l.ca, l.number, l.octets, " \
+	    "encode(l.tbs_digest, 'hex'), a.certificate, l.k = 1 FROM (" \
+	    "SELECT *, row_number() OVER (PARTITION BY ca, " \
+	    "coalesce(base, 0) > 0 ORDER BY number DESC) k FROM countersign.crl) l " \
+	    "JOIN countersign.ca a " \
+	    "ON a.name = l.ca WHERE l.k <= 2", 0 }, \
+	{ "verify_parts", "SELECT body, part::text FROM countersign.crl_part " \
+	    "WHERE ca = $1 AND number = $2::bigint ORDER BY part", 2 }, \
+	{ "verify_responders", "SELECT serial, ca, signer, der, " \
+	    "floor(extract(epoch FROM not_after))::bigint::text " \
+	    "FROM countersign.responder", 0 }, \
+	/* Nobody at work, or somebody who refuses to; see store.c. */ \
+	{ "reconcile_quiet", "SELECT EXISTS (SELECT " \
+	    "FROM countersign.rollback WHERE ended_at IS NULL) " \
+	    "OR NOT EXISTS (SELECT FROM pg_locks l JOIN countersign.signer s " \
+	    "ON l.objid = hashtext(s.name)::oid WHERE l.locktype = " \
+	    "'advisory' AND l.classid = 71200103 AND l.granted)", 0 }, \
+	{ "cert_der", "SELECT der FROM countersign.certificate " \
+	    "WHERE serial = decode($1, 'hex')", 1 }
+
+/* serial, ca, certificate, does it count still? */
+#define CHECK_COLUMNS "SELECT encode(c.serial, 'hex'), c.ca, c.der, " \
+	"c.revoked_at IS NULL AND c.not_after > now() " \
+	"FROM countersign.certificate c "
+#define CHECK_STMTS \
+	{ "check_page", CHECK_COLUMNS "WHERE c.serial > decode($1, 'hex') " \
+	    "ORDER BY c.serial LIMIT 1000", 1 }, \
+	{ "check_one", CHECK_COLUMNS "WHERE c.serial = decode($1, 'hex')", \
+	    1 }, \
+	{ "check_shared", "SELECT encode(spki_sha256, 'hex'), " \
+	    "string_agg(DISTINCT account, ', ') FROM countersign.certificate " \
+	    "GROUP BY spki_sha256 HAVING count(DISTINCT account) > 1", 0 }, \
+	{ "key_block_all", "SELECT countersign.key_block_all($1::bytea[], " \
+	    "$2::boolean, $3)", 3 }, \
+	{ "keys_blocked", "SELECT spki_sha256 FROM countersign.blocked_key " \
+	    "WHERE blocked", 0 }, \
+	/* Of a request's key, and its other hash (badkey.h): is it blocked, \
+	 * whose is it? */ \
+	{ "key_state", "SELECT EXISTS (SELECT FROM countersign.blocked_key " \
+	    "WHERE blocked AND spki_sha256 IN (decode($1, 'hex'), " \
+	    "decode($2, 'hex'))), (SELECT account " \
+	    "FROM countersign.key_owner WHERE spki_sha256 IN " \
+	    "(decode($1, 'hex'), decode($2, 'hex')) " \
+	    "ORDER BY spki_sha256 <> decode($1, 'hex') LIMIT 1)", 2 }, \
+	{ "key_list", "SELECT encode(b.spki_sha256, 'hex'), to_char(b.at " \
+	    "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), b.who, " \
+	    "b.note FROM countersign.blocked_key b WHERE b.blocked ORDER BY b.at", 0 }
+
+#endif

@@ -1,0 +1,615 @@
+#include "restore_int.h"
+
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base64.h"
+#include "rowform.h"
+#include "tuple.h"
+
+#define CHUNK	((size_t)4 * 1024 * 1024)	/* of rows, in memory */
+
+const struct db_stmt restore_sql[] = {
+	{ "decide", "UPDATE countersign.request SET state = $3, "
+	    "decided_at = $4, signer = $5, template_major = $6, "
+	    "template_minor = $7, policy_hash = $8, hresult = $9, "
+	    "message = $10, subject = $11, san = $12, serial = $13, "
+	    "approved_by = $14, approval_reason = $15, decision_id = $16 "
+	    "WHERE day = $1 AND id = $2 AND state = 'pending'", 16 },
+	{ "spend", "UPDATE countersign.account SET one_time_used = $2 "
+	    "WHERE name = $1 AND one_time_template IS NOT NULL "
+	    "AND one_time_used IS NULL", 2 },
+	{ "void", "INSERT INTO countersign.void_serial "
+	    "(serial, ca, request_id, signer, at) VALUES ($1, $2, $3, $4, "
+	    "coalesce(to_timestamp($5::bigint / 1e6), now())) "
+	    "ON CONFLICT DO NOTHING", 5 },
+	{ "revoke", "SELECT countersign.revocation_put_back($1, "
+	    "decode($2, 'hex'), $3, $4, $5, $6)", 6 },
+	{ "release", "SELECT countersign.release_put_back($1, "
+	    "decode($2, 'hex'))", 2 },
+	{ "responder", "INSERT INTO countersign.responder "
+	    "(serial, ca, signer, not_after, der) VALUES ($1, $2, $3, "
+	    "to_timestamp($4::bigint), $5) ON CONFLICT DO NOTHING", 5 },
+	{ "signer", "SELECT countersign.signer_put_back($1, $2::integer)",
+	    2 },
+	{ "change", "SELECT countersign.change_put_back($1, $2::bigint)", 2 },
+	{ "round", "SELECT countersign.airgap_round_put_back($1::bigint, $2, "
+	    "$3)", 3 },
+	{ "end", "SELECT countersign.rollback_end($1)", 1 },
+	{ "issuer", "SELECT certificate FROM countersign.ca WHERE name = $1",
+	    1 },
+	{ NULL, NULL, 0 }
+};
+
+int
+restore_run(struct restore *r, const char *stmt, const struct db_param *p,
+    int n, struct err *err)
+{
+	PGresult *res = db_exec(r->db, stmt, p, n, err);
+
+	PQclear(res);
+	return res == NULL ? -1 : 0;
+}
+
+void
+restore_vouch(struct restore *r, const struct ledger_entry *e)
+{
+	if (e->seq <= r->l->signed_to)
+		return;
+	if (r->done->unvouched++ == 0)
+		snprintf(r->done->unvouched_in, sizeof r->done->unvouched_in,
+		    "%s", r->l->signer != NULL ? r->l->signer : "");
+}
+
+static struct db_param
+binary(struct slice s)
+{
+	return (struct db_param){ s.p, (int)s.n };
+}
+
+/* What a stream of COPY begins with, in front of the first row. */
+static void
+open_rows(struct buf *b)
+{
+	static const uint8_t head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
+
+	if (b->n == 0)
+		buf_add(b, head, 19);
+}
+
+static int
+copy(struct restore *r, struct buf *b, const char *sql, struct err *err)
+{
+	int rc;
+
+	if (b->n == 0)
+		return 0;
+	buf_addc(b, 0xff);
+	buf_addc(b, 0xff);
+	rc = db_copy(r->db, &(struct db_copy){ sql, buf_slice(b) }, 1, err);
+	buf_reset(b);
+	return rc;
+}
+
+static int
+copy_all(struct restore *r, struct err *err)
+{
+	if (copy(r, &r->certs, "COPY countersign.certificate ("
+	    CERTIFICATE_COLUMNS ") FROM STDIN (FORMAT binary)", err) != 0 ||
+	    copy(r, &r->requests, "COPY countersign.request ("
+	    REQUEST_SUBMITTED ", " REQUEST_DECIDED ") FROM STDIN "
+	    "(FORMAT binary)", err) != 0)
+		return -1;
+	return copy(r, &r->lists, "COPY countersign.crl (" CRL_COLUMNS
+	    ") FROM STDIN (FORMAT binary)", err);
+}
+
+static int
+get_base64(const struct ledger_entry *e, const char *key, struct buf *out,
+    struct err *err)
+{
+	struct buf b = { 0 };
+	int rc = ledger_get(e, key, &b);
+
+	if (rc == 0)
+		rc = base64_decode((const char *)b.p, b.n, 1024 * 1024, out,
+		    err);
+	else
+		err_set(err, ERR_INTERNAL, "ledger: line %llu: no %s",
+		    (unsigned long long)e->seq, key);
+	buf_free(&b);
+	return rc;
+}
+
+static int
+get_tuple(const struct ledger_entry *e, const char *key, struct buf *bytes,
+    struct tuple *t, size_t least, struct err *err)
+{
+	if (get_base64(e, key, bytes, err) != 0)
+		return -1;
+	if (tuple_parse(buf_slice(bytes), t) == 0 && t->n >= least)
+		return 0;
+	return err_set(err, ERR_INTERNAL, "ledger: line %llu: bad %s",
+	    (unsigned long long)e->seq, key);
+}
+
+/* The record of this entry, by what it said: 16 or 32 hex digits. */
+static struct chr_row *
+record(const struct restore *r, const struct ledger_entry *e)
+{
+	struct chr_row *row, *end = r->c->row + r->c->nrow;
+	struct buf id = { 0 }, serial = { 0 };
+	uint8_t octets[CHR_ID], number[CHR_SERIAL];
+	bool issue = strcmp(e->type, "intent") == 0;
+
+	if (ledger_get(e, "id", &id) != 0 ||
+	    hex_decode(buf_str(&id), octets, CHR_ID) != 0 || (issue &&
+	    (ledger_get(e, "serial", &serial) != 0 ||
+	    hex_decode(buf_str(&serial), number, CHR_SERIAL) != 0)))
+		row = NULL;
+	else if (issue)
+		row = chronicle_serial(r->c, number);
+	else
+		for (row = chronicle_request(r->c, octets); row != NULL &&
+		    (row->kind == CHR_ISSUE || row->kind != (strcmp(e->type,
+		    "denied") == 0 ? CHR_DENY : CHR_PEND) ||
+		    &r->c->ledger[row->ledger] != r->l);)
+			if (++row == end || memcmp(row->id, octets,
+			    CHR_ID) != 0)
+				row = NULL;
+	buf_free(&id);
+	buf_free(&serial);
+	return row;
+}
+
+/* A committed approval or denial of this request, or NULL. */
+static struct chr_row *
+later_decision(const struct chronicle *c, const struct chr_row *row)
+{
+	struct chr_row *x, *end = c->row + c->nrow;
+
+	for (x = chronicle_request(c, row->id); x != NULL && x < end &&
+	    memcmp(x->id, row->id, CHR_ID) == 0; x++)
+		if (!x->fresh && x->committed && x->has_rows)
+			return x;
+	return NULL;
+}
+
+/* Signers of older versions both called a repeated request theirs. */
+static bool
+is_back(const struct chronicle *c, const struct chr_row *row)
+{
+	const struct chr_row *x, *end = c->row + c->nrow;
+
+	for (x = chronicle_request(c, row->id); x != NULL && x < end &&
+	    memcmp(x->id, row->id, CHR_ID) == 0; x++)
+		if (x->fresh && x->row_seen)
+			return true;
+	return false;
+}
+
+static bool
+is_lost(const struct chr_row *row)
+{
+	return row->kind == CHR_ISSUE && !row->has_cert && !row->cert_seen;
+}
+
+/* A whole row: as it came in, and as it was decided last. */
+static int
+put_request(struct restore *r, const struct ledger_entry *e,
+    struct chr_row *row, struct err *err)
+{
+	struct buf sub = { 0 }, dec = { 0 }, bytes = { 0 }, evidence = { 0 };
+	struct chr_row *later = later_decision(r->c, row);
+	struct tuple s, d;
+	size_t i;
+	int rc;
+
+	rc = get_tuple(e, "request", &sub, &s, SUB_N, err);
+	if (rc == 0 && later != NULL && !is_lost(later)) {
+		buf_add(&dec, later->tuple.p, later->tuple.n);
+		rc = tuple_parse(buf_slice(&dec), &d);
+		later->row_seen = true;
+	} else if (rc == 0)
+		rc = get_tuple(e, "decision", &dec, &d, DEC_N, err);
+	if (rc == 0 && strcmp(e->type, "pending") == 0 &&
+	    (rc = get_base64(e, "bytes", &bytes, err)) == 0 &&
+	    (rc = get_base64(e, "evidence", &evidence, err)) == 0) {
+		s.field[SUB_TOKEN] = buf_slice(&bytes);
+		if (evidence.n > 0)
+			s.field[SUB_EVIDENCE] = buf_slice(&evidence);
+	}
+	if (rc == 0) {
+		for (i = 0; i < DEC_N; i++)
+			s.field[SUB_N + i] = d.field[i];
+		s.n = SUB_N + DEC_N;
+		open_rows(&r->requests);
+		tuple_put(&r->requests, &s);
+		r->done->requests++;
+		row->row_seen = true;
+	}
+	buf_free(&sub);
+	buf_free(&dec);
+	buf_free(&bytes);
+	buf_free(&evidence);
+	return rc;
+}
+
+/* It waits in the database and was decided since. */
+static int
+put_decision(struct restore *r, const struct chr_row *row, struct err *err)
+{
+	uint8_t day[4] = { 0, 0, row->id[0], row->id[1] };
+	struct db_param p[2 + DEC_N];
+	struct tuple t;
+	size_t i;
+
+	if (tuple_parse(buf_slice(&row->tuple), &t) != 0 || t.n < DEC_N)
+		return err_set(err, ERR_INTERNAL,
+		    "ledger: a decision without its row");
+	p[0] = DB_BIN(day, sizeof day);
+	p[1] = DB_BIN(row->id, CHR_ID);
+	for (i = 0; i < DEC_N; i++)
+		p[2 + i] = binary(t.field[i]);
+	r->done->decisions++;
+	return restore_run(r, "decide", p, 2 + DEC_N, err);
+}
+
+static int
+spend(struct restore *r, const struct ledger_entry *e, struct chr_row *row,
+    struct err *err)
+{
+	struct buf name = { 0 };
+	struct db_param p[2];
+	int rc = 0;
+
+	if (row->committed && ledger_get(e, "spends", &name) == 0) {
+		p[0] = DB_TEXT(buf_str(&name));
+		p[1] = DB_BIN(row->id, CHR_ID);
+		rc = restore_run(r, "spend", p, 2, err);
+	}
+	buf_free(&name);
+	return rc;
+}
+
+static int
+take_decision(struct restore *r, const struct ledger_entry *e,
+    struct err *err)
+{
+	struct chr_row *row = record(r, e);
+
+	if (row == NULL || !row->committed || &r->c->ledger[row->ledger] !=
+	    r->l)
+		return 0;
+	if (!row->row_seen)
+		restore_vouch(r, e);
+	if (spend(r, e, row, err) != 0)
+		return -1;
+	if (!row->fresh || is_back(r->c, row) || is_lost(row))
+		return 0;
+	return put_request(r, e, row, err);
+}
+
+static void
+drop_issuer(struct restore *r)
+{
+	free(r->issuer);
+	X509_free(r->issuer_cert);
+	r->issuer = NULL;
+	r->issuer_cert = NULL;
+}
+
+static int
+load_issuer(struct restore *r, struct slice name, struct err *err)
+{
+	struct db_param p = binary(name);
+	const unsigned char *der;
+	PGresult *res;
+
+	if (r->issuer != NULL && slice_is(name, r->issuer))
+		return 0;
+	drop_issuer(r);
+	if ((res = db_exec_bin(r->db, "issuer", &p, 1, err)) == NULL)
+		return -1;
+	r->issuer = xstrndup((const char *)name.p, name.n);
+	if (PQntuples(res) == 1) {
+		der = (const unsigned char *)PQgetvalue(res, 0, 0);
+		r->issuer_cert = d2i_X509(NULL, &der, PQgetlength(res, 0, 0));
+	}
+	PQclear(res);
+	return 0;
+}
+
+/*
+ * Entries behind the last head are signed by nobody, and renewals believe
+ * rows: only what the CA's key has signed becomes one.
+ */
+static int
+check_signed(struct restore *r, struct slice ca, struct slice serial,
+    struct slice der, struct err *err)
+{
+	const unsigned char *p = der.p;
+	const ASN1_INTEGER *n;
+	char hex[2 * CHR_SERIAL + 1] = "";
+	bool good = false;
+	X509 *x;
+
+	if (load_issuer(r, ca, err) != 0)
+		return -1;
+	x = d2i_X509(NULL, &p, (long)der.n);
+	if (x != NULL && r->issuer_cert != NULL && p == der.p + der.n) {
+		n = X509_get0_serialNumber(x);
+		good = slice_eq(serial, slice_of(ASN1_STRING_get0_data(n),
+		    (size_t)ASN1_STRING_length(n))) &&
+		    X509_verify(x, X509_get0_pubkey(r->issuer_cert)) == 1;
+	}
+	X509_free(x);
+	ERR_clear_error();
+	if (good)
+		return 0;
+	if (serial.n == CHR_SERIAL)
+		hex_encode(serial.p, CHR_SERIAL, hex);
+	return err_set(err, ERR_DENIED, "ledger of %.60s: certificate %s is "
+	    "not signed by ca %.60s: no signer wrote that", r->l->signer !=
+	    NULL ? r->l->signer : "", hex, r->issuer);
+}
+
+static int
+take_issued(struct restore *r, const struct ledger_entry *e, struct err *err)
+{
+	struct buf serial = { 0 }, bytes = { 0 }, der = { 0 };
+	uint8_t octets[CHR_SERIAL];
+	struct chr_row *row = NULL;
+	struct tuple t;
+	int rc = 0;
+
+	if (ledger_get(e, "serial", &serial) == 0 &&
+	    hex_decode(buf_str(&serial), octets, CHR_SERIAL) == 0)
+		row = chronicle_serial(r->c, octets);
+	if (row != NULL && row->committed && !row->cert_seen &&
+	    (rc = get_tuple(e, "row", &bytes, &t, CERT_N, err)) == 0 &&
+	    (rc = get_base64(e, "certificate", &der, err)) == 0 &&
+	    (rc = check_signed(r, t.field[CERT_CA], t.field[CERT_SERIAL],
+	    buf_slice(&der), err)) == 0) {
+		restore_vouch(r, e);
+		t.field[CERT_DER] = buf_slice(&der);
+		t.n = CERT_N;
+		open_rows(&r->certs);
+		tuple_put(&r->certs, &t);
+		row->cert_seen = true;
+		r->done->certificates++;
+	}
+	buf_free(&serial);
+	buf_free(&bytes);
+	buf_free(&der);
+	return rc;
+}
+
+static int
+take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
+{
+	struct buf ca = { 0 }, number = { 0 }, bytes = { 0 };
+	struct chr_list *l = NULL;
+	struct tuple t;
+	int rc = 0;
+
+	if (ledger_get(e, "ca", &ca) == 0 &&
+	    ledger_get(e, "number", &number) == 0)
+		l = chronicle_list(r->c, buf_str(&ca),
+		    strtoull(buf_str(&number), NULL, 10));
+	if (l != NULL && !l->seen &&
+	    (rc = get_tuple(e, "row", &bytes, &t, LIST_LEAST, err)) == 0) {
+		if (t.n == LIST_LEAST)
+			t.field[LIST_BASE] = slice_of(NULL, 0);
+		t.n = LIST_N;
+		restore_vouch(r, e);
+		open_rows(&r->lists);
+		tuple_put(&r->lists, &t);
+		l->seen = true;
+		r->done->lists++;
+	}
+	buf_free(&ca);
+	buf_free(&number);
+	buf_free(&bytes);
+	return rc;
+}
+
+static int
+take_void(struct restore *r, const struct ledger_entry *e, struct err *err)
+{
+	struct buf serial = { 0 };
+	uint8_t octets[CHR_SERIAL];
+	struct chr_row *row = NULL;
+
+	(void)err;
+	if (ledger_get(e, "serial", &serial) == 0 &&
+	    hex_decode(buf_str(&serial), octets, CHR_SERIAL) == 0)
+		row = chronicle_serial(r->c, octets);
+	if (row != NULL && row->voided && !row->void_seen)
+		restore_vouch(r, e);	/* put_rest has no entry at hand */
+	buf_free(&serial);
+	return 0;
+}
+
+static bool
+has_responder(const struct chronicle *c, const uint8_t serial[CHR_SERIAL])
+{
+	size_t i;
+
+	for (i = 0; i < c->nresp; i++)
+		if (c->resp[i].seen && memcmp(c->resp[i].serial, serial,
+		    CHR_SERIAL) == 0)
+			return true;
+	return false;
+}
+
+static int
+take_responder(struct restore *r, const struct ledger_entry *e,
+    struct err *err)
+{
+	struct buf der = { 0 }, serial = { 0 }, ca = { 0 };
+	uint8_t octets[CHR_SERIAL];
+	const unsigned char *p;
+	X509 *x = NULL;
+	struct tm tm;
+	char end[24];
+	int rc;
+
+	rc = get_base64(e, "certificate", &der, err);
+	p = der.p;
+	if (rc == 0 && ledger_get(e, "serial", &serial) == 0 &&
+	    ledger_get(e, "ca", &ca) == 0 &&
+	    hex_decode(buf_str(&serial), octets, CHR_SERIAL) == 0 &&
+	    !has_responder(r->c, octets) &&
+	    (rc = check_signed(r, buf_slice(&ca), slice_of(octets,
+	    CHR_SERIAL), buf_slice(&der), err)) == 0 &&
+	    (x = d2i_X509(NULL, &p, (long)der.n)) != NULL &&
+	    ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) == 1) {
+		restore_vouch(r, e);
+		snprintf(end, sizeof end, "%lld", (long long)timegm(&tm));
+		rc = restore_run(r, "responder", (struct db_param[]){
+		    DB_BIN(octets, CHR_SERIAL), DB_TEXT(buf_str(&ca)),
+		    DB_TEXT(r->l->signer), DB_TEXT(end),
+		    DB_BIN(der.p, der.n) }, 5, err);
+	}
+	X509_free(x);
+	buf_free(&der);
+	buf_free(&serial);
+	buf_free(&ca);
+	return rc;
+}
+
+struct taker {
+	const char	*type;
+	int		(*take)(struct restore *, const struct ledger_entry *,
+			    struct err *);
+};
+
+static int
+dispatch(struct restore *r, const struct taker *t,
+    const struct ledger_entry *e, struct err *err)
+{
+	for (; t->type != NULL; t++)
+		if (strcmp(t->type, e->type) == 0)
+			return t->take(r, e, err);
+	return 0;
+}
+
+static int
+row_entry(void *arg, const struct ledger_entry *e, struct err *err)
+{
+	static const struct taker takers[] = {
+		{ "intent", take_decision }, { "denied", take_decision },
+		{ "pending", take_decision }, { "issued", take_issued },
+		{ "listed", take_listed }, { "void", take_void },
+		{ "responder-issued", take_responder }, { NULL, NULL }
+	};
+	struct restore *r = arg;
+
+	if (dispatch(r, takers, e, err) != 0)
+		return -1;
+	return r->requests.n + r->certs.n + r->lists.n < CHUNK ? 0 :
+	    copy_all(r, err);
+}
+
+static int
+revocation_entry(void *arg, const struct ledger_entry *e, struct err *err)
+{
+	static const struct taker takers[] = {
+		{ "revoked", restore_revocation },
+		{ "released", restore_revocation }, { NULL, NULL }
+	};
+
+	return dispatch(arg, takers, e, err);
+}
+
+static int
+walk(struct restore *r, int (*cb)(void *, const struct ledger_entry *,
+    struct err *), struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < r->c->nledger; i++) {
+		r->l = &r->c->ledger[i];
+		if (ledger_walk(r->l->dir, cb, r, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What is left when all rows are in. */
+static int
+put_rest(struct restore *r, struct err *err)
+{
+	struct chr_row *row;
+	size_t i;
+
+	for (i = 0; i < r->c->nrow; i++) {
+		row = &r->c->row[i];
+		if (!row->fresh && row->committed && !row->row_seen &&
+		    row->has_rows && !is_lost(row)) {
+			if (put_decision(r, row, err) != 0)
+				return -1;
+			row->row_seen = true;
+		}
+	}
+	if (walk(r, revocation_entry, err) != 0)
+		return -1;
+	for (i = 0; i < r->c->nserial; i++) {
+		row = r->c->by_serial[i];
+		if (row->void_seen || (!row->voided && !(row->committed &&
+		    is_lost(row))))
+			continue;
+		r->done->lost += !row->voided;
+		if (restore_void(r, row, NULL, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * A signer that the old database does not know would be given a new prefix,
+ * and another one perhaps this one's: serial numbers of both could be equal.
+ */
+static int
+put_signers(struct restore *r, struct err *err)
+{
+	const struct chr_ledger *l;
+	char prefix[16];
+	size_t i;
+
+	for (i = 0; i < r->c->nledger; i++) {
+		l = &r->c->ledger[i];
+		if (l->signer == NULL || l->prefix == 0)
+			continue;
+		snprintf(prefix, sizeof prefix, "%u", l->prefix);
+		if (restore_run(r, "signer", (struct db_param[]){
+		    DB_TEXT(l->signer), DB_TEXT(prefix) }, 2, err) != 0)
+			return -1;
+		r->done->signers++;
+	}
+	return 0;
+}
+
+/*
+ * Numbers of changes before the rows that bear them (sql/150_delta.sql);
+ * revocations last: they mark certificates, which must be there.
+ */
+int
+restore_all(struct db *db, struct chronicle *c, struct restored *done,
+    struct err *err)
+{
+	struct restore r = { .db = db, .c = c, .done = done };
+	int rc = -1;
+
+	if (put_signers(&r, err) == 0 && restore_changes(&r, err) == 0 &&
+	    walk(&r, row_entry, err) == 0 && copy_all(&r, err) == 0)
+		rc = put_rest(&r, err);
+	buf_free(&r.requests);
+	buf_free(&r.certs);
+	buf_free(&r.lists);
+	drop_issuer(&r);
+	return rc;
+}

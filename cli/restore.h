@@ -1,0 +1,35 @@
+/*
+ * Put back what a chronicle, compared with the database, found missing there:
+ * the ledgers are read once more, for the rows themselves.
+ */
+#ifndef RESTORE_H
+#define RESTORE_H
+
+#include "compare.h"
+
+struct restored {
+	uint64_t	 requests, decisions, certificates, voids;
+	uint64_t	 revocations, lists, responders, signers;
+	uint64_t	 rounds;	/* over an air gap */
+	uint64_t	 lost;		/* certificates whose bytes a crash took:
+					   their serials are void now */
+	uint64_t	 unvouched;	/* entries acted upon behind the last
+					   head of their ledger ... */
+	char		 unvouched_in[64];	/* ... the first of this signer */
+};
+
+/*
+ * In a transaction of db, which is the owner's; the caller commits.  The
+ * chronicle's flags say what is there.
+ */
+int	 restore_all(struct db *, struct chronicle *, struct restored *,
+	    struct err *);
+/*
+ * In the same transaction, behind restore_all: rounds over an air gap that the
+ * vault answered, so that the next export follows on its last answer.
+ */
+int	 restore_rounds(struct db *, const struct chronicle *,
+	    struct restored *, struct err *);
+extern const struct db_stmt restore_sql[];
+
+#endif

@@ -1,0 +1,147 @@
+/* Keys made in a token. */
+#include <string.h>
+
+#include <openssl/rand.h>
+
+#include "der.h"
+#include "oid.h"
+#include "p11_int.h"
+
+#define ID_LEN	16
+#define YES	&(CK_BBOOL){ CK_TRUE }, sizeof(CK_BBOOL)
+#define NO	&(CK_BBOOL){ CK_FALSE }, sizeof(CK_BBOOL)
+
+static const struct {
+	const char		*spec;
+	CK_ULONG		 bits;		/* RSA */
+	const struct slice	*curve;		/* EC */
+} kinds[] = {
+	{ "rsa:2048", 2048, NULL },
+	{ "rsa:3072", 3072, NULL },
+	{ "rsa:4096", 4096, NULL },
+	{ "ec:P-256", 0, &OID_P256 },
+	{ "ec:P-384", 0, &OID_P384 }
+};
+#define NKINDS	(sizeof(kinds) / sizeof(kinds[0]))
+
+/* One of a pair is enough: it would be found instead of ours later. */
+static int
+refuse_taken(struct p11 *p, const struct p11_token *t,
+    const struct p11uri *u, struct err *err)
+{
+	CK_OBJECT_HANDLE o;
+	size_t n, m;
+
+	if (p11_count(p, t, u, CKO_PRIVATE_KEY, &o, &n, err) == -1 ||
+	    p11_count(p, t, u, CKO_PUBLIC_KEY, &o, &m, err) == -1)
+		return -1;
+	if (n + m != 0)
+		return err_set(err, ERR_DENIED, "token %s: a key of this "
+		    "name is in it already", t->label);
+	return 0;
+}
+
+/* [PKCS11] 4.9: it never leaves the token, and does nothing but sign. */
+static int
+make(struct p11 *p, const struct p11_token *t, CK_MECHANISM *m,
+    CK_ATTRIBUTE kind[2], CK_ULONG nkind, CK_ATTRIBUTE name[2],
+    CK_ULONG nname, struct err *err)
+{
+	CK_ATTRIBUTE pub[8] = {
+		{ CKA_TOKEN, YES }, { CKA_VERIFY, YES }
+	}, priv[12] = {
+		{ CKA_TOKEN, YES }, { CKA_PRIVATE, YES },
+		{ CKA_SENSITIVE, YES }, { CKA_EXTRACTABLE, NO },
+		{ CKA_SIGN, YES }, { CKA_DECRYPT, NO }, { CKA_UNWRAP, NO }
+	};
+	CK_ULONG npub = 2, npriv = 7;
+	CK_OBJECT_HANDLE a, b;
+	CK_RV rv;
+
+	memcpy(&pub[npub], kind, nkind * sizeof(*kind));
+	npub += nkind;
+	memcpy(&pub[npub], name, nname * sizeof(*name));
+	npub += nname;
+	memcpy(&priv[npriv], name, nname * sizeof(*name));
+	npriv += nname;
+	rv = p->f->C_GenerateKeyPair(t->session, m, pub, npub, priv, npriv,
+	    &a, &b);
+	return rv == CKR_OK ? 0 : p11_failed(err, "C_GenerateKeyPair", rv);
+}
+
+static int
+make_kind(struct p11 *p, const struct p11_token *t, size_t i,
+    CK_ATTRIBUTE name[2], CK_ULONG nname, struct err *err)
+{
+	CK_MECHANISM rsa = { CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0 };
+	CK_MECHANISM ec = { CKM_EC_KEY_PAIR_GEN, NULL, 0 };
+	CK_ULONG bits = kinds[i].bits;
+	uint8_t exponent[] = { 1, 0, 1 };
+	CK_ATTRIBUTE kind[2] = {
+		{ CKA_MODULUS_BITS, &bits, sizeof(bits) },
+		{ CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent) }
+	};
+	struct buf curve = { 0 };
+	int rc;
+
+	if (kinds[i].curve == NULL)
+		return make(p, t, &rsa, kind, 2, name, nname, err);
+	der_put_oid(&curve, *kinds[i].curve);
+	kind[0] = (CK_ATTRIBUTE){ CKA_EC_PARAMS, curve.p, curve.n };
+	rc = make(p, t, &ec, kind, 1, name, nname, err);
+	buf_free(&curve);
+	return rc;
+}
+
+int
+p11_generate(struct p11 *p, const struct p11_token *t,
+    const struct p11uri *u, const char *spec, struct err *err)
+{
+	uint8_t id[ID_LEN];
+	CK_ATTRIBUTE name[2] = {
+		{ CKA_ID, id, sizeof(id) }
+	};
+	CK_ULONG nname = 1;
+	size_t i;
+
+	for (i = 0; i < NKINDS; i++) {
+		if (strcmp(kinds[i].spec, spec) == 0)
+			break;
+	}
+	if (i == NKINDS)
+		return err_set(err, ERR_MALFORMED, "key is rsa:2048, "
+		    "rsa:3072, rsa:4096, ec:P-256 or ec:P-384, not %.40s",
+		    spec);
+	if (refuse_taken(p, t, u, err) == -1)
+		return -1;
+	if (RAND_bytes(id, sizeof(id)) != 1)
+		return err_openssl(err, "random id");
+	if (u->id_len != 0)
+		name[0] = (CK_ATTRIBUTE){ CKA_ID, (void *)u->id, u->id_len };
+	if (u->object != NULL)
+		name[nname++] = (CK_ATTRIBUTE){ CKA_LABEL, u->object,
+		    strlen(u->object) };
+	return make_kind(p, t, i, name, nname, err);
+}
+
+int
+p11_destroy(struct p11 *p, const struct p11_token *t,
+    const struct p11uri *u, struct err *err)
+{
+	static const CK_OBJECT_CLASS class[] = { CKO_PRIVATE_KEY,
+	    CKO_PUBLIC_KEY };
+	CK_OBJECT_HANDLE o;
+	CK_RV rv = CKR_OK;
+	size_t i, n;
+
+	for (i = 0; i < 2 && rv == CKR_OK; i++) {
+		if (p11_count(p, t, u, class[i], &o, &n, err) == -1)
+			return -1;
+		if (n > 1)
+			return err_set(err, ERR_INTERNAL, "token %s: more "
+			    "than one key of this name", t->label);
+		if (n == 1)
+			rv = p->f->C_DestroyObject(t->session, o);
+	}
+	return rv == CKR_OK ? 0 : p11_failed(err, "C_DestroyObject", rv);
+}

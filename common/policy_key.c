@@ -1,0 +1,243 @@
+/* Keys of a policy's CAs, and their certificates. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/x509v3.h>
+
+#include "policy_int.h"
+
+#define ALSO_MAX	16		/* of a CA */
+#define KEY_MARK	"{key}"
+
+/* Seconds since 1970 of an ASN.1 time; -1 when it is none. */
+static int
+unix_time(const ASN1_TIME *t, int64_t *out)
+{
+	struct tm	 tm;
+	time_t		 at;
+
+	if (ASN1_TIME_to_tm(t, &tm) != 1)
+		return -1;
+	at = timegm(&tm);
+	if (at == (time_t)-1)
+		return -1;
+	*out = at;
+	return 0;
+}
+
+/* The certificate is an operator's, not a client's: OpenSSL may read it. */
+static int
+ca_cert_end(const char *name, struct slice cert, int64_t *not_after,
+    struct err *err)
+{
+	const unsigned char	*p = cert.p;
+	X509			*x = NULL;
+	int			 rc = -1;
+
+	if (cert.n == 0 || cert.n > 64 * 1024)
+		return err_bad(err, 0, "ca %s: certificate of %zu bytes", name,
+		    cert.n);
+	x = d2i_X509(NULL, &p, (long)cert.n);
+	if (x == NULL || p != cert.p + cert.n) {
+		err_openssl(err, "ca %s: certificate does not parse", name);
+		goto out;
+	}
+	/* [RFC5280] 4.2.1.9: only then may it sign certificates. */
+	if (X509_check_ca(x) != 1) {
+		err_bad(err, 0, "ca %s: certificate is no ca certificate",
+		    name);
+		goto out;
+	}
+	if (unix_time(X509_get0_notAfter(x), not_after) == -1) {
+		err_bad(err, 0, "ca %s: notAfter of the certificate is no time",
+		    name);
+		goto out;
+	}
+	rc = 0;
+out:
+	X509_free(x);
+	return rc;
+}
+
+static struct policy_ca *
+find_ca(struct policy *p, const char *name)
+{
+	size_t	i;
+
+	for (i = 0; i < p->ncas; i++)
+		if (strcmp(p->cas[i].name, name) == 0)
+			return &p->cas[i];
+	return NULL;
+}
+
+/* What the CA promises must fit into the life of the key in use. */
+static int
+check_validity(const struct policy *p, const struct policy_ca *ca,
+    int64_t not_after, struct err *err)
+{
+	const struct template	*t;
+	int64_t			 from;
+	size_t			 i;
+
+	from = p->published != 0 ? p->published : (int64_t)time(NULL);
+	for (i = 0; i < p->ntemplates; i++) {
+		t = &p->templates[i];
+		if (template_offered_by(t, ca->name) &&
+		    t->validity > not_after - from)
+			return err_bad(err, 0, "line %u: template %s: validity "
+			    "of %lld days is beyond the certificate of ca %s "
+			    "(%lld days left)", t->line, t->cn,
+			    (long long)(t->validity / 86400), ca->name,
+			    (long long)((not_after - from) / 86400));
+	}
+	return 0;
+}
+
+static int
+check_key(const struct policy *p, const struct policy_ca *ca,
+    const struct ca_key *key, struct err *err)
+{
+	if (ca == NULL)
+		return err_bad(err, 0, "ca %s: not in the policy", key->ca);
+	if (policy_key_find(p, key->name, NULL) != NULL)
+		return err_bad(err, 0, "ca %s: has a certificate already",
+		    key->name);
+	if (key->in_use && ca->cert.n != 0)
+		return err_bad(err, 0, "ca %s: has two keys in use", ca->name);
+	return 0;
+}
+
+int
+policy_attach_key(struct policy *p, const struct ca_key *key, struct err *err)
+{
+	struct policy_ca	*ca = find_ca(p, key->ca);
+	struct policy_key	*k;
+	int64_t			 not_after;
+
+	if (check_key(p, ca, key, err) == -1 ||
+	    ca_cert_end(key->name, key->cert, &not_after, err) == -1 ||
+	    (key->in_use && check_validity(p, ca, not_after, err) == -1) ||
+	    policy_trust(p, key->cert, key->name, err) == -1)
+		return -1;
+	ca->keys = xreallocarray(ca->keys, ca->nkeys + 1, sizeof(*ca->keys));
+	k = &ca->keys[ca->nkeys++];
+	*k = (struct policy_key){ .name = xstrdup(key->name),
+	    .not_after = not_after };
+	buf_add(&k->cert, key->cert.p, key->cert.n);
+	if (!key->in_use)
+		return 0;
+	ca->key = k->name;
+	buf_add(&ca->cert, key->cert.p, key->cert.n);
+	ca->not_after = not_after;
+	return 0;
+}
+
+int
+policy_attach_ca(struct policy *p, const char *name, struct slice cert,
+    struct err *err)
+{
+	const struct ca_key	key = { name, name, cert, true };
+
+	return policy_attach_key(p, &key, err);
+}
+
+int
+policy_attach_also(struct policy *p, const char *name, struct slice cert,
+    struct err *err)
+{
+	struct policy_ca	*ca = find_ca(p, name);
+	int64_t			 end;
+
+	if (ca == NULL)
+		return err_bad(err, 0, "ca %s: not in the policy", name);
+	if (ca_cert_end(name, cert, &end, err) == -1)
+		return -1;
+	/* What has ended helps nobody. */
+	if (end <= (int64_t)time(NULL) || ca->nalso == ALSO_MAX)
+		return 0;
+	ca->also = xreallocarray(ca->also, ca->nalso + 1, sizeof(*ca->also));
+	ca->also[ca->nalso] = (struct buf){ NULL, 0, 0 };
+	buf_add(&ca->also[ca->nalso++], cert.p, cert.n);
+	return 0;
+}
+
+int
+policy_ready(const struct policy *p, struct err *err)
+{
+	size_t	i;
+
+	for (i = 0; i < p->ncas; i++)
+		if (p->cas[i].cert.n == 0)
+			return err_set(err, ERR_UNAVAILABLE,
+			    "ca %s: of the policy, has no certificate",
+			    p->cas[i].name);
+	return 0;
+}
+
+void
+policy_keys_free(struct policy_ca *ca)
+{
+	size_t	i;
+
+	for (i = 0; i < ca->nkeys; i++) {
+		free(ca->keys[i].name);
+		buf_free(&ca->keys[i].cert);
+	}
+	free(ca->keys);
+	for (i = 0; i < ca->nalso; i++)
+		buf_free(&ca->also[i]);
+	free(ca->also);
+}
+
+const struct policy_ca *
+policy_key_find(const struct policy *p, const char *name,
+    const struct policy_key **key)
+{
+	size_t	i, k;
+
+	for (i = 0; i < p->ncas; i++)
+		for (k = 0; k < p->cas[i].nkeys; k++) {
+			if (strcmp(p->cas[i].keys[k].name, name) != 0)
+				continue;
+			if (key != NULL)
+				*key = &p->cas[i].keys[k];
+			return &p->cas[i];
+		}
+	return NULL;
+}
+
+bool
+policy_is_ours(const struct policy *p, struct slice cert)
+{
+	size_t	i, k;
+
+	for (i = 0; i < p->ncas; i++)
+		for (k = 0; k < p->cas[i].nkeys; k++)
+			if (slice_eq(buf_slice(&p->cas[i].keys[k].cert), cert))
+				return true;
+	return false;
+}
+
+bool
+policy_ca_has(const struct policy *p, const char *ca, const char *key)
+{
+	const struct policy_ca	*c = policy_key_find(p, key, NULL);
+
+	/* The first key bears the CA's name. */
+	return strcmp(ca, key) == 0 || (c != NULL && strcmp(c->name, ca) == 0);
+}
+
+void
+policy_url(const char *pattern, const char *key, struct buf *out)
+{
+	const char	*at = strstr(pattern, KEY_MARK);
+
+	if (at == NULL) {
+		buf_puts(out, pattern);
+		return;
+	}
+	buf_add(out, pattern, (size_t)(at - pattern));
+	buf_puts(out, key);
+	buf_puts(out, at + strlen(KEY_MARK));
+}

@@ -1,0 +1,23 @@
+/* One request of a bundle, on its way to its answer. */
+#ifndef AIRGAP_ITEM_H
+#define AIRGAP_ITEM_H
+
+#include "airgap_vault.h"
+
+struct item {
+	size_t			 nth;	/* of its batch: the earlier stand before it */
+	struct job		*job;
+	struct bundle_item	 in;	/* borrows from job->link.msg */
+	struct account		*account[BUNDLE_ACCOUNTS];
+	size_t			 naccounts;
+	uint32_t		 major, minor, renewals;
+	bool			 again;	/* it has its certificate already */
+};
+
+/* What a snapshot answers with: the records that came with the request. */
+struct snapshot *item_snapshot(struct vault *);
+
+/* Parse and decide: job->state is JOB_RECORD, or -1 ends the round. */
+int	 item_decide(struct vault *, struct item *, struct err *);
+
+#endif

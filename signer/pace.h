@@ -1,0 +1,28 @@
+/*
+ * How many requests of a template pass in a minute: rate-per-minute of the
+ * policy, a bucket that saves up ten seconds of it (but one request at least).
+ * Kept in memory, of this signer alone.
+ */
+#ifndef PACE_H
+#define PACE_H
+
+#include "decide.h"
+
+struct pace;
+
+struct pace	*pace_new(void);
+void		 pace_free(struct pace *);	/* or NULL */
+
+/*
+ * May what was decided be done now?  ERR_UNAVAILABLE: not yet.  The renewal
+ * of a certificate that ends soon passes always, and what it takes is what
+ * others wait for: within a tenth of its life, seven days at most.  The
+ * shortest life with autoenrollment is five days, of which a tenth is longer
+ * than the eight hours after which clients ask again.
+ *
+ * now: unix seconds; usec: log_usec's.
+ */
+int		 pace_take(struct pace *, const struct decision *,
+		    int64_t now, int64_t usec, struct err *);
+
+#endif

@@ -1,0 +1,13 @@
+/* Polls: a client asks what became of its request. */
+#ifndef POLL_H
+#define POLL_H
+
+#include "job.h"
+
+/*
+ * Answer every undecided CALL_QUERY among the jobs, with one question to the
+ * database for all.  -1: it could not be asked.
+ */
+int	 poll_all(struct signer *, struct job *const *, size_t, struct err *);
+
+#endif
