@@ -16,7 +16,10 @@ HARDEN = -O2 -fstack-protector-strong -fstack-clash-protection \
 HARDEN_gcc = -fzero-call-used-regs=used-gpr -ftrivial-auto-var-init=zero
 COMPILER := $(shell $(CC) --version 2>/dev/null | grep -q clang && echo clang || echo gcc)
 LDHARDEN = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed
-ifdef SANITIZE
+ifeq ($(SANITIZE),thread)
+OPT = -O1 -fno-omit-frame-pointer -fsanitize=thread
+LDOPT = -fsanitize=thread
+else ifdef SANITIZE
 OPT = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined$(FUZZ) \
 	-fno-sanitize-recover=undefined
 LDOPT = -fsanitize=address,undefined
@@ -26,7 +29,8 @@ LDOPT = $(LDHARDEN)
 endif
 
 # Lazily: the packages may not be there before "make deps".
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# Of p11-kit the header of PKCS#11 alone.
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) p11-kit-1 2>/dev/null)
 LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lfcgi -lpthread
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE -g $(OPT) $(WARN) $(PKG_CFLAGS) \
 	$(addprefix -iquote,. common frontend signer cli) $(CFLAGS)
@@ -62,6 +66,7 @@ $(BUILD)/countersign-signer: $(BUILD)/signer/main.o $(BUILD)/libsigner.a $(BUILD
 $(BUILD)/countersign: $(BUILD)/cli/main.o $(BUILD)/libcli.a \
 	$(addprefix $(BUILD)/frontend/,wconf.o xmlw.o xmlchar.o) \
 	$(BUILD)/signer/sconf.o $(BUILD)/libcommon.a
+$(BUILD)/countersign: LIBS += -lldap -llber
 $(PROGRAMS):
 	$(CC) $(LDOPT) -o $@ $^ $(LIBS)
 
@@ -69,12 +74,19 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libfrontend.a $(BUILD)/libsign
 	@mkdir -p $(@D)
 	$(CC) $(LDOPT) -o $@ $^ $(LIBS) -lcmocka
 
+# A PKCS#11 module with faults, for the tests.
+$(BUILD)/fault.so: tests/p11/fault.c
+	@mkdir -p $(@D)
+	$(CC) -std=c17 -D_GNU_SOURCE -g -O2 -fPIC -shared $(WARN) $(PKG_CFLAGS) \
+	    -o $@ $<
+p11-fault: $(BUILD)/fault.so
+
 # Needs CC=clang SANITIZE=1 FUZZ=,fuzzer-no-link
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libfrontend.a $(BUILD)/libsigner.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(LDOPT) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-programs-unit: all $(UNIT)
+programs-unit: all $(UNIT) p11-fault
 unit: $(UNIT)
 	@for t in $(UNIT); do $$t || exit 1; done
 
@@ -96,6 +108,13 @@ demo: deps
 	+@$(SUB) all
 	@$(DEMO) demo
 
+# One round over an air gap: docs/airgap.md.
+demo-airgap: deps
+	@echo "building the programs"
+	+@$(SUB) all
+	@exec env --default-signal=INT BUILD='$(BUILD)' STATE=var/airgap \
+	    deploy/demo.sh airgap
+
 # The same left running until Ctrl-C.
 run: deps
 	@echo "building the programs"
@@ -107,7 +126,9 @@ clean:
 	    if [ -e $$s/lock ]; then STATE=$$s deploy/demo.sh clean; fi; done
 	rm -rf var build build-*
 
-# Everything that must hold.  The end-to-end tests come last.
+# Everything that must hold.  The end-to-end tests come last: all with the
+# sanitizers in the programs, some again as they are shipped, and those that
+# cannot run with a sanitizer (a moved clock).  "make e2e" runs all of them.
 test: deps-test
 	+@$(SUB) WERROR=-Werror programs-unit load
 	+@$(SUB) -j1 WERROR=-Werror unit
@@ -115,7 +136,8 @@ test: deps-test
 	+@$(SUB) asan
 	+@$(SUB) fuzz
 	+@$(SUB) asan-e2e
-	+@$(SUB) -j1 e2e
+	+@$(SUB) -j1 e2e PYTEST='-k "life or enroll or crash"'
+	+@$(SUB) faults
 
 asan: deps-test
 	+@$(SUB) BUILD=build-asan SANITIZE=1 programs-unit
@@ -126,25 +148,108 @@ asan: deps-test
 asan-e2e: deps-test
 	+@ASAN_OPTIONS=detect_leaks=0 BUILD=build-asan SANITIZE=1 $(SUB) -j1 e2e
 
+# Races between threads; libraries are not looked into.  Not in "make test".
+tsan-e2e: deps-test
+	@rm -f var/tsan.*
+	+@TSAN_OPTIONS="log_path=$(CURDIR)/var/tsan exitcode=0 \
+	    ignore_noninstrumented_modules=1" CC=clang BUILD=build-tsan \
+	    SANITIZE=thread $(SUB) -j1 e2e
+	@! cat var/tsan.* 2>/dev/null
+
 FUZZ_MAKE = $(SUB) BUILD=build-fuzz CC=clang SANITIZE=1 FUZZ=,fuzzer-no-link
 fuzz: deps-test
 	+@$(FUZZ_MAKE) fuzzers
 	@deploy/fuzz.sh build-fuzz/fuzz $(FUZZ_SECONDS)
 
-e2e: deps-test
+# More slow clients: make e2e SLOW=2000 PYTEST="-s -k slow_clients".
+# More numbers of requests: make e2e NUMBERS=10000 PYTEST="-k numbers".
+e2e: deps-test p11-fault
 	@STATE=var/e2e deploy/demo.sh clean
 	@mkdir -p var
 	/usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/e2e $(PYTEST)
 
-load: $(BUILD)/load
-$(BUILD)/load: $(BUILD)/tests/bench/load.o
+# A signer that can be told where to die; see common/failpoint.h.
+FAULTS = $(SUB) BUILD=build-faults CFLAGS='$(CFLAGS) -DFAILPOINTS' \
+	build-faults/countersign-signer
+# A short round, and whether its judge would have noticed.
+faults: deps-test
+	+@$(SUB) all
+	+@$(FAULTS)
+	@mkdir -p var
+	/usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/faults $(PYTEST)
+
+# A long one: make test-faults SEED=7 MINUTES=30.
+test-faults: deps-test
+	+@$(SUB) all
+	+@$(FAULTS)
+	@mkdir -p var
+	@SEED='$(SEED)' MINUTES='$(MINUTES)' /usr/bin/python3 tests/faults/faults.py
+
+# Hosts that fail, in network namespaces: needs root, some minutes.
+test-ha: deps-test
+	@deploy/deps.sh ha
+	+@$(SUB) all
+	@mkdir -p var
+	/usr/bin/python3 -m pytest -q -rsP -p no:cacheprovider tests/ha $(PYTEST)
+
+# 2,000 certificates, lists of 0, 1 and 100,000 entries, five validators.
+test-validators: deps-test
+	+@$(SUB) all
+	@mkdir -p var
+	VALIDATE=$(or $(VALIDATE),2000) /usr/bin/python3 -m pytest -q -s \
+	    -p no:cacheprovider tests/e2e/test_validators.py
+
+# Random changes in ledgers and tables, one at a time: each must be found.
+test-ledger: deps-test
+	+@$(SUB) all
+	@mkdir -p var
+	EDITS=$(or $(EDITS),1000) SEED=$(or $(SEED),1) /usr/bin/python3 -m pytest -q \
+	    -p no:cacheprovider tests/e2e/test_ledger.py -k random_edits
+
+# The load generator, and what it is compared with.
+load: $(addprefix $(BUILD)/,load hello fill slowsync.so)
+$(BUILD)/load: $(addprefix $(BUILD)/tests/bench/,load.o samples.o)
 	$(CC) $(LDOPT) -o $@ $^ -lssl -lcrypto -lpthread
+$(BUILD)/hello: $(BUILD)/tests/bench/hello.o
+	$(CC) $(LDOPT) -o $@ $^ -lfcgi -lpthread
+$(BUILD)/fill: $(BUILD)/tests/bench/fill.o
+	$(CC) $(LDOPT) -o $@ $^ -lpq -lcrypto
+$(BUILD)/slowsync.so: tests/bench/slowsync.c
+	$(CC) -std=c17 -D_GNU_SOURCE -O2 $(WARN) -shared -fPIC -o $@ $<
 
 # Figures as text, and one JSON object a line in var/bench/results.json;
 # BENCH="--memory --signers 2" and the like: see tests/bench/bench.py --help.
 bench: deps-test
 	+@$(SUB) all load
 	/usr/bin/python3 tests/bench/bench.py $(BENCH)
+# Other CAs on this machine in the same run.
+bench-peers: deps-bench deps-test
+	+@$(SUB) all load
+	/usr/bin/python3 tests/bench/peers.py $(BENCH)
+
+# With 10,000,000 certificates (30 GB below var/bench).
+bench-growth: deps-test
+	+@$(SUB) all load
+	/usr/bin/python3 tests/bench/growth.py $(BENCH)
+# Does the time of a refusal tell who exists?  100,000 logins.
+bench-logon: deps-test
+	+@$(SUB) all
+	/usr/bin/python3 tests/bench/logon.py $(BENCH)
+# Does the time of an answer tell which requests exist?  100,000 polls.
+bench-numbers: deps-test
+	+@$(SUB) all
+	/usr/bin/python3 tests/bench/polls.py $(BENCH)
+
+# A revocation list of 1,000,000 entries against hashing and signing as many
+# bytes; fails when it takes more than three times that, or 2 MiB.
+bench-crl: deps-test
+	+@$(SUB) $(BUILD)/unit/crl_test
+	CRL_ENTRIES=1000000 $(BUILD)/unit/crl_test
+
+# One round over an air gap with 10,000 requests; 1 when it takes too long.
+bench-airgap: deps-test
+	+@$(SUB) all load
+	/usr/bin/python3 tests/bench/airgap.py $(BENCH)
 
 # Not the analyzer: it does not see that err_set is always -1.
 TIDY = -*,clang-diagnostic-*,bugprone-*,cert-*,-cert-err3*,$(TIDY_NOT)
@@ -174,13 +279,15 @@ install: all
 	install -m 644 sql/*.sql $(SHARE)/sql
 	install -m 644 nginx/* $(SHARE)/nginx
 	install -m 644 web/* $(SHARE)/web
-	install -m 644 deploy/policy.conf.in $(SHARE)
+	install -m 644 deploy/policy.conf.in deploy/monitoring/* $(SHARE)
 	install deploy/site.sh $(SHARE)
 	for u in deploy/systemd/*; do \
 	    sed 's|/usr/local/|$(PREFIX)/|g' $$u \
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit programs-unit fuzzers deps deps-test deps-bench demo run \
-	clean test asan asan-e2e fuzz e2e load bench lint install
+.PHONY: all unit programs-unit p11-fault fuzzers deps deps-test deps-bench demo demo-airgap run \
+	clean test asan asan-e2e tsan-e2e fuzz e2e faults test-faults test-ledger \
+	test-validators load bench bench-airgap bench-crl lint \
+	install
 .SECONDARY:

@@ -1,80 +1,10 @@
 #!/bin/bash
-# Enrolls as a client would, with openssl and curl: demo-enroll.sh ENV-FILE.
-# The messages are those of [MS-XCEP] 4.1 and [MS-WSTEP] 4.1.
+# Enrolls as a client would: demo-enroll.sh ENV-FILE.
 set -euo pipefail
 umask 077
 
-. "$1"
-dir=$(mktemp -d "$(dirname "$1")/enroll.XXXXXX")
-trap 'rm -rf "$dir"' EXIT
+. deploy/demo-client.sh
 name=www.demo.example
-
-oasis=http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss
-secext=$oasis-wssecurity-secext-1.0.xsd
-trust=http://docs.oasis-open.org/ws-sx/ws-trust/200512
-pki=http://schemas.microsoft.com/windows/pki/2009/01
-
-# Address, action; the body comes on standard input.  Neither the password nor
-# anything else secret is an argument of a program.
-envelope() {
-	local now expires
-	now=$(date -u +%Y-%m-%dT%H:%M:%S.000Z)
-	expires=$(date -u -d '+5 minutes' +%Y-%m-%dT%H:%M:%S.000Z)
-	cat <<-XML
-	<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
-	    xmlns:a="http://www.w3.org/2005/08/addressing"><s:Header>
-	<a:Action s:mustUnderstand="1">$2</a:Action>
-	<a:MessageID>urn:uuid:$(cat /proc/sys/kernel/random/uuid)</a:MessageID>
-	<a:To s:mustUnderstand="1">$1</a:To>
-	<o:Security s:mustUnderstand="1" xmlns:o="$secext">
-	<u:Timestamp u:Id="_0" xmlns:u="$oasis-wssecurity-utility-1.0.xsd">
-	<u:Created>$now</u:Created><u:Expires>$expires</u:Expires>
-	</u:Timestamp><o:UsernameToken><o:Username>$CS_USER</o:Username>
-	<o:Password Type="$oasis-username-token-profile-1.0#PasswordText"
-	>$CS_PASSWORD</o:Password></o:UsernameToken></o:Security></s:Header>
-	<s:Body xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">$(cat)</s:Body>
-	</s:Envelope>
-	XML
-}
-
-# Shows the reason of a refusal and ends.
-call() {
-	local status
-	envelope "$1" "$2" >"$dir/request.xml"
-	status=$(curl -sS --noproxy '*' --cacert "$CS_ROOT_PEM" \
-	    -H 'Content-Type: application/soap+xml; charset=utf-8' \
-	    --data-binary "@$dir/request.xml" -o "$dir/reply.xml" \
-	    -w '%{http_code}' "$1")
-	if [ "$status" != 200 ]; then
-		echo "refused (HTTP $status):" \
-		    "$(elements Text <"$dir/reply.xml")" >&2
-		exit 1
-	fi
-}
-
-# The texts of all elements of that name, one a line.
-elements() {
-	tr -d '\n' | grep -oE "<([A-Za-z0-9]+:)?$1( [^>]*)?>[^<]*" |
-	    sed 's/^[^>]*>//'
-}
-
-# Type of the token, its file, template.
-submit() {
-	local type="$pki/enrollment#PKCS10"
-	[ "$1" = PKCS10 ] || type="$secext#$1"
-	call "$CS_CES_URL" "$pki/enrollment/RST/wstep" <<-XML
-	<RequestSecurityToken PreferredLanguage="en-US" xmlns="$trust">
-	<TokenType>$oasis-x509-token-profile-1.0#X509v3</TokenType>
-	<RequestType>$trust/Issue</RequestType>
-	<BinarySecurityToken ValueType="$type"
-	    EncodingType="$secext#base64binary"
-	    xmlns="$secext">$(base64 -w 0 "$2")</BinarySecurityToken>
-	<AdditionalContext
-	    xmlns="http://schemas.xmlsoap.org/ws/2006/12/authorization">
-	<ContextItem Name="CertificateTemplate"><Value>$3</Value>
-	</ContextItem></AdditionalContext></RequestSecurityToken>
-	XML
-}
 
 hex() {
 	od -An -v -tx1 "$@" | tr -d ' \n'
@@ -108,30 +38,6 @@ echo "   policy     $(elements policyID <"$dir/reply.xml")"
 echo "   templates  $(elements commonName <"$dir/reply.xml" | xargs)"
 echo "   enroll at  $(elements uri <"$dir/reply.xml" | head -n 1)"
 
-# Host name, template: a new key and its request.
-new_request() {
-	openssl req -new -newkey rsa:2048 -nodes -keyout "$dir/$2.key" \
-	    -subj "/CN=$1" -addext "subjectAltName=DNS:$1" -outform DER \
-	    -out "$dir/request.der" 2>/dev/null
-	submit PKCS10 "$dir/request.der" "$2"
-}
-
-# What became of the request with this number?
-poll() {
-	call "$CS_CES_URL" "$pki/enrollment/RST/wstep" <<-XML
-	<RequestSecurityToken xmlns="$trust">
-	<TokenType>$oasis-x509-token-profile-1.0#X509v3</TokenType>
-	<RequestType>$pki/enrollment/QueryTokenStatus</RequestType>
-	<RequestID xmlns="$pki/enrollment">$1</RequestID>
-	</RequestSecurityToken>
-	XML
-}
-
-show_answer() {
-	echo "   request    $(elements RequestID <"$dir/reply.xml")"
-	echo "   answer     $(elements DispositionMessage <"$dir/reply.xml")"
-}
-
 echo
 echo "2. A key and a request for $name from template $CS_TEMPLATE"
 new_request "$name" "$CS_TEMPLATE"
@@ -148,10 +54,22 @@ echo
 echo "3. The certificate"
 openssl x509 -in "$dir/certificate.pem" -noout -text \
     -certopt no_pubkey,no_sigdump,no_header,ext_parse | sed 's/^/   /'
+# Two tiers: the lists of both are where the certificates say.
+ca=${CS_CES_URL#*://*/}
+ca=${ca%%_CES_*}
+eval "$CS_CTL ca export $ca" >"$dir/ca.pem"
+openssl x509 -in "$dir/ca.pem" -noout -issuer | sed 's/^issuer=/   root       /'
+for f in certificate ca; do
+	url=$(openssl x509 -in "$dir/$f.pem" -noout \
+	    -ext crlDistributionPoints | sed -n 's/^ *URI://p')
+	echo "   list       $url"
+	curl -sSf --noproxy '*' "$url" | openssl crl -inform DER \
+	    >>"$dir/lists.pem"
+done
 printf '   chain      '
-openssl verify -purpose sslserver -verify_hostname "$name" \
-    -CAfile "$CS_ROOT_PEM" -untrusted "$dir/chain.pem" \
-    "$dir/certificate.pem" | sed 's/.*: //'
+openssl verify -purpose sslserver -verify_hostname "$name" -crl_check_all \
+    -CRLfile "$dir/lists.pem" -CAfile "$CS_ROOT_PEM" \
+    -untrusted "$dir/chain.pem" "$dir/certificate.pem" | sed 's/.*: //'
 cp "$dir/certificate.pem" "$(dirname "$1")/$name.pem"
 echo "   kept as    $(dirname "$1")/$name.pem"
 

@@ -136,7 +136,15 @@ move() {
 	cp "$S/etc/policy.conf" "$S/etc/policy-draft.conf"
 	"${ctl[@]}" policy publish "$S/etc/policy-draft.conf" \
 	    >>"$S/log/setup.log"
+	move_hierarchy >>"$S/log/setup.log"
 	echo "$now" >"$S/ports"
+}
+
+# What only a superuser may take away, as docs/operations.md has it.
+migrate() {
+	"${ctl[@]}" db migrate >>"$S/log/setup.log"
+	query -h "$sock" -U postgres -d countersign -f sql/070_no_gifts.sql \
+	    >>"$S/log/setup.log"
 }
 
 add_account() {
@@ -146,14 +154,27 @@ add_account() {
 	    "${ctl[@]}" account add "$name" "$@"
 }
 
+# The CA's key in a PKCS#11 token, when it is told which one.
+set_token() {
+	token=()
+	if [ -n "${CA_TOKEN-}" ]; then
+		token=(--token "$CA_TOKEN" --module "$CA_MODULE"
+		    --pin-file "$CA_PIN_FILE")
+	fi
+}
+
 set_up_countersign() {
+	local f name
+	mkdir -p "$S/web/metrics"
+	local token
+	set_token
 	if [ -e "$S/ports" ]; then
-		"${ctl[@]}" db migrate >>"$S/log/setup.log"
+		migrate
 		move
 		return
 	fi
 	say "making configuration, keys and tables"
-	rm -rf "$S/etc" "$S/keys" "$S/ca" "$S/ledger"
+	rm -rf "$S/etc" "$S/keys" "$S/ca" "$S/ledger" "$S/root"
 	query -h "$sock" -U postgres -d postgres <<-SQL
 		DROP DATABASE IF EXISTS countersign;
 		SELECT 'CREATE ROLE countersign_owner LOGIN CREATEROLE'
@@ -165,22 +186,60 @@ set_up_countersign() {
 	    --https-port "$https_port" --http-port "$http_port" \
 	    --cert-port "$cert_port" \
 	    --signer-port "$first_signer_port" --signers "$signers" \
-	    --dsn-host "$sock" --socket "$worker_sock" \
+	    "${token[@]}" --dsn-host "$sock" --socket "$worker_sock" \
 	    --sql-dir "$here/sql" \
 	    --policy-template "$here/deploy/policy.conf.in" \
 	    --processes "${PROCESSES:-2}" --threads "${THREADS:-16}" \
 	    >"$S/log/setup.log"
-	"${ctl[@]}" db migrate >>"$S/log/setup.log"
-	say "making a root and an issuing CA"
-	# No address of the root in the issuing certificate: a client trusts it
-	# beforehand or not at all, and cepces stumbles over DER from there.
-	"${ctl[@]}" ca create $ca --key "${CA_KEY:-ec:P-256}" \
-	    >>"$S/log/setup.log"
+	for f in "$S"/etc/signer-*.conf; do
+		name=$(basename "$f" .conf)
+		echo "metrics-file = \"$S/web/metrics/$name.prom\"" >>"$f"
+	done
+	echo "metrics-folder = \"$S/web/metrics\"" >>"$S/etc/worker.conf"
+	migrate
+	set_up_hierarchy >>"$S/log/setup.log"
 	set_up_accounts >>"$S/log/setup.log"
 	"${ctl[@]}" policy publish "$S/etc/policy-draft.conf" \
 	    >>"$S/log/setup.log"
 	echo "$https_port $http_port $first_signer_port $cert_port $host" \
 	    >"$S/ports"
+}
+
+# On the root's host, which here is the folder root/: sign the last request.
+# No address of the root in the issuing certificate: a client trusts it
+# beforehand or not at all, and cepces stumbles over DER from there.
+sign_request() {
+	rm -f "$S/root/$ca.pem"
+	"${ctl[@]}" ca sign-subordinate "$S/root/$root" "$S/ca/$ca.csr" \
+	    --subject "CN=$ca" --cdp "$http_url/ca/$root.crl" \
+	    -o "$S/root/$ca.pem"
+}
+
+set_up_hierarchy() {
+	if [ "${CA_KEY-}" = rsa:2048 ]; then
+		# too short for "ca request"; for measuring only
+		"${ctl[@]}" ca create $ca --key rsa:2048 "${token[@]}"
+		return
+	fi
+	say "making a root, in $S/root" >&2
+	mkdir -m 700 "$S/root"
+	"${ctl[@]}" ca create-root "$S/root/$root" --subject "CN=$ca Root" \
+	    --key ec:P-384
+	say "making an issuing CA, signed by the root" >&2
+	"${ctl[@]}" ca request $ca --key "${CA_KEY:-ec:P-256}" \
+	    --subject "CN=$ca" "${token[@]}"
+	sign_request
+	"${ctl[@]}" ca install $ca "$S/root/$ca.pem"
+	"${ctl[@]}" ca root-crl "$S/root/$root" -o "$S/root/$root.crl"
+	"${ctl[@]}" crl install $root "$S/root/$root.crl"
+}
+
+# The issuing certificate says where the root's list is.
+move_hierarchy() {
+	[ -d "$S/root" ] || return 0
+	"${ctl[@]}" ca rollover $ca --same-key "${token[@]}"
+	sign_request
+	"${ctl[@]}" ca install $ca "$S/root/$ca.pem" --replace
 }
 
 set_up_accounts() {
@@ -232,13 +291,15 @@ set_up_client() {
 
 set_up_web() {
 	local a
-	cp "$S/ca/$ca-root.pem" "$S/root.pem"
+	"${ctl[@]}" ca export $ca --root -o "$S/root.pem"
 	set_up_tls
 	set_up_client
 	cat "$S/ca/$ca.pem" "$S/root.pem" >"$S/tls/client-cas.pem"
+	"${ctl[@]}" ca page -o "$S/etc/cas.html"
 	deploy/site.sh "$S/web" "$base_url" "$http_url" "$cert_url" "$ca" \
 	    "$S/ca/$ca.pem" "$S/root.pem" "$(query "$(dsn countersign_auditor)" \
-	    -c 'SELECT policy_id FROM countersign.deployment')"
+	    -c 'SELECT policy_id FROM countersign.deployment')" \
+	    "$S/etc/cas.html"
 	if [ "$host" = localhost ]; then
 		a=127.0.0.1:
 	else
@@ -254,7 +315,9 @@ set_up_web() {
 	    "KEY=$S/tls/server.key" "WORKER=unix:$worker_sock" \
 	    "WEB=$S/web" \
 	    "FASTCGI=$here/nginx/countersign_fastcgi.conf" "RATE=${RATE:-100000}" "BURST=${RATE:-100000}" \
-	    "CONNECTIONS=${CONNECTIONS:-4096}" >"$S/etc/site.conf"
+	    "CONNECTIONS=${CONNECTIONS:-4096}" "INFLIGHT=3000" |
+	    if [ -n "${AIRGAP-}" ]; then airgap_site; else cat; fi \
+	    >"$S/etc/site.conf"
 	render nginx/demo.conf.in "STATE=$S" \
 	    >"$S/etc/nginx.conf"
 }

@@ -19,7 +19,7 @@ part_worker() {
 }
 part_publisher() {
 	exec setsid setpriv --pdeathsig TERM "${ctl[@]}" crl publish \
-	    --to "$S/web/ca" --watch
+	    --to "$S/web/ca" --watch --metrics "$S/web/metrics/publisher.prom"
 }
 part_nginx() {
 	exec setsid setpriv --pdeathsig TERM nginx -e "$S/log/nginx.log" \

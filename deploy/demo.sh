@@ -1,12 +1,15 @@
 #!/bin/bash
-# A whole deployment in one folder: demo.sh demo|run|clean.
+# A whole deployment in one folder: demo.sh demo|airgap|run|clean.
 #
 # demo: set up, start, enroll once, show the certificate, stop.
+# airgap: the same with a CA whose key is in a vault (AIRGAP=1 with run, too).
 # run: the same left running until Ctrl-C.  clean: stop it and remove it.
 #
 # STATE (var/demo) holds everything: database, CA, keys, ledger, logs.  BUILD
 # (build) holds the programs.  HOST, HTTPS_PORT, CERT_PORT, HTTP_PORT,
-# SIGNER_PORT, SIGNERS, PROCESSES, THREADS, CA_KEY and RATE change what is set up.
+# SIGNER_PORT, SIGNERS, PROCESSES, THREADS, CA_KEY and RATE change what is set
+# up; CA_TOKEN (a pkcs11: URI), CA_MODULE and CA_PIN_FILE put the CA's key into
+# a token.
 set -euo pipefail
 umask 077
 here=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -18,6 +21,7 @@ bin=$(realpath -m "${BUILD:-build}")
 pgbin=/usr/lib/postgresql/15/bin
 host=${HOST:-localhost}
 ca=Demo-CA
+root=Demo-Root
 cep_path=ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP
 cep_cert_path=ADPolicyProvider_CEP_Certificate/service.svc/CEP
 ces_path=${ca}_CES_UsernamePassword/service.svc/CES
@@ -30,6 +34,7 @@ die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 . deploy/demo-user.sh
 . deploy/demo-supervise.sh
 . deploy/demo-setup.sh
+. deploy/demo-airgap.sh
 
 # Only one at a time in a folder; a run that was killed left no lock.
 lock() {
@@ -74,6 +79,7 @@ write_env() {
 		assign CS_TEMPLATE_MACHINE Computer
 		assign CS_TEMPLATE_APPROVAL WebServerApproval
 		assign CS_TEMPLATE_RENEWAL WebServerUnattended
+		if [ -n "${AIRGAP-}" ]; then write_airgap_env; fi
 	} >"$S/env.new"
 	mv "$S/env.new" "$S/env"
 }
@@ -87,6 +93,7 @@ up() {
 	set_up_database
 	start_wait postgres postgres_ready
 	set_up_countersign
+	if [ -n "${AIRGAP-}" ]; then set_up_airgap; fi
 	for ((i = 1; i <= signers; i++)); do
 		start_wait "signer-$i" signer_ready
 	done
@@ -105,6 +112,13 @@ demo)
 	deploy/demo-enroll.sh "$S/env"
 	say "" "stopping; \"make run\" starts the same again"
 	;;
+airgap)
+	export AIRGAP=1
+	become_user "$@"
+	up
+	deploy/demo-airgap-enroll.sh "$S/env"
+	say "" "stopping"
+	;;
 run)
 	become_user "$@"
 	up
@@ -117,7 +131,7 @@ clean)
 	rm -rf "$S"
 	;;
 *)
-	echo "usage: demo.sh demo|run|clean" >&2
+	echo "usage: demo.sh demo|airgap|run|clean" >&2
 	exit 2
 	;;
 esac

@@ -1,23 +1,27 @@
 #!/bin/bash
-# Installs the Debian packages that are missing: deps.sh run [test] [bench].
+# Installs the Debian packages that are missing: deps.sh run [test] [bench] [ha].
 # Nothing to do costs one dpkg-query.  Starts no service.
 set -euo pipefail
 
 run="gcc make pkg-config libfcgi-dev libssl-dev libxml2-dev libpq-dev
-    libzmq3-dev libsodium-dev libconfuse-dev nginx postgresql-15
-    postgresql-client-15 curl openssl"
+    libzmq3-dev libsodium-dev libconfuse-dev libp11-kit-dev libldap-dev
+    libengine-pkcs11-openssl nginx postgresql-15 postgresql-client-15 curl
+    openssl"
 test="libcmocka-dev clang llvm libclang-rt-14-dev clang-tidy cppcheck curl
-    xxd python3-pytest python3-lxml python3-cryptography python3-requests
+    xxd python3-pytest python3-lxml python3-cryptography
+    python3-cryptography-vectors python3-requests
     python3-psycopg python3-gssapi python3-requests-toolbelt
-    python3-asn1crypto universal-ctags gnutls-bin libnss3-tools certmonger
-    faketime chromium strace mandoc procps"
+    python3-asn1crypto python3-hpack python3-hyperframe universal-ctags
+    gnutls-bin libnss3-tools certmonger iproute2 faketime chromium strace
+    mandoc procps softhsm2 opensc slapd ldap-utils"
 bench="golang-cfssl"
+ha="patroni etcd-server libnginx-mod-stream iproute2"
 
 wanted=
 for set in "$@"; do
 	case $set in
-	run|test|bench) wanted="$wanted ${!set}" ;;
-	*) echo "usage: deps.sh run [test] [bench]" >&2; exit 2 ;;
+	run|test|bench|ha) wanted="$wanted ${!set}" ;;
+	*) echo "usage: deps.sh run [test] [bench] [ha]" >&2; exit 2 ;;
 	esac
 done
 
@@ -73,7 +77,7 @@ rm -f "$log"
 
 # Nor shall they start at the next boot: the demo runs its own.
 if [ -d /run/systemd/system ]; then
-	for unit in nginx postgresql certmonger; do
+	for unit in nginx postgresql certmonger etcd patroni slapd; do
 		case " $need " in
 		*" $unit"*)
 			systemctl disable --now -q $unit 2>/dev/null || : ;;

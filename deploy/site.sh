@@ -2,16 +2,18 @@
 # Makes the folder that nginx serves: the landing page, what Windows imports,
 # the CA certificates.
 #
-#	site.sh FOLDER BASE-URL HTTP-URL CERT-URL CA CA-PEM ROOT-PEM POLICY-ID
+#	site.sh FOLDER BASE-URL HTTP-URL CERT-URL CA CA-PEM ROOT-PEM POLICY-ID CAS
 #
+# CA is the one that the instructions name, CAS a file: "countersign ca page".
 # for example: site.sh /var/www/countersign https://pki.example.org
 # http://pki.example.org https://pki.example.org:8443 Example-CA ca.pem
-# root.pem "$(psql -Atc 'SELECT policy_id FROM countersign.deployment' ...)"
+# root.pem "$(psql -Atc 'SELECT policy_id FROM countersign.deployment' ...)" \
+# cas.html
 set -euo pipefail
 umask 022
 
-[ $# -eq 8 ] || { sed -n 5p "$0" >&2; exit 2; }
-out=$1 base=$2 http=$3 cert=$4 ca=$5 ca_pem=$6 root_pem=$7 policy_id=$8
+[ $# -eq 9 ] || { sed -n 5p "$0" >&2; exit 2; }
+out=$1 base=$2 http=$3 cert=$4 ca=$5 ca_pem=$6 root_pem=$7 policy_id=$8 cas=$(cat "$9")
 die() { printf 'site.sh: %s\n' "$*" >&2; exit 1; }
 
 # Next to deploy/ in a checkout, next to this file when installed.
@@ -54,7 +56,7 @@ render() {
 	    "CEP_URL=$cep" "CES_URL=$ces" "POLICY_ID=$policy_id" "KEY=$key" \
 	    "ROOT_SHA256=$root_sha256" \
 	    "ROOT_GROUPED=$(grouped "$root_sha256")" \
-	    "CA_GROUPED=$(grouped "$ca_sha256")"; do
+	    "CA_GROUPED=$(grouped "$ca_sha256")" "CAS=$cas"; do
 		text=${text//"@${v%%=*}@"/"${v#*=}"}
 	done
 	printf '%s\n' "$text"
