@@ -2,259 +2,113 @@
 """make bench: enrollments through the real stack, as text and as one JSON
 object a line in var/bench/results.json.
 
-Needs a built tree; starts a stack of its own ("make run") under var/bench.
+Needs a built tree; starts stacks of its own ("make run") under var/bench.
 CPU is read from /proc for every process of the stack, children included.
+Without --ca, --signers or --fsync-delay-ms every line of docs/performance.md
+is measured, each on the stack it needs; with one of them that stack alone.
 """
 import argparse
-import base64
 import json
 import os
-import pathlib
-import shlex
-import signal
-import subprocess
-import sys
 import time
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / 'tests/e2e'))
-TICK = os.sysconf('SC_CLK_TCK')
-PARTS = ('nginx', 'worker', 'signer', 'postgres')
+import limits
+import rig
+from rig import PARTS, TOP, say
+
+NAMES = {'ec:P-256': 'p256', 'ec:P-384': 'p384', 'rsa:2048': 'rsa2048',
+         'rsa:3072': 'rsa3072', 'rsa:4096': 'rsa4096'}
+CALM, CROWD, AFTER = 10, 10, 15     # seconds
 
 
-def say(text):
-    print(text, flush=True)
+class Results:
+    """The cases and ratios of a run, a line each; with keep those of another
+    run before stay where this one has none of the name."""
 
+    def __init__(self, path, keep=False):
+        self.path, self.missed = path, []
+        if not keep or not path.exists():
+            path.write_text('')
+        self.rows = [json.loads(x) for x in path.read_text().splitlines()]
+        self.old = len(self.rows)
 
-def proc_table():
-    """pid -> (ppid, user + system ticks, reaped children's ticks)."""
-    table = {}
-    for d in os.listdir('/proc'):
-        if not d.isdigit():
-            continue
-        try:
-            stat = open('/proc/%s/stat' % d).read()
-        except OSError:
-            continue
-        f = stat[stat.rindex(')') + 2:].split()
-        table[int(d)] = (int(f[1]), int(f[11]) + int(f[12]),
-                         int(f[13]) + int(f[14]))
-    return table
+    def put(self, row):
+        name = row['case'], row.get('name')
+        before = [r for r in self.rows[:self.old]
+                  if (r['case'], r.get('name')) != name]
+        self.rows[:self.old] = before
+        self.old = len(before)
+        self.rows.append(row)
+        self.path.write_text(''.join(json.dumps(r) + '\n'
+                                     for r in self.rows))
+        return row
 
-
-class Stack:
-    def __init__(self, state, options):
-        self.state = state
-        env = dict(os.environ, **options)
-        self.log = open(state.parent / 'stack.log', 'w')
-        # From nothing: a stack of an older version has an older database.
-        subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
-                       env=dict(env, STATE=str(state)), stdout=self.log)
-        self.p = subprocess.Popen(
-            ['make', '-s', 'run', 'STATE=%s' % state], cwd=TOP, env=env,
-            stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
-        deadline = time.time() + 180
-        while not (state / 'env').exists():
-            if self.p.poll() is not None or time.time() > deadline:
-                sys.exit('the stack did not start: see %s' % self.log.name)
-            time.sleep(0.2)
-        self.env = dict(part.split('=', 1) for line in open(state / 'env')
-                        for part in shlex.split(line) if '=' in part)
-
-    def stop(self):
-        os.killpg(self.p.pid, signal.SIGTERM)
-        try:
-            self.p.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.p.pid, signal.SIGKILL)
-
-    def members(self, part, table):
-        """Every process below the pid files of one part."""
-        roots = {int(f.read_text()) for f in
-                 (self.state / 'run').glob(part + '*.pid')}
-        found = {p for p in table if p in roots}
-        grown = True
-        while grown:
-            more = {p for p, v in table.items() if v[0] in found} - found
-            grown = bool(more)
-            found |= more
-        return found
-
-    def cpu(self):
-        """part -> CPU seconds so far."""
-        table = proc_table()
-        return {part: sum(table[p][1] + table[p][2]
-                          for p in self.members(part, table)) / TICK
-                for part in PARTS}
-
-    def rss(self):
-        """part -> resident MB of its largest process, shared pages too."""
-        table, out = proc_table(), {}
-        for part in PARTS:
-            kb = 0
-            for p in self.members(part, table):
-                try:
-                    for line in open('/proc/%d/status' % p):
-                        if line.startswith('VmRSS'):
-                            kb = max(kb, int(line.split()[1]))
-                except OSError:
-                    pass
-            out[part] = round(kb / 1024, 1)
-        return out
-
-    def rows(self):
-        r = subprocess.run(['psql', '-Atc', 'SELECT count(*) FROM '
-                            'countersign.certificate', self.env['CS_DSN']],
-                           capture_output=True, text=True)
-        return int(r.stdout or 0)
-
-
-def raw_costs():
-    """What nobody can avoid, measured at the same moment: CPU us each."""
-    r = subprocess.run(['openssl', 'speed', '-mr', '-seconds', '1',
-                        'ecdsap256', 'rsa2048'], capture_output=True,
-                       text=True)
-    out = {}
-    for line in r.stdout.splitlines():
-        f = line.split(':')
-        name = {'+F2': 'rsa2048', '+F4': 'p256'}.get(f[0])
-        if name:
-            out['sign-' + name] = round(1e6 / float(f[3]), 1)
-            out['verify-' + name] = round(1e6 / float(f[4]), 1)
-    return out
-
-
-def message_files(out, env, count):
-    """Bodies and CSRs made ahead."""
-    import client
-    tokens = out / 'tokens-rsa2048'
-    if not tokens.exists():
-        say('making %d RSA-2048 requests' % count)
-        lines = []
-        for i in range(count):
-            name = 'bench%d.demo.example' % i
-            csr = client.make_csr(client.rsa_key(2048, i), name, [name],
-                                  env['CS_TEMPLATE'])
-            lines.append(base64.b64encode(csr).decode())
-        tokens.write_text('\n'.join(lines) + '\n')
-    # No Timestamp: a body file outlives five minutes.
-    head = client.security(env['CS_USER'], env['CS_PASSWORD'],
-                           timestamp=False)
-    (out / 'enroll.xml').write_bytes(client.envelope(
-        client.RST, env['CS_CES_URL'],
-        client.rst(b'').replace('></BinarySecurityToken>',
-                                '>@TOKEN@</BinarySecurityToken>'),
-        head, '@MESSAGE_ID@'))
-    (out / 'cep.xml').write_bytes(client.envelope(
-        client.GETPOLICIES, env['CS_CEP_URL'], client.get_policies(), head,
-        '@MESSAGE_ID@'))
-    os.chmod(out / 'enroll.xml', 0o600)
-    os.chmod(out / 'cep.xml', 0o600)
-
-
-def ces_body(out, name, env, body):
-    """A message of the demo user to CES, with a fresh id each time."""
-    import client
-    (out / name).write_bytes(client.envelope(
-        client.RST, env['CS_CES_URL'], body,
-        client.security(env['CS_USER'], env['CS_PASSWORD'], timestamp=False),
-        '@MESSAGE_ID@'))
-    os.chmod(out / name, 0o600)
-
-
-def bench_enroll(env, template, name):
-    """(key, reply) of one enrollment of this stack."""
-    import client
-    key = client.rsa_key(2048, 0)
-    reply = client.Client(env).enroll(client.make_csr(key, name, [name],
-                                                      template))
-    if reply.fault is not None:
-        sys.exit('bench: %s' % reply.reason)
-    return key, reply
-
-
-def renewal_files(out, env, count=40):
-    """Renewals of one certificate of this stack: CMC, signed by both keys;
-    with the old key and with new ones."""
-    import client
-    name = 'renew.demo.example'
-    old, reply = bench_enroll(env, env['CS_TEMPLATE'], name)
-    for kind, keys in (('same', [old]), ('new', [client.rsa_key(2048, i)
-                                                 for i in range(1, count)])):
-        lines = []
-        for key in keys:
-            csr = client.renewal_csr(key, reply.leaf, cn=name, dns=[name],
-                                     template=env['CS_TEMPLATE'])
-            lines.append(base64.b64encode(client.renewal_cmc(
-                csr, key, old, reply.leaf)).decode())
-        (out / ('tokens-renewal-' + kind)).write_text('\n'.join(lines) + '\n')
-    ces_body(out, 'renew.xml', env, client.rst(b'', pkcs10=False).replace(
-        '></BinarySecurityToken>', '>@TOKEN@</BinarySecurityToken>'))
-
-
-def poll_files(out, env):
-    """Questions after a request that waits and after one that is issued."""
-    import client
-    for kind, template in (('pending', env['CS_TEMPLATE_APPROVAL']),
-                           ('issued', env['CS_TEMPLATE'])):
-        _, reply = bench_enroll(env, template, 'poll.demo.example')
-        ces_body(out, 'poll-%s.xml' % kind, env, client.rst(
-            None, request_type=client.E + '/QueryTokenStatus',
-            extra='<RequestID xmlns="%s">%s</RequestID>' % (
-                client.E, reply.request_id)))
+    def ratio(self, name, value, line, came_from, at_most=False):
+        """value against the line to reach; came_from: the cases' names."""
+        self.put({'case': 'ratio', 'name': name, 'value': round(value, 3),
+                  'line': line, 'at_most': at_most, 'from': came_from})
+        good = value <= line if at_most else value >= line
+        if not good:
+            self.missed.append(name)
+        say('  = %-44s %9.2f  line %s %g%s' % (
+            name, value, '<=' if at_most else '>=', line,
+            '' if good else '  MISSED'))
 
 
 class Bench:
-    def __init__(self, args):
-        self.args = args
+    """One stack, and the cases that it is asked for."""
+
+    def __init__(self, args, results, ca='ec:P-256', signers=1, delay=0):
+        self.args, self.results, self.name = args, results, NAMES[ca]
         self.out = TOP / 'var/bench'
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.results = open(self.out / 'results.json', 'w')
-        self.stack = Stack(self.out / 'stack', {
-            'PROCESSES': str(args.workers), 'SIGNERS': str(args.signers),
-            'CA_KEY': args.ca})
-        message_files(self.out, self.stack.env, 40)
-        renewal_files(self.out, self.stack.env)
-        poll_files(self.out, self.stack.env)
+        self.tag = ('-signers%d' % signers if signers > 1 else '') + \
+            ('-fsync%gms' % delay if delay else '')
+        options = {'PROCESSES': str(args.workers), 'SIGNERS': str(signers),
+                   'CA_KEY': ca}
+        if delay:
+            options['LD_PRELOAD'] = str(args.build / 'slowsync.so')
+            options['SLOW_SYNC_MS'] = str(delay)
+        say('a stack: CA %s, %d signers%s' % (
+            ca, signers, ', fsync %g ms slower' % delay if delay else ''))
+        self.stack = rig.Stack(self.out / 'stack', options)
+        self.stack.recycle_wal()
+        env = self.stack.env
+        rig.message_files(self.out, env, 40)
+        # Warm: caches, connections, the first partitions.
+        rig.load(args.build / 'load', self.out, self.stack, {
+            'url': env['CS_CES_URL'], 'body': 'enroll.xml', 'connections': 4,
+            'seconds': 1, 'tokens': 'tokens-rsa2048'})
+        self.costs = limits.raw_costs()
+        results.put({'case': 'raw-' + self.name + self.tag,
+                     'us': self.costs})
+        if 'sign-' + self.name in self.costs:   # of one core
+            raw = 1e6 / self.costs['sign-' + self.name]
+            results.put({'case': 'signatures-' + self.name + self.tag,
+                         'per_second': round(raw, 1)})
+            self.answers = results.put({    # each is signed twice
+                'case': 'answers-' + self.name + self.tag,
+                'per_second': round(raw / 2, 1)})
+        say('raw costs, us each: %s' %
+            '  '.join('%s %.4g' % kv for kv in self.costs.items()))
 
-    def put(self, row):
-        self.results.write(json.dumps(row) + '\n')
-        self.results.flush()
-
-    def load(self, url, body, connections, seconds, expect, tokens=None):
-        cmd = [str(self.args.load), '--url', url, '--ca',
-               self.stack.env['CS_ROOT_PEM'], '--body', str(self.out / body),
-               '--connections', str(connections), '--seconds', str(seconds),
-               '--expect', expect]
-        if tokens:
-            cmd += ['--tokens', str(self.out / tokens)]
-        before = self.stack.cpu()
-        r = subprocess.run(cmd, capture_output=True, text=True)
-        after = self.stack.cpu()
-        if not r.stdout:
-            sys.exit('load: %s' % r.stderr)
-        res = json.loads(r.stdout)
-        done = max(res['done'], 1)
-        # Handshakes included, which many connections show.
-        cpu = {p: round((after[p] - before[p]) * 1e6 / max(res['all'], 1), 1)
-               for p in PARTS}
-        cpu['generator'] = round(res['cpu_s'] * 1e6 / done, 1)
-        return res, cpu
-
-    def case(self, name, url, body, connections, expect, tokens=None):
-        res, cpu = self.load(url, body, connections, self.args.seconds,
-                             expect, tokens)
-        row = {'case': name, 'per_second': res['per_second'],
-               'p50_ms': res['p50_ms'], 'p99_ms': res['p99_ms'],
-               'p999_ms': res['p999_ms'], 'cpu_us': cpu,
-               'failed': res['failed'], 'done': res['done'],
-               'connections': connections, 'rss_mb': self.stack.rss(),
-               'rows': self.stack.rows()}
-        self.put(row)
-        say('%-28s %8.0f/s  p50 %7.2f  p99 %7.2f ms  failed %d\n'
+    def case(self, name, url, body, connections, who=None, **kw):
+        """Run and record one case; kw goes to rig.load, as does who, whose
+        CPU time it is: the stack's unless said."""
+        kw = {'url': url, 'body': body, 'connections': connections,
+              'seconds': self.args.seconds, **kw}
+        res, cpu = rig.load(self.args.build / 'load', self.out,
+                            who or self.stack, kw)
+        row = self.results.put({
+            'case': name, 'per_second': res['per_second'],
+            'p50_ms': res['p50_ms'], 'p99_ms': res['p99_ms'],
+            'p999_ms': res['p999_ms'], 'cpu_us': cpu,
+            'failed': res['failed'], 'done': res['done'],
+            'connections': connections, 'rss_mb': self.stack.rss(),
+            'rows': self.stack.rows()})
+        say('%-34s %8.0f/s  p50 %7.2f  p99 %7.2f  p99.9 %7.2f ms  failed %d\n'
             '    CPU us each: %s\n    RSS MB: %s' % (
                 name, row['per_second'], row['p50_ms'], row['p99_ms'],
-                row['failed'],
+                row['p999_ms'], row['failed'],
                 '  '.join('%s %.0f' % kv for kv in cpu.items()),
                 '  '.join('%s %.1f' % kv for kv in row['rss_mb'].items())))
         # What the generator left in the queue is not the next case's.
@@ -263,99 +117,284 @@ class Bench:
             say('    first failure: %s' % res.get('first_failure'))
         return row
 
-    def ratio(self, costs, row):
-        """The stack's CPU against the signatures that it must make."""
-        key = 'rsa2048' if self.args.ca == 'rsa:2048' else 'p256'
-        if key == 'p256' and self.args.ca != 'ec:P-256':
-            return
-        # Worker and signer verify the CSR; certificate and CMC response are
-        # signed, and the certificate's signature is checked.
-        floor = (2 * costs['verify-rsa2048'] + 2 * costs['sign-' + key] +
-                 costs['verify-' + key])
-        spent = sum(row['cpu_us'][p] for p in PARTS)
-        self.put({'case': 'ratio-' + row['case'], 'spent_us': round(spent, 1),
-                  'signatures_us': round(floor, 1),
-                  'ratio': round(spent / floor, 2)})
-        say('    stack %.0f us, its signatures alone %.0f us: %.1f times' %
-            (spent, floor, spent / floor))
+    def enroll(self, n, **kw):
+        return self.case('enroll-%s-userpass-c%d%s' % (
+            self.name, n, self.tag), self.stack.env['CS_CES_URL'],
+            'enroll.xml', n, expect='RequestedSecurityToken',
+            tokens='tokens-rsa2048', **kw)
 
-    def beside(self, new, name, body, expect, tokens=None):
+    def crypto(self, row):
+        """The stack's CPU over the cryptography that it must do."""
+        size = (self.out / 'enroll.xml').stat().st_size + 1200
+        least = limits.floor(self.costs, self.name, 2 * size / 1024)
+        spent = sum(row['cpu_us'][p] for p in PARTS)
+        bare = self.results.put({'case': 'cryptography-' + row['case'],
+                                 'us': round(least, 1)})
+        self.results.ratio('cpu-over-cryptography ' + row['case'],
+                           spent / least, 2.0, [row['case'], bare['case']],
+                           True)
+
+    def beside(self, new, name, line, url=None, **kw):
         """A case and its CPU time as a multiple of a new enrollment's."""
         n = new['connections']
-        row = self.case('%s-c%d' % (name, n), self.stack.env['CS_CES_URL'],
-                        body, n, expect, tokens)
+        row = self.case('%s-c%d' % (name, n), url or
+                        self.stack.env['CS_CES_URL'], connections=n,
+                        expect='RequestedSecurityToken', **kw)
         spent, base = (sum(r['cpu_us'][p] for p in PARTS)
                        for r in (row, new))
-        self.put({'case': 'ratio', 'name': name, 'value':
-                  round(spent / base, 2), 'from': [row['case'],
-                                                   new['case']]})
-        say('    costs %.2f new enrollments' % (spent / base))
+        self.results.ratio(name + ' cpu over enrollment', spent / base, line,
+                           [row['case'], new['case']], True)
 
     def life(self, new):
-        """Renewals (line: 1.3 new enrollments) and polls (line: 0.5)."""
+        """Renewals and polls."""
+        rig.renewal_files(self.out, self.stack.env)
+        rig.poll_files(self.out, self.stack.env)
         for kind in ('same', 'new'):
-            self.beside(new, 'renew-%s-key-cmc-userpass' % kind, 'renew.xml',
-                        'RequestedSecurityToken', 'tokens-renewal-' + kind)
-        for kind in ('pending', 'issued'):
-            self.beside(new, 'poll-%s-userpass' % kind,
-                        'poll-%s.xml' % kind, 'RequestedSecurityToken')
+            self.beside(new, 'renew-%s-key-cmc-userpass' % kind, 1.3,
+                        body='renew.xml', tokens='tokens-renewal-' + kind)
+        for kind in ('pending', 'approved', 'issued'):
+            self.beside(new, 'poll-%s-userpass' % kind, 0.5,
+                        body='poll-%s.xml' % kind)
 
-    def run(self):
+    def forms(self):
+        """Other requests, logons and handshakes, for the table only."""
+        env, n = self.stack.env, 64
+        rig.form_files(self.out, env)
+        kw = {'expect': 'RequestedSecurityToken'}
+        for name, body, tokens in (('p256-csr', 'enroll.xml', 'tokens-p256'),
+                                   ('cmc', 'cmc.xml', 'tokens-cmc')):
+            self.case('enroll-%s-%s-userpass-c%d' % (self.name, name, n),
+                      env['CS_CES_URL'], body, n, tokens=tokens, **kw)
+        self.case('enroll-%s-certificate-c%d' % (self.name, n),
+                  env['CS_CES_CERT_URL'], 'enroll-cert.xml', n,
+                  tokens='tokens-rsa2048-user', cert=env['CS_CERT'],
+                  key=env['CS_KEY'], **kw)
+        for mode in ('full', 'resume'):
+            self.case('enroll-%s-userpass-%s-handshake-c%d' % (
+                self.name, mode, n), env['CS_CES_URL'], 'enroll.xml', n,
+                tokens='tokens-rsa2048', handshake=mode, **kw)
+
+    def hello(self, name, message, answer_bytes):
+        """nginx before a program that does nothing but answer so much."""
+        there = limits.Hello(self.stack, self.args.build, answer_bytes,
+                             self.args.workers)
+        try:
+            return self.case(name, there.url, message, 64, there,
+                             expect='xxxx')
+        finally:
+            there.stop()
+
+    def cep(self):
+        """GetPolicies against a program that does nothing."""
         env = self.stack.env
-        ca = {'ec:P-256': 'p256', 'ec:P-384': 'p384'}.get(
-            self.args.ca, self.args.ca.replace(':', ''))
-        self.load(env['CS_CES_URL'], 'enroll.xml', 4, 1, 'RequestedSecurity',
-                  'tokens-rsa2048')
-        costs = raw_costs()
-        self.put({'case': 'raw', 'us': costs})
-        say('raw costs, us each: %s' %
-            '  '.join('%s %.0f' % kv for kv in costs.items()))
-        for n in self.args.connections:
-            row = self.case('enroll-%s-userpass-c%d' % (ca, n),
-                            env['CS_CES_URL'], 'enroll.xml', n,
-                            'RequestedSecurityToken', 'tokens-rsa2048')
-            self.ratio(costs, row)
-        self.life(row)
-        self.case('cep-getpolicies-c64', env['CS_CEP_URL'], 'cep.xml', 64,
-                  'GetPoliciesResponse')
-        if self.args.memory:
-            self.memory()
+        row = self.case('cep-getpolicies-c64', env['CS_CEP_URL'], 'cep.xml',
+                        64, expect='GetPoliciesResponse')
+        bare = self.hello('hello-c64', 'cep.xml', rig.answer_size(env))
+        self.results.ratio('cep over hello', row['per_second'] /
+                           bare['per_second'], 0.7,
+                           [row['case'], bare['case']])
+
+    def budgets(self, top):
+        """Enrollments over the budget of performance.md: with all of it as
+        much dearer here as the cryptography is, and with what nginx and
+        FastCGI cost here beneath a program that answers as much."""
+        bare = self.hello('hello-enroll-c64', 'enroll.xml',
+                          rig.enroll_size(self.stack.env))
+        parts = bare['cpu_us']['nginx'] + bare['cpu_us']['hello']
+        for name, least in (
+                ('budget', limits.budget(self.costs)),
+                ('budget by parts', limits.budget_by_parts(self.costs,
+                                                           parts))):
+            all_cores = os.cpu_count() * 1e6 / least
+            self.results.put({'case': name, 'us': round(least, 1),
+                              'per_second': round(all_cores, 1)})
+            self.results.ratio('enroll per second over the ' + name,
+                               top['per_second'] / all_cores, 0.6,
+                               [top['case'], name])
 
     def memory(self):
         """Resident memory after 10,000 requests and after 50,000."""
-        seen = {}
-        done = 0
+        seen, done = {}, 0
         for goal in (10000, 50000):
             while done < goal:
-                res, _ = self.load(self.stack.env['CS_CES_URL'], 'enroll.xml',
-                                   32, 2, 'RequestedSecurityToken',
-                                   'tokens-rsa2048')
+                res, _ = rig.load(self.args.build / 'load', self.out,
+                                  self.stack, {
+                    'url': self.stack.env['CS_CES_URL'],
+                    'body': 'enroll.xml', 'connections': 32, 'seconds': 2,
+                    'tokens': 'tokens-rsa2048'})
                 done += res['done']
                 if not res['done']:
-                    sys.exit('no progress')
+                    raise SystemExit('no progress')
             seen[goal] = self.stack.rss()
             say('after %d requests, RSS MB: %s' % (done, seen[goal]))
-        self.put({'case': 'memory', 'rss_mb_10000': seen[10000],
-                  'rss_mb_50000': seen[50000]})
+        self.results.put({'case': 'memory', 'rss_mb_10000': seen[10000],
+                          'rss_mb_50000': seen[50000]})
+
+    def start(self, connections, seconds, **kw):
+        return rig.start_load(self.args.build / 'load', self.out, self.stack, {
+            'url': self.stack.env['CS_CES_URL'], 'body': 'enroll.xml',
+            'connections': connections, 'seconds': seconds,
+            'expect': 'RequestedSecurityToken', 'tokens': 'tokens-rsa2048',
+            **kw})
+
+    def overloaded(self, rate):
+        """Half the peak all the time, and meanwhile more than the site lets
+        in; both generators' results, and when the crowd came and went in the
+        seconds of the first."""
+        calm = self.start(600, 240, rate=rate, series='yes')
+        calm.stderr.readline()          # its clock starts
+        began = time.monotonic()
+        time.sleep(CALM)
+        came = time.monotonic()
+        crowd = rig.ended_load(self.start(3000, CROWD, obey='yes'))
+        went = time.monotonic()
+        time.sleep(AFTER)
+        calm.terminate()
+        res = rig.ended_load(calm)
+        return res, crowd, came - began, went - began
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stack.stop()
+
+
+def main_lines(args, results):
+    """The lines that one signer with a P-256 key is to reach."""
+    with Bench(args, results) as b:
+        rows = {n: b.enroll(n) for n in args.connections}
+        top = rows.get(64) or b.enroll(64)
+        peak = top['per_second']
+        results.ratio('enroll per second over 6,000', peak / 6000, 1,
+                      [top['case']])
+        b.budgets(top)
+        results.ratio('enroll per second over 528 (adcs_python)',
+                      peak / 528, 10, [top['case']])
+        b.crypto(top)
+        half = b.case('enroll-p256-userpass-half-peak-c64',
+                      b.stack.env['CS_CES_URL'], 'enroll.xml', 64,
+                      expect='RequestedSecurityToken',
+                      tokens='tokens-rsa2048', rate=round(peak / 2))
+        results.ratio('p99 ms at half the peak', half['p99_ms'], 10,
+                      [half['case']], True)
+        b.cep()
+        b.life(top)
+        b.forms()
+        again = b.enroll(64)
+        # Long enough for every connection's turn, several times.
+        many = b.enroll(2000, seconds=max(
+            args.seconds, 10000 / again['per_second']))
+        results.ratio('2,000 connections over 64', many['per_second'] /
+                      again['per_second'], 0.8, [many['case'],
+                                                 again['case']])
+        results.ratio('failed with 2,000 connections', many['failed'], 0,
+                      [many['case']], True)
+        results.ratio('worker MB, 2,000 connections over 64',
+                      many['rss_mb']['worker'] / again['rss_mb']['worker'],
+                      1.2, [many['case'], again['case']], True)
+        rate = limits.insert_rate(b.stack, args.seconds)
+        results.put({'case': 'bare-insert', 'per_second': round(rate)})
+        say('bare inserts, 50 rows each: %.0f rows/s' % rate)
+        if args.memory:
+            b.memory()
+    return again
+
+
+def other_lines(args, results, base):
+    """Those that need a stack of their own."""
+    with Bench(args, results, delay=2) as b:
+        slow = b.enroll(64)
+    results.ratio('fsync 2 ms slower over none', slow['per_second'] /
+                  base['per_second'], 0.5, [slow['case'], base['case']])
+    rsa = []
+    for signers in (1, 2):
+        with Bench(args, results, 'rsa:3072', signers) as b:
+            rsa.append(b.enroll(64))
+            if signers == 1:
+                results.ratio('RSA-3072 over raw signatures / 2',
+                              rsa[0]['per_second'] /
+                              b.answers['per_second'], 0.9,
+                              [rsa[0]['case'], b.answers['case']])
+    results.ratio('2 signers over 1, RSA-3072', rsa[1]['per_second'] /
+                  rsa[0]['per_second'], 1.8, [r['case'] for r in rsa])
+
+
+def overload(args, results):
+    """Who is told to come later, how soon, and when all is as before."""
+    with Bench(args, results) as b:
+        half = b.enroll(64)['per_second'] / 2
+        res, crowd, came, went = b.overloaded(round(half))
+    each = res['p99_ms_each_second']
+    before = max(each[2:int(came)])
+    back = next((i + 1 - went for i in range(int(went), len(each))
+                 if 0 < each[i] <= before), float('inf'))
+    row = results.put({
+        'case': 'overload', 'p99_ms_each_second': each, 'came': came,
+        'went': went, 'p99_ms_before': before, 'crowd': crowd, 'calm': res})
+    say('p99 ms in each second: %s' % each)
+    say('before %.1f; the crowd came after %.1f s and went after %.1f' % (
+        before, came, went))
+    for who, r in (('of the crowd', crowd), ('of the others', res)):
+        say('%-14s %6d served, p99 %6.0f ms; %6d told 503, p50 %.1f p99 '
+            '%.1f ms, %d without Retry-After; %d failed' % (
+                who, r['done'], r['p99_ms'], r['later'], r['later_p50_ms'],
+                r['later_p99_ms'], r['without_retry_after'], r['failed']))
+        if r['failed']:
+            say('    first failure: %s' % r['first_failure'])
+    name = [row['case']]
+    results.ratio('503s of the crowd', crowd['later'], 1, name)
+    results.ratio('p99 ms of a 503', crowd['later_p99_ms'], 50, name, True)
+    results.ratio('503s without Retry-After', crowd['without_retry_after'] +
+                  res['without_retry_after'], 0, name, True)
+    results.ratio('failed in overload', crowd['failed'] + res['failed'], 0,
+                  name, True)
+    results.ratio('seconds until the p99 is as before', max(back, 0), 10,
+                  name, True)
+
+
+def positive(text):
+    """Of something at least one: 0 would mean as if it were not given."""
+    n = int(text)
+    if n < 1:
+        raise ValueError(text)
+    return n
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    ap.add_argument('--ca', default='ec:P-256')
-    ap.add_argument('--workers', type=int, default=2, help='processes')
-    ap.add_argument('--signers', type=int, default=1)
-    ap.add_argument('--connections', type=lambda s: [int(x) for x in
+    ap.add_argument('--ca', choices=NAMES)
+    ap.add_argument('--workers', type=positive, default=2,
+                    help='processes')
+    ap.add_argument('--signers', type=positive)
+    ap.add_argument('--connections', type=lambda s: [positive(x) for x in
                                                      s.split(',')],
                     default=[1, 8, 64])
     ap.add_argument('--seconds', type=float, default=5)
+    ap.add_argument('--fsync-delay-ms', type=float)
     ap.add_argument('--memory', action='store_true',
                     help='also resident memory at 10,000 and 50,000 requests')
-    ap.add_argument('--load', default=TOP / 'build/load')
-    b = Bench(ap.parse_args())
-    try:
-        b.run()
-    finally:
-        b.stack.stop()
+    ap.add_argument('--overload', action='store_true',
+                    help='half the peak, and 3,000 more for a while')
+    ap.add_argument('--build', type=lambda s: (TOP / s).resolve(),
+                    default=TOP / 'build')
+    args = ap.parse_args()
+    (TOP / 'var/bench').mkdir(parents=True, exist_ok=True)
+    results = Results(TOP / 'var/bench/results.json')
+    if args.overload:
+        overload(args, results)
+    elif args.ca or args.signers or args.fsync_delay_ms:
+        with Bench(args, results, args.ca or 'ec:P-256', args.signers or 1,
+                   args.fsync_delay_ms or 0) as b:
+            for n in args.connections:
+                row = b.enroll(n)
+                if 'sign-' + b.name in b.costs:
+                    b.crypto(row)
+            if args.memory:
+                b.memory()
+    else:
+        other_lines(args, results, main_lines(args, results))
+        say('lines missed: %s' % (', '.join(results.missed) or 'none'))
     say('written to var/bench/results.json')
 
 

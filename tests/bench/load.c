@@ -3,12 +3,24 @@
  * each.  A body file holds the message with the words @MESSAGE_ID@ and
  * @TOKEN@; each request gets a fresh id and the next line of the token file.
  * With keep-alive the clock starts when every connection is open; "all" counts
- * what was answered before, too.  Prints one JSON object: counts, rate, latency
+ * what was answered before, too, and a request that was sent while others still
+ * shook hands has no latency.  Prints one JSON object: counts, rate, latency
  * percentiles, own CPU time.
  *
- *	load --url URL --ca PEM --body FILE [--tokens FILE] --connections N
+ *	load --url URL [--ca PEM] --body FILE [--tokens FILE] --connections N
  *	    --seconds S [--expect WORD] [--handshake keep|full|resume]
- *	    [--cert PEM --key PEM]
+ *	    [--cert PEM --key PEM] [--rate N] [--type MEDIA-TYPE]
+ *	    [--obey yes] [--series yes]
+ *
+ * With --rate that many requests a second are due, evenly; each one's clock
+ * starts when it is due, so that one that had to wait for a free connection is
+ * not taken for a fast one; none is due before all connections are open.  An
+ * http URL goes without TLS.
+ *
+ * A 503 is no failure: it is counted by itself, with its times, and how many
+ * came without Retry-After.  With --obey that connection then waits as long as
+ * it was told.  --series prints the p99 of each second, and to standard error a
+ * line when the clock starts; SIGTERM ends that before its time.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -34,11 +46,15 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
+#include "samples.h"
+
 #define IN_MAX	(256 * 1024)
-#define OPEN_SECONDS	60
+#define OPEN_SECONDS	120
+#define LATE_US		1000000	/* so late is not sent any more */
+#define OPEN_AT_ONCE	64	/* a server that waits for us gives us up */
 
 enum handshake { HS_KEEP, HS_FULL, HS_RESUME };
-enum step { STEP_CONNECT, STEP_SEND, STEP_RECV };
+enum step { STEP_CONNECT, STEP_IDLE, STEP_SEND, STEP_RECV };
 
 struct opts {
 	char		*host, *port, *path;
@@ -47,7 +63,10 @@ struct opts {
 	char		**tokens;
 	size_t		 ntokens;
 	int		 connections;
-	double		 seconds;
+	double		 seconds, rate;
+	const char	*type;
+	bool		 plain;		/* http */
+	bool		 obey, series;
 	enum handshake	 handshake;
 };
 
@@ -60,7 +79,7 @@ struct conn {
 	size_t		 outlen, sent;
 	char		*in;
 	size_t		 inlen;
-	int64_t		 t0;
+	int64_t		 t0, not_before;
 };
 
 struct run {
@@ -71,21 +90,18 @@ struct run {
 	size_t		 next_token;
 	uint64_t	 done, failed, before;
 	int		 unopened;	/* connections without TLS yet */
+	int		 begun;		/* connections that were opened */
+	int		 turn;		/* whose turn it is, if idle */
+	struct conn	*conns;
+	uint64_t	 due;		/* requests handed out, with --rate */
 	double		 cpu0;		/* own, when the clock started */
-	uint32_t	*us;		/* latency of each */
-	size_t		 nus, capus;
-	int64_t		 start, end;
+	struct samples	 good, later;	/* later: answered with 503 */
+	uint64_t	 untold;	/* of them without Retry-After */
+	double		*series;
+	size_t		 nseries, from;	/* good: the first of this second */
+	int64_t		 start, end, next_wake;
 	char		 first_failure[400];
 };
-
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 static char *
 read_file(const char *path)
@@ -130,9 +146,10 @@ split_url(struct opts *o, const char *url)
 {
 	char *s, *slash, *colon;
 
-	if (strncmp(url, "https://", 8) != 0)
-		errx(1, "%s: not https", url);
-	s = strdup(url + 8);
+	o->plain = strncmp(url, "http://", 7) == 0;
+	if (!o->plain && strncmp(url, "https://", 8) != 0)
+		errx(1, "%s: neither https nor http", url);
+	s = strdup(url + (o->plain ? 7 : 8));
 	if (s == NULL || (slash = strchr(s, '/')) == NULL)
 		errx(1, "%s: no path", url);
 	o->path = strdup(slash);
@@ -140,7 +157,7 @@ split_url(struct opts *o, const char *url)
 	if ((colon = strrchr(s, ':')) != NULL)
 		*colon++ = '\0';
 	o->host = s;
-	o->port = colon != NULL ? colon : strdup("443");
+	o->port = colon != NULL ? colon : strdup(o->plain ? "80" : "443");
 }
 
 /* Appends s to out, returning the new end. */
@@ -197,14 +214,53 @@ new_request(struct run *r, struct conn *c)
 	if ((c->out = malloc(n + 600)) == NULL)
 		err(1, NULL);
 	h = snprintf(c->out, 600, "POST %s HTTP/1.1\r\nHost: %s:%s\r\n"
-	    "Content-Type: application/soap+xml; charset=utf-8\r\n"
+	    "Content-Type: %s\r\n"
 	    "Content-Length: %zu\r\n%s\r\n", r->o->path, r->o->host, r->o->port,
-	    n, r->o->handshake == HS_KEEP ? "" : "Connection: close\r\n");
+	    r->o->type, n, r->o->handshake == HS_KEEP ? "" : "Connection: close\r\n");
 	memcpy(c->out + h, body, n);
 	free(body);
 	c->outlen = (size_t)h + n;
 	c->sent = c->inlen = 0;
 	c->t0 = now_us();
+}
+
+/* When the next request is due. */
+static int64_t
+due_at(const struct run *r)
+{
+	return r->start + (int64_t)((double)r->due * 1e6 / r->o->rate);
+}
+
+/*
+ * A connection that is free: its next request, or none before it is due.
+ */
+static void
+go_on(struct run *r, struct conn *c)
+{
+	int64_t now = now_us();
+
+	c->step = STEP_IDLE;
+	/* With --series no queue of our own hides how the server is. */
+	while (r->o->rate != 0 && r->o->series && due_at(r) < now - LATE_US)
+		r->due++;
+	if (now < c->not_before ||
+	    (r->o->rate != 0 && (r->unopened > 0 || now < due_at(r))))
+		return;
+	c->step = STEP_SEND;
+	c->t0 = r->o->rate != 0 ? due_at(r) : now;
+	r->due++;
+}
+
+static void
+tls_start(struct run *r, struct conn *c)
+{
+	if ((c->ssl = SSL_new(r->ctx)) == NULL)
+		errx(1, "SSL_new");
+	SSL_set_fd(c->ssl, c->fd);
+	SSL_set_tlsext_host_name(c->ssl, r->o->host);
+	SSL_set_connect_state(c->ssl);
+	if (r->o->handshake == HS_RESUME && c->session != NULL)
+		SSL_set_session(c->ssl, c->session);
 }
 
 static void
@@ -220,13 +276,8 @@ conn_open(struct run *r, struct conn *c)
 	if (connect(c->fd, r->ai->ai_addr, r->ai->ai_addrlen) == -1 &&
 	    errno != EINPROGRESS)
 		err(1, "connect");
-	if ((c->ssl = SSL_new(r->ctx)) == NULL)
-		errx(1, "SSL_new");
-	SSL_set_fd(c->ssl, c->fd);
-	SSL_set_tlsext_host_name(c->ssl, r->o->host);
-	SSL_set_connect_state(c->ssl);
-	if (r->o->handshake == HS_RESUME && c->session != NULL)
-		SSL_set_session(c->ssl, c->session);
+	if (!r->o->plain)
+		tls_start(r, c);
 	ev.data.ptr = c;
 	if (epoll_ctl(r->ep, EPOLL_CTL_ADD, c->fd, &ev) == -1)
 		err(1, "epoll_ctl");
@@ -241,8 +292,11 @@ conn_close(struct run *r, struct conn *c)
 		SSL_SESSION_free(c->session);
 		c->session = SSL_get1_session(c->ssl);
 	}
-	SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	if (c->ssl != NULL)
+		SSL_set_shutdown(c->ssl,
+		    SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(c->ssl);
+	c->ssl = NULL;
 	close(c->fd);
 }
 
@@ -264,26 +318,34 @@ answer_whole(struct conn *c)
 }
 
 static void
+record_later(struct run *r, struct conn *c, int64_t now)
+{
+	const char *h = strcasestr(c->in, "\r\nRetry-After:");
+
+	samples_add(&r->later, now - c->t0);
+	if (h == NULL)
+		r->untold++;
+	else if (r->o->obey)
+		c->not_before = now + atoi(h + 14) * INT64_C(1000000);
+}
+
+static void
 record(struct run *r, struct conn *c, bool broken)
 {
 	const char *want = r->o->expect;
 	bool good = !broken && strncmp(c->in, "HTTP/1.1 200", 12) == 0 &&
 	    (want == NULL || strstr(c->in, want) != NULL);
 
-	if (!good) {
-		if (r->failed++ == 0)
-			snprintf(r->first_failure, sizeof(r->first_failure),
-			    "%s", broken ? "connection lost" : c->in);
-		return;
+	if (good) {
+		r->done++;
+		if (c->t0 >= r->start)
+			samples_add(&r->good, now_us() - c->t0);
+	} else if (!broken && strncmp(c->in, "HTTP/1.1 503", 12) == 0) {
+		record_later(r, c, now_us());
+	} else if (r->failed++ == 0) {
+		snprintf(r->first_failure, sizeof(r->first_failure), "%s",
+		    broken ? "connection lost" : c->in);
 	}
-	r->done++;
-	if (r->nus == r->capus) {
-		r->capus = r->capus * 2 + 65536;
-		r->us = realloc(r->us, r->capus * sizeof(*r->us));
-		if (r->us == NULL)
-			err(1, NULL);
-	}
-	r->us[r->nus++] = (uint32_t)(now_us() - c->t0);
 }
 
 static void
@@ -300,7 +362,33 @@ finish(struct run *r, struct conn *c, bool broken)
 		return;
 	}
 	new_request(r, c);
-	c->step = STEP_SEND;
+	go_on(r, c);
+}
+
+/* The same without TLS. */
+static int
+plain_step(struct conn *c)
+{
+	ssize_t n;
+
+	if (c->step == STEP_CONNECT) {
+		n = send(c->fd, "", 0, 0);
+		if (n == 0)
+			c->step = STEP_SEND;
+	} else if (c->step == STEP_SEND) {
+		n = send(c->fd, c->out + c->sent, c->outlen - c->sent, 0);
+		if (n > 0 && (c->sent += (size_t)n) == c->outlen)
+			c->step = STEP_RECV;
+	} else {
+		n = recv(c->fd, c->in + c->inlen, IN_MAX - c->inlen, 0);
+		if (n == 0)
+			return -1;
+		if (n > 0)
+			c->inlen += (size_t)n;
+	}
+	if (n >= 0)
+		return 1;
+	return errno == EAGAIN || errno == ENOTCONN ? 0 : -1;
 }
 
 /* One TLS call; 1 went on, 0 must wait, -1 broken. */
@@ -310,6 +398,10 @@ conn_step(struct conn *c)
 	size_t n;
 	int rv;
 
+	if (c->step == STEP_RECV && c->inlen >= IN_MAX)
+		return -1;
+	if (c->ssl == NULL)
+		return plain_step(c);
 	ERR_clear_error();
 	if (c->step == STEP_CONNECT) {
 		if ((rv = SSL_do_handshake(c->ssl)) == 1)
@@ -320,8 +412,6 @@ conn_step(struct conn *c)
 		if (rv == 1 && (c->sent += n) == c->outlen)
 			c->step = STEP_RECV;
 	} else {
-		if (c->inlen >= IN_MAX)
-			return -1;
 		rv = SSL_read_ex(c->ssl, c->in + c->inlen,
 		    IN_MAX - c->inlen, &n);
 		if (rv == 1)
@@ -348,10 +438,32 @@ start_clock(struct run *r)
 {
 	r->before = r->done;
 	r->done = 0;	/* but a failure stays one */
-	r->nus = 0;
+	r->good.n = r->later.n = r->from = 0;
+	r->untold = 0;
+	r->due = 0;
 	r->cpu0 = own_cpu();
 	r->start = now_us();
 	r->end = r->start + (int64_t)(r->o->seconds * 1e6);
+}
+
+/* The next connection is there, or will be. */
+static void
+open_next(struct run *r)
+{
+	if (r->begun < r->o->connections)
+		conn_open(r, &r->conns[r->begun++]);
+}
+
+static void
+conn_opened(struct run *r, struct conn *c)
+{
+	if (--r->unopened == 0) {
+		start_clock(r);
+		if (r->o->series)
+			fprintf(stderr, "started\n");
+	}
+	open_next(r);
+	go_on(r, c);
 }
 
 static void
@@ -360,12 +472,12 @@ conn_ready(struct run *r, struct conn *c)
 	enum step was;
 	int rv;
 
-	while (c->fd != -1) {
+	while (c->fd != -1 && c->step != STEP_IDLE) {
 		was = c->step;
 		if ((rv = conn_step(c)) == 0)
 			return;
-		if (was == STEP_CONNECT && rv == 1 && --r->unopened == 0)
-			start_clock(r);
+		if (was == STEP_CONNECT && rv == 1)
+			conn_opened(r, c);
 		if (rv == -1)
 			finish(r, c, true);
 		else if (c->step == STEP_RECV && c->inlen > 0 &&
@@ -376,20 +488,19 @@ conn_ready(struct run *r, struct conn *c)
 	}
 }
 
-static int
-cmp_u32(const void *a, const void *b)
+/* What was answered in the second that is over; 0 when nothing was. */
+static void
+end_second(struct run *r)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double
-percentile(const struct run *r, double q)
-{
-	if (r->nus == 0)
-		return 0;
-	return r->us[(size_t)(q * (double)(r->nus - 1))] / 1000.0;
+	if (!r->o->series || r->unopened > 0 || now_us() < r->start +
+	    (int64_t)(r->nseries + 1) * 1000000)
+		return;
+	samples_sort(&r->good, r->from);
+	r->series = realloc(r->series, (r->nseries + 1) * sizeof(double));
+	if (r->series == NULL)
+		err(1, NULL);
+	r->series[r->nseries++] = samples_ms(&r->good, r->from, 0.99);
+	r->from = r->good.n;
 }
 
 static void
@@ -397,8 +508,10 @@ report(struct run *r)
 {
 	double seconds = (double)(now_us() - r->start) / 1e6;
 	char *p;
+	size_t i;
 
-	qsort(r->us, r->nus, sizeof(*r->us), cmp_u32);
+	samples_sort(&r->good, 0);
+	samples_sort(&r->later, 0);
 	printf("{\"done\": %llu, \"all\": %llu, \"failed\": %llu, "
 	    "\"seconds\": %.3f, "
 	    "\"per_second\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, "
@@ -406,9 +519,17 @@ report(struct run *r)
 	    (unsigned long long)r->done,
 	    (unsigned long long)(r->before + r->done),
 	    (unsigned long long)r->failed, seconds,
-	    (double)r->done / seconds, percentile(r, 0.5), percentile(r, 0.99),
-	    percentile(r, 0.999), percentile(r, 1),
-	    own_cpu() - r->cpu0);
+	    (double)r->done / seconds, samples_ms(&r->good, 0, 0.5),
+	    samples_ms(&r->good, 0, 0.99), samples_ms(&r->good, 0, 0.999),
+	    samples_ms(&r->good, 0, 1), own_cpu() - r->cpu0);
+	printf(", \"later\": %zu, \"later_p50_ms\": %.3f, "
+	    "\"later_p99_ms\": %.3f, \"without_retry_after\": %llu",
+	    r->later.n, samples_ms(&r->later, 0, 0.5),
+	    samples_ms(&r->later, 0, 0.99), (unsigned long long)r->untold);
+	printf(", \"p99_ms_each_second\": [");
+	for (i = 0; i < r->nseries; i++)
+		printf("%s%.1f", i == 0 ? "" : ", ", r->series[i]);
+	printf("]");
 	if (r->failed > 0) {
 		for (p = r->first_failure; *p != '\0'; p++)
 			if (*p == '"' || *p == '\\' || *p < ' ')
@@ -423,7 +544,8 @@ tls_ctx(const struct opts *o)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
-	if (ctx == NULL || SSL_CTX_load_verify_file(ctx, o->ca) != 1)
+	if (ctx == NULL ||
+	    (!o->plain && SSL_CTX_load_verify_file(ctx, o->ca) != 1))
 		errx(1, "%s: no CA certificate", o->ca);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	if (o->cert != NULL &&
@@ -431,6 +553,44 @@ tls_ctx(const struct opts *o)
 	    SSL_CTX_use_PrivateKey_file(ctx, o->key, SSL_FILETYPE_PEM) != 1))
 		errx(1, "%s: bad certificate or key", o->cert);
 	return ctx;
+}
+
+/* What is due goes to who is idle; how long to wait for more, in ms. */
+static int
+wake_idle(struct run *r)
+{
+	int64_t now = now_us(), left;
+	struct conn *c;
+	int i;
+
+	if (r->o->rate == 0 ? !r->o->obey : r->unopened > 0)
+		return 100;
+	/* Not all after each event; in turn, since nginx closes idle ones. */
+	for (i = 0; now >= r->next_wake && i < r->o->connections; i++) {
+		if (r->o->rate != 0 && now_us() < due_at(r))
+			break;
+		c = &r->conns[r->turn];
+		r->turn = (r->turn + 1) % r->o->connections;
+		if (c->fd == -1 || c->step != STEP_IDLE)
+			continue;
+		go_on(r, c);
+		conn_ready(r, c);
+	}
+	if (r->o->rate == 0) {
+		r->next_wake = now >= r->next_wake ? now + 5000 : r->next_wake;
+		return 5;
+	}
+	left = due_at(r) - now_us();
+	return left < 1000 ? 1 : left > 100000 ? 100 : (int)(left / 1000);
+}
+
+static bool
+stop_asked(const struct run *r)
+{
+	sigset_t set;
+
+	return r->o->series && sigpending(&set) == 0 &&
+	    sigismember(&set, SIGTERM) == 1;
 }
 
 static void
@@ -442,20 +602,23 @@ run_load(struct run *r)
 
 	if ((conns = calloc((size_t)r->o->connections, sizeof(*conns))) == NULL)
 		err(1, NULL);
+	r->conns = conns;
 	start_clock(r);
-	if (r->o->handshake == HS_KEEP) {
-		r->unopened = r->o->connections;
-		r->end += OPEN_SECONDS * INT64_C(1000000);
-	}
+	r->unopened = r->o->handshake == HS_KEEP ? r->o->connections : 0;
+	r->end += r->unopened > 0 ? OPEN_SECONDS * INT64_C(1000000) : 0;
 	for (i = 0; i < r->o->connections; i++) {
 		if ((conns[i].in = malloc(IN_MAX + 1)) == NULL)
 			err(1, NULL);
-		conn_open(r, &conns[i]);
+		conns[i].fd = -1;
 	}
-	while (now_us() < r->end) {
-		n = epoll_wait(r->ep, ev, 256, 100);
+	for (i = 0; i < r->o->connections && (i < OPEN_AT_ONCE ||
+	    r->o->handshake != HS_KEEP); i++)
+		open_next(r);
+	while (now_us() < r->end && !stop_asked(r)) {
+		n = epoll_wait(r->ep, ev, 256, wake_idle(r));
 		for (i = 0; i < n; i++)
 			conn_ready(r, ev[i].data.ptr);
+		end_second(r);
 	}
 	if (r->unopened > 0)
 		errx(1, "%d connections do not open", r->unopened);
@@ -483,6 +646,14 @@ parse_option(struct opts *o, const char *name, char *arg)
 		o->cert = arg;
 	else if (strcmp(name, "key") == 0)
 		o->key = arg;
+	else if (strcmp(name, "rate") == 0)
+		o->rate = atof(arg);
+	else if (strcmp(name, "type") == 0)
+		o->type = arg;
+	else if (strcmp(name, "obey") == 0)
+		o->obey = true;
+	else if (strcmp(name, "series") == 0)
+		o->series = true;
 	else
 		o->handshake = strcmp(arg, "full") == 0 ? HS_FULL :
 		    strcmp(arg, "resume") == 0 ? HS_RESUME : HS_KEEP;
@@ -497,18 +668,27 @@ main(int argc, char **argv)
 		{ "connections", 1, NULL, 0 }, { "seconds", 1, NULL, 0 },
 		{ "expect", 1, NULL, 0 }, { "handshake", 1, NULL, 0 },
 		{ "cert", 1, NULL, 0 }, { "key", 1, NULL, 0 },
+		{ "rate", 1, NULL, 0 }, { "type", 1, NULL, 0 },
+		{ "obey", 1, NULL, 0 }, { "series", 1, NULL, 0 },
 		{ NULL, 0, NULL, 0 }
 	};
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct opts o = { .connections = 1, .seconds = 5 };
+	struct opts o = { .connections = 1, .seconds = 5,
+	    .type = "application/soap+xml; charset=utf-8" };
 	struct run r = { .o = &o };
+	sigset_t term;
 	int ch, ix;
 
 	while ((ch = getopt_long(argc, argv, "", longs, &ix)) == 0)
 		parse_option(&o, longs[ix].name, optarg);
-	if (ch != -1 || o.host == NULL || o.body == NULL || o.ca == NULL)
+	if (ch != -1 || o.host == NULL || o.body == NULL ||
+	    (o.ca == NULL && !o.plain))
 		errx(2, "usage: load --url URL --ca PEM --body FILE ...");
 	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	if (o.series)
+		sigprocmask(SIG_BLOCK, &term, NULL);
 	if (getaddrinfo(o.host, o.port, &hints, &r.ai) != 0)
 		errx(1, "%s: unknown host", o.host);
 	if ((r.ep = epoll_create1(0)) == -1)

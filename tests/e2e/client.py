@@ -4,6 +4,7 @@ HTTP.  Nothing here shares code with what it tests."""
 import base64
 import datetime
 import hashlib
+import os
 import uuid
 
 import requests
@@ -34,13 +35,23 @@ PASSWORD_TEXT = ('http://docs.oasis-open.org/wss/2004/01/'
                  'oasis-200401-wss-username-token-profile-1.0#PasswordText')
 
 
+def _dump_set(self, force=False):
+    # asn1crypto takes any length whose last byte is 80 for an indefinite one
+    # and writes all below anew; a SET without a definition it cannot.
+    dump = core.Sequence if self._fields else core.Asn1Value
+    return dump.dump(self, force)
+
+
+core.Set.dump = _dump_set
+
+
 def esc(text):
     return (text.replace('&', '&amp;').replace('<', '&lt;')
             .replace('>', '&gt;').replace('"', '&quot;'))
 
 
-def security(user, password, timestamp=True, extra=''):
-    now = datetime.datetime.utcnow()
+def security(user, password, timestamp=True, extra='', now=None):
+    now = now or datetime.datetime.utcnow()
     stamp = ''
     if timestamp:
         fmt = '%Y-%m-%dT%H:%M:%S.000Z'
@@ -164,6 +175,8 @@ class Reply:
 
 
 class Client:
+    clock = staticmethod(datetime.datetime.utcnow)
+
     def __init__(self, env, user=None, password=None):
         self.env = env
         self.user = user if user is not None else env['CS_USER']
@@ -180,7 +193,7 @@ class Client:
         return Reply(self.http.post(url, data=data, headers=h, timeout=60))
 
     def header(self):
-        return security(self.user, self.password)
+        return security(self.user, self.password, now=self.clock())
 
     def policies(self, **kw):
         url = self.env['CS_CEP_URL']
@@ -205,8 +218,11 @@ class Client:
 _RSA = {}
 
 
-def rsa_key(bits=2048, n=0):
-    """Keys are slow to make and tests need only different ones."""
+def rsa_key(bits=2048, n=None):
+    """Keys are slow to make and tests need only different ones: each test has
+    one of its own, as no two accounts get certificates for the same."""
+    if n is None:
+        n = os.environ.get('PYTEST_CURRENT_TEST')
     if (bits, n) not in _RSA:
         _RSA[bits, n] = rsa.generate_private_key(65537, bits)
     return _RSA[bits, n]
@@ -383,6 +399,15 @@ def make_cmc(key, csr_der, controls=(), **kw):
                        hash_name=kw.get('hash_name', 'sha256'))
 
 
+def no_sign_cmc(key, csr_der, controls=()):
+    """[RFC5272] appendix C: a digest in the place of the signature."""
+    data = pki_data(csr_der, controls)
+    s = ski_signer(key, data)
+    s['signature_algorithm'] = {'algorithm': '1.3.6.1.5.5.7.6.2'}
+    s['signature'] = hashlib.sha256(s['signed_attrs'].dump()).digest()
+    return signed_data(data, [s])
+
+
 def tlv(tag, *parts):
     body = b''.join(parts)
     n = len(body)
@@ -425,9 +450,10 @@ def renewal_cms(csr_der, old_key, old_der, bare=True, certs=None, **kw):
                        kw.get('hash_name', 'sha256'), version='v1')
 
 
-def renewal_cmc(csr_der, new_key, old_key, old_der, certs=None, **kw):
+def renewal_cmc(csr_der, new_key, old_key, old_der, certs=None, controls=(),
+                **kw):
     """The form of today: CMC, signed by the new key and by the old one."""
-    data = pki_data(csr_der)
+    data = pki_data(csr_der, controls)
     return signed_data(
         data, [ski_signer(new_key, data),
                cert_signer(old_key, old_der, data, **kw)],

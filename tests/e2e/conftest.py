@@ -1,6 +1,7 @@
 """Every test here drives the real stack: nginx, workers, signer, PostgreSQL,
 as "make run" starts it, in a folder of its own.  CS_ENV names the env file of
 a stack that runs already (quicker while writing tests)."""
+import contextlib
 import os
 import pathlib
 import re
@@ -57,14 +58,17 @@ class Stack:
 
     def ctl(self, *args, ok=True, input=None):
         """Run the command line; ok=None takes any exit code."""
-        r = subprocess.run(shlex.split(self.env['CS_CTL']) + list(args),
-                           capture_output=True, text=True, timeout=60,
-                           input=input)
+        r = self.run_ctl(shlex.split(self.env['CS_CTL']) + list(args),
+                         input=input)
         if ok is True:
             assert r.returncode == 0, (args, r.stdout, r.stderr)
         elif ok is not None:
             assert r.returncode == ok, (args, r.returncode, r.stdout, r.stderr)
         return r
+
+    def run_ctl(self, words, **kw):
+        return subprocess.run(words, capture_output=True, text=True,
+                              timeout=60, **kw)
 
     def ctl_json(self, *args, **kw):
         import json
@@ -90,7 +94,11 @@ class Stack:
 
     def pids(self, part):
         """Process ids of one part, from its pid files."""
-        return [int(p.read_text()) for p in
+        def read(file):
+            while not (text := file.read_text()):
+                time.sleep(0.01)    # it is being written
+            return int(text)
+        return [read(p) for p in
                 sorted((self.dir / 'run').glob(part + '*.pid'))]
 
     def log(self, part):
@@ -98,22 +106,19 @@ class Stack:
                        sorted((self.dir / 'log').glob(part + '*')))
 
 
-@pytest.fixture(scope='session')
-def stack(tmp_path_factory):
-    if 'CS_ENV' in os.environ:
-        yield Stack(os.environ['CS_ENV'])
-        return
-    state = pathlib.Path(os.environ.get('CS_TEST_STATE', TOP / 'var/e2e'))
+@contextlib.contextmanager
+def running(state, **variables):
+    """A deployment of its own in this folder, as "make run" starts it."""
     env_file = state / 'env'
     env_file.unlink(missing_ok=True)
-    log = open(TOP / 'var' / 'e2e.log', 'w') if (TOP / 'var').is_dir() else \
-        subprocess.DEVNULL
+    log = open(TOP / 'var' / (state.name + '.log'), 'w') \
+        if (TOP / 'var').is_dir() else subprocess.DEVNULL
     p = subprocess.Popen(['make', '-s', 'run', 'STATE=%s' % state], cwd=TOP,
-                         stdout=log, stderr=subprocess.STDOUT,
-                         start_new_session=True)
+                         env=dict(os.environ, **variables), stdout=log,
+                         stderr=subprocess.STDOUT, start_new_session=True)
     deadline = time.time() + 120
     while not env_file.exists():
-        assert p.poll() is None, 'make run ended: see var/e2e.log'
+        assert p.poll() is None, 'make run ended: see var/%s.log' % state.name
         assert time.time() < deadline, 'make run is not ready after 120 s'
         time.sleep(0.2)
     yield Stack(env_file)
@@ -124,6 +129,38 @@ def stack(tmp_path_factory):
     except subprocess.TimeoutExpired:
         os.killpg(p.pid, signal.SIGKILL)
         raise
+
+
+@pytest.fixture(scope='session')
+def stack(tmp_path_factory):
+    if 'CS_ENV' in os.environ:
+        yield Stack(os.environ['CS_ENV'])
+        return
+    state = pathlib.Path(os.environ.get('CS_TEST_STATE', TOP / 'var/e2e'))
+    with running(state) as s:
+        yield s
+
+
+@pytest.fixture(scope='session')
+def gap(tmp_path_factory):
+    """A stack with a CA behind an air gap, for all that test it."""
+    from airgap import Gap
+    shim = tmp_path_factory.mktemp('shim') / 'crash.so'
+    shim.parent.chmod(0o755)
+    subprocess.run(['cc', '-shared', '-fPIC', '-D_GNU_SOURCE', '-o', shim,
+                    TOP / 'tests/e2e/shim_crash.c', '-ldl'], check=True)
+    state = TOP / 'var/e2e-airgap'
+    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
+                   env=dict(os.environ, STATE=str(state)))
+    with running(state, AIRGAP='1', SIGNERS='1', PROCESSES='1',
+                 THREADS='4') as s:
+        yield Gap(s.env_file, shim)
+
+
+@pytest.fixture(scope='session')
+def gap_user(gap):
+    """The demo user, before the air gap."""
+    return client.Client(gap.env)
 
 
 @pytest.fixture(scope='session')

@@ -90,6 +90,7 @@ def policy(stack, tmp_path_factory):
 class Person:
     def __init__(self, stack, name, groups, n=None):
         kw = {} if n is None else {'sid': SID % n}
+        self.stack = stack
         # Names are for ever; a stack may be used by several runs.
         self.name = '%s-%s' % (name, uuid.uuid4().hex[:6])
         if name == 'eo-boss':
@@ -179,6 +180,20 @@ def test_agent_signature_alone(people, agent_cert):
         people['bob'].name, 'EoCard', [agent_cert], ski=False), pkcs10=False)
     check_rstrc(r)
     assert people['bob'].name in r.certificate.subject.rfc4514_string()
+
+
+def test_key_of_another_target(people, agent_cert):
+    """Whose key it is goes by whom the certificate is for."""
+    agent, key = people['agent'].client, client.ec_key()
+    for target, template in ('bob', 'EoCard'), ('bob', 'EoCard'):
+        check_rstrc(agent.enroll(on_behalf(
+            people[target].name, template, [agent_cert], key), pkcs10=False))
+    for target in 'eo-third', None:
+        who = target and Person(people['agent'].stack, target, ['eo-staff'])
+        r = agent.enroll(on_behalf(
+            who and who.name, 'EoCard' if who else 'EoOther', [agent_cert],
+            key), pkcs10=False)
+        refused(r, 0x80090003, 'certified for another account')
 
 
 def test_signed_for_oneself(people, agent_cert):

@@ -573,16 +573,10 @@ def test_proof_matrix(stack, demo, inner, outer):
         csr = tlv(0x30, mine.kids[0].der() + mine.kids[1].der() +
                   parse(csr)[0].kids[2].der())
     data = client.pki_data(csr)
-    if outer == 'nobody':
-        signers = []
-    elif outer == 'no-sign':
-        s = client.ski_signer(key, data)
-        s['signature_algorithm'] = {'algorithm': '1.3.6.1.5.5.7.6.2'}
-        s['signature'] = hashlib.sha256(s['signed_attrs'].dump()).digest()
-        signers = [s]
-    else:
-        signers = [client.ski_signer(key if outer == 'key' else other, data)]
-    r = send(demo, client.signed_data(data, signers))
+    signers = [] if outer == 'nobody' else [
+        client.ski_signer(key if outer == 'key' else other, data)]
+    r = send(demo, client.no_sign_cmc(key, csr) if outer == 'no-sign' else
+             client.signed_data(data, signers))
     if (inner, outer) in (('good', 'key'), ('null', 'key')):
         check_rstrc(r)
     elif inner == 'good' and r.fault is None:

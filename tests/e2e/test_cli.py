@@ -1,8 +1,11 @@
 """The command line, against the running deployment."""
 import json
+import os
+import time
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 import client
 from schema import check_rstrc
@@ -37,8 +40,40 @@ def test_help_everywhere(stack):
 
 def test_usage_errors(stack):
     for args in (['frobnicate'], ['cert', 'show'], ['account', 'add'],
-                 ['cert', 'list', '--no-such-option']):
-        assert stack.ctl(*args, ok=None).returncode == 2
+                 ['cert', 'list', '--no-such-option'], ['cert'],
+                 ['cert', 'frobnicate']):
+        r = stack.ctl(*args, ok=2)
+        assert r.stderr and not r.stdout, args
+
+
+def test_json_also_of_changes(stack, issued, tmp_path):
+    """Whatever succeeds prints an array, or the document that it writes."""
+    name = 'changed%d' % time.time_ns()
+    for args in (['account', 'add', name, '--no-password'],
+                 ['account', 'passwd', name, '--password-stdin'],
+                 ['account', 'group', name, 'add', 'users'],
+                 ['account', 'disable', name], ['account', 'enable', name]):
+        row, = json.loads(stack.ctl('--json', *args,
+                                    input='a password\n').stdout)
+        assert row['name'] == name and row['outcome']
+    key = os.urandom(32).hex()
+    for verb in ('block', 'unblock'):
+        assert stack.ctl_json('key', verb, key) == [
+            {'name': key, 'outcome': verb + 'ed'}]
+    s = serial_of(issued)
+    stack.ctl('cert', 'revoke', s, '--reason', 'certificateHold')
+    assert stack.ctl_json('cert', 'release', s.lower()) == [
+        {'serial': s, 'outcome': 'released'}]
+    out = str(tmp_path / 'c.pem')
+    assert stack.ctl_json('cert', 'export', s, '-o', out) == [
+        {'name': out, 'outcome': 'written'}]
+    assert stack.ctl('--json', 'cert', 'export', s).stdout.startswith(
+        '-----BEGIN')
+    rows = stack.ctl_json('crl', 'publish', '--to', str(tmp_path))
+    assert {r['ca'] for r in rows} >= {'Demo-CA', 'Demo-Root'}
+    assert all(r['number'] > 0 and r['delta'] in (True, False) for r in rows)
+    assert 'not --json' in stack.ctl('--json', 'crl', 'publish', '--watch',
+                                     '--to', str(tmp_path), ok=2).stderr
 
 
 def test_request_list_and_show(stack, issued):
@@ -61,7 +96,8 @@ def test_request_list_pages(stack, demo, issued):
 
 
 def test_cert_list_show_export(stack, issued, tmp_path):
-    rows = stack.ctl_json('cert', 'list', '--account', stack.env['CS_USER'])
+    rows = stack.ctl_json('cert', 'list', '--account', stack.env['CS_USER'],
+                          '--limit', '100000')
     assert any(int(r['serial'], 16) == issued.certificate.serial_number
                for r in rows)
     s = serial_of(issued)
@@ -158,7 +194,7 @@ def test_ledger_verify_finds_an_edit(stack, issued, tmp_path):
     r = stack.ctl('ledger', 'verify')
     assert r.returncode == 0
     import shutil
-    src = sorted((stack.dir / 'ledger').iterdir())[0]
+    src = next(p for p in (stack.dir / 'ledger').iterdir() if p.is_dir())
     copy = tmp_path / 'ledger'
     shutil.copytree(src, copy)
     file = copy / 'ledger'
@@ -174,7 +210,6 @@ def test_ledger_verify_finds_an_edit(stack, issued, tmp_path):
 
 
 def test_landing_page(stack, demo):
-    import subprocess
     r = demo.http.get(stack.env['CS_HOME_URL'], timeout=10)
     assert r.status_code == 200 and 'text/html' in r.headers['Content-Type']
     for must in (*(v for k, v in stack.env.items() if k.endswith('_URL') and
@@ -197,4 +232,12 @@ def test_landing_page(stack, demo):
         for k in kinds:
             kinds[k] += href.endswith(k)
     assert all(kinds.values()), kinds
-    assert subprocess
+    # all CAs, as the policy has them: their addresses answer
+    assert stack.ctl('ca', 'page').stdout in r.text
+    crl, = [h for h in links if h.startswith('http://')]
+    assert demo.http.get(crl, timeout=10).status_code == 200
+    got = demo.http.get(crl.replace('.crl', '.cer'), timeout=10)
+    cert = x509.load_der_x509_certificate(got.content)
+    words = ''.join(tree.get_element_by_id('cas').text_content().split())
+    assert cert.fingerprint(hashes.SHA256()).hex().upper() in words
+    assert 'Demo-Root' in words and 'OCSP' in words

@@ -3,6 +3,7 @@ certificate without a committed row, no serial twice, the ledger verifies."""
 import concurrent.futures
 import os
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -136,6 +137,7 @@ def test_down_means_try_again(stack, demo, part):
     try:
         for p in stack.pids(part):
             os.kill(p, signal.SIGKILL)
+        time.sleep(1)       # PostgreSQL's sessions notice, and end
         for _ in range(2):
             r = demo.enroll(csr, message_id=message_id)
             check_fault(r)
@@ -175,3 +177,127 @@ def test_policy_changed_in_between(stack, demo):
         'SELECT number, policy_hash FROM countersign.request WHERE number '
         '= ANY(%s)', [int(before.request_id), int(after.request_id)])
     assert len({bytes(h) for _, h in hashes}) == 2
+
+
+def test_operators_are_not_lied_to(stack):
+    """What waits for a standby in vain is there and may be lost: PostgreSQL
+    says so with a warning at COMMIT, and no command calls that a success."""
+    import psycopg
+    stack.account('lied.to')
+    with psycopg.connect(stack.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db:
+        db.execute("""CREATE FUNCTION countersign.lie() RETURNS trigger
+            LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'canceling wait';
+            RETURN NULL; END $$""")
+        try:
+            db.execute('CREATE CONSTRAINT TRIGGER lie AFTER INSERT ON '
+                       'countersign.audit DEFERRABLE INITIALLY DEFERRED '
+                       'FOR EACH ROW EXECUTE FUNCTION countersign.lie()')
+            for args in (['account', 'disable', 'lied.to'],
+                         ['account', 'group', 'lied.to', 'add', 'users'],
+                         ['secret', 'create', '--template', 'Computer',
+                          '--dns', 'lied.demo.example']):
+                r = stack.ctl(*args, ok=None)
+                assert r.returncode != 0, args
+                assert 'not durable: canceling wait' in r.stderr, r.stderr
+        finally:
+            db.execute('DROP TRIGGER IF EXISTS lie ON countersign.audit')
+            db.execute('DROP FUNCTION countersign.lie()')
+    stack.ctl('account', 'enable', 'lied.to')
+
+
+@pytest.mark.parametrize('what', ['refused', 'lost once', 'lost'])
+def test_policy_whose_commit_fails(stack, demo, tmp_path, what):
+    """Signers want file and row to be the same: neither or both, or a word
+    about what to do."""
+    import psycopg
+    place, first = stack.dir / 'etc/policy.conf', tmp_path / 'first'
+    old = place.read_text()
+    new = old + '# %s %d\n' % (what, time.time_ns())
+    text, conf = tmp_path / 'new.conf', tmp_path / 'countersign.conf'
+    text.write_text(new)
+    # Of somebody who has installed none yet.
+    conf.write_text(re.sub('(?m)^policy = .*$', 'policy = "%s"' % first,
+                           stack.conf.read_text()))
+    for p in conf, text:
+        p.chmod(0o644)
+    tmp_path.chmod(0o777)
+    tmp_path.parent.chmod(0o755)
+
+    def row():
+        return bytes(stack.sql('SELECT body FROM countersign.policy '
+                               'ORDER BY version DESC LIMIT 1')[0][0]).decode()
+    assert row() == old
+    action = "RAISE 'not today'" if what == 'refused' else \
+        'PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1)'
+    with psycopg.connect(stack.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db:
+        db.execute('CREATE SEQUENCE public.tries')
+        db.execute("""CREATE FUNCTION public.late() RETURNS trigger
+            LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+            IF nextval('public.tries') <= %d THEN %s; END IF;
+            RETURN NULL; END $$""" % (1 if what == 'lost once' else 99,
+                                      action))
+        try:
+            db.execute('CREATE CONSTRAINT TRIGGER late AFTER INSERT ON '
+                       'countersign.policy DEFERRABLE INITIALLY DEFERRED '
+                       'FOR EACH ROW EXECUTE FUNCTION public.late()')
+            r = stack.ctl('policy', 'publish', str(text), ok=None)
+            at_first = stack.run_ctl(stack.ctl_words(conf) + [
+                'policy', 'publish', str(text)]) if what == 'refused' else None
+        finally:
+            db.execute('DROP TRIGGER IF EXISTS late ON countersign.policy')
+            db.execute('DROP FUNCTION public.late()')
+            db.execute('DROP SEQUENCE public.tries')
+    if what == 'refused':
+        for x in r, at_first:
+            assert x.returncode != 0
+            assert 'not today: nothing is published' in x.stderr
+        assert place.read_text() == row() == old and not first.exists()
+    elif what == 'lost once':       # asked for again
+        assert r.returncode == 0, r.stderr
+        assert place.read_text() == row() == new
+    else:
+        assert r.returncode != 0 and 'publish it again' in r.stderr
+        assert place.read_text() == new and row() == old
+    stack.ctl('policy', 'publish', str(text))
+    assert place.read_text() == row() == new
+    wait_issue(stack, client.make_csr(client.ec_key(), 'p.demo.example', [],
+                                      stack.env['CS_TEMPLATE']))
+
+
+def test_what_may_be_lost_is_not_told(stack, demo):
+    """A row whose wait for the standby was cancelled can be read.  Whoever
+    asks again is not told of it before it is durable."""
+    import psycopg
+    csr = client.make_csr(client.ec_key(), 'wait.demo.example', [],
+                          stack.env['CS_TEMPLATE'])
+    mid = 'urn:uuid:wait-%d' % os.getpid()
+    row = ("SELECT count(*) FROM countersign.certificate "
+           "WHERE san LIKE '%%wait.demo.example%%' OR "
+           "subject LIKE '%%wait.demo.example%%'")
+    with psycopg.connect(stack.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        try:
+            db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
+            db.execute('SELECT pg_reload_conf()')
+            first = pool.submit(client.Client(stack.env).enroll, csr,
+                                message_id=mid)
+            deadline = time.time() + 30
+            while db.execute(row).fetchone() == (0,):
+                assert time.time() < deadline
+                db.execute("SELECT pg_cancel_backend(pid) FROM "
+                           "pg_stat_activity WHERE wait_event = 'SyncRep'")
+                time.sleep(0.1)
+            for r in (first.result(60), demo.enroll(csr, message_id=mid)):
+                check_fault(r)
+                assert r.leaf is None and 'again' in r.reason
+        finally:
+            db.execute('ALTER SYSTEM RESET synchronous_standby_names')
+            db.execute('SELECT pg_reload_conf()')
+        deadline = time.time() + 60
+        while (r := demo.enroll(csr, message_id=mid)).fault is not None:
+            assert time.time() < deadline, r.text
+            time.sleep(0.3)
+        assert db.execute(row).fetchone() == (1,)

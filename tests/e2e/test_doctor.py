@@ -11,6 +11,8 @@ import threading
 import psycopg
 import pytest
 
+from test_versions import published
+
 RESULTS = ('ok', 'skip', 'warn', 'fail')
 
 
@@ -224,6 +226,38 @@ def test_user(stack, demo, tmp_path):
     password.write_text('wrong\n')
     bad, = of(doctor(stack, *user, code=1), 'client', 'fail')
     assert 'could not be authenticated' in bad['text']
+
+
+def test_probe(stack, conf, tmp_path):
+    """From the web server's door to a row, with nobody's password."""
+    assert of(doctor(stack), 'enrollment', 'skip')
+    before = stack.sql('SELECT count(*) FROM countersign.certificate')[0][0]
+    for _ in range(2):
+        rows = doctor(stack, '--probe', code=0)
+        assert of(rows, 'client', 'ok')[0]['text'] == 'is offered 1 templates'
+        assert of(rows, 'enrollment', 'ok')[0]['object'] == 'Probe'
+    made = stack.sql(
+        "SELECT not_after - not_before < interval '80 minutes', san FROM "
+        "countersign.certificate WHERE template = 'Probe'")
+    assert made == [(True, 'DNS:countersign-doctor.invalid')] * len(made)
+    assert stack.sql('SELECT count(*) FROM countersign.certificate')[0][0] \
+        == before + 2
+    assert 'either' in stack.ctl('doctor', '--probe', '--user', 'x',
+                                 '--password-file', 'y', ok=2).stderr
+
+
+def test_probe_without_its_template(stack, tmp_path):
+    before = published(stack)
+    path = tmp_path / 'p.conf'
+    path.write_text(before.replace('template "Probe"', 'template "Other"'))
+    stack.ctl('policy', 'publish', str(path))
+    try:
+        bad, = of(doctor(stack, '--probe', code=1), 'client', 'fail')
+        assert bad['text'] == 'no template Probe'
+        assert 'countersign init' in bad['advice']
+    finally:
+        path.write_text(before)
+        stack.ctl('policy', 'publish', str(path))
 
 
 class Impostor(threading.Thread):

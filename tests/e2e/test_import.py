@@ -1,6 +1,7 @@
 """Templates of Active Directory become sections of our policy file: the OID
 and the version stay, and what comes out passes the linter."""
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 DATA = TOP / 'tests/data/adtemplates'
-CTL = TOP / 'build/countersign'
+CTL = TOP / os.environ.get('BUILD', 'build') / 'countersign'
 BASE = '''policy-name = "x"
 ca "Lab" { uri "password" { uri = "https://x.test/Lab" } }
 name-rule "web" { groups = {"admins"} dns = {"*.lab.test"} }

@@ -48,7 +48,7 @@ def commands(stack):
     """Command -> options, as the program prints them."""
     found = {}
     for line in help_text(stack, 'countersign').splitlines():
-        m = re.match(r'  ([a-z]+(?: [a-z]+)?)'
+        m = re.match(r'  ([a-z]+(?: [a-z-]+)?)'
                      r'(?=  | [A-Z\[a-z|]*[A-Z\[])', line)
         if m:
             cmd = m.group(1)
@@ -66,7 +66,7 @@ def items():
         head, body = part.split('\n', 1)
         words = head.split()[2:]
         cmd = []
-        while words and re.fullmatch('[a-z]{2,}', words[0]):
+        while words and re.fullmatch('[a-z][a-z-]+', words[0]):
             cmd.append(words.pop(0))
         heads.append((' '.join(cmd), part))
         if body.strip():

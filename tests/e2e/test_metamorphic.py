@@ -107,7 +107,7 @@ class Case:
 
 @pytest.fixture(scope='module', params=['machine', 'names-in-request'])
 def case(request, stack, demo):
-    key = client.rsa_key(2048, 7)
+    key = client.rsa_key(2048, 'meta-' + request.param)
     if request.param == 'machine':
         who = stack.account('meta', groups=['computers'], machine=True,
                             dns='meta.demo.example', cn='meta')
@@ -176,38 +176,45 @@ def test_extension_in_ms_attribute(case, ext):
     case.holds(case.send(csr))
 
 
-@pytest.mark.parametrize('ext', EXTENSIONS)
-def test_extension_in_cmc_control(case, ext):
-    e = EXTENSIONS[ext]
+NAME_VALUE = '1.3.6.1.4.1.311.13.2.1'
+FIRST_PART = b'\x02\x01\0' + b'\x30\x03\x02\x01\x01'
+
+
+def extension_control(e):
     value = e.value if isinstance(e, x509.UnrecognizedExtension) else \
         e.public_bytes()
     extension = tlv(0x30, core.ObjectIdentifier(
         e.oid.dotted_string).dump() + core.OctetString(value).dump())
-    control = tlv(0x30, b'\x02\x01\0' + b'\x30\x03\x02\x01\x01' +
-                  tlv(0x30, extension))
-    blob = client.make_cmc(case.key, case.csr(), [('1.3.6.1.5.5.7.7.8',
-                                                   control)])
+    return '1.3.6.1.5.5.7.7.8', tlv(0x30, FIRST_PART + tlv(0x30, extension))
+
+
+def attribute_control(name, value):
+    attr = tlv(0x30, core.ObjectIdentifier(NAME_VALUE).dump() +
+               tlv(0x31, c2(name, value)))
+    return '1.3.6.1.4.1.311.10.10.1', tlv(0x30, FIRST_PART + tlv(0x31, attr))
+
+
+def info_control(name, value):
+    return client.reg_info('%s=%s&' % (
+        name, value.replace('&', '%26').replace('=', '%3D')))
+
+
+@pytest.mark.parametrize('ext', EXTENSIONS)
+def test_extension_in_cmc_control(case, ext):
+    blob = client.make_cmc(case.key, case.csr(),
+                           [extension_control(EXTENSIONS[ext])])
     case.holds(case.send(blob, pkcs10=False))
 
 
 @pytest.mark.parametrize('name', ATTRIBUTES)
 def test_request_attribute_in_each_carrier(case, name):
     value = VALUES.get(name, 'evil')
-    outcome = [case.holds(case.send(case.csr(), context=[(name, value)]))]
-    outcome.append(case.holds(case.send(add_attribute(
-        case, case.csr(), '1.3.6.1.4.1.311.13.2.1', c2(name, value)))))
-    outcome.append(case.holds(case.send(client.make_cmc(
-        case.key, case.csr(), [client.reg_info('%s=%s&' % (
-            name, value.replace('&', '%26').replace('=', '%3D')))]),
-        pkcs10=False)))
-    attr = tlv(0x30, core.ObjectIdentifier('1.3.6.1.4.1.311.13.2.1').dump() +
-               tlv(0x31, c2(name, value)))
-    control = tlv(0x30, b'\x02\x01\0' + b'\x30\x03\x02\x01\x01' +
-                  tlv(0x31, attr))
-    outcome.append(case.holds(case.send(client.make_cmc(
-        case.key, case.csr(), [('1.3.6.1.4.1.311.10.10.1', control)]),
-        pkcs10=False)))
-    assert len(outcome) == 4
+    case.holds(case.send(case.csr(), context=[(name, value)]))
+    case.holds(case.send(add_attribute(case, case.csr(), NAME_VALUE,
+                                       c2(name, value))))
+    for control in info_control(name, value), attribute_control(name, value):
+        case.holds(case.send(client.make_cmc(case.key, case.csr(), [control]),
+                             pkcs10=False))
 
 
 ODD = ['C-e-rtificateTemplate', ' CertificateTemplate', 'Certificate-Template',
@@ -220,6 +227,55 @@ ODD = ['C-e-rtificateTemplate', ' CertificateTemplate', 'Certificate-Template',
 @pytest.mark.parametrize('name', ODD)
 def test_odd_spellings(case, name):
     case.holds(case.send(case.csr(), context=[(name, 'dc01.demo.example')]))
+
+
+# The forms around the same request ------------------------------------------------
+
+FORMS = ('no-sign', 'renewal-cms', 'renewal-bare', 'renewal-cmc')
+
+
+def wrapped(case, form, csr, controls=()):
+    if form == 'no-sign':
+        return client.no_sign_cmc(case.key, csr, controls)
+    if not hasattr(case, 'old'):
+        case.old_key = client.ec_key()
+        case.old = case.who.enroll(client.make_csr(
+            case.old_key, case.cn, case.dns, case.template)).leaf
+    csr = add_attribute(case, csr, client.RENEWAL_CERT, case.old)
+    if form == 'renewal-cmc':
+        return client.renewal_cmc(csr, case.key, case.old_key, case.old,
+                                  controls=controls)
+    return client.renewal_cms(csr, case.old_key, case.old,
+                              form == 'renewal-bare')
+
+
+def variations(case):
+    """All that is said in the request itself, and beside it: (PKCS#10,
+    controls of CMC)."""
+    for name, e in EXTENSIONS.items():
+        kw = {'dns': []} if name.startswith('san') else {}
+        yield name, case.csr(extensions=[e], **kw), ()
+        yield name, case.csr(), [extension_control(e)]
+    for name in ATTRIBUTES:
+        value = VALUES.get(name, 'evil')
+        yield name, add_attribute(case, case.csr(), NAME_VALUE,
+                                  c2(name, value)), ()
+        yield name, case.csr(), [attribute_control(name, value)]
+        yield name, case.csr(), [info_control(name, value)]
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_each_form(case, form):
+    """[security] W3, W8: neither a wrapper that proves nothing nor an old
+    certificate makes the request say more."""
+    plain = case.send(wrapped(case, form, case.csr()), pkcs10=False)
+    # A wrapper without a signature may be refused as such.
+    assert case.holds(plain) == 'same' or form == 'no-sign'
+    for name, csr, controls in variations(case):
+        if controls and form in ('renewal-cms', 'renewal-bare'):
+            continue
+        case.holds(case.send(wrapped(case, form, csr, controls),
+                             pkcs10=False))
 
 
 def test_sid_only_own(stack):

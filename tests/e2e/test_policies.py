@@ -161,10 +161,12 @@ def test_not_changed(stack, demo):
               ).strftime('%Y-%m-%dT%H:%M:%SZ')
     r = demo.policies(last_update=future)
     check_policies(r)
-    if r.findtext('.//p:policiesNotChanged') == 'true':
-        for e in ('.//p:policies', './/p:GetPoliciesResponse/p:cAs',
-                  './/p:GetPoliciesResponse/p:oIDs'):
-            assert r.find(e).get(XSI_NIL) == 'true'
+    assert r.find('.//p:policiesNotChanged').text == 'true'
+    for e in ('.//p:policies', './/p:GetPoliciesResponse/p:cAs',
+              './/p:GetPoliciesResponse/p:oIDs'):
+        assert r.find(e).get(XSI_NIL) == 'true'
+    assert r.find('.//p:policyID').text
+    assert r.find('.//p:nextUpdateHours').text == '8'
 
 
 @pytest.mark.parametrize('when', [

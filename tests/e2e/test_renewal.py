@@ -1,5 +1,4 @@
 """Renewal in both forms, as clients do it and as nobody should."""
-import base64
 import re
 import time
 
@@ -8,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 import client
+from test_versions import published
 
 OLD_CERT = 0x8009400e
 UNTRUSTED = 0x800b0109
@@ -45,6 +45,7 @@ TEMPLATES = {
     'Twice': ('1y', ACCOUNT, 'renewal-max = 2'),
     'Short': ('4s', ACCOUNT, ''),
     'Grace': ('4s', ACCOUNT, 'renewal-grace = 4s'),
+    'Aged': ('4s', ACCOUNT, 'renewal-grace = 4s renewal-max-age = 604s'),
     'Approved': ('1y', ACCOUNT, 'approval = manager '
                  'approval-groups = {"renew-guests"} '
                  'renewal-previous-approval = true'),
@@ -110,8 +111,12 @@ class Held:
         self.der = r.leaf
 
     @property
+    def cert(self):
+        return x509.load_der_x509_certificate(self.der)
+
+    @property
     def serial(self):
-        return '%X' % x509.load_der_x509_certificate(self.der).serial_number
+        return '%X' % self.cert.serial_number
 
     def csr(self, key=None, template=None, old=None, **kw):
         kw = dict(self.kw, **kw)
@@ -349,8 +354,15 @@ def test_renewal_max(alice, form):
 
 def test_time(alice):
     short, grace = Held(alice, 'RenewShort'), Held(alice, 'RenewGrace')
+    aged = Held(alice, 'RenewAged')
     assert short.renew().fault is None
-    time.sleep(5)
+    time.sleep(2.5)
+    aged = aged.after(aged.renew())
+    assert aged.renew().fault is None
+    time.sleep(2.5)
+    # Young itself, but the first one of the chain is not; its notBefore was
+    # ten minutes before its time.
+    refused(aged.renew(), DENIED, 'renewal-max-age is 604 s')
     for form in FORMS:
         refused(short.renew(form), EXPIRED, 'renewal-grace is 0 s')
     assert grace.renew().fault is None
@@ -552,12 +564,19 @@ def test_anonymous_is_for_renewals(nobody, plain):
     refused(r, DENIED, 'only renews')
 
 
-def test_demo_renews_itself(stack, demo, nobody):
-    """The template that is there for it, from the first minute."""
-    h = Held(demo, stack.env['CS_TEMPLATE_RENEWAL'], cn='u.demo.example',
+@pytest.mark.parametrize('template', ['', '_RENEWAL', '_MACHINE'])
+def test_demo_renews_itself(stack, demo, nobody, template):
+    """Templates of the demo, from the first minute."""
+    h = Held(demo, stack.env['CS_TEMPLATE' + template], cn='u.demo.example',
              dns=['u.demo.example'])
     key = client.rsa_key()
-    assert ask(nobody, h.message(key=key)).fault is None
+    r = ask(nobody, h.message(key=key))
+    assert r.fault is None, r.reason
+    assert h.after(r, key).cert.subject == h.cert.subject
+    if template != '_MACHINE':          # whose names are the account's
+        refused(ask(nobody, h.message(cn='w.demo.example',
+                                      dns=['w.demo.example'])),
+                0x80094806, 'are not those')
     uris = [u.text for u in demo.policies().findall('.//p:cAURI/p:uri')]
     assert stack.env['CS_CES_RENEWAL_URL'] in uris
 
@@ -576,12 +595,68 @@ def test_explain(site, alice, plain, form, tmp_path):
     assert out.returncode == 1 and 'does not supersede' in out.stdout
 
 
-def test_capture_is_not_ours(demo, shared, stack):
-    """A renewal that Windows 11 made, elsewhere: right in form."""
-    raw = (shared / 'captures/requests/'
-           'modularca-windows11-certreq-renewal-cmc.b64').read_text()
-    token = base64.b64decode(''.join(
-        line for line in raw.splitlines() if not line.startswith('-')))
-    r = demo.enroll(token, pkcs10=False, context=[
-        ('CertificateTemplate', stack.env['CS_TEMPLATE'])])
-    refused(r, UNTRUSTED, 'was not issued by')
+def explained(site, path, message, *args, ok=1):
+    path.write_bytes(message)
+    return site.ctl_json('explain', '--csr', str(path), *args, ok=ok)[0]
+
+
+@both
+def test_explain_anonymous(site, somebody, nobody, plain, form, tmp_path):
+    """Why a renewal without logging on is refused: the words of CES."""
+    c = somebody('renew-enroll', 'renew-rule')
+    h = host(c, 'RenewAnonymous', 'e.renew.example')
+    path, how = tmp_path / 'r.der', ('--method', 'anonymous')
+    good = explained(site, path, h.message(form), *how, ok=True)
+    assert (good['outcome'], good['account'], good['renews']) == (
+        'issued', c.user, h.serial)
+    other = h.message(form, cn='p.renew.example', dns=['p.renew.example'])
+    fake = Held.__new__(Held)
+    fake.c, fake.name, fake.kw = c, h.name, h.kw
+    fake.key = client.ec_key()
+    fake.der = forged(h.der, fake.key)
+    for message in other, plain.message(form), fake.message(form):
+        said = ask(nobody, message)
+        told = explained(site, path, message, *how)
+        assert said.reason.startswith(told['text'])
+        assert int(told['hresult'], 16) == said.hresult
+    # The same by password is another question.
+    for how2 in 'password', 'operator':
+        assert explained(site, path, other, '--user', c.user, '--method',
+                         how2, ok=True)['outcome'] == 'issued'
+    site.ctl('account', 'disable', c.user)
+    told = explained(site, path, h.message(form), *how)
+    assert ask(nobody, h.message(form)).reason.startswith(told['text'])
+    told = explained(site, path, client.make_csr(
+        h.key, template=h.name, **h.kw), '--method', 'anonymous')
+    assert 'may only renew' in told['text'] and told['account'] is None
+
+
+def test_explain_method(site, alice, plain, tmp_path):
+    """A way of asking that the CA has no address for."""
+    before = published(site)
+    ca, = re.findall(r'ca "[^"]+" \{.*?\n\}', before, re.S)
+    uri = re.search(r'\turi "certificate" \{.*?\n\t\}\n', ca, re.S).group()
+    path = tmp_path / 'p.conf'
+    path.write_text(before.replace(uri, uri.replace(
+        'priority = 1', 'priority = 1\n\t\trenewal-only = true')))
+    site.ctl('policy', 'publish', str(path))
+    csr = client.make_csr(client.ec_key(), template='RenewPlain')
+    args = '--user', alice.user, '--method'
+    told = explained(site, tmp_path / 'r', csr, *args, 'certificate')
+    assert 'no service for method certificate' in told['text']
+    assert explained(site, tmp_path / 'r', plain.message(), *args,
+                     'certificate', ok=True)['outcome'] == 'issued'
+    rows = site.ctl_json('explain', *args, 'certificate', ok=1)
+    assert not any(r['enroll'] for r in rows)
+    assert any(r['enroll'] for r in site.ctl_json('explain', *args, 'password'))
+    path.write_text(before)
+    site.ctl('policy', 'publish', str(path))
+
+
+@pytest.mark.parametrize('args, text', [
+    (('--method', 'anonymous'), 'needs --csr'),
+    (('--method', 'anonymous', '--csr', 'x', '--user', 'demo'), 'no --user'),
+    (('--method', 'kerberos', '--user', 'demo'), 'not password'),
+    (('--method', 'password'), '--user is needed')])
+def test_explain_usage(site, args, text):
+    assert text in site.ctl('explain', *args, ok=2).stderr

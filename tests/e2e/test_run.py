@@ -18,15 +18,23 @@ class Run:
 
     def __init__(self, state, **variables):
         self.state, self.env_file = state, state / 'env'
+        self.stale = self.stamp()       # of a run that was killed
         self.out = open(state.parent / 'out', 'a+')
         self.p = subprocess.Popen(
             ['make', '-s', 'run', 'STATE=%s' % state, 'SIGNERS=1'] +
             ['%s=%s' % v for v in variables.items()], cwd=TOP,
             stdout=self.out, stderr=subprocess.STDOUT, start_new_session=True)
 
+    def stamp(self):
+        """When the file was written, or None."""
+        try:
+            return self.env_file.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
     def ready(self):
-        deadline = time.time() + 60
-        while not self.env_file.exists():
+        deadline = time.time() + 120
+        while self.stamp() in (None, self.stale):
             assert self.p.poll() is None, self.text()
             assert time.time() < deadline, self.text()
             time.sleep(0.1)
@@ -106,7 +114,6 @@ def test_killed_run_is_cleaned_up(state):
     os.kill(run.supervisor(), signal.SIGKILL)
     run.stop(signal.SIGKILL)
     run = Run(state)
-    time.sleep(0.5)
     again = run.ready()
     assert again['CS_CEP_URL'] == env['CS_CEP_URL']
     enrolls(again, 'killed')
@@ -118,7 +125,7 @@ def test_only_one_in_a_folder(state):
     run = Run(state)
     env = run.ready()
     other = Run(state)
-    assert other.p.wait(30) != 0
+    assert other.p.wait(60) != 0
     assert 'already running' in other.text()
     enrolls(env, 'other')
     run.stop()

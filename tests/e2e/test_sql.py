@@ -1,19 +1,18 @@
 """The migrations on a PostgreSQL of their own: who may do what, partitions,
 notifications.  Needs nothing built."""
+import concurrent.futures
 import datetime
 import os
-import pathlib
-import shutil
-import subprocess
-import tempfile
 import time
 
 import psycopg
 import pytest
 from psycopg import errors
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path('/usr/lib/postgresql/15/bin')
+from database import (  # noqa: F401
+    BIN, migrate, owner, pg, put_certificate, put_request, serial_at, tables,
+    today, waits_for_lock)
+
 ROLES = ['countersign_worker', 'countersign_signer', 'countersign_operator',
          'countersign_auditor']
 UTC = datetime.timezone.utc
@@ -22,101 +21,35 @@ pytestmark = pytest.mark.skipif(not (BIN / 'postgres').exists(),
                                 reason='no PostgreSQL 15')
 
 
-def as_user(*args):
-    """PostgreSQL refuses root: then as the user postgres."""
-    drop = ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups']
-    return (drop if os.geteuid() == 0 else []) + [str(a) for a in args]
+def test_a_key_is_certified_for_one_account(pg):
+    """Of two signers at once the second transaction waits, and is refused."""
+    def put(db, account):
+        put_certificate(db, serial_at(int(time.time()), os.urandom(13)),
+                        account=account, key=key)
 
-
-class Cluster:
-    def __init__(self, folder):
-        self.folder = folder
-        subprocess.run(as_user(BIN / 'initdb', '-D', folder + '/data', '-U',
-                               'owner', '-A', 'trust', '-E', 'UTF8',
-                               '--locale=C.UTF-8', '--no-sync'),
-                       check=True, stdout=subprocess.DEVNULL)
-        self.process = subprocess.Popen(
-            as_user(BIN / 'postgres', '-D', folder + '/data', '-k', folder,
-                    '-c', 'listen_addresses=', '-c', 'fsync=off'),
-            stderr=open(folder + '/log', 'w'))
-        for _ in range(100):
-            if subprocess.run([BIN / 'pg_isready', '-q', '-h', folder,
-                               '-U', 'owner', '-d', 'postgres']
-                              ).returncode == 0:
-                break
-            time.sleep(0.05)
-
-    def connect(self, role='owner', db='countersign'):
-        return psycopg.connect(host=self.folder, user=role, dbname=db,
-                               autocommit=True)
-
-
-@pytest.fixture(scope='module')
-def pg():
-    folder = tempfile.mkdtemp(prefix='sql')
-    if os.geteuid() == 0:
-        shutil.chown(folder, 'postgres', 'postgres')
-    c = Cluster(folder)
-    try:
-        with c.connect(db='postgres') as db:
-            db.execute('CREATE DATABASE countersign')
-        migrate(c, 'countersign')
-        yield c
-    finally:
-        c.process.terminate()
-        c.process.wait(30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def migrate(c, name):
-    with c.connect(db=name) as db:      # as "db migrate" does
-        db.execute('CREATE TABLE IF NOT EXISTS public.countersign_migration '
-                   '(name text PRIMARY KEY, sha256 text NOT NULL, '
-                   'at timestamptz NOT NULL DEFAULT now())')
-    for f in sorted((TOP / 'sql').glob('[0-9]*.sql')):
-        with c.connect(db=name) as db, db.transaction():
-            db.execute(f.read_text())
-
-
-@pytest.fixture
-def owner(pg):
-    with pg.connect() as db:
-        db.execute('SET search_path = countersign')
-        yield db
-
-
-def tables(db):
-    return [r[0] for r in db.execute(
-        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND "
-        "relnamespace = 'countersign'::regnamespace")]
-
-
-def put_request(db, day, n, state='issued', key=None):
-    rid = day.to_bytes(2, 'big') + n.to_bytes(14, 'big')
-    db.execute(
-        'INSERT INTO countersign.request (day, id, replay_key, number, state,'
-        ' received_at, decided_at, ca, account, method, worker, signer,'
-        " client_address, policy_hash, message, token) VALUES (%s, %s, %s,"
-        " %s, %s, now(), now(), 'CA', 'ann', 4, 'w', 's', '::1', '', '', '')",
-        (day, rid, key or rid, n + 1, state))
-    return rid
-
-
-def put_certificate(db, serial, rid=b''):
-    db.execute(
-        'INSERT INTO countersign.certificate (serial, ca, request_id, account,'
-        ' template, subject, san, not_before, not_after, spki_sha256, der)'
-        " VALUES (%s, 'CA', %s, 'ann', 'User', '', '', now(), now(), '', '')",
-        (serial, rid))
-    return serial
-
-
-def today():
-    return int(time.time()) // 86400
-
-
-def serial_at(unix, tail=b'\0' * 13):
-    return (0x400000 + (unix - 1577836800) // 1024).to_bytes(3, 'big') + tail
+    def count(q, *p):
+        return watch.execute('SELECT count(*) FROM ' + q, p).fetchone()[0]
+    key, role = os.urandom(32), 'countersign_signer'
+    with pg.connect(role) as a, pg.connect(role) as b, pg.connect() as watch, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        for s in a, b:
+            s.execute("SELECT set_config('countersign.one_account', 'on', "
+                      'false)')
+        with a.transaction():
+            put(a, 'ann')
+            second = pool.submit(put, b, 'bob')
+            waits_for_lock(watch, b.info.backend_pid)
+        with pytest.raises(errors.UniqueViolation, match='another account'):
+            second.result(30)
+        put(b, 'ann')
+        # What others write was issued long ago.
+        b.execute('RESET countersign.one_account')
+        put(b, 'bob')
+        assert count('countersign.certificate WHERE spki_sha256 = %s',
+                     key) == 3
+        assert watch.execute(
+            'SELECT account FROM countersign.key_owner WHERE spki_sha256 = '
+            '%s', (key,)).fetchall() == [('ann',)]
 
 
 def test_second_migration_of_another_database(pg):
@@ -137,7 +70,8 @@ WRITES = {'countersign_signer': {'request': {'INSERT'},
                                  'crl': {'INSERT'}, 'crl_part': {'INSERT'},
                                  'responder': {'INSERT'},
                                  'exchange_key': {'INSERT'},
-                                 'archived_key': {'INSERT'}}}
+                                 'archived_key': {'INSERT'},
+                                 'airgap_request': {'INSERT'}}}
 READS = {
     'countersign_worker': {'deployment', 'ca', 'policy', 'account',
                            'account_group'},
@@ -154,9 +88,14 @@ READS = {
 
 for r in ROLES:
     READS[r] |= {'crl', 'crl_part', 'ocsp'}
-READS['countersign_signer'] |= {'exchange_key'}
+READS['countersign_signer'] |= {'exchange_key', 'airgap_request'}
+for r in ROLES[2:]:
+    READS[r] |= {'crl_above', 'crl_published', 'airgap_ca', 'airgap_round',
+                 'airgap_part', 'airgap_request'}
 for r in ROLES[1:]:
-    READS[r] |= {'revoked', 'revocation_change', 'responder'}
+    READS[r] |= {'revoked', 'revocation_change', 'responder',
+                 'revocation_event', 'ledger_head', 'rollback',
+                 'blocked_key', 'key_owner', 'released'}
 
 
 @pytest.mark.parametrize('role', ROLES)
@@ -189,15 +128,24 @@ def test_nothing_can_be_made(owner, role):
 EXECUTES = {
     'countersign_worker': set(),
     'countersign_auditor': {'renewal_chain', 'migrations'},
-    'countersign_signer': {'make_partitions', 'signer_register', 'crl_stored',
+    'countersign_signer': {'make_partitions', 'signer_lease', 'crl_stored',
                            'ocsp_keep', 'ocsp_forget', 'secret_lock',
-                           'secret_use', 'exchange_wipe'},
+                           'secret_use', 'exchange_wipe',
+                           'ledger_head_put', 'rollback_found',
+                           'revocations_told'},
     'countersign_operator': {'account_add', 'account_set_password',
                              'account_set_disabled', 'account_set_group',
-                             'ca_register', 'policy_publish', 'cert_revoke',
+                             'ca_register', 'ca_replace', 'ca_activate',
+                             'crl_above_put', 'crl_publishing',
+                             'policy_publish', 'cert_revoke',
                              'cert_release', 'secret_create',
                              'secret_revoke', 'renewal_chain',
-                             'key_recover', 'migrations'},
+                             'key_recover', 'key_block',
+                             'key_block_all', 'migrations', 'airgap_add_ca',
+                             'airgap_vault', 'airgap_open', 'airgap_part_put',
+                             'airgap_made', 'airgap_result', 'airgap_void',
+                             'airgap_list_part', 'airgap_list',
+                             'airgap_close'},
 }
 
 
@@ -336,6 +284,85 @@ def test_pending_is_decided_once(pg, owner):
             refused('rows are kept', 'issued', serial, done)
     with pytest.raises(errors.RaiseException, match='is kept'):
         owner.execute("UPDATE request SET token = 'x' WHERE id = %s", (other,))
+
+
+RESULT = ('SELECT countersign.airgap_result(%(k)s, %(id)s, %(ca)s, %(to)s, 0,'
+          " 'Issued', 'CN=x', '', 1, 0, %(serial)s, 0, 4102444800, %(key)s,"
+          " 'der', 0, 'cmc', %(hash)s, 'vault', 1800000000000000)")
+
+
+def test_air_gap(pg, owner):
+    """Between export and import nobody decides, and nothing is left out."""
+    key, sha = b'k' * 32, b'h' * 32
+    owner.execute("SELECT ca_register('Far', 'x', '{}')")
+    owner.execute("INSERT INTO account (name, cn) VALUES ('far', 'x')")
+    with pg.connect('countersign_signer') as db, \
+            pg.connect('countersign_operator') as op:
+        one, two, off = (put_request(db, today(), n, state='pending')
+                         for n in (201, 202, 203))
+        owner.execute('SET session_replication_role = replica')
+        owner.execute("UPDATE request SET ca = 'Far', account = 'far',"
+                      " template = 'T' "
+                      'WHERE id = ANY (%s)', ([one, two],))
+        owner.execute('RESET session_replication_role')
+        op.execute("SELECT countersign.airgap_add_ca('Far')")
+        put = ('INSERT INTO countersign.airgap_request (day, id, spki_sha256,'
+               " accounts, waits) VALUES (%s, %s, %s, 'a', %s)")
+        db.execute(put, (today(), one, key, False))
+        db.execute(put, (today(), two, key, True))
+
+        def refused(words, sql, args, who=db):
+            with pytest.raises(errors.RaiseException, match=words):
+                who.execute(sql, args)
+        serial = serial_at(int(time.time()), b'g' * 13)
+        refused('other side of the gap', DECIDE, ('issued', serial, one))
+        db.execute(DECIDE, ('pending', None, two))
+        refused('not a decision', DECIDE, ('pending', None, two))
+        judge = ('UPDATE countersign.airgap_request SET waits = %s, accounts ='
+                 " accounts || 'b' WHERE id = %s")
+        db.execute(judge, (False, two))
+        refused('are kept', judge, (False, two))
+        refused('are kept', judge, (True, one))
+        assert owner.execute('SELECT state, approved_by FROM request '
+                             'WHERE id = %s', (two,)).fetchone() == (
+            'pending', 'boss')
+        n, old, _, previous = op.execute(
+            'SELECT * FROM countersign.airgap_open(10)').fetchone()
+        assert not old and previous == bytes(32)
+        op.execute('SELECT countersign.airgap_made(%s, %s)', (n, sha))
+        assert op.execute('SELECT round, old FROM countersign.airgap_open(10)'
+                          ).fetchone() == (n, True)
+        for to in 'denied', 'issued':
+            refused('other side of the gap', DECIDE, (
+                to, serial if to == 'issued' else None, one))
+        give = {'k': n, 'id': one, 'ca': 'Far', 'to': 'issued', 'key': key,
+                'serial': serial, 'hash': sha}
+
+        def result(**kw):
+            return op.execute(RESULT, dict(give, **kw)).fetchone()[0]
+        assert result(id=off) == 'is not in the round'
+        assert result(k=n + 1) == 'is not in the round'
+        assert 'public key' in result(key=b'o' * 32)
+        assert 'another ca' in result(ca='CA')
+        assert result() == 'ok'
+        assert result() == 'is answered twice'
+        close = 'SELECT countersign.airgap_close(%s, %s)'
+        assert op.execute(close, (n, sha)).fetchone() == (1,)
+        assert result(id=two, to='denied') == 'ok'
+        assert op.execute(close, (n, sha)).fetchone() == (0,)
+        assert op.execute('SELECT old, previous FROM '
+                          'countersign.airgap_open(10)').fetchone() == (
+            False, sha)
+        refused('is kept', 'UPDATE countersign.airgap_round SET '
+                'imported_at = NULL WHERE n = %s', (n,), owner)
+        refused('are kept', 'UPDATE countersign.airgap_request SET '
+                'answered = false WHERE id = %s', (one,), owner)
+    rows = owner.execute('SELECT id, state, approved_by, serial FROM request '
+                         'WHERE id = ANY (%s) ORDER BY id', ([one, two],)
+                         ).fetchall()
+    assert [tuple(r) for r in rows] == [
+        (one, 'issued', 'airgap:vault', serial), (two, 'denied', 'boss',
+                                                  None)]
 
 
 HASH = '$argon2id$x'
@@ -482,10 +509,13 @@ def test_partition_is_pruned(owner):
 
 def test_signers_get_prefixes(pg):
     with pg.connect('countersign_signer') as db:
-        reg = 'SELECT countersign.signer_register(%s)'
-        one, two, again = (db.execute(reg, (n,)).fetchone()[0]
-                           for n in ('s1', 's2', 's1'))
-        assert one == again != two
+        lease = 'SELECT prefix, epoch FROM countersign.signer_lease(%s, %s)'
+        one, two, again, look = (
+            db.execute(lease, (n, held)).fetchone()
+            for n, held in (('s1', 0), ('s2', 0), ('s1', 0), ('s1', None)))
+        assert one[0] == again[0] != two[0]
+        assert (one[1], again[1], look) == (1, 2, again)
+        assert db.execute(lease, ('s1', 9)).fetchone()[1] == 10
         with pytest.raises(errors.InsufficientPrivilege):
             db.execute("UPDATE countersign.signer SET prefix = 1")
 
@@ -553,3 +583,33 @@ def test_operator_functions(pg):
         with pytest.raises(errors.InsufficientPrivilege):
             op.execute("INSERT INTO countersign.audit (who, action, detail)"
                        " VALUES ('x', 'y', 'z')")
+
+
+def test_two_signers_and_the_same_keys(pg, owner):
+    """Both certify the same two keys at once, in another order: one waits for
+    the other.  The third key holds the first one where it is."""
+    one, two, held = (bytes([n]) * 32 for n in (1, 2, 3))
+
+    def certify(db, signer, *keys):
+        db.execute('INSERT INTO countersign.certificate (serial, ca,'
+                   ' request_id, account, template, subject, san, not_before,'
+                   ' not_after, spki_sha256, der) SELECT'
+                   " %s || substr(key, 1, 8), 'CA', '', 'ann', 'User', '', '',"
+                   " now(), now(), key, '' FROM unnest(%s) key",
+                   (signer, list(keys)))
+    with concurrent.futures.ThreadPoolExecutor() as pool, \
+            pg.connect('countersign_signer') as a, \
+            pg.connect('countersign_signer') as b, pg.connect() as c:
+        for db in (a, b, c):
+            db.execute('BEGIN')
+        c.execute("INSERT INTO countersign.key_owner VALUES (%s, 'x')",
+                  (held,))
+        first = pool.submit(certify, a, b'a', one, held, two)
+        waits_for_lock(owner, a.info.backend_pid)
+        second = pool.submit(certify, b, b'b', two, one)
+        waits_for_lock(owner, b.info.backend_pid)
+        c.execute('ROLLBACK')
+        first.result()
+        a.execute('ROLLBACK')
+        second.result()
+        b.execute('ROLLBACK')

@@ -24,6 +24,8 @@ check_against_openssl(const struct request *r)
 {
 	const uint8_t	*p = r->csr.p;
 	X509_REQ	*req = d2i_X509_REQ(NULL, &p, (long)r->csr.n);
+	struct err	 err = ERR_INIT;
+	EVP_PKEY	*key;
 	uint8_t		*spki = NULL;
 	int		 n;
 
@@ -32,8 +34,10 @@ check_against_openssl(const struct request *r)
 	n = i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(req), &spki);
 	if (n < 0 || !slice_eq(slice_of(spki, (size_t)n), r->key->spki))
 		abort();
-	if (EVP_PKEY_eq(X509_REQ_get0_pubkey(req), r->key->pkey) != 1)
+	key = pubkey_evp(r->key, &err);
+	if (EVP_PKEY_eq(X509_REQ_get0_pubkey(req), key) != 1)
 		abort();
+	EVP_PKEY_free(key);
 	if (r->pop == POP_PKCS10 &&
 	    X509_REQ_verify(req, X509_REQ_get0_pubkey(req)) != 1)
 		abort();

@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include "ca_fixture.h"
+#include "cakey_int.h"
 #include "der.h"
+#include "hresult.h"
 #include "oid.h"
 
 /* The signature verifies with an independent call of OpenSSL. */
@@ -169,6 +171,52 @@ not_a_ca(void **state)
 	fixture_remove(&f);
 }
 
+/* A key that cannot be read gives no secret: a file does, or nothing. */
+static void
+derives(void **state)
+{
+	struct err err = ERR_INIT;
+	struct cakey k = { .token = (struct tokenkey *)&err };
+	uint8_t a[32], b[32], c[32];
+
+	(void)state;
+	assert_int_equal(cakey_derive(&k, "label", a, &err), -1);
+	assert_int_equal(err.hresult, CERTSRV_E_KEY_ARCHIVAL_NOT_CONFIGURED);
+	assert_non_null(strstr(err.text, "exchange-secret-file"));
+	memset(&err, 0, sizeof(err));
+	buf_puts(&k.secret, "0123456789012345678901234567890123456789");
+	assert_int_equal(cakey_derive(&k, "label", a, &err), 0);
+	assert_int_equal(cakey_derive(&k, "label", b, &err), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	assert_int_equal(cakey_derive(&k, "other", c, &err), 0);
+	assert_memory_not_equal(a, c, sizeof(a));
+	buf_free(&k.secret);
+}
+
+/* Each signature is told once. */
+static void
+counts(void **state)
+{
+	struct ca_fixture f;
+	struct err err = ERR_INIT;
+	struct buf sig = { 0 };
+	struct cakey *k;
+
+	(void)state;
+	fixture_make(&f, "P-256");
+	k = cakey_load(f.key, f.pass, &err);
+	assert_non_null(k);
+	assert_int_equal(cakey_ready(k, &err), 0);
+	assert_true(cakey_made(k) > 0);		/* measuring */
+	assert_int_equal(cakey_made(k), 0);
+	assert_int_equal(cakey_sign(k, slice_str("x"), true, &sig, &err), 0);
+	assert_int_equal(cakey_sign(k, slice_str("x"), false, &sig, &err), 0);
+	assert_int_equal(cakey_made(k), 2);
+	buf_free(&sig);
+	cakey_free(k);
+	fixture_remove(&f);
+}
+
 int
 main(void)
 {
@@ -178,6 +226,7 @@ main(void)
 		cmocka_unit_test(refuses_files),
 		cmocka_unit_test(other_key),
 		cmocka_unit_test(not_a_ca),
+		cmocka_unit_test(derives), cmocka_unit_test(counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

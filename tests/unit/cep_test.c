@@ -258,12 +258,15 @@ test_versions(void **state)
 	xmlw_free(&w);
 }
 
+static int64_t	now;
+
 static int
-at(struct cep *c, uint64_t epoch, int64_t now, int64_t last_update)
+at(struct cep *c, uint64_t epoch, int64_t ahead, int64_t last_update)
 {
 	struct getpolicies	 q = { .last_update = last_update };
 	struct cep_ask		 ask = { .policy = policy, .account = &user,
-				    .query = &q, .epoch = epoch, .now = now };
+				    .query = &q, .epoch = epoch, .now = now,
+				    .ahead = ahead };
 	struct xmlw		 w = { 0 };
 	int			 n = cep_answer(c, &ask, &w);
 
@@ -283,16 +286,22 @@ test_not_changed(void **state)
 	struct cep	*c = cep_new(NOW);
 
 	(void)state;
-	assert_int_equal(at(c, 0, NOW, INT64_MIN), 2);
+	now = NOW + 900;
+	assert_int_equal(at(c, 0, 0, INT64_MIN), 2);
 	/* The process is too young to know. */
-	assert_int_equal(at(c, 0, NOW + 900, NOW + 500), 2);
-	assert_int_equal(at(c, 0, NOW + 900, NOW + 700), -1);
-	/* A clock far ahead hides nothing. */
-	assert_int_equal(at(c, 0, NOW + 900, NOW + 90000), 2);
+	assert_int_equal(at(c, 0, 0, NOW - 10), 2);
+	assert_int_equal(at(c, 0, 0, NOW), 2);
+	assert_int_equal(at(c, 0, 0, NOW + 1), -1);
+	assert_int_equal(at(c, 0, 0, NOW + 90000), -1);
+	/* A clock that is ahead hides nothing. */
+	assert_int_equal(at(c, 0, 300, NOW + 300), 2);
+	assert_int_equal(at(c, 0, 300, NOW + 301), -1);
 	/* Something changed: a membership, perhaps. */
-	assert_int_equal(at(c, 1, NOW + 2000, NOW + 1990), 2);
-	assert_int_equal(at(c, 1, NOW + 2500, NOW + 2400), 2);
-	assert_int_equal(at(c, 1, NOW + 3000, NOW + 2700), -1);
+	now = NOW + 2000;
+	assert_int_equal(at(c, 1, 0, NOW + 1990), 2);
+	now = NOW + 2500;
+	assert_int_equal(at(c, 1, 0, NOW + 2000), 2);
+	assert_int_equal(at(c, 1, 0, NOW + 2001), -1);
 	cep_free(c);
 }
 

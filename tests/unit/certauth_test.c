@@ -11,7 +11,9 @@
 #include "pg.h"
 #include "ca_fixture.h"
 #include "certauth.h"
+#include "certlogon.h"
 #include "hresult.h"
+#include "log.h"
 
 #define POLICY								\
 	"ca \"CA\" { uri \"certificate\" {"				\
@@ -98,7 +100,7 @@ add_row(long serial, const struct buf *der, const char *account)
 	    " request_id, account, template, subject, san, not_before,"
 	    " not_after, spki_sha256, der) VALUES ('\\x%02lx', 'CA',"
 	    " '\\x00000000000000000000000000000000', '%s', 'User', '', '',"
-	    " now() - interval '1 day', now() + interval '10 days', '\\x00',"
+	    " now() - interval '1 day', now() + interval '10 days', sha256(''),"
 	    " '\\x", serial, account);
 	buf_hex(&sql, der->p, der->n);
 	buf_puts(&sql, "')");
@@ -115,12 +117,22 @@ says(bool again, struct slice der, int64_t days, uint32_t hresult,
 	struct err		 err = ERR_INIT;
 	const struct policy	*p = snapshot_policy(snap, false, &err);
 	int64_t			 now = (int64_t)time(NULL) + days * 86400;
+	struct certauth_known	 known = { snap, p, NULL };
+	struct issued_set	*set = NULL;
+	struct slice		 serial;
+	struct err		 ignored = ERR_INIT;
 	int			 rc;
 
 	if (p == NULL)
 		fail_msg("%s", err.text);
-	rc = again ? certauth_recheck(snap, p, der, now, &who, &err) :
+	if (certauth_serial(der, &serial, &ignored) == 0) {
+		set = snapshot_certificate(snap, serial, &ignored);
+		assert_non_null(set);
+		known.row = issued_find(set, serial);
+	}
+	rc = again ? certauth_recheck(&known, der, now, &who, &err) :
 	    certauth_identify(snap, p, der, now, &who, &err);
+	issued_free(set);
 	snapshot_put(snap, p);
 	assert_int_equal(rc, hresult == 0 ? 0 : -1);
 	if (hresult == 0)
@@ -313,23 +325,118 @@ test_trusted(void **state)
 	buf_free(&der);
 }
 
+static int
+logon(struct certlogon *c, const struct buf *der, int64_t days,
+    uint32_t *hresult)
+{
+	struct certauth	who = { "", "", "" };
+	struct err	err = ERR_INIT;
+	int		rc = certlogon_identify(c, buf_slice(der),
+			    (int64_t)time(NULL) + days * 86400, &who, &err);
+
+	*hresult = rc == 0 ? 0 : err_hresult(&err);
+	if (rc == 0)
+		assert_string_equal(who.account, "alice");
+	return rc;
+}
+
+/*
+ * A yes may be seconds old, and is never one to another certificate, at
+ * another time or under another policy.
+ */
+static void
+test_remembered(void **state)
+{
+	struct certlogon	*c = certlogon_new(snap);
+	struct leaf		 l = usual(70);
+	struct buf		 der = { 0 }, twin = { 0 };
+	uint32_t		 hr;
+	int64_t			 end;
+
+	(void)state;
+	make(&l, &der);
+	logon(c, &der, 0, &hr);		/* sees what was published before */
+	assert_int_equal(logon(c, &der, 0, &hr), -1);	/* no is not kept */
+	add_row(70, &der, "alice");
+	assert_int_equal(logon(c, &der, 0, &hr), 0);
+	owner("UPDATE countersign.certificate SET revoked_at = now(),"
+	    " revocation_reason = 4 WHERE serial = '\\x46'");
+	assert_int_equal(logon(c, &der, 0, &hr), 0);
+	assert_int_equal(logon(c, &der, 11, &hr), -1);
+	assert_int_equal(hr, CERT_E_EXPIRED);
+	assert_int_equal(logon(c, &der, -2, &hr), -1);
+	assert_int_equal(hr, CERT_E_EXPIRED);
+	l.cn = "twin";			/* of the same serial number */
+	make(&l, &twin);
+	assert_int_equal(logon(c, &twin, 0, &hr), -1);
+	assert_int_equal(hr, HR_ACCESS_DENIED);
+	assert_int_equal(logon(c, &der, 0, &hr), 0);
+	end = log_usec() + (CERTLOGON_ROW_MS + 500) * 1000;
+	while (log_usec() < end)
+		usleep(100000);
+	assert_int_equal(logon(c, &der, 0, &hr), -1);
+	assert_int_equal(hr, CRYPT_E_REVOKED);
+	certlogon_free(c);
+	buf_free(&der);
+	buf_free(&twin);
+}
+
+/* Whom a rule of the policy let in is out with the rule. */
+static void
+test_forgotten(void **state)
+{
+	struct certlogon	*c = certlogon_new(snap);
+	struct leaf		 l = usual(71);
+	struct buf		 der = { 0 };
+	uint32_t		 hr;
+	int			 i;
+
+	(void)state;
+	publish("subject-cn");
+	l.issuer = other;
+	l.issuer_key = other_key;
+	make(&l, &der);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(logon(c, &der, 0, &hr), 0);
+	owner("DELETE FROM countersign.account_group WHERE account = 'alice'");
+	assert_int_equal(logon(c, &der, 0, &hr), -1);
+	assert_int_equal(hr, HR_ACCESS_DENIED);
+	owner("INSERT INTO countersign.account_group VALUES ('alice', 'users')");
+	for (i = 0; i < 2; i++)
+		assert_int_equal(logon(c, &der, 0, &hr), 0);
+	owner("SELECT countersign.policy_publish(convert_to($p$" POLICY
+	    "$p$, 'UTF8'))");
+	assert_int_equal(logon(c, &der, 0, &hr), -1);
+	assert_int_equal(hr, CERT_E_UNTRUSTEDROOT);
+	certlogon_free(c);
+	buf_free(&der);
+}
+
 /* A signer has the same answers from its own role. */
 static void
 test_signer_role(void **state)
 {
-	struct cert_row	*row = NULL;
-	struct snapshot	*s = snapshot_new(signer, "/nowhere");
-	struct err	 err = ERR_INIT;
+	const struct slice	 ours[] = { slice_of("\5", 1),
+				    slice_of("\0\5", 2) };
+	const struct issued	*row;
+	struct issued_set	*set;
+	struct snapshot		*s = snapshot_new(signer, "/nowhere");
+	struct err		 err = ERR_INIT;
+	size_t			 i;
 
 	(void)state;
-	assert_int_equal(snapshot_certificate(s, slice_of("\5", 1), &row,
-	    &err), 0);
-	assert_non_null(row);
-	assert_string_equal(row->account, "bob");
-	cert_row_free(row);
-	assert_int_equal(snapshot_certificate(s, slice_of("\177", 1), &row,
-	    &err), 0);
-	assert_null(row);
+	for (i = 0; i < 2; i++) {
+		set = snapshot_certificate(s, ours[i], &err);
+		assert_non_null(set);
+		assert_non_null(row = issued_find(set, ours[i]));
+		assert_string_equal(row->account, "bob");
+		assert_null(issued_find(set, slice_of("\0\0\5", 3)));
+		issued_free(set);
+	}
+	set = snapshot_certificate(s, slice_of("\177", 1), &err);
+	assert_non_null(set);
+	assert_null(issued_find(set, slice_of("\177", 1)));
+	issued_free(set);
 	snapshot_free(s);
 }
 
@@ -391,6 +498,8 @@ main(void)
 		cmocka_unit_test(test_issuer),
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_trusted),
+		cmocka_unit_test(test_remembered),
+		cmocka_unit_test(test_forgotten),
 		cmocka_unit_test(test_signer_role),
 	};
 

@@ -138,10 +138,12 @@ check_status(struct slice value, unsigned status, const char *text,
 static void
 issued_with(const char *kind)
 {
-	struct ca_fixture f;
+	struct ca_fixture f, other;
+	struct ca *old;
+	struct buf also[2];
 	struct err err = ERR_INIT;
 	struct cmcresp r = { .status = CMC_SUCCESS, .text = "Issued",
-	    .body_part_id = 1 };
+	    .echo.body_part_id = 1 };
 	struct buf out = { 0 }, content = { 0 };
 	STACK_OF(X509) *certs;
 	uint8_t nonce[] = { DER_OCTETS, 4, 1, 2, 3, 4 };
@@ -154,12 +156,27 @@ issued_with(const char *kind)
 	fixture_make(&f, kind);
 	r.ca = ca = fixture_ca(&f);
 	r.leaf = buf_slice(&ca->chain[0].der);	/* any certificate will do */
-	r.transaction_id = slice_of(txid, sizeof(txid));
-	r.sender_nonce = slice_of(nonce, sizeof(nonce));
+	r.echo.transaction_id = slice_of(txid, sizeof(txid));
+	r.echo.sender_nonce = slice_of(nonce, sizeof(nonce));
 	assert_int_equal(cmcresp_build(&r, &out, &err), 0);
 	assert_int_equal(der_check(buf_slice(&out), 16, "cms", &err), 0);
 	certs = verify(ca, &out, &content);
 	assert_int_equal(sk_X509_num(certs), 3);
+	sk_X509_pop_free(certs, X509_free);
+	/* What else travels, unless it is there already. */
+	fixture_make(&other, kind);
+	old = fixture_ca(&other);
+	also[0] = old->chain[0].der;
+	also[1] = ca->cert.der;
+	r.also = also;
+	r.nalso = 2;
+	buf_reset(&out);
+	buf_reset(&content);
+	assert_int_equal(cmcresp_build(&r, &out, &err), 0);
+	certs = verify(ca, &out, &content);
+	assert_int_equal(sk_X509_num(certs), 4);
+	ca_free(old);
+	fixture_remove(&other);
 	assert_int_equal(control_count(&content), 4);
 	check_status(control(&content, 1, OID_CMC_STATUS_INFO), 0, "Issued",
 	    &rest);
@@ -168,9 +185,9 @@ issued_with(const char *kind)
 	EVP_Digest(r.leaf.p, r.leaf.n, sha1, NULL, EVP_sha1(), NULL);
 	assert_memory_equal(v.p + v.n - 20, sha1, 20);
 	v = control(&content, 3, OID_CMC_TRANSACTION_ID);
-	assert_true(slice_eq(v, r.transaction_id));
+	assert_true(slice_eq(v, r.echo.transaction_id));
 	v = control(&content, 4, OID_CMC_RECIPIENT_NONCE);
-	assert_true(slice_eq(v, r.sender_nonce));
+	assert_true(slice_eq(v, r.echo.sender_nonce));
 	sk_X509_pop_free(certs, X509_free);
 	buf_free(&out);
 	buf_free(&content);
@@ -193,7 +210,7 @@ pending(void **state)
 {
 	struct ca_fixture f;
 	struct err err = ERR_INIT;
-	struct cmcresp r = { .status = CMC_PENDING, .body_part_id = 1,
+	struct cmcresp r = { .status = CMC_PENDING, .echo.body_part_id = 1,
 	    .text = "Taken Under Submission", .number = 2147483647,
 	    .received = 1795510800 };
 	struct buf out = { 0 }, content = { 0 };
@@ -229,7 +246,7 @@ failed(void **state)
 {
 	struct ca_fixture f;
 	struct err err = ERR_INIT;
-	struct cmcresp r = { .status = CMC_FAILED, .body_part_id = 1,
+	struct cmcresp r = { .status = CMC_FAILED, .echo.body_part_id = 1,
 	    .text = "template X: not allowed" };
 	struct buf out = { 0 }, content = { 0 };
 	STACK_OF(X509) *certs;

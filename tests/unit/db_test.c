@@ -9,6 +9,7 @@
 
 #include "account.h"
 #include "db.h"
+#include "db_wait.h"
 #include "pg.h"
 
 static struct pg pg;
@@ -204,13 +205,43 @@ test_transactions(void **state)
 	db_close(db);
 }
 
-/* What a deferred trigger does happens at COMMIT. */
+static const uint8_t copied[] =
+    "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"
+    "\0\1\0\0\0\4\0\0\0\1"
+    "\0\1\0\0\0\4\0\0\0\2"
+    "\377\377";
+#define COPIED	{ "COPY x.t FROM STDIN (FORMAT binary)", \
+	{ copied, sizeof(copied) - 1 } }
+
 static int
-commit_with(const char *how, bool *in_doubt, struct err *err)
+put_and_commit(struct db *db, bool *in_doubt, struct err *err)
 {
 	const struct db_param p = DB_TEXT("8");
-	struct db *db = open_db("owner", stmts);
 	struct err none = ERR_INIT;
+
+	assert_int_equal(db_begin(db, &none), 0);
+	PQclear(db_exec(db, "put", &p, 1, &none));
+	return db_commit(db, in_doubt, err);
+}
+
+static int
+copy_durably(struct db *db, bool *in_doubt, struct err *err)
+{
+	const struct db_copy c[] = { COPIED, COPIED };
+	struct err none = ERR_INIT;
+
+	assert_int_equal(db_ready(db, &none), 0);
+	return db_copy_durable(db, c, 2, in_doubt, err);
+}
+
+typedef int write_rows(struct db *, bool *, struct err *);
+
+/* What a deferred trigger does happens at COMMIT. */
+static int
+commit_with(const char *how, write_rows *write, bool *in_doubt,
+    struct err *err)
+{
+	struct db *db = open_db("owner", stmts);
 	char sql[256];
 	int rc;
 
@@ -218,10 +249,8 @@ commit_with(const char *how, bool *in_doubt, struct err *err)
 	    how);
 	owner(sql);
 	memset(err, 0, sizeof(*err));
-	assert_int_equal(db_begin(db, &none), 0);
-	PQclear(db_exec(db, "put", &p, 1, &none));
 	*in_doubt = false;
-	rc = db_commit(db, in_doubt, err);
+	rc = write(db, in_doubt, err);
 	owner("UPDATE x.how SET how = 'ok'");
 	db_close(db);
 	return rc;
@@ -230,23 +259,31 @@ commit_with(const char *how, bool *in_doubt, struct err *err)
 static void
 test_commit_lies(void **state)
 {
+	static write_rows *const ways[] = { put_and_commit, copy_durably };
 	struct err err;
 	bool in_doubt;
+	size_t i;
 
 	(void)state;
-	assert_int_equal(commit_with("ok", &in_doubt, &err), 0);
-	/* [security] P4: the row may not be on the standby. */
-	assert_int_equal(commit_with("warning", &in_doubt, &err), -1);
-	assert_true(in_doubt);
-	assert_int_equal(err.kind, ERR_UNAVAILABLE);
-	/* P5: gone in the middle of COMMIT. */
-	assert_int_equal(commit_with("kill", &in_doubt, &err), -1);
-	assert_true(in_doubt);
-	assert_int_equal(err.kind, ERR_UNAVAILABLE);
-	/* An ERROR at COMMIT is an abort. */
-	assert_int_equal(commit_with("error", &in_doubt, &err), -1);
-	assert_false(in_doubt);
-	assert_int_equal(err.kind, ERR_INTERNAL);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(commit_with("ok", ways[i], &in_doubt, &err),
+		    0);
+		/* [security] P4: the row may not be on the standby. */
+		assert_int_equal(commit_with("warning", ways[i], &in_doubt,
+		    &err), -1);
+		assert_true(in_doubt);
+		assert_int_equal(err.kind, ERR_UNAVAILABLE);
+		/* P5: gone in the middle of COMMIT. */
+		assert_int_equal(commit_with("kill", ways[i], &in_doubt, &err),
+		    -1);
+		assert_true(in_doubt);
+		assert_int_equal(err.kind, ERR_UNAVAILABLE);
+		/* An ERROR at COMMIT is an abort. */
+		assert_int_equal(commit_with("error", ways[i], &in_doubt,
+		    &err), -1);
+		assert_false(in_doubt);
+		assert_int_equal(err.kind, ERR_INTERNAL);
+	}
 }
 
 /* A connection lost in a transaction is not taken up by another session. */
@@ -278,31 +315,91 @@ test_lost_transaction(void **state)
 static void
 test_copy(void **state)
 {
-	static const uint8_t rows[] =
-	    "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"
-	    "\0\1\0\0\0\4\0\0\0\1"
-	    "\0\1\0\0\0\4\0\0\0\2"
-	    "\377\377";
-	const char *sql = "COPY x.t FROM STDIN (FORMAT binary)";
+	struct db_copy c[] = { COPIED, COPIED };
+	const struct slice all = c[0].rows;
 	struct db *db = open_db("owner", stmts);
 	struct err err = ERR_INIT;
+	char v[16];
+	size_t i;
+
+	(void)state;
+	owner("TRUNCATE x.t");
+	assert_int_equal(db_copy(db, c, 1, &err), 0);
+	assert_string_equal(value(db, "count", v, sizeof(v)), "2");
+	assert_int_equal(db_copy(db, c, 2, &err), 0);
+	assert_string_equal(value(db, "count", v, sizeof(v)), "6");
+	/* A torn stream stores nothing, and the connection goes on. */
+	for (i = 0; i < 2; i++) {
+		c[i].rows.n -= 4;
+		assert_int_equal(db_copy(db, c, 2, &err), -1);
+		assert_int_equal(err.kind, ERR_INTERNAL);
+		memset(&err, 0, sizeof(err));
+		assert_string_equal(value(db, "count", v, sizeof(v)), "6");
+		c[i].rows = all;
+	}
+	c[1] = (struct db_copy){ "COPY absent FROM STDIN", slice_of(copied, 3) };
+	assert_int_equal(db_copy(db, c, 2, &err), -1);
+	assert_non_null(strstr(err.text, "42P01"));
+	assert_string_equal(value(db, "count", v, sizeof(v)), "6");
+	db_close(db);
+}
+
+/* Stored whole or not at all, and only where the session is already. */
+static void
+test_copy_durable(void **state)
+{
+	struct db_copy c[] = { COPIED, COPIED };
+	struct db *db = open_db("owner", stmts);
+	struct err err = ERR_INIT;
+	bool in_doubt = true;
 	char v[16];
 
 	(void)state;
 	owner("TRUNCATE x.t");
-	assert_int_equal(db_copy(db, sql, slice_of(rows, sizeof(rows) - 1),
-	    &err), 0);
-	assert_string_equal(value(db, "count", v, sizeof(v)), "2");
-	/* A torn stream stores nothing, and the connection goes on. */
-	assert_int_equal(db_copy(db, sql, slice_of(rows, sizeof(rows) - 5),
-	    &err), -1);
-	assert_int_equal(err.kind, ERR_INTERNAL);
+	assert_int_equal(db_copy_durable(db, c, 2, &in_doubt, &err), -1);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_false(in_doubt);
 	memset(&err, 0, sizeof(err));
-	assert_int_equal(db_copy(db, "COPY absent FROM STDIN",
-	    slice_of(rows, 3), &err), -1);
-	assert_non_null(strstr(err.text, "42P01"));
-	assert_string_equal(value(db, "count", v, sizeof(v)), "2");
+	assert_int_equal(copy_durably(db, &in_doubt, &err), 0);
+	assert_false(in_doubt);
+	assert_false(db_in_transaction(db));
+	assert_string_equal(value(db, "count", v, sizeof(v)), "4");
+	c[1].rows.n -= 4;
+	assert_int_equal(db_copy_durable(db, c, 2, &in_doubt, &err), -1);
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	assert_false(in_doubt);
+	assert_string_equal(value(db, "count", v, sizeof(v)), "4");
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(db_begin(db, &err), 0);
+	assert_int_equal(db_copy_durable(db, c, 1, &in_doubt, &err), -1);
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	assert_false(in_doubt);
+	db_rollback(db);
+	assert_string_equal(value(db, "count", v, sizeof(v)), "4");
 	db_close(db);
+}
+
+/* A server that says nothing at all is not waited for without end. */
+static void
+test_silent_server(void **state)
+{
+	char dsn[160];
+	struct db_wait w = { PQconnectdb(pg_dsn(&pg, "owner", dsn,
+	    sizeof(dsn))), 200, false };
+	PGresult *r;
+	int64_t start = ms();
+
+	(void)state;
+	assert_int_equal(PQstatus(w.conn), CONNECTION_OK);
+	(void)PQsetnonblocking(w.conn, 1);
+	r = db_wait(&w, PQsendQuery(w.conn, "SELECT 1; SELECT 2"));
+	assert_string_equal(PQgetvalue(r, 0, 0), "2");
+	PQclear(r);
+	assert_false(w.silent);
+	assert_null(db_wait(&w, PQsendQuery(w.conn, "SELECT pg_sleep(20)")));
+	assert_true(w.silent);
+	assert_true(ms() - start < 15000);
+	PQfinish(w.conn);
 }
 
 static void
@@ -497,6 +594,8 @@ main(void)
 		cmocka_unit_test(test_commit_lies),
 		cmocka_unit_test(test_lost_transaction),
 		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_copy_durable),
+		cmocka_unit_test(test_silent_server),
 		cmocka_unit_test(test_absent_server),
 		cmocka_unit_test(test_bad_statement),
 		cmocka_unit_test(test_read_only),

@@ -72,6 +72,33 @@ test_good(void **state)
 	buf_free(&b);
 }
 
+/* What is for somebody else is not understood, and need not be. */
+static void
+test_roles(void **state)
+{
+	static const char *const good[] = {
+		"<a:To s:role=\"" NS_SOAP "/role/ultimateReceiver\" ",
+		"<a:To s:role=\"" NS_SOAP "/role/next\" s:relay=\"true\" ",
+		"<Y s:role=\"urn:x\" s:mustUnderstand=\"1\"/><a:To ",
+	};
+	struct envelope	 e;
+	struct err	 err;
+	struct buf	 b;
+	size_t		 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		b = edited("issue-username", "<a:To ", good[i]);
+		if (parse(&b, SENT, &e, &err) == -1)
+			fail_msg("%s: %s", good[i], err.text);
+		envelope_free(&e);
+		buf_free(&b);
+	}
+	refused(edited("issue-username", "<a:To ", "<Y s:role=\"" NS_SOAP
+	    "/role/next\" s:mustUnderstand=\"1\"/><a:To "),
+	    ERR_NOT_UNDERSTOOD, "header Y");
+}
+
 static void
 test_files(void **state)
 {
@@ -103,6 +130,21 @@ test_files(void **state)
 		refused(message(t[i].file), t[i].kind, t[i].why);
 }
 
+/* Nothing behind the first mistake is looked at: it would be counted. */
+static void
+test_first_mistake(void **state)
+{
+	struct buf	b = { 0 };
+	int		i;
+
+	(void)state;
+	buf_puts(&b, "<s:Envelope xmlns:s='" NS_SOAP "'>\n&;");
+	for (i = 0; i < 1000; i++)
+		buf_puts(&b, "\n&;<x ");
+	buf_puts(&b, "/></s:Envelope>");
+	refused(b, ERR_MALFORMED, "line 2, rule 68");
+}
+
 static void
 test_edits(void **state)
 {
@@ -130,6 +172,8 @@ test_edits(void **state)
 		{ "<s:Body>", "<s:Body xmlns:xml=\"urn:x\">", ERR_MALFORMED,
 		    "well-formed" },
 		{ "<a:To ", "<a:To q:x=\"1\" ", ERR_MALFORMED,
+		    "well-formed" },
+		{ "<a:To ", "<a:To xml:id=\"1\" ", ERR_MALFORMED,
 		    "well-formed" },
 		{ "a:Action", "a:Axtion", ERR_MALFORMED, "well-formed" },
 		{ "mustUnderstand=\"1\"", "mustUnderstand=\"yes\"",
@@ -381,7 +425,9 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_first_mistake),
 		cmocka_unit_test(test_edits),
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_limits),

@@ -106,6 +106,14 @@ test_detail(void **state)
 	assert_non_null(strstr(buf_str(&out.b), ">" ACTION_DETAIL "<"));
 	assert_non_null(strstr(buf_str(&out.b), "<u:Timestamp"));
 	assert_null(strstr(buf_str(&out.b), "RelatesTo"));
+	/* An action that is none is refused as AD CS does. */
+	err = (struct err)ERR_INIT;
+	err_set(&err, ERR_ACTION, "no");
+	xmlw_free(&out);
+	assert_int_equal(fault_write(&out, &h, &f), 500);
+	assert_non_null(strstr(buf_str(&out.b), ">" ACTION_DETAIL "<"));
+	assert_null(strstr(buf_str(&out.b), "Subcode"));
+	assert_non_null(strstr(buf_str(&out.b), "<ErrorCode>-2147024809<"));
 }
 
 static void

@@ -165,7 +165,6 @@ test_client(void **state)
 		assert_int_equal(getpolicies_parse(xmlDocGetRootElement(doc),
 		    slice_str(ACTION_GETPOLICIES), &g, &err), -1);
 		assert_non_null(strstr(err.text, "client"));
-		xmlFreeDoc(doc);
 	}
 	err = (struct err)ERR_INIT;
 	assert_int_equal(getpolicies_parse(NULL,

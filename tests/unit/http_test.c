@@ -131,6 +131,8 @@ test_types(void **state)
 		"application/soap+xml",
 		"Application/SOAP+XML;charset=\"UTF-8\";action=\"x;y=z\"",
 		"application/soap+xml ; charset = utf-8 ; action=urn:x",
+		"application/soap+xml;\tcharset=utf-8; ;action=x;",
+		"application/soap+xml;",
 	};
 	static const char *const bad[] = {
 		"", "text/xml", "text/xml; charset=utf-8", "application/soap",
@@ -140,7 +142,7 @@ test_types(void **state)
 		"application/soap+xml; action=a; action=b",
 		"application/soap+xml; charset=\"utf-8",
 		"application/soap+xml; charset=\"utf-8\"x",
-		"application/soap+xml; charset", "application/soap+xml;",
+		"application/soap+xml; charset", "application/soap+xml;;x",
 	};
 	char	text[128];
 	size_t	i;

@@ -1,50 +1,12 @@
+/* The ledger: what is written, what is read, and every damage. */
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "ledger.h"
-
-struct place {
-	char	dir[32];
-	char	file[48];
-};
-
-static int
-setup(void **state)
-{
-	struct place	*p = xcalloc(1, sizeof(*p));
-
-	strcpy(p->dir, "/tmp/ledger_test.XXXXXX");
-	if (mkdtemp(p->dir) == NULL)
-		return -1;
-	snprintf(p->file, sizeof(p->file), "%s/ledger", p->dir);
-	*state = p;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct place	*p = *state;
-
-	unlink(p->file);
-	rmdir(p->dir);
-	free(p);
-	return 0;
-}
+#include "ledger_fixture.h"
 
 static void
 slurp(const char *path, struct buf *b)
@@ -68,35 +30,6 @@ spit(const char *path, struct slice s)
 	assert_non_null(fp);
 	assert_int_equal(fwrite(s.p, 1, s.n, fp), s.n);
 	fclose(fp);
-}
-
-static struct ledger *
-must_open(const char *dir)
-{
-	struct err	 err = ERR_INIT;
-	struct ledger	*l = ledger_open(dir, &err);
-
-	if (l == NULL)
-		fail_msg("%s", err.text);
-	return l;
-}
-
-/* n entries of a little content, synced. */
-static void
-add_some(struct ledger *l, int n)
-{
-	struct err	err = ERR_INIT;
-	struct buf	b = { 0 };
-	int		i;
-
-	for (i = 0; i < n; i++) {
-		buf_reset(&b);
-		ledger_field(&b, "account", slice_str("alice"));
-		ledger_field_num(&b, "n", i);
-		ledger_add(l, "intent", buf_slice(&b));
-	}
-	assert_int_equal(ledger_sync(l, &err), 0);
-	buf_free(&b);
 }
 
 static int
@@ -460,7 +393,184 @@ callback_stops_the_walk(void **state)
 	assert_int_equal(ledger_walk("/nonexistent", stop, &n, &e2), -1);
 }
 
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+struct seen {
+	uint64_t	first, last;
+};
+
+static int
+see(void *arg, const struct ledger_entry *e, struct err *err)
+{
+	struct seen	*v = arg;
+
+	(void)err;
+	if (v->first == 0)
+		v->first = e->seq;
+	v->last = e->seq;
+	return 0;
+}
+
+static void
+assert_walks(const struct place *p, uint64_t from, uint64_t first,
+    uint64_t last)
+{
+	struct seen	v = { 0, 0 };
+	struct err	err = ERR_INIT;
+
+	if (ledger_walk_from(p->dir, from, see, &v, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(v.first, first);
+	assert_int_equal(v.last, last);
+}
+
+/* Three files, with entries 1 to 3, 4 to 6, 7 and 8. */
+static void
+three_files(const struct place *p)
+{
+	struct ledger	*l = must_open(p->dir);
+
+	add_some(l, 3);
+	turn(l, 2);
+	turn(l, 0);
+	add_some(l, 1);
+	ledger_close(l);
+}
+
+static int
+keep_end(void *arg, const struct ledger_entry *e, struct err *err)
+{
+	(void)err;
+	*(off_t *)arg = e->end;
+	return 0;
+}
+
+/* Where the last entry ends. */
+static off_t
+all_bytes(const struct place *p)
+{
+	struct err	err = ERR_INIT;
+	off_t		end = 0;
+
+	assert_int_equal(ledger_walk(p->dir, keep_end, &end, &err), 0);
+	return end;
+}
+
+static void
+goes_on_in_a_next_file(void **state)
+{
+	struct place	*p = *state;
+	struct ledger	*l;
+	struct err	 err = ERR_INIT;
+	struct stat	 st;
+
+	three_files(p);
+	l = must_open(p->dir);
+	assert_int_equal(ledger_seq(l), 8);
+	turn(l, 1);
+	assert_int_equal(ledger_seq(l), 10);
+	assert_int_equal(stat(p->file, &st), 0);
+	assert_int_equal(ledger_size(l), st.st_size);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	/* The new file is the one that is locked. */
+	assert_null(ledger_open(p->dir, &err));
+	assert_non_null(strstr(err.text, "in use"));
+	ledger_close(l);
+	assert_walks(p, 1, 1, 10);
+	assert_walks(p, 3, 1, 10);
+	assert_walks(p, 4, 4, 10);
+	assert_walks(p, 8, 7, 10);
+	assert_walks(p, 9, 9, 10);
+	assert_walks(p, 99, 9, 10);
+	assert_walks(p, 0, 9, 10);
+	assert_int_equal(ledger_total(p->dir), all_bytes(p));
+	assert_int_equal(ledger_total("/nonexistent"), 0);
+}
+
+/* An older file of that name in the folder. */
+static const char *
+older(const struct place *p, int last)
+{
+	static char	name[80];
+
+	snprintf(name, sizeof(name), "%s.%020d", p->file, last);
+	return name;
+}
+
+static void
+assert_not_opened(const struct place *p, const char *why)
+{
+	struct err	err = ERR_INIT;
+
+	assert_null(ledger_open(p->dir, &err));
+	if (strstr(err.text, why) == NULL)
+		fail_msg("%s", err.text);
+}
+
+static void
+walk_fails(const struct place *p, const char *why)
+{
+	struct seen	v = { 0, 0 };
+	struct err	err = ERR_INIT;
+
+	assert_int_equal(ledger_walk(p->dir, see, &v, &err), -1);
+	if (strstr(err.text, why) == NULL)
+		fail_msg("%s", err.text);
+}
+
+static void
+files_that_do_not_fit(void **state)
+{
+	struct place	*p = *state;
+	struct buf	 b = { 0 }, new = { 0 };
+
+	three_files(p);
+	slurp(p->file, &new);
+	slurp(older(p, 6), &b);
+	spit(p->file, buf_slice(&b));
+	assert_not_opened(p, "does not follow the older one");
+	spit(p->file, slice_of(b.p, 0));
+	assert_not_opened(p, "does not follow the older one");
+	unlink(p->file);
+	assert_not_opened(p, "No such file");
+	spit(p->file, buf_slice(&new));
+	assert_int_equal(chmod(p->file, 0600), 0);
+	b.p[b.n - 5] ^= 1;		/* of the last hash */
+	spit(older(p, 6), buf_slice(&b));
+	assert_not_opened(p, "another entry 6");
+	walk_fails(p, "hash does not match");
+	b.p[b.n - 5] ^= 1;
+	spit(older(p, 6), slice_of(b.p, b.n - 1));
+	walk_fails(p, "is not the last of its file");
+	unlink(older(p, 6));
+	assert_not_opened(p, "does not follow the older one");
+	walk_fails(p, "sequence number is not the next");
+	unlink(older(p, 3));		/* all of them elsewhere */
+	ledger_close(must_open(p->dir));
+	walk_fails(p, "lacks the entries before");
+	assert_walks(p, 0, 7, 8);
+	buf_free(&b);
+	buf_free(&new);
+}
+
+/* What a crash leaves at each step of a turn. */
+static void
+turns_cut_short(void **state)
+{
+	struct place	*p = *state;
+	struct buf	 b = { 0 }, next = { 0 };
+
+	three_files(p);
+	slurp(p->file, &b);
+	buf_printf(&next, "%s.next", p->file);
+	spit(buf_str(&next), slice_of(b.p, b.n / 2));
+	assert_int_equal(link(p->file, older(p, 8)), 0);
+	assert_walks(p, 1, 1, 8);
+	ledger_close(must_open(p->dir));
+	assert_int_equal(access(older(p, 8), F_OK), -1);
+	three_files(p);			/* 9 to 11, 12 to 14, 15, 16 */
+	assert_walks(p, 1, 1, 16);
+	buf_free(&b);
+	buf_free(&next);
+}
 
 int
 main(void)
@@ -479,6 +589,9 @@ main(void)
 		TEST(long_lines_are_read),
 		TEST(fields_round_trip),
 		TEST(callback_stops_the_walk),
+		TEST(goes_on_in_a_next_file),
+		TEST(files_that_do_not_fit),
+		TEST(turns_cut_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

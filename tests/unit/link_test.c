@@ -2,188 +2,11 @@
  * The link over real sockets: who is let in, what is dropped, and what a
  * worker does when a signer does not answer.
  */
-#include <sys/stat.h>
-#include <sys/time.h>
+#include <sys/epoll.h>
 
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <pthread.h>
-#include <unistd.h>
-#include <zmq.h>
+#include "link_fixture.h"
 
-#include <cmocka.h>
-
-#include "link_zap.h"
-
-#define TRY_MS	200
-#define TOTAL_MS 1500
-
-static struct link_keys signer_keys, worker_keys, other_keys;
-static char dir[64];
-
-static void
-keypair(struct link_keys *k)
-{
-	assert_int_equal(zmq_curve_keypair(k->pub, k->sec), 0);
-}
-
-static struct link_server *
-server_new(const char *uri)
-{
-	struct err err = ERR_INIT;
-	char n1[] = "worker-1", n2[] = "worker-2";
-	struct link_peer peer[2] = {
-		{ n1, worker_keys.pub }, { n2, other_keys.pub }
-	};
-	struct link_server *s;
-
-	s = link_server_new(uri, &signer_keys, peer, 2, &err);
-	assert_string_equal(err.text, "");
-	assert_non_null(s);
-	return s;
-}
-
-/* A signer in a thread of its own. */
-struct signer {
-	struct link_server	*server;
-	pthread_t		 thread;
-	atomic_int		 stop, mute, seen, late;
-	char			 uri[256];
-};
-
-static void
-signer_answer(struct signer *s, const struct link_job *job)
-{
-	struct buf b = { NULL, 0, 0 };
-	struct err err = ERR_INIT;
-
-	buf_printf(&b, "%s:%.*s", job->worker, (int)job->msg.n,
-	    (const char *)job->msg.p);
-	(void)link_send(s->server, job, buf_slice(&b), &err);
-	buf_free(&b);
-}
-
-static void *
-signer_loop(void *arg)
-{
-	struct signer *s = arg;
-	struct link_job job, held;
-	struct err err = ERR_INIT;
-
-	memset(&job, 0, sizeof(job));
-	memset(&held, 0, sizeof(held));
-	while (!atomic_load(&s->stop)) {
-		if (link_recv(s->server, &job, 20, &err) != 1)
-			continue;
-		atomic_fetch_add(&s->seen, 1);
-		if (atomic_load(&s->mute))
-			continue;
-		if (atomic_load(&s->late) && held.msg.n == 0) {
-			held = job;
-			memset(&job, 0, sizeof(job));
-			continue;
-		}
-		if (held.msg.n > 0) {
-			signer_answer(s, &held);
-			link_job_free(&held);
-			atomic_store(&s->late, 0);
-		}
-		signer_answer(s, &job);
-	}
-	link_job_free(&job);
-	link_job_free(&held);
-	return NULL;
-}
-
-static void
-signer_start(struct signer *s, const char *uri)
-{
-	memset(s, 0, sizeof(*s));
-	s->server = server_new(uri);
-	snprintf(s->uri, sizeof(s->uri), "%s", link_server_uri(s->server));
-	assert_int_equal(pthread_create(&s->thread, NULL, signer_loop, s), 0);
-}
-
-static void
-signer_stop(struct signer *s)
-{
-	atomic_store(&s->stop, 1);
-	pthread_join(s->thread, NULL);
-	link_server_free(s->server);
-}
-
-static struct link_pool *
-pool_of(const char *uri1, const char *uri2, const struct link_keys *keys)
-{
-	char u1[256], u2[256];
-	struct link_endpoint ep[2] = {
-		{ u1, signer_keys.pub }, { u2, signer_keys.pub }
-	};
-	struct err err = ERR_INIT;
-	struct link_pool *p;
-
-	snprintf(u1, sizeof(u1), "%s", uri1);
-	snprintf(u2, sizeof(u2), "%s", uri2 != NULL ? uri2 : "");
-	p = link_pool_new(ep, uri2 != NULL ? 2 : 1, keys, &err);
-	assert_string_equal(err.text, "");
-	return p;
-}
-
-static struct link *
-link_of(struct link_pool *p)
-{
-	struct err err = ERR_INIT;
-	struct link *l = link_new(p, TRY_MS, TOTAL_MS, &err);
-
-	assert_non_null(l);
-	return l;
-}
-
-/* Ask "hello" under an id of one repeated byte. */
-static int
-ask(struct link *l, uint8_t c, char *out, size_t max, struct err *err)
-{
-	struct buf reply = { NULL, 0, 0 };
-	uint8_t id[16];
-	int rc;
-
-	memset(id, c, sizeof(id));
-	buf_puts(&reply, ">");
-	rc = link_call(l, id, slice_str("hello"), &reply, err);
-	snprintf(out, max, "%s", buf_str(&reply));
-	buf_free(&reply);
-	return rc;
-}
-
-static void
-assert_answer(struct link *l, uint8_t id, const char *want)
-{
-	struct err err = ERR_INIT;
-	char got[64];
-
-	assert_int_equal(ask(l, id, got, sizeof(got), &err), 0);
-	assert_string_equal(got, want);
-}
-
-static int64_t
-assert_unavailable(struct link *l)
-{
-	struct err err = ERR_INIT;
-	int64_t start = link_now_ms();
-	char got[64];
-
-	assert_int_equal(ask(l, 9, got, sizeof(got), &err), -1);
-	assert_int_equal(err.kind, ERR_UNAVAILABLE);
-	assert_string_equal(err.text, "no signer answered");
-	assert_string_equal(got, ">");
-	return link_now_ms() - start;
-}
+#define MUTE_MS	3000	/* how long one that does not answer is left alone */
 
 static void
 test_keys(void **state)
@@ -238,6 +61,9 @@ test_round_trip(void **state)
 	l1 = link_of(p1);
 	l2 = link_of(p1);
 	l3 = link_of(p2);
+	assert_connected(l1, 100, ">worker-1:hello");
+	assert_connected(l2, 100, ">worker-1:hello");
+	assert_connected(l3, 100, ">worker-2:hello");
 	for (i = 0; i < 20; i++) {
 		assert_answer(l1, (uint8_t)i, ">worker-1:hello");
 		assert_answer(l3, (uint8_t)i, ">worker-2:hello");
@@ -265,7 +91,7 @@ test_late_answer(void **state)
 	signer_start(&s, "tcp://127.0.0.1:*");
 	p = pool_of(s.uri, NULL, &worker_keys);
 	l = link_of(p);
-	assert_answer(l, 1, ">worker-1:hello");
+	assert_connected(l, 1, ">worker-1:hello");
 	/* The first is held back and answered twice when it is repeated. */
 	atomic_store(&s.late, 1);
 	assert_answer(l, 2, ">worker-1:hello");
@@ -283,31 +109,85 @@ test_mute_signer(void **state)
 	struct signer s[2];
 	struct link *l;
 	int64_t start;
-	int i, seen;
+	int i, n, seen;
 
 	(void)state;
 	signer_start(&s[0], "tcp://127.0.0.1:*");
 	signer_start(&s[1], "tcp://127.0.0.1:*");
 	p = pool_of(s[0].uri, s[1].uri, &worker_keys);
 	l = link_of(p);
-	assert_answer(l, 0, ">worker-1:hello");
-	usleep(100000);		/* the other is connected too */
-	for (i = 1; i < 6; i++)
-		assert_answer(l, (uint8_t)i, ">worker-1:hello");
-	/* In turn. */
-	assert_true(atomic_load(&s[0].seen) >= 2);
-	assert_true(atomic_load(&s[1].seen) >= 2);
+	/* In turn, once both are connected. */
+	for (i = 0; i < 1000 && (atomic_load(&s[0].seen) < 2 ||
+	    atomic_load(&s[1].seen) < 2); i++) {
+		assert_connected(l, 0, ">worker-1:hello");
+		usleep(10000);
+	}
+	assert_true(i < 1000);
+	seen = atomic_load(&s[0].seen);
 	atomic_store(&s[0].mute, 1);
 	start = link_now_ms();
 	for (i = 0; i < 6; i++)
 		assert_answer(l, (uint8_t)(10 + i), ">worker-1:hello");
-	/* Only one of the six waited for the mute one. */
-	assert_in_range(link_now_ms() - start, TRY_MS, 2 * TRY_MS);
+	assert_true(link_now_ms() - start >= TRY_MS - 20);
+	/* Only one of the six waited for the mute one, and one later on. */
+	assert_seen(&s[0], seen + 1);
+	assert_true(atomic_load(&s[0].seen) - seen <=
+	    1 + (link_now_ms() - start) / MUTE_MS);
 	atomic_store(&s[1].mute, 1);
-	seen = atomic_load(&s[0].seen) + atomic_load(&s[1].seen);
-	assert_true(assert_unavailable(l) <= TOTAL_MS + 100);
-	assert_in_range(atomic_load(&s[0].seen) + atomic_load(&s[1].seen) -
-	    seen, 2, 4);
+	n = atomic_load(&s[0].seen);
+	seen = atomic_load(&s[1].seen);
+	assert_true(assert_unavailable(l) <= LONG_MS);
+	assert_seen(&s[1], seen + 1);
+	assert_true(atomic_load(&s[0].seen) - n +
+	    atomic_load(&s[1].seen) - seen <= 4);
+	link_free(l);
+	link_pool_free(p);
+	signer_stop(&s[0]);
+	signer_stop(&s[1]);
+}
+
+/* A signer without the key: the other is asked, and waited for. */
+static void
+test_key_elsewhere(void **state)
+{
+	struct link_pool *p;
+	struct signer s[2];
+	struct link *l;
+	struct buf reply = { NULL, 0, 0 };
+	struct err err = ERR_INIT;
+	uint8_t id[16] = { 7 };
+	char uri[256];
+	int i;
+
+	(void)state;
+	signer_start(&s[0], "tcp://127.0.0.1:*");
+	signer_start(&s[1], "tcp://127.0.0.1:*");
+	atomic_store(&s[0].elsewhere, 1);
+	p = pool_of(s[0].uri, s[1].uri, &worker_keys);
+	l = link_of(p);
+	for (i = 0; i < 1000 && atomic_load(&s[0].seen) < 2; i++) {
+		assert_connected(l, (uint8_t)i, ">worker-1:hello");
+		usleep(10000);
+	}
+	assert_true(i < 1000);
+	assert_true(atomic_load(&s[1].seen) >= i);
+	/* Nobody has it: that is the answer, and soon. */
+	atomic_store(&s[1].elsewhere, 1);
+	assert_int_equal(link_call(l, id, slice_str("hello"), &reply, &err),
+	    0);
+	assert_true(answer_is_elsewhere(buf_slice(&reply)));
+	buf_free(&reply);
+	/* Who has it is away: no answer but that. */
+	snprintf(uri, sizeof(uri), "%s", s[1].uri);
+	signer_stop(&s[1]);
+	assert_true(assert_unavailable(l) >= TRY_MS - 20);
+	signer_start(&s[1], uri);
+	for (i = 0; i < 40 && link_call(l, id, slice_str("hello"), &reply,
+	    &err) == -1; i++)
+		memset(&err, 0, sizeof(err));
+	assert_int_equal(err.kind, ERR_NONE);
+	assert_false(answer_is_elsewhere(buf_slice(&reply)));
+	buf_free(&reply);
 	link_free(l);
 	link_pool_free(p);
 	signer_stop(&s[0]);
@@ -321,17 +201,21 @@ test_one_mute_signer(void **state)
 	struct signer s;
 	struct link *l;
 	int64_t took;
+	int seen;
 
 	(void)state;
 	signer_start(&s, "tcp://127.0.0.1:*");
-	atomic_store(&s.mute, 1);
 	p = pool_of(s.uri, NULL, &worker_keys);
 	l = link_of(p);
+	assert_connected(l, 3, ">worker-1:hello");
+	seen = atomic_load(&s.seen);
+	atomic_store(&s.mute, 1);
 	took = assert_unavailable(l);
-	assert_int_equal(atomic_load(&s.seen), 2);
-	assert_in_range(took, 2 * TRY_MS - 20, 3 * TRY_MS);
+	assert_seen(&s, seen + 2);
+	assert_int_equal(atomic_load(&s.seen), seen + 2);
+	assert_in_range(took, 2 * TRY_MS - 20, LONG_MS);
 	atomic_store(&s.mute, 0);
-	assert_answer(l, 4, ">worker-1:hello");
+	assert_connected(l, 4, ">worker-1:hello");
 	link_free(l);
 	link_pool_free(p);
 	signer_stop(&s);
@@ -346,7 +230,7 @@ test_nobody_there(void **state)
 	(void)state;
 	p = pool_of("tcp://127.0.0.1:1", "tcp://127.0.0.1:2", &worker_keys);
 	l = link_of(p);
-	assert_in_range(assert_unavailable(l), TRY_MS - 20, 3 * TRY_MS);
+	assert_in_range(assert_unavailable(l), TRY_MS - 20, LONG_MS);
 	link_free(l);
 	link_pool_free(p);
 }
@@ -364,176 +248,246 @@ test_signer_gone_and_back(void **state)
 	signer_start(&s, "tcp://127.0.0.1:*");
 	p = pool_of(s.uri, NULL, &worker_keys);
 	l = link_of(p);
-	assert_answer(l, 1, ">worker-1:hello");
+	assert_connected(l, 1, ">worker-1:hello");
 	snprintf(uri, sizeof(uri), "%s", s.uri);
 	signer_stop(&s);
 	took = assert_unavailable(l);
-	assert_in_range(took, TRY_MS - 20, 3 * TRY_MS);
+	assert_in_range(took, TRY_MS - 20, LONG_MS);
 	signer_start(&s, uri);
-	assert_answer(l, 2, ">worker-1:hello");
+	assert_connected(l, 2, ">worker-1:hello");
 	link_free(l);
 	link_pool_free(p);
 	signer_stop(&s);
 }
 
-/* A peer that speaks plain ZeroMQ, with any credentials. */
-static void *
-raw_peer(void *ctx, const char *uri, const struct link_keys *keys,
-    const char *server_key)
-{
-	void *sock = zmq_socket(ctx, ZMQ_DEALER);
-	int zero = 0;
+#define MANY	40
 
-	zmq_setsockopt(sock, ZMQ_LINGER, &zero, sizeof(zero));
-	if (keys != NULL) {
-		zmq_setsockopt(sock, ZMQ_CURVE_PUBLICKEY, keys->pub, 41);
-		zmq_setsockopt(sock, ZMQ_CURVE_SECRETKEY, keys->sec, 41);
-		zmq_setsockopt(sock, ZMQ_CURVE_SERVERKEY, server_key, 41);
-	}
-	assert_int_equal(zmq_connect(sock, uri), 0);
-	return sock;
-}
+struct crowd {
+	struct link_question	 q[MANY];
+	struct buf		 reply[MANY];
+	char			 text[MANY][16];
+};
 
 static void
-raw_send(void *sock, int nframes, size_t idlen, size_t len)
+crowd_ask(struct crowd *c, struct link *l, int from, int to)
 {
-	static uint8_t zero[MSG_MAX + 1];
 	int i;
 
-	for (i = 0; i < nframes; i++)
-		zmq_send(sock, zero, i == 0 ? idlen : len,
-		    ZMQ_DONTWAIT | (i + 1 < nframes ? ZMQ_SNDMORE : 0));
+	for (i = from; i < to; i++) {
+		snprintf(c->text[i], sizeof(c->text[i]), "hello %d", i);
+		memset(c->q[i].id, i + 1, sizeof(c->q[i].id));
+		c->q[i].msg = slice_str(c->text[i]);
+		c->q[i].reply = &c->reply[i];
+		c->q[i].asker = &c->reply[i];
+		link_ask(l, &c->q[i]);
+	}
 }
 
-static int
-received(struct link_server *s, int timeout_ms)
+static struct link_question *
+crowd_next(struct link *l)
 {
-	struct err err = ERR_INIT;
-	struct link_job job;
-	int rc;
+	struct link_question *q;
 
-	memset(&job, 0, sizeof(job));
-	rc = link_recv(s, &job, timeout_ms, &err);
-	link_job_free(&job);
-	return rc;
+	while ((q = link_next(l)) == NULL)
+		link_wait(l);
+	return q;
+}
+
+/* Each gets the answer to its own question. */
+static void
+crowd_check(struct crowd *c)
+{
+	char want[64];
+	int i;
+
+	for (i = 0; i < MANY; i++) {
+		assert_int_equal(c->q[i].err.kind, ERR_NONE);
+		snprintf(want, sizeof(want), "worker-1:%s", c->text[i]);
+		assert_string_equal(buf_str(&c->reply[i]), want);
+		buf_free(&c->reply[i]);
+	}
 }
 
 static void
-test_strangers(void **state)
+test_many_questions(void **state)
 {
-	struct link_keys unknown, wrong_server;
-	struct link_server *s = server_new("tcp://127.0.0.1:*");
-	const char *uri = link_server_uri(s);
-	void *ctx = zmq_ctx_new(), *sock[4];
-	int zero = 0;
-	size_t i;
+	struct crowd c;
+	struct link_question *q;
+	struct link_pool *p;
+	struct signer s;
+	struct link *l;
+	int i;
 
 	(void)state;
-	keypair(&unknown);
-	keypair(&wrong_server);
-	sock[0] = raw_peer(ctx, uri, NULL, NULL);
-	sock[1] = raw_peer(ctx, uri, &unknown, signer_keys.pub);
-	sock[2] = raw_peer(ctx, uri, &worker_keys, wrong_server.pub);
-	sock[3] = zmq_socket(ctx, ZMQ_DEALER);
-	zmq_setsockopt(sock[3], ZMQ_LINGER, &zero, sizeof(zero));
-	zmq_setsockopt(sock[3], ZMQ_PLAIN_USERNAME, "worker-1", 8);
-	zmq_setsockopt(sock[3], ZMQ_PLAIN_PASSWORD, "x", 1);
-	zmq_connect(sock[3], uri);
-	for (i = 0; i < 4; i++)
-		raw_send(sock[i], 2, 16, 10);
-	assert_int_equal(received(s, 400), 0);
-	assert_true(link_zap_refused(link_server_zap(s)) >= 2);
-	for (i = 0; i < 4; i++)
-		zmq_close(sock[i]);
-	/* And the right one gets in. */
-	sock[0] = raw_peer(ctx, uri, &worker_keys, signer_keys.pub);
-	raw_send(sock[0], 2, 16, 10);
-	assert_int_equal(received(s, 2000), 1);
-	zmq_close(sock[0]);
-	link_server_free(s);
-	zmq_ctx_term(ctx);
+	memset(&c, 0, sizeof(c));
+	signer_start(&s, "tcp://127.0.0.1:*");
+	p = pool_of(s.uri, NULL, &worker_keys);
+	l = link_of(p);
+	crowd_ask(&c, l, 0, MANY);
+	assert_int_equal(link_pending(l), MANY);
+	for (i = 0; i < MANY; i++) {
+		q = crowd_next(l);
+		assert_ptr_equal(q->reply, q->asker);
+	}
+	assert_int_equal(link_pending(l), 0);
+	assert_null(link_next(l));
+	crowd_check(&c);
+	link_free(l);
+	link_pool_free(p);
+	signer_stop(&s);
 }
 
+/* Those that one has are asked of the other, after one time-out for all. */
 static void
-test_frames(void **state)
+test_many_and_a_mute_signer(void **state)
 {
-	struct link_server *s = server_new("tcp://127.0.0.1:*");
-	void *ctx = zmq_ctx_new(), *sock;
+	struct crowd c;
+	struct link_pool *p;
+	struct signer s[2];
+	struct link *l;
+	int64_t start;
+	int i, seen;
 
 	(void)state;
-	sock = raw_peer(ctx, link_server_uri(s), &worker_keys,
-	    signer_keys.pub);
-	raw_send(sock, 1, 16, 0);	/* no message */
-	raw_send(sock, 2, 15, 10);	/* short id */
-	raw_send(sock, 2, 16, 0);	/* empty message */
-	raw_send(sock, 3, 16, 10);	/* a frame too many */
-	raw_send(sock, 30, 16, 10);
-	raw_send(sock, 2, 16, MSG_MAX);	/* at the limit */
-	assert_int_equal(received(s, 2000), 1);
-	assert_int_equal(received(s, 50), 0);
-	/* Beyond it ZeroMQ ends the connection. */
-	raw_send(sock, 2, 16, MSG_MAX + 1);
-	assert_int_equal(received(s, 200), 0);
-	zmq_close(sock);
-	zmq_ctx_term(ctx);
-	link_server_free(s);
-}
-
-static void
-test_gone_worker(void **state)
-{
-	struct link_server *s = server_new("tcp://127.0.0.1:*");
-	void *ctx = zmq_ctx_new(), *sock;
-	struct err err = ERR_INIT;
-	struct link_job job;
-	int i, rc = 0;
-
-	(void)state;
-	memset(&job, 0, sizeof(job));
-	sock = raw_peer(ctx, link_server_uri(s), &worker_keys,
-	    signer_keys.pub);
-	raw_send(sock, 2, 16, 10);
-	assert_int_equal(link_recv(s, &job, 2000, &err), 1);
-	assert_string_equal(job.worker, "worker-1");
-	assert_int_equal(link_send(s, &job, slice_str(""), &err), -1);
-	assert_int_equal(err.kind, ERR_INTERNAL);
-	zmq_close(sock);
-	zmq_ctx_term(ctx);
-	for (i = 0; i < 100 && rc == 0; i++) {
-		memset(&err, 0, sizeof(err));
-		rc = link_send(s, &job, slice_str("late"), &err);
+	memset(&c, 0, sizeof(c));
+	signer_start(&s[0], "tcp://127.0.0.1:*");
+	signer_start(&s[1], "tcp://127.0.0.1:*");
+	p = pool_of(s[0].uri, s[1].uri, &worker_keys);
+	l = link_of(p);
+	while (atomic_load(&s[0].seen) == 0 || atomic_load(&s[1].seen) == 0) {
+		assert_answer(l, 0xf0, ">worker-1:hello");
 		usleep(10000);
 	}
-	assert_int_equal(rc, -1);
-	assert_int_equal(err.kind, ERR_UNAVAILABLE);
-	assert_string_equal(err.text, "worker worker-1 is gone");
-	link_job_free(&job);
-	link_server_free(s);
+	seen = atomic_load(&s[1].seen);
+	atomic_store(&s[1].mute, 1);
+	start = link_now_ms();
+	crowd_ask(&c, l, 0, MANY);
+	for (i = 0; i < MANY; i++)
+		(void)crowd_next(l);
+	assert_in_range(link_now_ms() - start, TRY_MS, 2 * TRY_MS);
+	assert_int_equal(atomic_load(&s[1].seen) - seen, MANY / 2);
+	crowd_check(&c);
+	link_free(l);
+	link_pool_free(p);
+	signer_stop(&s[0]);
+	signer_stop(&s[1]);
 }
 
-/* Without its handler a server takes nobody, and says so. */
-static void
-test_handler_dies(void **state)
+struct half {
+	struct crowd	*c;
+	struct link	*l;
+	int		 from;
+	atomic_int	*taken;
+};
+
+static void *
+ask_half(void *arg)
 {
-	struct link_server *s = server_new("tcp://127.0.0.1:*");
-	void *ctx = zmq_ctx_new(), *sock;
-	struct err err = ERR_INIT;
-	struct link_job job;
+	struct half *h = arg;
+
+	crowd_ask(h->c, h->l, h->from, h->from + MANY / 2);
+	while (atomic_load(h->taken) < MANY)
+		if (link_next(h->l) != NULL)
+			atomic_fetch_add(h->taken, 1);
+		else
+			link_wait(h->l);
+	return NULL;
+}
+
+/* Two threads, either of which may take what the other has asked. */
+static void
+test_two_threads(void **state)
+{
+	struct crowd c;
+	struct half h[2];
+	struct link_pool *p;
+	struct signer s;
+	pthread_t id[2];
+	atomic_int taken = 0;
+	int i;
 
 	(void)state;
-	memset(&job, 0, sizeof(job));
-	link_zap_kill(link_server_zap(s));
-	sock = raw_peer(ctx, link_server_uri(s), &worker_keys,
-	    signer_keys.pub);
-	raw_send(sock, 2, 16, 10);
-	usleep(200000);
-	assert_int_equal(link_recv(s, &job, 200, &err), -1);
-	assert_non_null(strstr(err.text, "handler has stopped"));
-	assert_int_equal(link_recv(s, &job, -1, &err), -1);
-	zmq_close(sock);
-	zmq_ctx_term(ctx);
-	link_job_free(&job);
-	link_server_free(s);
+	memset(&c, 0, sizeof(c));
+	signer_start(&s, "tcp://127.0.0.1:*");
+	p = pool_of(s.uri, NULL, &worker_keys);
+	h[0] = (struct half){ &c, link_of(p), 0, &taken };
+	h[1] = h[0];
+	h[1].from = MANY / 2;
+	for (i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&id[i], NULL, ask_half,
+		    &h[i]), 0);
+	for (i = 0; i < 2; i++)
+		pthread_join(id[i], NULL);
+	assert_int_equal(atomic_load(&taken), MANY);
+	crowd_check(&c);
+	link_free(h[0].l);
+	link_pool_free(p);
+	signer_stop(&s);
+}
+
+/* The signer goes while it has questions, and is back in time for them. */
+static void
+test_lost_with_questions(void **state)
+{
+	struct crowd c;
+	struct link_pool *p;
+	struct signer s;
+	struct link *l;
+	char uri[256];
+	int i;
+
+	(void)state;
+	memset(&c, 0, sizeof(c));
+	signer_start(&s, "tcp://127.0.0.1:*");
+	p = pool_of(s.uri, NULL, &worker_keys);
+	l = link_of(p);
+	assert_answer(l, 0xf0, ">worker-1:hello");
+	atomic_store(&s.mute, 1);
+	crowd_ask(&c, l, 0, MANY);
+	snprintf(uri, sizeof(uri), "%s", s.uri);
+	signer_stop(&s);
+	signer_start(&s, uri);
+	for (i = 0; i < MANY; i++)
+		(void)crowd_next(l);
+	crowd_check(&c);
+	link_free(l);
+	link_pool_free(p);
+	signer_stop(&s);
+}
+
+/* An epoll of another's sees that something has come. */
+static void
+test_watched(void **state)
+{
+	struct epoll_event ev;
+	struct crowd c;
+	struct link_pool *p;
+	struct signer s;
+	struct link *l;
+	int i, n, fd = epoll_create1(0);
+
+	(void)state;
+	memset(&c, 0, sizeof(c));
+	signer_start(&s, "tcp://127.0.0.1:*");
+	p = pool_of(s.uri, NULL, &worker_keys);
+	l = link_of(p);
+	link_watch(l, fd, -7);
+	crowd_ask(&c, l, 0, MANY);
+	for (i = 0; i < MANY; ) {
+		if (link_next(l) != NULL) {
+			i++;
+			continue;
+		}
+		n = epoll_wait(fd, &ev, 1, 5000);
+		assert_int_equal(n, 1);
+		assert_int_equal(ev.data.fd, -7);
+		link_look(l);
+	}
+	crowd_check(&c);
+	close(fd);
+	link_free(l);
+	link_pool_free(p);
+	signer_stop(&s);
 }
 
 static void
@@ -555,8 +509,8 @@ test_interrupted(void **state)
 	sa.sa_handler = on_alarm;
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &t, NULL);
-	assert_int_equal(received(s, 2000), 0);
-	assert_in_range(link_now_ms() - start, 50, 1000);
+	assert_int_equal(received(s, 2 * LONG_MS), 0);
+	assert_in_range(link_now_ms() - start, 50, LONG_MS);
 	assert_true(link_server_fd(s) >= 0);
 	link_server_free(s);
 }
@@ -585,7 +539,7 @@ test_ipc(void **state)
 	assert_int_equal(st.st_mode & 07777, 0660);
 	sock = raw_peer(ctx, uri, NULL, NULL);
 	raw_send(sock, 2, 16, 3);
-	assert_int_equal(link_recv(s, &job, 2000, &err), 1);
+	assert_int_equal(link_recv(s, &job, LONG_MS, &err), 1);
 	assert_string_equal(job.worker, "local");
 	zmq_close(sock);
 	link_server_free(s);
@@ -594,7 +548,7 @@ test_ipc(void **state)
 	assert_non_null(s);
 	sock = raw_peer(ctx, uri, NULL, NULL);
 	raw_send(sock, 2, 16, 3);
-	assert_int_equal(link_recv(s, &job, 2000, &err), 1);
+	assert_int_equal(link_recv(s, &job, LONG_MS, &err), 1);
 	assert_string_equal(job.worker, "front");
 	zmq_close(sock);
 	link_server_free(s);
@@ -661,32 +615,6 @@ test_refused_set_ups(void **state)
 	assert_null(link_pool_new(&tcp, 1, &worker_keys, &err));
 }
 
-static int
-set_up(void **state)
-{
-	(void)state;
-	keypair(&signer_keys);
-	keypair(&worker_keys);
-	keypair(&other_keys);
-	snprintf(dir, sizeof(dir), "/tmp/link_test.XXXXXX");
-	return mkdtemp(dir) != NULL ? 0 : -1;
-}
-
-static int
-tear_down(void **state)
-{
-	static const char *const names[] = { "key", "bad", "sock" };
-	char path[128];
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-		(void)unlink(path);
-	}
-	return rmdir(dir);
-}
-
 int
 main(void)
 {
@@ -698,11 +626,13 @@ main(void)
 		cmocka_unit_test(test_one_mute_signer),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_signer_gone_and_back),
-		cmocka_unit_test(test_strangers),
-		cmocka_unit_test(test_frames),
-		cmocka_unit_test(test_gone_worker),
-		cmocka_unit_test(test_handler_dies),
+		cmocka_unit_test(test_many_questions),
+		cmocka_unit_test(test_many_and_a_mute_signer),
+		cmocka_unit_test(test_two_threads),
+		cmocka_unit_test(test_lost_with_questions),
+		cmocka_unit_test(test_watched),
 		cmocka_unit_test(test_interrupted),
+		cmocka_unit_test(test_key_elsewhere),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_refused_set_ups),
 	};

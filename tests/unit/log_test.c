@@ -43,6 +43,7 @@ one_request(void)
 	log_str(&l, "empty", "");
 	log_str(&l, "none", NULL);
 	log_num(&l, "num", -5);
+	log_num(&l, "least", INT64_MIN);
 	log_id(&l, "id", (const uint8_t *)"0123456789abcdef");
 	log_end(&l);
 }
@@ -59,8 +60,36 @@ values_are_escaped(void **state)
 	assert_non_null(strstr(text, " event=request plain=a.b_c:d@e/f+g-1 "
 	    "odd=\"a\\\"b\\\\c d\\x0d\\x0ax=\\\"y\\x1b\\x7f\\xc3\\xa4\" "
 	    "nul=\"a\\x00b\" empty=\"\" none=\"\" num=-5 "
+	    "least=-9223372036854775808 "
 	    "id=30313233343536373839616263646566\n"));
 	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+}
+
+static void
+two_lines(void)
+{
+	struct log_line	l = { 0 };
+
+	log_end(&l);		/* none: nothing is written */
+	log_next(&l, "one");
+	log_num(&l, "n", 1);
+	log_next(&l, "two");
+	log_num(&l, "n", 2);
+	log_end(&l);
+}
+
+static void
+lines_together(void **state)
+{
+	char	text[1000], *second;
+
+	(void)state;
+	capture(two_lines, text, sizeof(text));
+	second = strchr(text, '\n') + 1;
+	assert_memory_equal(text, "time=20", 7);
+	assert_memory_equal(second, "time=20", 7);
+	assert_memory_equal(second - 15, " event=one n=1\n", 15);
+	assert_string_equal(second + strlen(second) - 15, " event=two n=2\n");
 }
 
 static void
@@ -109,6 +138,7 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(values_are_escaped),
+		cmocka_unit_test(lines_together),
 		cmocka_unit_test(lines_are_limited),
 		cmocka_unit_test(notes),
 	};

@@ -160,7 +160,7 @@ bad(void **state)
 		    "one issuer" },
 		{ { .hash_octets = 20, .ids = 1, .critical = true },
 		    "critical" },
-		{ { .hash_octets = 20, .ids = 1, .nonce = 131 }, "nonce" },
+		{ { .hash_octets = 20, .ids = 1, .nonce = 132 }, "nonce" },
 		{ { .hash_octets = 20, .ids = 1, .nonce = 9,
 		    .two_nonces = true }, "twice" },
 		{ { .hash_octets = 20, .ids = 1, .version = 1 }, "v1" },

@@ -209,4 +209,23 @@ pg_free(struct pg *pg)
 	pg->dir[0] = '\0';
 }
 
+/* It was started with fsync off; signers want it on. */
+static inline void
+pg_durable(struct pg *pg, const char *dsn)
+{
+	char data[96];
+	const char *const argv[] = {
+		PG_BIN "postgres", "-D", data, "-k", pg->dir,
+		"-c", "listen_addresses=", "-c", "shared_buffers=16MB", NULL
+	};
+	int i;
+
+	snprintf(data, sizeof(data), "%s/data", pg->dir);
+	pg_stop(pg, SIGINT);
+	pg->pid = pg_spawn(pg, argv);
+	for (i = 0; i < 200 && PQping(dsn) != PQPING_OK; i++)
+		usleep(50000);
+	assert_true(i < 200);
+}
+
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <openssl/ec.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -44,7 +45,7 @@ test_accepted(void **state)
 	struct buf b = { 0 };
 	struct pubkey *k;
 	const uint8_t *p;
-	EVP_PKEY *want;
+	EVP_PKEY *want, *got;
 	char text[32];
 	size_t i;
 
@@ -60,7 +61,9 @@ test_accepted(void **state)
 		p = b.p;
 		want = d2i_PUBKEY(NULL, &p, (long)b.n);
 		assert_non_null(want);
-		assert_int_equal(EVP_PKEY_eq(k->pkey, want), 1);
+		got = pubkey_evp(k, &err);
+		assert_int_equal(EVP_PKEY_eq(got, want), 1);
+		EVP_PKEY_free(got);
 		EVP_PKEY_free(want);
 		pubkey_free(k);
 	}
@@ -210,6 +213,90 @@ check(struct made *m, struct buf *alg, struct slice digest, uint8_t *sig,
 	return err_hresult(&err);
 }
 
+/* The padded message as it is, signed: 256 octets. */
+static void
+sign_raw(EVP_PKEY *key, const uint8_t *em, uint8_t *sig)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+	size_t n = 256;
+
+	assert_int_equal(EVP_PKEY_sign_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING), 1);
+	assert_int_equal(EVP_PKEY_sign(ctx, sig, &n, em, 256), 1);
+	EVP_PKEY_CTX_free(ctx);
+}
+
+static int
+openssl_says(EVP_PKEY *key, const uint8_t *sig)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int ok;
+
+	assert_int_equal(EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL,
+	    key), 1);
+	ok = EVP_DigestVerify(ctx, sig, 256, (const uint8_t *)"message", 7);
+	EVP_MD_CTX_free(ctx);
+	return ok == 1;
+}
+
+/* Encodings that lenient readers took ([RFC8017] 9.2; Bleichenbacher 2006). */
+static void
+test_rsa_padding(void **state)
+{
+	static const struct {
+		const char	*head;	/* up to the hash, 0xff from there */
+		size_t		 n;
+		size_t		 behind;	/* octets after the hash */
+		bool		 good;
+	} ems[] = {
+#define OID	"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01"
+#define INFO	"\x30\x31\x30\x0d" OID "\x05\x00\x04\x20"
+		{ "\x00" INFO, 20, 0, true },
+		{ "\x00" INFO, 20, 8, false },
+		{ "\x00\x30\x2f\x30\x0b" OID "\x04\x20", 18, 0, false },
+		{ "\x00\x30\x31\x30\x0d" OID "\x05\x01\x04\x20", 20, 0,
+		    false },
+		{ "\x00\x30\x81\x31\x30\x0d" OID "\x05\x00\x04\x20", 21,
+		    0, false },
+		{ "\x00", 1, 0, false },
+		{ "\x01" INFO, 20, 0, false },
+		{ "\x00\x00" INFO, 21, 0, false },
+#undef INFO
+#undef OID
+	};
+	struct slice none = { NULL, 0 };
+	struct buf alg = { 0 };
+	struct made m;
+	uint8_t em[256], sig[256];
+	size_t i, at;
+
+	(void)state;
+	make(&m, EVP_RSA_gen(2048));
+	algid(&alg, OID_RSA_SHA256, true);
+	for (i = 0; i < ARRAY(ems); i++) {
+		memset(em, 0xff, sizeof(em));
+		em[0] = 0;
+		em[1] = 1;
+		at = sizeof(em) - 32 - ems[i].behind;
+		memcpy(em + at - ems[i].n, ems[i].head, ems[i].n);
+		EVP_Digest("message", 7, em + at, NULL, EVP_sha256(), NULL);
+		sign_raw(m.pkey, em, sig);
+		assert_int_equal(openssl_says(m.pkey, sig), ems[i].good);
+		assert_int_equal(check(&m, &alg, none, sig, sizeof(sig)),
+		    ems[i].good ? 0 : NTE_BAD_SIGNATURE);
+	}
+	em[1] = 2;
+	sign_raw(m.pkey, em, sig);
+	assert_int_equal(check(&m, &alg, none, sig, sizeof(sig)),
+	    NTE_BAD_SIGNATURE);
+	/* Above the modulus, though congruent to a good one or to nothing. */
+	memset(sig, 0xff, sizeof(sig));
+	assert_int_equal(check(&m, &alg, none, sig, sizeof(sig)),
+	    NTE_BAD_SIGNATURE);
+	made_free(&m);
+	buf_free(&alg);
+}
+
 static void
 test_rsa_signatures(void **state)
 {
@@ -351,6 +438,13 @@ test_pss(void **state)
 	n = sign(m.pkey, EVP_sha256(), 10, sig);
 	pss(&alg, OID_SHA256, OID_SHA256, 32);
 	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
+	/* As much as fits into 256 octets: OpenSSL's default. */
+	n = sign(m.pkey, EVP_sha256(), 222, sig);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
+	pss(&alg, OID_SHA256, OID_SHA256, 222);
+	assert_int_equal(check(&m, &alg, none, sig, n), 0);
+	pss(&alg, OID_SHA256, OID_SHA256, 221);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_ALGID);
 	n = sign(m.pkey, EVP_sha1(), 20, sig);
 	buf_reset(&alg);
 	a = der_open(&alg, DER_SEQ);
@@ -378,6 +472,91 @@ test_good_keys_pass(void **state)
 	}
 }
 
+/* -P or 2P in the place of P, by OpenSSL's arithmetic. */
+static void
+change_point(int nid, struct buf *spki, bool twice)
+{
+	EC_GROUP *g = EC_GROUP_new_by_curve_name(nid);
+	EC_POINT *p = EC_POINT_new(g);
+	size_t n = 1 + 2 * (((size_t)EC_GROUP_get_degree(g) + 7) / 8);
+	uint8_t *at = spki->p + spki->n - n;
+
+	assert_int_equal(EC_POINT_oct2point(g, p, at, n, NULL), 1);
+	assert_int_equal(twice ? EC_POINT_dbl(g, p, p, NULL) :
+	    EC_POINT_invert(g, p, NULL), 1);
+	assert_int_equal(EC_POINT_point2oct(g, p,
+	    POINT_CONVERSION_UNCOMPRESSED, at, n, NULL), n);
+	EC_POINT_free(p);
+	EC_GROUP_free(g);
+}
+
+/* d and n - d are one secret. */
+static void
+test_other_point(void **state)
+{
+	static const struct {
+		const char	*file;
+		int		 nid;
+	} keys[] = {
+		{ "p256", NID_X9_62_prime256v1 }, { "p384", NID_secp384r1 },
+		{ "p521", NID_secp521r1 }
+	};
+	uint8_t h[3][2][32];
+	struct buf b[3] = { { 0 } };
+	struct pubkey *k[3];
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < ARRAY(keys); i++) {
+		struct err err = ERR_INIT;
+
+		for (j = 0; j < 3; j++) {
+			read_data(keys[i].file, &b[j]);
+			if (j > 0)
+				change_point(keys[i].nid, &b[j], j == 2);
+			k[j] = pubkey_parse(buf_slice(&b[j]), &err);
+			assert_non_null(k[j]);
+			assert_int_equal(pubkey_hashes(k[j], h[j]), 2);
+		}
+		assert_memory_equal(h[0][0], h[1][1], 32);
+		assert_memory_equal(h[0][1], h[1][0], 32);
+		assert_memory_not_equal(h[0][0], h[0][1], 32);
+		assert_true(pubkey_alike(k[0], k[0]->spki));
+		assert_true(pubkey_alike(k[0], k[1]->spki));
+		assert_true(pubkey_alike(k[1], k[0]->spki));
+		assert_false(pubkey_alike(k[0], k[2]->spki));
+		for (j = 0; j < 3; j++)
+			pubkey_free(k[j]);
+	}
+	for (j = 0; j < 3; j++)
+		buf_free(&b[j]);
+}
+
+/* Another exponent is another key; the modulus is in badkey.h. */
+static void
+test_no_other_point(void **state)
+{
+	struct err err = ERR_INIT;
+	struct buf b = { 0 }, other = { 0 };
+	struct pubkey *k;
+	uint8_t h[2][32], md[32];
+
+	(void)state;
+	read_data("rsa1024", &b);
+	read_data("rsa1024", &other);
+	k = pubkey_parse(buf_slice(&b), &err);
+	assert_non_null(k);
+	assert_int_equal(pubkey_hashes(k, h), 1);
+	pubkey_sha256(k, md);
+	assert_memory_equal(h[0], md, 32);
+	assert_true(pubkey_alike(k, buf_slice(&other)));
+	other.p[other.n - 1] ^= 2;
+	assert_false(pubkey_alike(k, buf_slice(&other)));
+	pubkey_free(k);
+	buf_free(&b);
+	buf_free(&other);
+}
+
 int
 main(void)
 {
@@ -386,9 +565,12 @@ main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_rsa_signatures),
+		cmocka_unit_test(test_rsa_padding),
 		cmocka_unit_test(test_ec_signatures),
 		cmocka_unit_test(test_pss),
 		cmocka_unit_test(test_good_keys_pass),
+		cmocka_unit_test(test_other_point),
+		cmocka_unit_test(test_no_other_point),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

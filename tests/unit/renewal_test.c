@@ -22,24 +22,27 @@
 #define ASKED "names = request name-rules = {\"hosts\"} " \
     "eku = {\"server-authentication\"} "
 #define NOW	1800000000
+#define YEARS_5	(5 * 365 * 86400)
 
 static const char text[] =
     "ca \"CA\" { uri \"password\" { uri = \"https://h.example/\" } }\n"
     "ca \"Two\" { uri \"password\" { uri = \"https://h.example/2\" } }\n"
     "name-rule \"hosts\" { groups = {\"ruled\"} dns = {\"*.a.example\"} }\n"
-    "template \"Plain\" { " COMMON MINE " oid = \"" OIDS "1\" }\n"
+    "template \"Plain\" { " COMMON MINE " oid = \"" OIDS "1\"\n"
+    "  renewal-anonymous = true }\n"
     "template \"Next\" { " COMMON MINE " oid = \"" OIDS "2\"\n"
     "  supersedes = {\"Plain\"} approval = manager\n"
-    "  renewal-previous-approval = true }\n"
+    "  renewal-previous-approval = true renewal-anonymous = true }\n"
     "template \"Same\" { " COMMON MINE " oid = \"" OIDS "3\"\n"
-    "  renewal-same-key = true renewal-max = 3 renewal-grace = 1h }\n"
+    "  renewal-same-key = true renewal-max = 3 renewal-grace = 1h\n"
+    "  renewal-max-age = 5y }\n"
     "template \"Seen\" { " COMMON MINE " oid = \"" OIDS "4\"\n"
     "  approval = manager renewal-previous-approval = true }\n"
     "template \"Shown\" { " COMMON " oid = \"" OIDS "5\" names = request\n"
     "  eku = {\"server-authentication\"}\n"
     "  approval = manager renewal-previous-approval = true }\n"
     "template \"Host\" { " COMMON ASKED " oid = \"" OIDS "6\"\n"
-    "  renewal-previous-approval = true }\n"
+    "  renewal-previous-approval = true renewal-anonymous = true }\n"
     "template \"Key\" { " COMMON ASKED " oid = \"" OIDS "7\"\n"
     "  renewal-previous-approval = true renewal-key-based = true }\n"
     "template \"Nobody\" { " COMMON ASKED " oid = \"" OIDS "8\"\n"
@@ -149,7 +152,7 @@ ask_for(struct ask *q, const char *tmpl, const char *old)
 	q->old.ca = str("CA");
 	q->old.account = str("ada");
 	q->old.template = str(old);
-	q->old.not_before = NOW - 86400;
+	q->old.not_before = q->old.chain_start = NOW - 86400;
 	q->old.not_after = NOW + 86400;
 	pubkey_sha256(&q->key, q->old.spki);
 	q->in = (struct decide_ask){ .policy = policy, .ca = "CA",
@@ -288,6 +291,12 @@ test_template(void **state)
 	ask_for(&q, "Same", "Same");
 	q.old.renewals = 3;
 	denies(&q, CERTSRV_E_ENROLL_DENIED, "3 times, renewal-max is 3");
+	ask_for(&q, "Same", "Same");
+	q.old.chain_start = NOW - YEARS_5;
+	grants(&q, "CN=Ada | ", false);
+	ask_for(&q, "Same", "Same");
+	q.old.chain_start = NOW - YEARS_5 - 1;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "renewal-max-age is 157680000 s");
 	ask_for(&q, "Plain", "Plain");
 	q.account.groups.n = 0;
 	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "none of the groups");
@@ -376,6 +385,37 @@ test_anonymous(void **state)
 	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued");
 }
 
+/* Its account is asked for, as if it had logged on; the names must stay. */
+static void
+test_anonymous_by_rule(void **state)
+{
+	struct ask q;
+
+	(void)state;
+	ask_for(&q, "Plain", "Plain");
+	q.in.method = AUTH_ANONYMOUS;
+	grants(&q, "CN=Ada | ", false);
+	ask_for(&q, "Plain", "Plain");
+	q.in.method = AUTH_ANONYMOUS;
+	q.account.groups.n = 0;
+	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "none of the groups");
+	ask_for(&q, "Next", "Next");
+	q.in.method = AUTH_ANONYMOUS;
+	grants(&q, "CN=Ada | ", false);
+	ask_for(&q, "Next", "Plain");
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "cannot wait for");
+	ask_for(&q, "Host", "Host");
+	same_names(&q);
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "not allowed by name rule");
+	ask_for(&q, "Host", "Host");
+	names_add_rdn(&q.request.names, "CN", "z.a.example");
+	join(&q, "ruled");
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_BAD_RENEWAL_SUBJECT, "renewal-anonymous: subject");
+}
+
 int
 main(void)
 {
@@ -385,6 +425,7 @@ main(void)
 		cmocka_unit_test(test_template),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_anonymous),
+		cmocka_unit_test(test_anonymous_by_rule),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

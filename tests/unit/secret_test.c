@@ -11,36 +11,13 @@
 
 #include <cmocka.h>
 
+#include "place.h"
 #include "secret.h"
-
-struct place {
-	char	dir[32];
-	char	file[48];
-};
 
 static int
 setup(void **state)
 {
-	struct place	*p = xcalloc(1, sizeof(*p));
-
-	strcpy(p->dir, "/tmp/secret_test.XXXXXX");
-	if (mkdtemp(p->dir) == NULL)
-		return -1;
-	snprintf(p->file, sizeof(p->file), "%s/key", p->dir);
-	*state = p;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct place	*p = *state;
-
-	unlink(p->file);
-	rmdir(p->file);
-	rmdir(p->dir);
-	free(p);
-	return 0;
+	return place_make(state, "key");
 }
 
 static void

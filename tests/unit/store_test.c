@@ -23,45 +23,28 @@ static struct store *store;
 
 static char ca_name[] = "CA", account[] = "alice", other[] = "bob",
     tmpl_name[] = "User";
-static struct ca ca = { .name = ca_name };
+static struct ca ca = { .name = ca_name, .of = ca_name };
 static struct template tmpl = {
 	.cn = tmpl_name, .major = 100, .minor = 3, .pending_expires = 86400
 };
 static struct request request;
 static struct buf spki;
 
-/* pg.h starts it with fsync off; the signer must see it on. */
-static void
-start_durable(void)
-{
-	char data[96];
-	const char *const argv[] = {
-		PG_BIN "postgres", "-D", data, "-k", pg.dir,
-		"-c", "listen_addresses=", "-c", "shared_buffers=16MB", NULL
-	};
-	int i;
-
-	snprintf(data, sizeof(data), "%s/data", pg.dir);
-	pg_stop(&pg, SIGINT);
-	pg.pid = pg_spawn(&pg, argv);
-	for (i = 0; i < 200 && PQping(dsn) != PQPING_OK; i++)
-		usleep(50000);
-	assert_true(i < 200);
-}
-
-static void
-make_key(void)
+static struct pubkey *
+make_key(struct buf *der)
 {
 	EVP_PKEY *key = fixture_key("P-256");
-	unsigned char *der = NULL;
+	unsigned char *p = NULL;
 	struct err err = ERR_INIT;
-	int n = i2d_PUBKEY(key, &der);
+	int n = i2d_PUBKEY(key, &p);
+	struct pubkey *k;
 
-	buf_add(&spki, der, (size_t)n);
-	request.key = pubkey_parse(buf_slice(&spki), &err);
-	assert_non_null(request.key);
-	OPENSSL_free(der);
+	buf_add(der, p, (size_t)n);
+	k = pubkey_parse(buf_slice(der), &err);
+	assert_non_null(k);
+	OPENSSL_free(p);
 	EVP_PKEY_free(key);
+	return k;
 }
 
 /* A job as it is when its row is to be written. */
@@ -133,7 +116,7 @@ needs_fsync(void **state)
 	assert_int_equal(store_ready(store, &err), -1);
 	assert_int_equal(err.kind, ERR_UNAVAILABLE);
 	assert_string_equal(err.text, "database: fsync is off, must be on");
-	start_durable();
+	pg_durable(&pg, dsn);
 	usleep(300000);		/* db.h waits between attempts */
 	memset(&err, 0, sizeof(err));
 	assert_int_equal(store_ready(store, &err), 0);
@@ -145,21 +128,76 @@ one_of_a_name(void **state)
 	struct store *second = store_open(dsn, "signer-1");
 	struct store *third = store_open(dsn, "signer-2");
 	struct err err = ERR_INIT;
-	uint16_t a, b, c;
+	int a, b;
 
 	(void)state;
 	assert_int_equal(store_ready(second, &err), -1);
 	assert_non_null(strstr(err.text, "another session of signer"));
 	memset(&err, 0, sizeof(err));
 	assert_int_equal(store_ready(third, &err), 0);
-	assert_int_equal(store_register(store, &a, &err), 0);
-	assert_int_equal(store_register(third, &b, &err), 0);
-	assert_int_equal(store_register(store, &c, &err), 0);
+	a = store_lease(store)->prefix;
+	b = store_lease(third)->prefix;
 	assert_int_not_equal(a, b);
-	assert_int_equal(a, c);
 	assert_int_equal(store_partitions(store, &err), 0);
 	store_close(second);
 	store_close(third);
+}
+
+static void
+end_sessions(const char *signer)
+{
+	char sql[256];
+
+	snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(pid, 5000) "
+	    "FROM pg_locks WHERE locktype = 'advisory' AND "
+	    "objid::bigint & 4294967295 = hashtext('%s')::bigint & 4294967295",
+	    signer);
+	assert_int_equal(pg_sql(&pg, "countersign", sql), 0);
+}
+
+static void
+ready_again(struct store *st)
+{
+	struct err err = ERR_INIT;
+	int i;
+
+	for (i = 0; i < 100 && store_ready(st, &err) == -1; i++) {
+		memset(&err, 0, sizeof(err));
+		usleep(50000);
+	}
+	assert_true(i < 100);
+}
+
+/* A process that was away while another had its name. */
+static void
+taken_over(void **state)
+{
+	struct store *zombie = store_open(dsn, "signer-3"), *next;
+	struct err err = ERR_INIT;
+	struct lease l;
+	int i;
+
+	(void)state;
+	assert_int_equal(store_ready(zombie, &err), 0);
+	l = *store_lease(zombie);
+	assert_int_equal(l.epoch, 1);
+	end_sessions("signer-3");
+	ready_again(zombie);
+	assert_int_equal(store_lease(zombie)->epoch, 1);
+	end_sessions("signer-3");
+	next = store_open(dsn, "signer-3");
+	ready_again(next);
+	assert_int_equal(store_lease(next)->epoch, 2);
+	assert_int_equal(store_lease(next)->prefix, l.prefix);
+	store_close(next);
+	for (i = 0; i < 100 && !store_fenced(zombie); i++) {
+		memset(&err, 0, sizeof(err));
+		assert_int_equal(store_ready(zombie, &err), -1);
+		usleep(50000);
+	}
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	assert_non_null(strstr(err.text, "another one took over"));
+	store_close(zombie);
 }
 
 static void
@@ -167,7 +205,7 @@ rows(void **state)
 {
 	struct err err = ERR_INIT;
 	struct job j[3], *v[] = { &j[0], &j[1], &j[2] };
-	struct found f = { NULL };
+	struct found f = { NULL, NULL };
 	struct stored s;
 	uint8_t md[32];
 	bool in_doubt;
@@ -214,7 +252,7 @@ twice(void **state)
 {
 	struct err err = ERR_INIT;
 	struct job a, b, *first[] = { &a }, *v[] = { &b, &a };
-	struct found f = { NULL };
+	struct found f = { NULL, NULL };
 	struct stored s;
 	bool in_doubt = true;
 
@@ -239,14 +277,15 @@ static size_t
 look(struct job *j, char *who, enum auth_method method, uint32_t number)
 {
 	struct err err = ERR_INIT;
-	struct found f = { NULL };
-	struct job q = *j;
+	struct found f = { NULL, NULL };
+	struct job q = *j, *v[] = { &q };
 	size_t n;
 
 	q.account = who;
 	q.ask.method = method;
 	q.ask.number = number;
-	assert_int_equal(store_query(store, &q, &f, &err), 0);
+	assert_int_equal(store_query(store, &(struct store_polls){
+	    v, 1, 0, UINT16_MAX }, &f, &err), 0);
 	n = found_count(&f);
 	found_free(&f);
 	return n;
@@ -271,16 +310,65 @@ owner_only(void **state)
 	drop_job(&j);
 }
 
+/* One question for many: each row goes to the job that may see it. */
+static void
+many_polls(void **state)
+{
+	enum { N = 5 };
+	struct err err = ERR_INIT;
+	struct found f = { NULL, NULL };
+	struct stored s;
+	struct job j[2], q[N], *v[] = { &j[0], &j[1] }, *polls[N];
+	bool in_doubt, seen[N] = { false };
+	size_t i;
+
+	(void)state;
+	make_job(&j[0], MSG_PENDING);
+	buf_puts(&j[0].response, "signed");
+	make_job(&j[1], MSG_ISSUED);
+	assert_int_equal(store_insert(store, v, 2, &in_doubt, &err), 0);
+	for (i = 0; i < N; i++) {
+		q[i] = j[i % 2];
+		q[i].ask.number = j[i % 2].number;
+		polls[i] = &q[i];
+	}
+	q[0].account = other;
+	q[1].ask.number = 0x80000000u + j[1].number;
+	q[4].ask.method = AUTH_ANONYMOUS;
+	assert_int_equal(store_query(store, &(struct store_polls){
+	    polls, N, 0, UINT16_MAX }, &f, &err), 0);
+	assert_int_equal(found_count(&f), 2);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(found_get(&f, i, &s, &err), 0);
+		assert_in_range(found_nth(&f, i), 2, 3);
+		assert_false(seen[found_nth(&f, i)]);
+		seen[found_nth(&f, i)] = true;
+		assert_int_equal(s.number, j[found_nth(&f, i) % 2].number);
+		assert_true(slice_is(s.token, "token"));
+		assert_true(slice_is(s.response,
+		    found_nth(&f, i) == 2 ? "signed" : ""));
+		assert_true(slice_is(s.certificate,
+		    found_nth(&f, i) == 2 ? "" : "certificate"));
+	}
+	found_free(&f);
+	buf_free(&j[0].response);
+	drop_job(&j[0]);
+	drop_job(&j[1]);
+}
+
 static void
 void_serials(void **state)
 {
 	struct err err = ERR_INIT;
 	struct intents l = { 0 };
+	struct intent in = { .ca = "CA", .status = MSG_ISSUED };
 	struct job j;
 
 	(void)state;
 	make_job(&j, MSG_ISSUED);
-	intents_add(&l, j.ask.id, j.tbs.serial, "CA");
+	memcpy(in.id, j.ask.id, MSG_ID);
+	memcpy(in.serial, j.tbs.serial, SERIAL_LEN);
+	intents_add(&l, &in);
 	assert_int_equal(store_void(store, &l, &err), 0);
 	assert_int_equal(store_void(store, &l, &err), 0);	/* a crash */
 	assert_int_equal(pg_sql(&pg, "countersign", "DO $$ BEGIN "
@@ -317,7 +405,7 @@ decided_once(void **state)
 	struct err err = ERR_INIT;
 	struct job j, d, e, *v[] = { &j }, *vd[] = { &d }, *ve[] = { &e };
 	struct pending p, q;
-	struct found f = { NULL };
+	struct found f = { NULL, NULL };
 	struct stored s;
 	bool in_doubt;
 
@@ -364,8 +452,10 @@ spent_once(void **state)
 	struct account owner = { .name = host, .one_time = tmpl_name };
 	struct err err = ERR_INIT;
 	struct job a, b, *both[] = { &a, &b }, *va[] = { &a }, *vb[] = { &b };
-	struct found f = { NULL };
+	struct found f = { NULL, NULL };
 	struct stored s;
+	struct buf der = { 0 };
+	struct pubkey *key = make_key(&der);
 	bool in_doubt;
 
 	(void)state;
@@ -376,6 +466,7 @@ spent_once(void **state)
 	make_job(&b, MSG_ISSUED);
 	a.account = b.account = host;
 	a.acct = b.acct = &owner;
+	a.tbs.key = b.tbs.key = key;
 	/* Of two in one batch the first. */
 	assert_int_equal(store_reserve(store, both, 2, &err), 0);
 	assert_true(a.reserved);
@@ -392,6 +483,8 @@ spent_once(void **state)
 	found_free(&f);
 	drop_job(&a);
 	drop_job(&b);
+	pubkey_free(key);
+	buf_free(&der);
 }
 
 /* A new session is set up again; half a batch never goes into it. */
@@ -426,9 +519,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(needs_fsync),
 		cmocka_unit_test(one_of_a_name),
+		cmocka_unit_test(taken_over),
 		cmocka_unit_test(rows),
 		cmocka_unit_test(twice),
 		cmocka_unit_test(owner_only),
+		cmocka_unit_test(many_polls),
 		cmocka_unit_test(decided_once),
 		cmocka_unit_test(spent_once),
 		cmocka_unit_test(void_serials),
@@ -443,10 +538,12 @@ main(void)
 		pg_free(&pg);
 		return 1;
 	}
-	make_key();
+	request.key = make_key(&spki);
 	store = store_open(pg_dsn(&pg, "countersign_signer", dsn,
 	    sizeof(dsn)), "signer-1");
+	ca.sha256 = digest_new("SHA256");
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	digest_free(ca.sha256);
 	store_close(store);
 	pubkey_free(request.key);
 	buf_free(&spki);

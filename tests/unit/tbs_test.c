@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "ca_fixture.h"
+#include "certlint.h"
 #include "der.h"
 #include "hresult.h"
 #include "oid.h"
@@ -394,6 +395,7 @@ year_2050(void **state)
 
 	(void)state;
 	set_up(&f, "P-256");
+	f.ca->not_after = INT64_C(2600000000);
 	f.tbs.not_after = INT64_C(2524607999);	/* 2049-12-31 23:59:59 */
 	x = certificate(&f);
 	assert_int_equal(X509_get0_notAfter(x)->type, V_ASN1_UTCTIME);
@@ -424,6 +426,34 @@ deterministic(void **state)
 	tear_down(&f);
 }
 
+/* Each key has a list of its own. */
+static void
+address_of_a_key(void **state)
+{
+	char pattern[] = "http://h.example/{key}.crl";
+	char *list[] = { pattern };
+	struct fixture f;
+	GENERAL_NAME *name;
+	DIST_POINT *point;
+	CRL_DIST_POINTS *points;
+	X509 *x;
+
+	(void)state;
+	set_up(&f, "P-256");
+	f.pca.cdp = (struct strlist){ list, 1 };
+	x = certificate(&f);
+	points = X509_get_ext_d2i(x, NID_crl_distribution_points, NULL, NULL);
+	assert_int_equal(sk_DIST_POINT_num(points), 1);
+	point = sk_DIST_POINT_value(points, 0);
+	name = sk_GENERAL_NAME_value(point->distpoint->name.fullname, 0);
+	assert_string_equal(ASN1_STRING_get0_data(
+	    name->d.uniformResourceIdentifier),
+	    "http://h.example/Fixture.crl");
+	CRL_DIST_POINTS_free(points);
+	X509_free(x);
+	tear_down(&f);
+}
+
 static void
 too_big(void **state)
 {
@@ -436,7 +466,38 @@ too_big(void **state)
 	for (i = 0; i < 700; i++)
 		many[i] = uri;
 	f.pca.cdp = (struct strlist){ many, 700 };
-	refused(&f, HR_ACCESS_DENIED, "limit 16384");
+	refused(&f, CERTSRV_E_TEMPLATE_DENIED, "rule size ");
+	tear_down(&f);
+}
+
+/* What the lint adds to each certificate: printed, not judged. */
+static void
+lint_cost(void **state)
+{
+	struct fixture f;
+	struct err err = ERR_INIT;
+	struct certlint_ask ask = { .responder = false };
+	struct buf tbs = { 0 };
+	struct timespec a, b;
+	const int n = 20000;
+	int i;
+
+	(void)state;
+	set_up(&f, "P-256");
+	assert_int_equal(tbs_build(&f.tbs, &tbs, &err), 0);
+	ask.tbs = buf_slice(&tbs);
+	ask.ca_subject = f.ca->cert.subject;
+	ask.ca_spki = f.ca->cert.spki;
+	ask.ca_ski = buf_slice(&f.ca->ski);
+	ask.ca_not_before = f.ca->not_before;
+	ask.ca_not_after = f.ca->not_after;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+	for (i = 0; i < n; i++)
+		assert_int_equal(certlint(&ask, &err), 0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
+	print_message("lint of %zu octets: %ld ns\n", tbs.n,
+	    ((b.tv_sec - a.tv_sec) * 1000000000L + b.tv_nsec - a.tv_nsec) / n);
+	buf_free(&tbs);
 	tear_down(&f);
 }
 
@@ -454,6 +515,8 @@ main(void)
 		cmocka_unit_test(validity),
 		cmocka_unit_test(year_2050),
 		cmocka_unit_test(deterministic),
+		cmocka_unit_test(address_of_a_key),
+		cmocka_unit_test(lint_cost),
 		cmocka_unit_test(too_big),
 	};
 

@@ -1,0 +1,152 @@
+"""The limits that the figures are compared with, measured in the same run."""
+import os
+import re
+import socket
+import subprocess
+import time
+
+import rig
+
+PGBENCH = '/usr/lib/postgresql/15/bin/pgbench'
+# [the project's own measurements] CPU us of one enrollment's parts on the
+# machine where RSA-2048 verification took 15, P-256 signing 16, verifying 43.
+BUDGET_US = 175
+BUDGET_CRYPTO_US = 2 * 15 + 2 * 16 + 43
+BUDGET_FASTCGI_US = 22 + 11     # nginx, and a program behind it
+
+
+def speed(*words):
+    r = subprocess.run(['openssl', 'speed', '-mr', '-seconds', '1', *words],
+                       capture_output=True, text=True)
+    return [line.split(':') for line in r.stdout.splitlines()
+            if line.startswith('+F')]
+
+
+def raw_costs():
+    """What nobody can avoid, measured at the same moment: CPU us each, and
+    of a kilobyte of TLS."""
+    names = {('+F2', '2048'): 'rsa2048', ('+F2', '3072'): 'rsa3072',
+             ('+F4', '256'): 'p256'}
+    out = {}
+    for f in speed('ecdsap256', 'rsa2048', 'rsa3072'):
+        name = names[f[0], f[2]]
+        out['sign-' + name] = round(1e6 / float(f[3]), 1)
+        out['verify-' + name] = round(1e6 / float(f[4]), 1)
+    for f in speed('-bytes', '8192', '-evp', 'aes-256-gcm'):
+        out['tls-kilobyte'] = round(1024e6 / float(f[3]), 2)
+    return out
+
+
+def floor(costs, ca, kilobytes):
+    """The cryptography of one enrollment with an RSA-2048 CSR: worker and
+    signer verify it; certificate and CMC response are signed, the
+    certificate's signature is checked; TLS, both sides' records once here."""
+    return (2 * costs['verify-rsa2048'] + 2 * costs['sign-' + ca] +
+            costs['verify-' + ca] + kilobytes * costs['tls-kilobyte'])
+
+
+def cryptography(costs):
+    return (2 * costs['verify-rsa2048'] + 2 * costs['sign-p256'] +
+            costs['verify-p256'])
+
+
+def budget(costs):
+    """The budget of one enrollment (P-256 CA) on this machine at this
+    moment: scaled by its cryptography."""
+    return BUDGET_US * cryptography(costs) / BUDGET_CRYPTO_US
+
+
+def budget_by_parts(costs, fastcgi):
+    """The same by what each part costs here: nginx and FastCGI as measured
+    beneath a program that does nothing, the cryptography as measured, and
+    the rest of the budget scaled as the cryptography."""
+    crypto = cryptography(costs)
+    rest = BUDGET_US - BUDGET_FASTCGI_US - BUDGET_CRYPTO_US
+    return fastcgi + crypto + rest * crypto / BUDGET_CRYPTO_US
+
+
+def insert_rate(stack, seconds):
+    """Rows per second of bare transactions of 50 rows of an enrollment's
+    size and indexes, one connection."""
+    dsn = 'host=%s dbname=postgres user=postgres' % socket_dir(stack)
+    subprocess.run(['psql', '-q', '-v', 'ON_ERROR_STOP=1', dsn], check=True,
+                   text=True, stderr=subprocess.DEVNULL, input='''
+        DROP TABLE IF EXISTS bare;
+        CREATE TABLE bare (id bytea PRIMARY KEY, serial bytea UNIQUE,
+            account text, at timestamptz, der bytea);
+        ALTER TABLE bare ALTER der SET STORAGE EXTERNAL;
+        CREATE INDEX ON bare (account, at);''')
+    script = stack.state / 'bare.sql'
+    script.write_text('''
+        INSERT INTO bare SELECT decode(md5(random()::text), 'hex'),
+            decode(md5(random()::text), 'hex'), 'demo', now(),
+            decode(repeat(md5(random()::text), 40), 'hex')
+        FROM generate_series(1, 50);''')
+    r = subprocess.run([PGBENCH, '-n', '-f', str(script), '-T',
+                        str(max(1, round(seconds))), dsn],
+                       capture_output=True, text=True, check=True)
+    return 50 * float(re.search(r'tps = ([\d.]+)', r.stdout)[1])
+
+
+def socket_dir(stack):
+    return re.search(r"host='?([^ ']+)", stack.env['CS_DSN'])[1]
+
+
+class Hello:
+    """The shipped site before a FastCGI program that does nothing, with
+    threads for every connection that nginx keeps: libfcgi's stay with one."""
+
+    def __init__(self, stack, build, answer_bytes, processes):
+        top = stack.state.resolve()
+        sock = top / 'run/hello.sock'
+        sock.unlink(missing_ok=True)
+        self.program = subprocess.Popen(
+            [str(build / 'hello'), str(sock), str(answer_bytes),
+             str(processes), '80'])
+        site = (top / 'etc/site.conf').read_text()
+        site = re.sub(r'(?<=upstream countersign_worker \{)[^}]*',
+                      'server unix:%s; keepalive 64;' % sock, site)
+        with socket.create_server(('127.0.0.1', 0)) as s:
+            port = s.getsockname()[1]
+        old = re.search(r':(\d+)/', stack.env['CS_CEP_URL'])[1]
+        # Its own port for HTTPS; the other two are taken: any.
+        site = re.sub(r'(?<=listen )127.0.0.1:(\d+)', lambda m:
+                      '127.0.0.1:%d' % port if m[1] == old
+                      else 'unix:%s/run/hello-%s.sock' % (top, m[1]), site)
+        (top / 'etc/hello-site.conf').write_text(site)
+        conf = (top / 'etc/nginx.conf').read_text()
+        for name, new in (('etc/site.conf', 'etc/hello-site.conf'),
+                          ('nginx/master.pid', 'nginx/hello.pid')):
+            conf = conf.replace(str(top / name), str(top / new))
+        if os.geteuid() == 0:       # the stack's folders are private
+            conf = 'user root;\n' + conf
+        (top / 'etc/hello.conf').write_text(conf)
+        for s in (top / 'run').glob('hello-*.sock'):
+            s.unlink()
+        while not sock.exists():
+            time.sleep(0.05)
+        sock.chmod(0o777)
+        self.nginx = subprocess.Popen(
+            ['nginx', '-c', str(top / 'etc/hello.conf')],
+            stderr=subprocess.DEVNULL)
+        self.env = stack.env
+        self.url = stack.env['CS_CEP_URL'].replace(':%s/' % old,
+                                                   ':%d/' % port)
+        for _ in range(100):
+            try:
+                socket.create_connection(('127.0.0.1', port)).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+
+    def cpu(self):
+        """As Stack.cpu."""
+        table = rig.proc_table()
+        return {part: rig.cpu_of(rig.below({p.pid}, table), table)
+                for part, p in (('nginx', self.nginx),
+                                ('hello', self.program))}
+
+    def stop(self):
+        for p in (self.nginx, self.program):
+            p.terminate()
+            p.wait(10)

@@ -1,0 +1,115 @@
+"""What clients may send that ours does not."""
+import hashlib
+import re
+import subprocess
+import uuid
+
+import pytest
+from asn1crypto import algos, cms, core
+
+import client
+from client import S, T, tlv
+from schema import check_fault, check_rstrc
+
+ROLE = ' s:role="%s/role/%s"'
+
+
+def csr_for(stack, cn='clients.demo.example', template='CS_TEMPLATE'):
+    return client.make_csr(client.ec_key(), cn, template=template and
+                           stack.env[template])
+
+
+def issue(stack, demo, change=lambda s: s, **kw):
+    url = stack.env['CS_CES_URL']
+    text = client.envelope(client.RST, url, client.rst(csr_for(stack)),
+                           demo.header()).decode()
+    return demo.post(url, change(text).encode(), **kw)
+
+
+@pytest.mark.parametrize('content_type', [
+    'application/soap+xml;charset=utf-8;', 'application/soap+xml; ;action=""',
+    'application/soap+xml;\tcharset="UTF-8"'])
+def test_content_type(stack, demo, content_type):
+    check_rstrc(issue(stack, demo, content_type=content_type))
+
+
+def test_roles(stack, demo):
+    """[SOAP12] 2.2: of the receiver, and of somebody else."""
+    for name, role in (('a:Action', 'ultimateReceiver'), ('a:To', 'next'),
+                       ('o:Security', 'ultimateReceiver')):
+        check_rstrc(issue(stack, demo, lambda s: s.replace(
+            '<' + name, '<' + name + ROLE % (S, role))))
+    header = '<q:q xmlns:q="urn:q" s:mustUnderstand="1"%s/></s:Header>'
+    check_rstrc(issue(stack, demo, lambda s: s.replace(
+        '</s:Header>', header % ROLE % (S, 'none'))))
+    r = issue(stack, demo, lambda s: s.replace(
+        '</s:Header>', header % ROLE % (S, 'next')))
+    check_fault(r)
+    assert 'MustUnderstand' in r.text
+
+
+def test_action_of_another_service(stack, demo):
+    r = issue(stack, demo, lambda s: s.replace(client.RST,
+                                               client.GETPOLICIES))
+    check_fault(r)
+    assert r.hresult == 0x80070057 and r.subcode is None
+
+
+def test_same_message_for_another_template(stack, demo):
+    """Only what is the same in all is the same message."""
+    csr, mid = csr_for(stack, template=None), 'urn:uuid:%s' % uuid.uuid4()
+    got = [demo.enroll(csr, message_id=mid, context=[
+        ('CertificateTemplate', stack.env[t])]) for t in (
+            'CS_TEMPLATE', 'CS_TEMPLATE_MACHINE', 'CS_TEMPLATE')]
+    for r in got:
+        check_rstrc(r)
+    assert got[0].leaf == got[2].leaf != got[1].leaf
+
+
+@pytest.mark.parametrize('salt', ['max', '32'])
+def test_pss_as_openssl_signs(stack, demo, tmp_path, salt):
+    r = subprocess.run(
+        ['openssl', 'req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout',
+         str(tmp_path / 'key'), '-subj', '/CN=pss.demo.example', '-sigopt',
+         'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:' + salt,
+         '-outform', 'DER'], check=True, capture_output=True)
+    check_rstrc(demo.enroll(r.stdout, context=[
+        ('CertificateTemplate', stack.env['CS_TEMPLATE'])]))
+
+
+def test_key_exchange_token(stack, demo):
+    """AD CS answers it whether or not a template needs it."""
+    url = stack.env['CS_CES_URL']
+    r = demo.post(url, client.envelope(T + '/RST/KET', url, client.rst(
+        None, request_type=T + '/KET', extra='<RequestKET/>'), demo.header()))
+    assert r.fault is None, r.text
+    assert r.findtext('.//t:KeyExchangeToken/o:BinarySecurityToken')
+    assert re.search('RSTR/KETFinal<', r.text)
+
+
+def protected_cmc(key, csr, hash_name):
+    """As Bouncy Castle signs: with [RFC6211]'s attribute, which names this
+    hash."""
+    oid = lambda n: core.ObjectIdentifier('1.2.840.113549.1.9.%d' % n).dump()
+    attr = lambda n, value: tlv(0x30, oid(n), tlv(0x31, value))
+    digest = lambda name: algos.DigestAlgorithm({'algorithm': name}).dump()
+    data = client.pki_data(csr)
+    alg = algos.SignedDigestAlgorithm({'algorithm': 'sha256_ecdsa'}).dump()
+    attrs = b''.join(sorted([
+        attr(3, core.ObjectIdentifier(client.PKI_DATA).dump()),
+        attr(4, core.OctetString(hashlib.sha256(data).digest()).dump()),
+        attr(52, tlv(0x30, digest(hash_name), tlv(0xa1, alg[2:])))]))
+    sig, _ = client.sign_attrs(key, tlv(0x31, attrs))
+    return client.signed_data(data, [cms.SignerInfo.load(tlv(
+        0x30, b'\2\1\3', tlv(0x80, client.key_ski(key)), digest('sha256'),
+        tlv(0xa0, attrs), alg, tlv(4, sig)))])
+
+
+def test_algorithm_protection(stack, demo):
+    key = client.ec_key()
+    csr = client.make_csr(key, 'java.demo.example',
+                          template=stack.env['CS_TEMPLATE'])
+    check_rstrc(demo.enroll(protected_cmc(key, csr, 'sha256'), pkcs10=False))
+    r = demo.enroll(protected_cmc(key, csr, 'sha384'), pkcs10=False)
+    check_fault(r)
+    assert r.hresult == 0x80090006 and 'AlgorithmProtection' in r.reason

@@ -1,0 +1,300 @@
+"""countersign crl publish into a directory: a slapd of our own, on a socket
+and with TLS on a loopback port; what it refuses, and what the messages say."""
+import base64
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.parse
+
+import pytest
+from cryptography import x509
+
+import client
+from test_revocation import revoke, wait_for
+
+SLAPD = shutil.which('slapd', path='/usr/sbin:/usr/lib/openldap:' +
+                     os.environ['PATH'])
+needs_slapd = pytest.mark.skipif(
+    SLAPD is None or shutil.which('ldapsearch') is None,
+    reason='slapd and ldap-utils are not installed')
+pytestmark = needs_slapd
+BASE = 'ou=pki,dc=example'
+WRITER = 'cn=writer,dc=example'
+ROOT = 'cn=root,dc=example'
+
+CONF = '''
+include /etc/ldap/schema/core.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile %(dir)s/pid
+TLSCACertificateFile %(dir)s/cert.pem
+TLSCertificateFile %(dir)s/cert.pem
+TLSCertificateKeyFile %(dir)s/key.pem
+authz-regexp "gidNumber=[0-9]+[+]uidNumber=[0-9]+,cn=peercred,cn=external,cn=auth" "%(root)s"
+database mdb
+maxsize 67108864
+suffix "dc=example"
+rootdn "%(root)s"
+rootpw rootsecret
+directory %(dir)s/data
+access to dn.subtree="%(base)s" by dn.exact="%(writer)s" write by * read
+access to attrs=userPassword by anonymous auth by * none
+access to * by * read
+'''
+TREE = '''dn: dc=example
+objectClass: dcObject
+objectClass: organization
+o: example
+dc: example
+
+dn: %s
+objectClass: person
+cn: writer
+sn: writer
+userPassword: writersecret
+
+dn: %s
+objectClass: organizationalUnit
+ou: pki
+
+dn: ou=closed,dc=example
+objectClass: organizationalUnit
+ou: closed
+
+dn: cn=Demo-CA,ou=closed,dc=example
+objectClass: person
+cn: Demo-CA
+sn: nothing of a CA
+''' % (WRITER, BASE)
+
+
+class Directory:
+    """The process, and how to ask it."""
+
+    def __init__(self, folder, own):
+        self.dir, self.own = folder, own
+        self.port = socket.create_server(('127.0.0.1', 0)).getsockname()[1]
+        self.tls = socket.create_server(('127.0.0.1', 0)).getsockname()[1]
+        self.socket = 'ldapi://' + urllib.parse.quote(
+            str(folder / 's'), safe='')
+        self.process = None
+
+    def start(self):
+        urls = '%s ldap://127.0.0.1:%d ldaps://127.0.0.1:%d' % (
+            self.socket, self.port, self.tls)
+        self.process = subprocess.Popen(
+            [SLAPD, '-d', '0', '-f', self.dir / 'slapd.conf', '-h', urls],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.time() + 15
+        while self.search('-b', '', '-s', 'base').returncode != 0:
+            assert self.process.poll() is None and time.time() < end
+            time.sleep(0.1)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(15)
+
+    def search(self, *args):
+        return subprocess.run(
+            ['ldapsearch', '-LLL', '-o', 'ldif-wrap=no', '-x', '-H',
+             self.socket, *args], capture_output=True, text=True,
+            env={**os.environ, 'LDAPNOINIT': '1'})
+
+    def values(self, name, base=BASE):
+        """Attributes of an entry: bytes by the name without ;binary."""
+        r = self.search('-b', 'cn=%s,%s' % (name, base), '-s', 'base')
+        found = {}
+        for line in r.stdout.splitlines():
+            if ';binary:: ' in line:
+                key, value = line.split(';binary:: ')
+                assert key not in found     # one value each
+                found[key] = base64.b64decode(value)
+        return found
+
+
+@pytest.fixture(scope='module')
+def directory(stack, tmp_path_factory):
+    d = Directory(pathlib.Path(tmp_path_factory.mktemp('ldap')), stack)
+    subprocess.run(
+        ['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes',
+         '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1',
+         '-days', '2', '-keyout', d.dir / 'key.pem', '-out',
+         d.dir / 'cert.pem'], check=True, capture_output=True)
+    (d.dir / 'data').mkdir()
+    (d.dir / 'slapd.conf').write_text(CONF % {
+        'dir': d.dir, 'root': ROOT, 'base': BASE, 'writer': WRITER})
+    subprocess.run([SLAPD, '-Tadd', '-f', d.dir / 'slapd.conf'], input=TREE,
+                   text=True, check=True, capture_output=True)
+    for p in [d.dir, *d.dir.parents]:
+        if p.owner() == pwd.getpwuid(os.geteuid()).pw_name and p != p.parent:
+            p.chmod(p.stat().st_mode | 0o055)
+    d.start()
+    yield d
+    d.stop()
+
+
+def secret(stack, text, name):
+    """A file as the command line wants it: its own, and nobody else's."""
+    f = stack.conf.parent / ('ldap-' + name)
+    f.unlink(missing_ok=True)
+    f.write_text(text)
+    f.chmod(0o400)
+    if stack.ctl_words().index('-c') > 1:   # it runs as somebody else
+        shutil.chown(f, stack.conf.owner())
+    return str(f)
+
+
+def publish(directory, url, *args, ok=True):
+    return directory.own.ctl('crl', 'publish', '--to', url, *args, ok=ok)
+
+
+@pytest.fixture
+def bound(stack, directory):
+    return ['--bind', WRITER, '--password-file',
+            secret(stack, 'writersecret\n', 'good'), '--tls-ca',
+            str(directory.dir / 'cert.pem')]
+
+
+def number(der):
+    return x509.load_der_x509_crl(der).extensions.get_extension_for_class(
+        x509.CRLNumber).value.crl_number
+
+
+def test_by_socket(stack, directory):
+    """SASL EXTERNAL; entries are made; all there is, as signed."""
+    r = publish(directory, directory.socket + '/' + BASE)
+    assert 'Demo-CA: number' in r.stdout and 'Demo-Root: number' in r.stdout
+    ours, above = directory.values('Demo-CA'), directory.values('Demo-Root')
+    assert set(ours) == {'cACertificate', 'certificateRevocationList'}
+    assert set(above) == {'cACertificate', 'certificateRevocationList',
+                          'authorityRevocationList'}
+    row, = stack.ctl_json('crl', 'show', 'Demo-CA')
+    assert number(ours['certificateRevocationList']) == row['number']
+    for e in (ours, above):
+        cert = x509.load_der_x509_certificate(e['cACertificate'])
+        assert x509.load_der_x509_crl(e['certificateRevocationList']
+                                      ).is_signature_valid(cert.public_key())
+    assert above['authorityRevocationList'] == \
+        above['certificateRevocationList']
+    # again: each attribute keeps one value
+    publish(directory, directory.socket + '/' + BASE)
+    assert directory.values('Demo-CA')['cACertificate'] == \
+        ours['cACertificate']
+
+
+@pytest.mark.parametrize('scheme', ['ldap', 'ldaps'])
+def test_with_a_password(directory, bound, scheme):
+    """StartTLS or TLS, verified."""
+    url = '%s://127.0.0.1:%d/%s' % (scheme, directory.tls if scheme == 'ldaps'
+                                    else directory.port, BASE)
+    publish(directory, url, *bound)
+    r = publish(directory, url, *bound[:4], ok=3)   # not the system's CA
+    assert '--tls-ca' in r.stderr
+    r = publish(directory, url.replace('127.0.0.1', 'localhost'), *bound,
+                ok=3)
+    assert '--tls-ca' in r.stderr                   # another name
+
+
+def test_refusals(stack, directory, bound):
+    url = 'ldaps://127.0.0.1:%d/' % directory.tls
+    wrong = secret(stack, 'nonsense', 'wrong')
+    empty = secret(stack, '\n', 'empty')
+    closed = ('cn=Demo-CA,ou=closed,dc=example', 'ou=closed,dc=example')
+    for to, args, code, text in (
+            (url + BASE, bound[:3] + [wrong] + bound[4:], 1,
+             'wrong --bind name or password'),
+            (url + BASE, bound[:3] + [empty] + bound[4:], 1, 'is empty'),
+            (url + BASE, bound[:3] + ['/nowhere'] + bound[4:], 1,
+             '/nowhere'),
+            (url + 'ou=none,' + BASE, bound, 1, 'make the entry that the url'),
+            (url + closed[1], bound, 1, 'let whoever binds here write'),
+            (directory.socket + '/' + closed[1], [], 1,
+             'object classes pkiCA and deltaCRL'),
+            ('ldap://localhost:1/' + BASE, bound, 3, 'is it up'),
+            ('ldapi://%2Fnowhere/' + BASE, [], 3, 'is it up')):
+        r = publish(directory, to, *args, ok=code)
+        assert text in r.stderr, (to, r.stderr)
+        assert 'nonsense' not in r.stderr + r.stdout
+
+
+@pytest.mark.parametrize('args,text', [
+    (['ldaps://localhost/' + BASE], 'only ldapi:// tells'),
+    (['ldaps://localhost/' + BASE, '--bind', 'cn=x'], 'go together'),
+    (['ldaps://localhost', '--bind', 'cn=x', '--password-file', 'f'],
+     'no distinguished name'),
+    (['ldaps://localhost/pki', '--bind', 'cn=x', '--password-file', 'f'],
+     'no distinguished name'),
+    (['ldapi://%2Fs/ou=x??sub'], 'only a name'),
+    (['ldapi://%2Fs/ou=x', '--base', 'ou=x'], '--base is for a file'),
+    (['ldap://[/ou=x', '--bind', 'cn=x', '--password-file', 'f'],
+     'no ldap url'),
+    (['x.ldif'], 'no distinguished name'),
+    (['x.ldif', '--base', BASE, '--bind', 'cn=x'], 'are for a directory'),
+    (['x.ldif', '--base', BASE, '--watch'], 'written once'),
+    (['folder', '--base', BASE], 'are for directories'),
+])
+def test_mistakes(stack, args, text):
+    r = stack.ctl('crl', 'publish', '--to', *args, ok=2)
+    assert text in r.stderr
+
+
+def test_changes_on_a_stick(stack, directory, tmp_path):
+    """What the file says is what the directory then has."""
+    tmp_path.chmod(0o777)
+    f = tmp_path / 'changes.ldif'
+    stack.ctl('crl', 'publish', '--to', str(f), '--base',
+              'ou=stick,dc=example')
+    text = f.read_text()
+    assert all(len(line) <= 79 for line in text.splitlines())
+    modify = ['ldapmodify', '-x', '-H', directory.socket, '-D', ROOT, '-w',
+              'rootsecret']
+
+    def change(text, code=0):
+        r = subprocess.run(modify, input=text, text=True, capture_output=True)
+        assert r.returncode == code, r.stderr
+    change(text, 32)        # no such entry
+    entry = '\n'.join(line[2:] for line in text.splitlines()
+                      if line.startswith('# dn:') or
+                      line.startswith('# objectClass:') or
+                      line.startswith('# cn:'))
+    change('dn: ou=stick,dc=example\nchangetype: add\n'
+           'objectClass: organizationalUnit\nou: stick\n')
+    for name in 'Demo-CA', 'Demo-Root':
+        change(entry.replace('NAME', name).replace(
+            '\n', '\nchangetype: add\n', 1) + '\n')
+    change(text)
+    publish(directory, directory.socket + '/' + BASE)
+    for name in 'Demo-CA', 'Demo-Root':
+        assert directory.values(name, 'ou=stick,dc=example') == \
+            directory.values(name)
+
+
+def test_watch(stack, directory):
+    """A revocation is there within seconds; the server's end does not end it."""
+    cert = client.Client(stack.env).enroll(client.make_csr(
+        client.rsa_key(), cn='l.demo.example',
+        template=stack.env['CS_TEMPLATE'])).certificate
+    p = subprocess.Popen(
+        stack.ctl_words() + ['crl', 'publish', '--watch', '--to',
+                             directory.socket + '/' + BASE],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def listed():
+        der = directory.values('Demo-CA').get('certificateRevocationList')
+        return der is not None and x509.load_der_x509_crl(
+            der).get_revoked_certificate_by_serial_number(cert.serial_number)
+    try:
+        directory.stop()
+        revoke(stack, cert)
+        line = p.stderr.readline()
+        assert 'is it up' in line, line
+        directory.start()
+        wait_for(listed)
+    finally:
+        p.terminate()
+        p.communicate(timeout=15)

@@ -1,0 +1,642 @@
+"""A second CA beside the first, and the next certificate and the next key of a
+CA while clients go on enrolling.  In a deployment of its own: what is done here
+cannot be undone."""
+import base64
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import (AuthorityInformationAccessOID,
+                                   ExtensionOID)
+
+import client
+from conftest import TOP, running
+from hierarchy import Offline, ca_dir, openssl
+from schema import check_policies, check_rstrc
+from test_revocation import wait_for
+
+PEM = serialization.Encoding.PEM
+DER = serialization.Encoding.DER
+http = requests.Session()
+http.trust_env = False
+
+
+@pytest.fixture(scope='module')
+def own():
+    """Its own state; kept when CS_OWN names one (quicker for writing)."""
+    if 'CS_OWN' in os.environ:
+        from conftest import Stack
+        yield Stack(os.environ['CS_OWN'])
+        return
+    state = TOP / 'var/rollover'
+    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
+                   env=dict(os.environ, STATE=str(state)))
+    with running(state) as s:
+        yield s
+    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
+                   env=dict(os.environ, STATE=str(state)))
+
+
+def http_url(stack):
+    return re.search(r'http://[^/"]+', (stack.dir / 'etc/policy.conf')
+                     .read_text()).group(0)
+
+
+def fetch(url):
+    r = http.get(url, timeout=20)
+    assert r.status_code == 200, (url, r.status_code)
+    return r.content
+
+
+def put(stack, path, text):
+    path.write_text(text)
+    st = stack.dir.stat()
+    os.chown(path, st.st_uid, st.st_gid)
+
+
+def publish(stack, text):
+    draft = stack.dir / 'etc/policy-next.conf'
+    put(stack, draft, text)
+    stack.ctl('policy', 'publish', str(draft))
+
+
+def restart_signer(stack, n):
+    """Ended as systemd would; the supervisor starts it again."""
+    pid_file = stack.dir / ('run/signer-%d.pid' % n)
+    old = int(pid_file.read_text())
+    os.kill(old, signal.SIGTERM)
+    port = int(re.search(r'listen = "tcp://[^:]+:(\d+)"', (
+        stack.dir / ('etc/signer-%d.conf' % n)).read_text()).group(1))
+    wait_for(lambda: int(pid_file.read_text() or 0) not in (0, old))
+    wait_for(lambda: stack.ctl('ping', ok=None).returncode == 0)
+    return port
+
+
+def reload_nginx(stack):
+    """And wait until nobody answers by the old configuration."""
+    master = stack.pids('nginx')[0]
+    children = pathlib.Path('/proc/%d/task/%d/children' % (master, master))
+    old = set(children.read_text().split())
+    os.kill(master, signal.SIGHUP)
+    wait_for(lambda: not old & set(children.read_text().split()))
+
+
+def give_key(stack, name, signers=(1, 2), of=None):
+    """A ca section for each of these signers, and start them again one by
+    one."""
+    d = ca_dir(stack)
+    for n in signers:
+        conf = stack.dir / ('etc/signer-%d.conf' % n)
+        put(stack, conf, conf.read_text() + '\nca "%s" {\n' % name +
+            ('\tof = "%s"\n' % of if of else '') +
+            '\tcertificate = "%s/%s.pem"\n\tchain = "%s/%s.chain.pem"\n'
+            '\tkey = "%s/%s.key"\n\tpassphrase-file = "%s/%s.pass"\n}\n' % (
+                d, name, d, name, d, name, d, name))
+        restart_signer(stack, n)
+
+
+def access(cert, method):
+    v = cert.extensions.get_extension_for_oid(
+        ExtensionOID.AUTHORITY_INFORMATION_ACCESS).value
+    return [d.access_location.value for d in v if d.access_method == method]
+
+
+def cdp(cert):
+    return [n.value for p in cert.extensions.get_extension_for_class(
+        x509.CRLDistributionPoints).value for n in p.full_name]
+
+
+class Relying:
+    """What relying parties do with openssl alone, in a folder."""
+
+    def __init__(self, tmp, root):
+        self.tmp, self.root = tmp, root
+
+    def file(self, name, data):
+        p = self.tmp / name
+        p.write_bytes(data)
+        return p
+
+    def check(self, cert, n=''):
+        """Fetch what the certificate points to; verify chain, lists, OCSP.
+        Returns the issuing certificate."""
+        leaf = self.file('leaf%s.pem' % n, cert.public_bytes(PEM))
+        ca = x509.load_der_x509_certificate(fetch(access(
+            cert, AuthorityInformationAccessOID.CA_ISSUERS)[0]))
+        issuer = self.file('issuer%s.pem' % n, ca.public_bytes(PEM))
+        lists = b''
+        for url in cdp(cert) + cdp(ca):
+            lists += x509.load_der_x509_crl(fetch(url)).public_bytes(PEM)
+        crl = self.file('lists%s.pem' % n, lists)
+        openssl('verify', '-x509_strict', '-crl_check_all', '-CRLfile', crl,
+                '-CAfile', self.root, '-untrusted', issuer, leaf)
+        url = access(cert, AuthorityInformationAccessOID.OCSP)[0]
+        r = subprocess.run(
+            ['openssl', 'ocsp', '-issuer', issuer, '-cert', leaf, '-url', url,
+             '-CAfile', self.root, '-verify_other', issuer, '-no_nonce'],
+            capture_output=True, text=True, timeout=30,
+            env=dict(os.environ, no_proxy='*'))
+        assert 'Response verify OK' in r.stderr, (r.stdout, r.stderr)
+        assert ': good' in r.stdout, r.stdout
+        return ca
+
+
+def chain_verifies(reply, root, tmp, n=''):
+    """With nothing but the answer's own certificates and the root."""
+    bag = tmp / ('bag%s.p7b' % n)
+    bag.write_bytes(reply.cmc)
+    pem = openssl('pkcs7', '-inform', 'DER', '-in', bag, '-print_certs').stdout
+    (tmp / ('bag%s.pem' % n)).write_text(pem)
+    (tmp / ('c%s.pem' % n)).write_bytes(reply.certificate.public_bytes(PEM))
+    openssl('verify', '-x509_strict', '-CAfile', root, '-untrusted',
+            tmp / ('bag%s.pem' % n), tmp / ('c%s.pem' % n))
+    return pem
+
+
+# A second CA ---------------------------------------------------------------
+
+SECOND_TEMPLATE = '''
+template "SecondUser" {
+	oid = "1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.8125073.1.77"
+	version = "100.1"
+	ca = {"Second-CA"}
+	type = user
+	schema = 3
+	validity = 90d
+	renewal = 10d
+	enroll = {"users"}
+	names = account
+	subject = {"common-name"}
+	san = {"upn?", "email?"}
+	keys = {"rsa:2048", "ec:P-256"}
+	providers = {"Microsoft Software Key Storage Provider"}
+	key-usage = {"digital-signature"}
+	eku = {"client-authentication"}
+}
+'''
+
+
+@pytest.fixture(scope='module')
+def second(own):
+    """Another hierarchy, its key on signer 1 alone, with an address."""
+    off = Offline(own, 'second-root')
+    off.root('Second-Root', 'CN=Second Root', '--years', '15')
+    base = http_url(own)
+    own.ctl('ca', 'request', 'Second-CA', '--key', 'rsa:3072', '--subject',
+            'CN=Second CA,O=Another')
+    off.sign(ca_dir(own) / 'Second-CA.csr', 'CN=Second CA,O=Another',
+             'second.pem', '--cdp', base + '/ca/Second-Root.crl', '--permit',
+             'dns:demo.example', '--permit', 'email:demo.example', '--eku',
+             'client-authentication', root='Second-Root')
+    own.ctl('ca', 'install', 'Second-CA', off.path('second.pem'))
+    own.ctl('ca', 'root-crl', off.path('Second-Root'), '-o',
+            off.path('list.crl'))
+    own.ctl('crl', 'install', 'Second-Root', off.path('list.crl'))
+    policy = (own.dir / 'etc/policy.conf').read_text()
+    section = re.search(r'(?ms)^ca "Demo-CA" \{.*?^\}\n', policy).group(0)
+    publish(own, policy + section.replace('Demo-CA', 'Second-CA') +
+            SECOND_TEMPLATE)
+    give_key(own, 'Second-CA', [1])
+    site = own.dir / 'etc/site.conf'
+    put(own, site, site.read_text().replace(
+        '"Demo-CA" "Demo-CA";', '"Demo-CA" "Demo-CA";\n'
+        '\t"Second-CA" "Second-CA";'))
+    reload_nginx(own)
+    off.url = own.env['CS_CES_URL'].replace('Demo-CA', 'Second-CA')
+    wait_for(lambda: client.Client(own.env).enroll(
+        client.make_csr(client.ec_key(), template='SecondUser'),
+        url=off.url).leaf)
+    return off
+
+
+def second_csr():
+    return client.make_csr(client.ec_key(), template='SecondUser')
+
+
+def test_cep_shows_both(own, second):
+    r = client.Client(own.env).policies()
+    check_policies(r)
+    cas = {}
+    for ca in r.findall('.//p:cA'):
+        uris = [u.text for u in ca.findall('.//p:uri', client.NS)]
+        cert = x509.load_der_x509_certificate(base64.b64decode(
+            ca.findtext('p:certificate', None, client.NS)))
+        ref = ca.findtext('p:cAReferenceID', None, client.NS)
+        cas[ref] = cert.subject.rfc4514_string()
+        assert all(('Second-CA' if 'Second' in cas[ref] else 'Demo-CA') in u
+                   for u in uris) and uris
+    assert sorted(cas.values()) == ['CN=Demo-CA', 'CN=Second CA,O=Another']
+    for p in r.findall('.//p:policy'):
+        name = p.findtext('.//p:commonName', None, client.NS)
+        refs = [x.text for x in p.findall('.//p:cAReference', client.NS)]
+        assert [cas[x] for x in refs] == [
+            'CN=Second CA,O=Another' if name == 'SecondUser' else
+            'CN=Demo-CA'], name
+
+
+def test_either_signer_is_asked_first(own, second, tmp_path):
+    """Signer 2 has not the key and says so; no client sees it."""
+    c = client.Client(own.env)
+    for i in range(8):
+        r = c.enroll(second_csr(), url=second.url)
+        check_rstrc(r)
+        assert r.certificate.issuer.rfc4514_string() == \
+            'CN=Second CA,O=Another'
+        chain_verifies(r, second.path('Second-Root.pem'), tmp_path)
+    assert 'outcome=elsewhere' in own.log('signer-2')
+    assert 'outcome=elsewhere' not in own.log('signer-1')
+
+
+def test_what_certificates_of_both_point_to(own, second, tmp_path):
+    c = client.Client(own.env)
+    one = c.enroll(client.make_csr(client.ec_key(), 'both.demo.example', [],
+                                   own.env['CS_TEMPLATE'])).certificate
+    two = c.enroll(second_csr(), url=second.url).certificate
+    assert [pathlib.Path(u).name for u in cdp(one) + cdp(two)] == [
+        'Demo-CA.crl', 'Second-CA.crl']
+    Relying(tmp_path, own.env['CS_ROOT_PEM']).check(one, 1)
+    ca = Relying(tmp_path, second.path('Second-Root.pem')).check(two, 2)
+    assert ca.extensions.get_extension_for_class(x509.NameConstraints).critical
+    # each list knows its own alone
+    serial = '%032X' % two.serial_number
+    own.ctl('cert', 'revoke', serial, '--reason', 'superseded')
+
+    def listed(name):
+        crl = x509.load_der_x509_crl(fetch('%s/ca/%s.crl' % (
+            http_url(own), name)))
+        return crl.get_revoked_certificate_by_serial_number(
+            two.serial_number) is not None
+    wait_for(lambda: listed('Second-CA'))
+    assert not listed('Demo-CA')
+
+
+def test_cas_do_not_mix(own, second):
+    c = client.Client(own.env)
+    r = c.enroll(second_csr())
+    assert r.leaf is None and 'SecondUser' in r.reason
+    r = c.enroll(client.make_csr(client.ec_key(), 'mix.demo.example', [],
+                                 own.env['CS_TEMPLATE']), url=second.url)
+    assert r.leaf is None and own.env['CS_TEMPLATE'] in r.reason
+
+
+def test_addresses_of_cas(own, second):
+    """In any case, as with IIS; a name that is none is no address."""
+    url = second.url
+    other = url.replace('Second-CA', 'sECOND-ca').replace('_CES_', '_ces_')
+    body = client.envelope(client.RST, url, client.rst(second_csr()),
+                           client.Client(own.env).header())
+    r = client.Client(own.env).post(other, body)
+    assert r.leaf is not None, r.reason
+    for name in 'Third-CA', '..', '%22', 'Demo-CA%00':
+        r = client.Client(own.env).http.post(
+            url.replace('Second-CA', name), data=body, timeout=20)
+        assert r.status_code in (400, 404), (name, r.status_code)
+
+
+def test_operator_at_the_second(own, second, tmp_path):
+    csr = tmp_path / 'o.csr'
+    csr.write_bytes(second_csr())
+    for i in range(3):
+        own.ctl('request', 'submit', '--account', 'demo', '--template',
+                'SecondUser', '--csr', '-', '-o', '-',
+                input=openssl('req', '-inform', 'DER', '-in', csr).stdout)
+    shown = {r['name']: r for r in own.ctl_json('ca', 'show')}
+    assert shown['Second-CA']['key'] == 'RSA 3072'
+
+
+def test_cepces_at_the_second(own, second, tmp_path):
+    """By its CES address: of a policy's CAs cepces 0.3.17 asks the one whose
+    address comes first, whatever a template's cAReferences say."""
+    pytest.importorskip('gssapi')
+    script = TOP.parent / 'shared/clients/run-cepces'
+    if not script.exists():
+        pytest.skip('no ../shared/clients: cepces is not here')
+    csr = tmp_path / 'c.csr'
+    csr.write_bytes(client.make_csr(client.rsa_key(), 'demo', [],
+                                    'SecondUser'))
+    (tmp_path / 'c.pem').write_text(
+        openssl('req', '-inform', 'DER', '-in', csr).stdout)
+    r = subprocess.run(
+        [script, 'UsernamePassword', 'SUBMIT', second.url,
+         tmp_path / 'c.pem'], capture_output=True, text=True, timeout=60,
+        env=dict(os.environ, CEP_USER=own.env['CS_USER'],
+                 CEP_PASS=own.env['CS_PASSWORD'],
+                 CACERT=own.env['CS_ROOT_PEM'], TYPE='Enrollment'))
+    assert r.returncode == 0, r.stdout + r.stderr
+    cert = x509.load_pem_x509_certificate(r.stdout.encode())
+    assert cert.issuer.rfc4514_string() == 'CN=Second CA,O=Another'
+
+
+def test_names_the_ca_may_not_certify(own, second):
+    """A signer refuses what its own certificate forbids."""
+    c = own.account('outside', groups=['users'], cn='Outside',
+                    email='outside@other.example')
+    r = c.enroll(second_csr(), url=second.url)
+    assert r.leaf is None and 'permitted subtree' in r.reason, r.reason
+    assert 'Second-CA' in r.reason
+
+
+# Roll-over ------------------------------------------------------------------
+
+class Load:
+    """Clients that enroll and renew without a pause; every refusal counts."""
+
+    def __init__(self, stack, threads=3):
+        self.stack, self.stop = stack, threading.Event()
+        self.replies, self.errors = [], []
+        self.threads = [threading.Thread(target=self.run, args=(i,))
+                        for i in range(threads)]
+
+    def run(self, nth):
+        c, key, old = client.Client(self.stack.env), None, None
+        n = 0
+        while not self.stop.is_set():
+            n += 1
+            new = client.ec_key()
+            csr = client.make_csr(new, 'l%d.demo.example' % nth, [],
+                                  self.stack.env['CS_TEMPLATE'])
+            try:
+                if n % 3 == 0:
+                    r = c.enroll(client.renewal_cmc(csr, new, key, old.leaf),
+                                 False)
+                else:
+                    r = c.enroll(csr)
+            except Exception as e:          # a lost connection counts, too
+                self.errors.append(repr(e))
+                continue
+            if r.leaf is None:
+                self.errors.append(r.reason or r.text)
+                continue
+            key, old = new, r
+            self.replies.append(r)
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        self.wait(5)
+        return self
+
+    def wait(self, more):
+        """So many more certificates."""
+        want = len(self.replies) + more
+        wait_for(lambda: len(self.replies) >= want or self.errors)
+
+    def __exit__(self, *exc):
+        if exc[0] is None:
+            self.wait(10)
+        self.stop.set()
+        for t in self.threads:
+            t.join(60)
+        assert not self.errors, self.errors[:3]
+
+
+def sign(own, name, subject, out):
+    """On the host of the demo's root."""
+    path = own.dir / 'root' / out
+    own.ctl('ca', 'sign-subordinate', str(own.dir / 'root/Demo-Root'),
+            str(ca_dir(own) / (name + '.csr')), '--subject', subject, '--cdp',
+            http_url(own) + '/ca/Demo-Root.crl', '-o', str(path))
+    return path
+
+
+def web_trusts(own, name):
+    """Client certificates of the new key: nginx must know its CA."""
+    cas = own.dir / 'tls/client-cas.pem'
+    put(own, cas, cas.read_text() + own.ctl('ca', 'export', name).stdout)
+    reload_nginx(own)
+
+
+def ca_cert(own, name):
+    return x509.load_pem_x509_certificate(
+        own.ctl('ca', 'export', name).stdout.encode())
+
+
+def verify_all(load, own, tmp_path):
+    """Every certificate, with what came with it, against the same root."""
+    issuers = {}
+    for i, r in enumerate(load.replies):
+        name = r.certificate.issuer.rfc4514_string()
+        issuers.setdefault(name, []).append(r)
+    for name, replies in issuers.items():
+        # as one file of each kind: openssl is asked once
+        for i, r in enumerate(replies[:4] + replies[-4:]):
+            chain_verifies(r, own.env['CS_ROOT_PEM'], tmp_path, i)
+        bag = chain_verifies(replies[-1], own.env['CS_ROOT_PEM'], tmp_path)
+        (tmp_path / 'chain.pem').write_text(bag)
+        leaves = []
+        for i, r in enumerate(replies):
+            leaves.append(tmp_path / ('all%d.pem' % i))
+            leaves[-1].write_bytes(r.certificate.public_bytes(PEM))
+        openssl('verify', '-x509_strict', '-CAfile', own.env['CS_ROOT_PEM'],
+                '-untrusted', tmp_path / 'chain.pem', *leaves)
+    return issuers
+
+
+def test_next_certificate_of_the_same_key(own, tmp_path):
+    before = ca_cert(own, 'Demo-CA')
+    with Load(own) as load:
+        own.ctl('ca', 'rollover', 'Demo-CA', '--same-key')
+        path = sign(own, 'Demo-CA', 'CN=Demo-CA', 'same.pem')
+        load.wait(5)
+        own.ctl('ca', 'install', 'Demo-CA', str(path), '--replace')
+        load.wait(30)
+    after = ca_cert(own, 'Demo-CA')
+    assert after.serial_number != before.serial_number
+    assert after.public_key().public_numbers() == \
+        before.public_key().public_numbers()
+    assert list(verify_all(load, own, tmp_path)) == ['CN=Demo-CA']
+    # old and new certificate both travel
+    bag = chain_verifies(load.replies[-1], own.env['CS_ROOT_PEM'], tmp_path)
+    for c in before, after:
+        assert c.public_bytes(PEM).decode().strip() in bag
+    ca = wait_for(lambda: x509.load_der_x509_certificate(fetch(
+        http_url(own) + '/ca/Demo-CA.cer')) == after)
+    Relying(tmp_path, own.env['CS_ROOT_PEM']).check(
+        load.replies[-1].certificate)
+    r = own.ctl('ca', 'install', 'Demo-CA', str(path), '--replace', ok=None)
+    assert r.returncode == 1 and 'has already' in r.stderr
+    assert 'has its next certificate' in own.log('signer-')
+
+
+def refuse_rollover(own):
+    for args, words in (
+            (['rollover', 'No-CA'], 'no ca'),
+            (['rollover', 'Demo-CA', '--subject', 'CN=Demo-CA'],
+             'has this subject'),
+            (['rollover', 'Demo-CA', '--same-key', '--as', 'x'], 'excludes'),
+            (['rollover', 'Demo-CA', '--key', 'rsa:2048'], '3072'),
+            (['rollover', 'Demo-CA', '--as', 'Demo-CA', '--subject',
+              'CN=x'], 'already'),
+            (['activate', 'No-CA'], 'no ca or key'),
+            (['activate', 'Demo-CA'], 'issues already')):
+        r = own.ctl('ca', *args, ok=None)
+        assert r.returncode in (1, 2) and words in r.stderr, (args, r.stderr)
+
+
+@pytest.fixture(scope='module')
+def rolled(own, tmp_path_factory):
+    """The next key, step by step as the manual has them, under load."""
+    tmp = tmp_path_factory.mktemp('rolled')
+    refuse_rollover(own)
+    me = own.account('rolled', groups=['users'], cn='Rolled',
+                     upn='rolled@demo.example')
+    key = client.ec_key()
+    old = me.enroll(client.make_csr(key, template='User'))
+    with Load(own) as load:
+        own.ctl('ca', 'rollover', 'Demo-CA', '--key', 'ec:P-384')
+        path = sign(own, 'Demo-CA-2', 'CN=Demo-CA-2', 'next.pem')
+        own.ctl('ca', 'install', 'Demo-CA-2', str(path), '--of', 'Demo-CA')
+        r = own.ctl('ca', 'activate', 'Demo-CA-2', ok=None)
+        assert r.returncode == 1 and 'no signer has made' in r.stderr
+        give_key(own, 'Demo-CA-2', [1], 'Demo-CA')
+        load.wait(5)
+        give_key(own, 'Demo-CA-2', [2], 'Demo-CA')
+        wait_for(lambda: http.get(http_url(own) + '/ca/Demo-CA-2.crl')
+                 .status_code == 200)
+        own.ctl('ca', 'activate', 'Demo-CA-2')
+        load.wait(40)
+    # nginx cuts connections that it has just accepted: not under load
+    web_trusts(own, 'Demo-CA-2')
+    return load, old, key, me, tmp
+
+
+def test_next_key(own, rolled):
+    load, _, _, _, tmp = rolled
+    r = own.ctl('ca', 'rollover', 'Demo-CA-2', ok=None)
+    assert r.returncode == 1 and 'is a key of ca Demo-CA' in r.stderr
+    issuers = verify_all(load, own, tmp)
+    assert sorted(issuers) == ['CN=Demo-CA', 'CN=Demo-CA-2']
+    # one signer after the other, but no way back for one client
+    last = issuers['CN=Demo-CA-2'][-1]
+    bag = chain_verifies(last, own.env['CS_ROOT_PEM'], tmp)
+    for name in 'Demo-CA', 'Demo-CA-2':
+        assert ca_cert(own, name).public_bytes(PEM).decode().strip() in bag
+    relying = Relying(tmp, own.env['CS_ROOT_PEM'])
+    relying.check(issuers['CN=Demo-CA'][0].certificate, 'old')
+    ca = relying.check(last.certificate, 'new')
+    assert ca.subject.rfc4514_string() == 'CN=Demo-CA-2'
+    assert cdp(last.certificate) == [http_url(own) + '/ca/Demo-CA-2.crl']
+    r = client.Client(own.env).policies()
+    shown = [x509.load_der_x509_certificate(base64.b64decode(x.text))
+             .subject.rfc4514_string() for x in r.findall(
+                 './/p:cA/p:certificate')]
+    assert 'CN=Demo-CA-2' in shown and 'CN=Demo-CA' not in shown
+
+
+def test_old_keys_certificates_go_on(own, rolled, tmp_path):
+    """They log on, renew, and are revoked on the old key's list."""
+    _, old, key, me, _ = rolled
+    assert old.certificate.issuer.rfc4514_string() == 'CN=Demo-CA'
+    new = client.ec_key()
+    r = me.enroll(client.renewal_cmc(client.make_csr(new, template='User'),
+                                     new, key, old.leaf), False)
+    check_rstrc(r)
+    assert r.certificate.issuer.rfc4514_string() == 'CN=Demo-CA-2'
+    # log on with either, where TLS asks for a certificate
+    for n, (k, c) in enumerate(((key, old), (new, r))):
+        pem = tmp_path / ('c%d.pem' % n)
+        pem.write_bytes(k.private_bytes(
+            PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption()) + c.certificate.public_bytes(PEM))
+        url = own.env['CS_CEP_CERT_URL']
+        answer = requests.post(url, data=client.envelope(
+            client.GETPOLICIES, url, client.get_policies()), cert=str(pem),
+            headers={'Content-Type': 'application/soap+xml; charset=utf-8'},
+            verify=own.env['CS_ROOT_PEM'], timeout=20)
+        assert client.Reply(answer).findall('.//p:policy'), answer.text[:300]
+    serial = '%032X' % old.certificate.serial_number
+    own.ctl('cert', 'revoke', serial, '--reason', 'keyCompromise')
+
+    def listed(name):
+        crl = x509.load_der_x509_crl(fetch('%s/ca/%s.crl' % (
+            http_url(own), name)))
+        assert crl.is_signature_valid(ca_cert(own, name).public_key())
+        return crl.get_revoked_certificate_by_serial_number(
+            old.certificate.serial_number)
+    wait_for(lambda: listed('Demo-CA'))
+    assert listed('Demo-CA-2') is None
+    leaf = tmp_path / 'revoked.pem'
+    leaf.write_bytes(old.certificate.public_bytes(PEM))
+    issuer = tmp_path / 'issuer.pem'
+    issuer.write_bytes(ca_cert(own, 'Demo-CA').public_bytes(PEM))
+    o = subprocess.run(
+        ['openssl', 'ocsp', '-issuer', issuer, '-cert', leaf, '-url',
+         http_url(own) + '/ocsp', '-CAfile', own.env['CS_ROOT_PEM'],
+         '-verify_other', issuer, '-no_nonce'], capture_output=True,
+        text=True, timeout=30, env=dict(os.environ, no_proxy='*'))
+    assert 'revoked' in o.stdout and 'keyCompromise' in o.stdout, o
+
+
+def intermediates(reply):
+    """What a server would send along: roots are the client's own affair."""
+    from asn1crypto import cms
+    bag = cms.ContentInfo.load(reply.cmc)['content']['certificates']
+    return b''.join(c.public_bytes(PEM) for c in (
+        x509.load_der_x509_certificate(b.chosen.dump()) for b in bag)
+        if c.issuer != c.subject)
+
+
+def test_new_root(own, rolled, tmp_path):
+    """Whoever trusts only the old root follows the cross certificate that
+    answers carry; the new root alone is enough, too."""
+    d = own.dir / 'root'
+    own.ctl('ca', 'create-root', str(d / 'Demo-Root-2'), '--subject',
+            'CN=Demo Root 2', '--replaces', str(d / 'Demo-Root'))
+    own.ctl('ca', 'rollover', 'Demo-CA', '--as', 'Demo-CA-N')
+    own.ctl('ca', 'sign-subordinate', str(d / 'Demo-Root-2'),
+            str(ca_dir(own) / 'Demo-CA-N.csr'), '--subject', 'CN=Demo-CA-N',
+            '--cdp', http_url(own) + '/ca/Demo-Root-2.crl', '-o',
+            str(d / 'n.pem'))
+    own.ctl('ca', 'install', 'Demo-CA-N', str(d / 'n.pem'), '--of', 'Demo-CA',
+            '--also', str(d / 'Demo-Root-2-by-Demo-Root.pem'))
+    own.ctl('ca', 'root-crl', str(d / 'Demo-Root-2'), '-o', str(d / 'n.crl'))
+    own.ctl('crl', 'install', 'Demo-Root-2', str(d / 'n.crl'))
+    r = own.ctl('crl', 'install', 'Demo-Root', str(d / 'n.crl'), ok=None)
+    assert r.returncode == 1 and 'another issuer' in r.stderr
+    r = own.ctl('crl', 'install', 'Demo-Root-2', str(d / 'n.crl'), ok=None)
+    assert r.returncode == 1 and 'not newer' in r.stderr
+    r = own.ctl('crl', 'install', 'Demo-CA', str(d / 'n.crl'), ok=None)
+    assert r.returncode == 1 and 'made by signers' in r.stderr
+    give_key(own, 'Demo-CA-N', [2])         # as if it were a CA of its own
+    assert 'ca Demo-CA-N: its key is not used' in own.log('signer-2')
+    give_key(own, 'Demo-CA-N', [1], 'Demo-CA')
+    policy = (own.dir / 'etc/policy.conf').read_text()
+    publish(own, policy.replace('{key}.crl', 'Demo-CA.crl'))
+    r = own.ctl('ca', 'activate', 'Demo-CA-N', ok=None)
+    assert r.returncode == 1 and '{key}' in r.stderr
+    publish(own, policy)
+    wait_for(lambda: http.get(http_url(own) + '/ca/Demo-CA-N.crl')
+             .status_code == 200)
+    own.ctl('ca', 'activate', 'Demo-CA-N')
+    r = client.Client(own.env).enroll(client.make_csr(
+        client.ec_key(), 'n.demo.example', [], own.env['CS_TEMPLATE']))
+    assert r.certificate.issuer.rfc4514_string() == 'CN=Demo-CA-N'
+    (tmp_path / 'between.pem').write_bytes(intermediates(r))
+    (tmp_path / 'leaf.pem').write_bytes(r.certificate.public_bytes(PEM))
+    for root in own.env['CS_ROOT_PEM'], d / 'Demo-Root-2.pem':
+        openssl('verify', '-x509_strict', '-CAfile', root, '-untrusted',
+                tmp_path / 'between.pem', tmp_path / 'leaf.pem')
+    Relying(tmp_path, d / 'Demo-Root-2.pem').check(r.certificate)
+
+
+def test_nothing_is_wrong_afterwards(own, rolled):
+    """Ledger and database agree; doctor finds no fault."""
+    r = own.ctl('ledger', 'verify', *map(str, sorted(
+        (own.dir / 'ledger').glob('signer-*'))), ok=None)
+    assert r.returncode == 0, r.stdout + r.stderr
+    host = re.search(r'https://([^/]+)/', own.env['CS_CES_URL']).group(1)
+    bad = [c for c in own.ctl_json('doctor', '--connect', host, ok=None)
+           if c['result'] == 'fail']
+    assert not bad, bad
+    names = {r['ca'] for r in own.ctl_json('crl', 'show')}
+    assert {'Demo-CA', 'Demo-CA-2', 'Demo-Root'} <= names

@@ -1,0 +1,393 @@
+"""A CA whose key is in a PKCS#11 token, which breaks while all runs.  Nothing
+may be lost, nobody restarts anything."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+
+import client
+import test_revocation as revocation
+from conftest import TOP, Stack
+from hsm import Hsm, PIN, SOFTHSM, SPY, calls
+from schema import check_fault, check_rstrc
+from test_run import Run
+
+RETRY = 0x800704D5
+
+
+class Token(Hsm):
+    """A token and its stack."""
+
+    def __init__(self, state, kind, **variables):
+        super().__init__(state / 'hsm', 'HSM')
+        self.uri = 'pkcs11:token=HSM;object=issuing'
+        self.run = Run(state, CA_KEY=kind, CA_TOKEN=self.uri, CA_MODULE=SPY,
+                       CA_PIN_FILE=self.pin, **self.env, **variables)
+
+    def ready(self):
+        self.run.ready()
+        self.stack = Stack(self.run.env_file)
+        text = (self.stack.dir / 'log/setup.log').read_text()
+        # The set-up of a hierarchy has the new key sign its request.
+        self.by_hand = int('request: ' in text)
+        return self
+
+    @property
+    def signer(self):
+        return self.stack.pids('signer')[0]
+
+    def enroll(self, name='t'):
+        return client.Client(self.stack.env).enroll(client.make_csr(
+            client.ec_key(), name + '.demo.example', [],
+            self.stack.env['CS_TEMPLATE']))
+
+    def refused(self):
+        """The client is told to try again, and nothing else."""
+        r = self.enroll()
+        check_fault(r)
+        assert r.hresult == RETRY and 'again' in r.reason
+        assert 'token' not in r.reason.lower()
+
+    def issues(self, seconds=6):
+        end = time.time() + seconds
+        while True:
+            r = self.enroll()
+            if r.leaf:
+                check_rstrc(r)
+                return r.certificate
+            assert time.time() < end, r.text
+            time.sleep(0.2)
+
+    def test(self, *changes, code=1):
+        """countersign-signer -t with another configuration."""
+        conf = self.stack.conf.parent / 'signer-1.conf'
+        text = conf.read_text()
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        other = self.dir / 'signer.conf'
+        other.write_text(text)
+        return self.run_it(self.stack.bin / 'countersign-signer', '-t', '-c',
+                           other, code=code).stderr
+
+    def ctl(self, *args, code=0):
+        return self.run_it(*self.stack.ctl_words(), *args, code=code)
+
+    def second(self):
+        """Another CA in the same token."""
+        if 'second' not in self.objects():
+            self.ctl('ca', 'create', 'Second', '--no-root', '--module', SPY,
+                     '--pin-file', self.pin, '--token',
+                     'pkcs11:token=HSM;object=second')
+
+
+@pytest.fixture(scope='module')
+def tokens(tmp_path_factory):
+    """Both kinds at once: most of a start is waiting."""
+    both = {kind: Token(tmp_path_factory.mktemp('token') / 'state', kind)
+            for kind in ('ec:P-256', 'rsa:3072')}
+    try:
+        yield {kind: t.ready() for kind, t in both.items()}
+    finally:
+        for t in both.values():
+            t.run.stop()
+            subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
+                           env=dict(os.environ, STATE=str(t.run.state)))
+
+
+@pytest.fixture
+def token(tokens):
+    t = tokens['ec:P-256']
+    pid = t.signer
+    yield t
+    t.fault()
+    t.issues()
+    assert t.signer == pid, 'the signer was restarted'
+
+
+def verify(key, signature, signed, algorithm):
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature, signed, ec.ECDSA(algorithm))
+    else:
+        key.verify(signature, signed, padding.PKCS1v15(), algorithm)
+
+
+@pytest.mark.parametrize('kind', ['ec:P-256', 'rsa:3072'])
+def test_certificate_list_and_answer(tokens, kind):
+    t = tokens[kind]
+    cert = t.issues()
+    ca = revocation.issuer_of(cert)
+    verify(ca.public_key(), cert.signature, cert.tbs_certificate_bytes,
+           cert.signature_hash_algorithm)
+    revocation.fetch_crl(cert)
+    url, = revocation.access(
+        cert, x509.oid.AuthorityInformationAccessOID.OCSP)
+    (t.dir / 'leaf.pem').write_bytes(cert.public_bytes(
+        client.serialization.Encoding.PEM))
+    ca_pem = t.stack.dir / 'ca/Demo-CA.pem'
+    out = t.run_it('openssl', 'ocsp', '-issuer', ca_pem, '-cert',
+                   t.dir / 'leaf.pem', '-url', url, '-CAfile',
+                   t.stack.env['CS_ROOT_PEM'], '-verify_other', ca_pem)
+    assert 'leaf.pem: good' in out.stdout and 'verify OK' in out.stderr
+    t.stack.ctl('cert', 'revoke', revocation.hex_serial(cert), '--reason',
+                'superseded')
+    assert revocation.wait_for(lambda: revocation.entry(cert))
+
+
+@pytest.mark.parametrize('kind', ['ec:P-256', 'rsa:3072'])
+def test_key_never_left_the_token(tokens, kind):
+    t = tokens[kind]
+    private = t.objects().split('Private Key Object')[1]
+    assert 'sensitive, always sensitive, never extractable, local' in private
+    assert re.search(r'Usage:\s+sign$', private, re.M), private
+    assert not (t.stack.dir / 'ca/Demo-CA.key').exists()
+    assert not (t.stack.dir / 'ca/Demo-CA.pass').exists()
+
+
+# What breaks.  In the later ones the session ends first, so that the signer
+# looks for the token again.
+ENDS = 'C_SignInit 0xb3'
+@pytest.mark.parametrize('lines', [
+    ['C_Sign 0x32'],                        # CKR_DEVICE_REMOVED
+    ['C_Sign 0xb3'],                        # CKR_SESSION_HANDLE_INVALID
+    ['flip'],                               # a wrong signature
+    [ENDS, 'C_OpenSession 0xe0'],           # CKR_TOKEN_NOT_PRESENT
+    [ENDS, 'C_GetSlotList 0x30'],           # CKR_DEVICE_ERROR
+    [ENDS, 'C_GetTokenInfo 0xe0'],
+    [ENDS, 'C_Login 0xa4'],                 # CKR_PIN_LOCKED
+    [ENDS, 'final-try'],
+], ids=' '.join)
+def test_faults(token, lines):
+    before = token.stack.sql('SELECT count(*) FROM countersign.certificate')
+    token.fault(*lines)
+    token.refused()
+    token.refused()
+    after = token.stack.sql('SELECT count(*) FROM countersign.certificate')
+    assert after == before
+    token.fault()
+    token.issues()
+
+
+def test_a_session_that_ends_is_nobody_s_concern(token):
+    logins = token.count('C_Login')
+    token.fault('C_SignInit 0xb3 once')
+    assert token.enroll().leaf
+    assert token.count('C_Login') == logins + 1
+
+
+def test_token_that_goes_away_and_comes_back(token):
+    tokens = token.dir / 'tokens'
+    tokens.rename(token.dir / 'away')
+    tokens.mkdir()
+    token.refused()
+    token.refused()
+    error = token.test()
+    assert 'token: none of the' in error and 'is \\"HSM\\"' in error
+    tokens.rmdir()
+    (token.dir / 'away').rename(tokens)
+
+
+def test_slow_token(token):
+    token.fault('slow 3')
+    r = token.enroll('slow')
+    check_fault(r)
+    assert r.hresult == RETRY
+    token.fault()
+    token.issues(15)
+    # What the slow signature was made for was kept, and is handed out.
+    n = token.stack.sql('SELECT count(*) FROM countersign.certificate c '
+                        'WHERE serial IN (SELECT serial FROM '
+                        'countersign.void_serial)')
+    assert n == [(0,)]
+
+
+def test_wrong_pin_is_tried_once(token):
+    wrong = '1111222233'
+    token.pin.write_text(wrong)
+    logins = token.count('C_Login')
+    token.fault('C_SignInit 0xb3 once')
+    for _ in range(3):
+        token.refused()
+        time.sleep(0.6)
+    assert token.count('C_Login') == logins + 1
+    log = token.stack.log('signer')
+    assert 'refused the pin; not tried again' in log and wrong not in log
+    token.pin.write_text(PIN)
+    token.issues()
+    assert token.count('C_Login') == logins + 2
+
+
+def test_signatures_are_counted(token):
+    token.issues()
+    rows = token.stack.ctl_json('ledger', 'verify')
+    assert not [r for r in rows if r['damaged']]
+    deadline = time.time() + 10
+
+    def spied():
+        return sum(name == 'C_Sign' and '\nReturned:  0 CKR_OK' in text
+                   for name, text in calls(token.spy.read_text()))
+
+    def told():
+        return {r['object']: r['count'] for r in token.stack.ctl_json(
+            'ledger', 'verify') if r['check'] == 'signatures'}
+    # What the signer signed; the command line's share is in no ledger.
+    by_hand = token.by_hand
+    while told() != {'Demo-CA': spied() - by_hand}:
+        assert time.time() < deadline, (told(), spied(), by_hand)
+        time.sleep(0.3)
+
+
+def test_pin_is_nowhere(token):
+    pid = token.signer
+    for name in ('cmdline', 'environ'):
+        assert PIN.encode() not in pathlib.Path(
+            '/proc/%d/%s' % (pid, name)).read_bytes()
+    for part in ('log', 'etc', 'ledger', 'ca', 'run'):
+        for f in (token.stack.dir / part).rglob('*'):
+            if f.is_file():
+                assert PIN.encode() not in f.read_bytes(), f
+    dump = token.run_it('/usr/lib/postgresql/15/bin/pg_dump', '--inserts',
+                        '-d', token.stack.env['CS_DSN'].replace(
+                            'countersign_auditor', 'postgres'))
+    assert 'Demo-CA' in dump.stdout and PIN not in dump.stdout
+
+
+KEY = 'key = "pkcs11:token=HSM;object=issuing"'
+
+
+@pytest.mark.parametrize('change,text', [
+    ([('object=issuing', 'object=other')], 'no such private key'),
+    ([('object=issuing', 'object=second')], 'not the certificate'),
+    ([('token=HSM', 'token=Hsm')], 'token: none of the'),
+    ([('module = "', 'module = "/nowhere')], 'No such file'),
+    ([('module = "/', 'module = "')], 'from the root folder'),
+    ([('module = "%s' % SPY, 'module = "/bin/true')], 'pkcs11 module'),
+    ([('module = "%s' % SPY, 'module = "/lib/x86_64-linux-gnu/libm.so.6')],
+     'C_GetFunctionList'),
+    ([('object=issuing', 'object=open')], 'can be read out'),
+    ([('/pin"', '/open-pin"')], 'open-pin'),
+    ([('object=issuing"', 'object=issuing?pin-value=%s"' % PIN)],
+     'name a file with pin-file'),
+])
+def test_configurations_refused(token, change, text):
+    token.second()
+    if 'open' not in token.objects():
+        key = token.dir / 'open.pem'
+        token.run_it('openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt',
+                     'ec_paramgen_curve:P-256', '-out', key)
+        token.run_it('pkcs11-tool', '--module', SOFTHSM, '--login', '--pin',
+                     PIN, '--write-object', key, '--type', 'privkey',
+                     '--label', 'open', '--extractable', '--usage-sign')
+        (token.dir / 'open-pin').write_text(PIN)
+        (token.dir / 'open-pin').chmod(0o644)
+    error = token.test(*change)
+    assert text in error and PIN not in error
+
+
+def test_configuration_accepted(token):
+    """Also two CAs with one module, and a secret for key archival."""
+    token.second()
+    secret = token.dir / 'secret'
+    secret.write_text('0' * 31 + '\n')
+    secret.chmod(0o600)
+    more = ('/pin"', '/pin"\n\texchange-secret-file = "%s"' % secret)
+    assert 'must have 32 bytes' in token.test(more)
+    secret.write_text('0' * 32)
+    second = re.search(r'ca "Demo-CA" {[^}]*}', (
+        token.stack.conf.parent / 'signer-1.conf').read_text()).group(0)
+    more = (second, second.replace('/pin"', '/pin"\n\texchange-secret-file ='
+                                   ' "%s"' % secret) + '\n' +
+            second.replace('Demo-CA', 'Second').replace('issuing', 'second'))
+    assert 'configuration is good' in token.test(more, code=0)
+
+
+def test_module_others_may_write(token):
+    module = token.dir / 'module.so'
+    shutil.copy(SOFTHSM, module)
+    module.chmod(0o666)
+    assert 'may write' in token.test((SPY, str(module)))
+
+
+MAKE = ('--module', SPY, '--token', 'pkcs11:token=HSM;object=third')
+
+
+@pytest.mark.parametrize('args,code,text', [
+    (('--token', 'pkcs11:token=HSM;object=third'), 2, 'go together'),
+    (('--module', SPY), 2, 'go together'),
+    (MAKE + ('--key', 'ec:P-521'), 1, 'rsa:2048'),
+    (('--module', SPY, '--token', 'pkcs11:token=HSM;object=issuing'), 1,
+     'in it already'),
+    (('--module', SPY, '--token', 'pkcs11:token=X;object=third'), 3,
+     'none of the'),
+])
+def test_ca_create_refused(token, args, code, text):
+    if '--token' in args and '--module' in args:
+        args += ('--pin-file', str(token.pin))
+    r = token.ctl('ca', 'create', 'Third', *args, code=None)
+    assert text in r.stderr, r.stderr
+    assert r.returncode == code, r.stderr
+    assert 'third' not in token.objects()
+    assert not list((token.stack.dir / 'ca').glob('Third*'))
+
+
+@pytest.mark.parametrize('command', [
+    ('ca', 'create', 'Third', '--no-root'), ('ca', 'request', 'Third')])
+@pytest.mark.parametrize('fault,text', [('C_Sign 0x30', 'Device error'),
+                                        ('flip', 'signature is wrong')])
+def test_what_fails_takes_its_key_out_again(token, command, fault, text):
+    token.fault(fault)
+    r = token.ctl(*command, '--pin-file', token.pin, *MAKE, code=1)
+    assert text in r.stderr
+    assert 'third' not in token.objects()
+    assert not list((token.stack.dir / 'ca').glob('Third*'))
+
+
+def test_request_for_a_key_in_the_token(token):
+    make = ('--pin-file', token.pin, '--module', SPY, '--token')
+    token.ctl('ca', 'request', 'Fourth', '--subject', 'CN=Fourth', *make,
+              'pkcs11:token=HSM;object=fourth')
+    csr = token.stack.dir / 'ca/Fourth.csr'
+    token.run_it('openssl', 'req', '-in', csr, '-verify', '-noout')
+    assert not csr.with_suffix('.key').exists()
+    again = token.dir / 'again.csr'
+    token.ctl('ca', 'rollover', 'Demo-CA', '--same-key', '-o', again, *make,
+              token.uri)
+    key = token.run_it('openssl', 'req', '-in', again, '-pubkey', '-noout')
+    assert key.stdout == token.run_it(
+        'openssl', 'x509', '-in', token.stack.dir / 'ca/Demo-CA.pem',
+        '-pubkey', '-noout').stdout
+
+
+@pytest.mark.parametrize('args', [
+    ('--token', 'pkcs11:token=HSM;object=x'),
+    ('--module', '/m', '--pin-file', '/p'),
+    ('--module', '/m', '--pin-file', '/p', '--token', 'pkcs11:token=HSM'),
+])
+def test_init_refused(token, tmp_path, args):
+    r = token.run_it(token.stack.bin / 'countersign', 'init',
+                     tmp_path / 'new', '--host', 'x', *args, code=2)
+    assert 'go together' in r.stderr or 'needs object' in r.stderr
+    assert not (tmp_path / 'new').exists()
+
+
+def test_doctor(token):
+    def finding():
+        rows = token.ctl('--json', 'doctor', code=None).stdout
+        return [r for r in json.loads(rows)
+                if r['check'] == 'token']
+    ok, = finding()
+    assert ok['result'] == 'ok' and ok['object'] == 'Demo-CA'
+    token.fault('final-try')
+    warn = [r for r in finding() if r['result'] == 'warn']
+    assert 'one more wrong pin locks it' in warn[0]['text'] and \
+        warn[0]['advice']
+    token.fault('C_GetSlotList 0x30')
+    fail, = finding()
+    assert fail['result'] == 'fail' and 'CKR_DEVICE_ERROR' in fail['text']

@@ -1,0 +1,253 @@
+"""Five validators agree on what is issued and on the lists: OpenSSL, GnuTLS,
+NSS, python cryptography, and Java's where it is installed.  Some tens here;
+"make test-validators" takes 2,000 certificates and lists of 0, 1 and 100,000
+entries, in a deployment of its own.  NSS reads the list anew for each
+certificate: of the longest list it judges forty.  So does certtool, which has no
+verdict on one after three minutes of CPU: libgnutls is asked itself, and reads it
+once."""
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import psycopg
+import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+import client
+from conftest import TOP, running
+from test_revocation import fetch_crl, hex_serial, issuer_of, wait_for
+
+COUNT = int(os.environ.get('VALIDATE', '12'))
+FULL = COUNT >= 1000
+GNUTLS = 200                # certificates, of the longest list
+DER = serialization.Encoding.DER
+PEM = serialization.Encoding.PEM
+
+
+@pytest.fixture(scope='module')
+def place(request):
+    if not FULL:
+        yield request.getfixturevalue('stack')
+        return
+    state = TOP / 'var/validators'
+    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
+                   env={**os.environ, 'STATE': str(state)})
+    with running(state) as s:
+        yield s
+
+
+@pytest.fixture(scope='module')
+def root(place):
+    dsn = psycopg.conninfo.make_conninfo(place.env['CS_DSN'], user='postgres')
+    with psycopg.connect(dsn, autocommit=True) as db:
+        yield db
+
+
+def issue(place, n):
+    """The least serial number, the greatest, then all between."""
+    keys = [client.rsa_key(), client.ec_key(), client.ec_key(ec.SECP384R1)]
+
+    def one(i):
+        name = 'v%d.demo.example' % i
+        r = client.Client(place.env).enroll(client.make_csr(
+            keys[i % 3], name, [name, 'w%d.demo.example' % i][:1 + i % 2],
+            place.env['CS_TEMPLATE']))
+        assert r.leaf is not None, r.text
+        return r.certificate
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        certs = sorted(pool.map(one, range(n)), key=lambda c: c.serial_number)
+    return certs[:1] + certs[-1:] + certs[1:-1]
+
+
+class Files:
+    """Certificates and the list at hand, for programs to read."""
+
+    def __init__(self, place, folder, certs):
+        self.folder, self.certs = folder, certs
+        self.ca = issuer_of(certs[0])
+        (folder / 'ca.der').write_bytes(self.ca.public_bytes(DER))
+        (folder / 'ca.pem').write_bytes(self.ca.public_bytes(PEM))
+        shutil.copy(place.env['CS_ROOT_PEM'], folder / 'root.pem')
+        (folder / 'all.pem').write_bytes(self.ca.public_bytes(PEM) + (
+            folder / 'root.pem').read_bytes())
+        self.names = []
+        for i, c in enumerate(certs):
+            name = folder / ('c%d' % i)
+            name.with_suffix('.pem').write_bytes(c.public_bytes(PEM))
+            name.with_suffix('.der').write_bytes(c.public_bytes(DER))
+            self.names.append(name)
+
+    def take_list(self):
+        crl = fetch_crl(self.certs[0])
+        (self.folder / 'crl.der').write_bytes(crl.public_bytes(DER))
+        (self.folder / 'crl.pem').write_bytes(crl.public_bytes(PEM))
+        self.crl = crl
+        return crl
+
+
+def run(*args, seconds=600):
+    return subprocess.run([str(a) for a in args], capture_output=True,
+                          text=True, timeout=seconds)
+
+
+def openssl(f):
+    r = run('openssl', 'verify', '-crl_check', '-CAfile', f.folder / 'all.pem',
+            '-CRLfile', f.folder / 'crl.pem',
+            *[n.with_suffix('.pem') for n in f.names])
+    bad = [x for x in r.stderr.splitlines() if x.startswith('error 23 ')]
+    good = r.stdout.splitlines()
+    assert len(bad) + len(good) == len(f.names), r.stderr
+    return ['%s: OK' % n.with_suffix('.pem') in good for n in f.names]
+
+
+def each(f, judge, few=None):
+    names = f.names[:few] if len(f.crl) > 1000 else f.names
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return list(pool.map(judge, names))
+
+
+def gnutls(f):
+    names = f.names[:GNUTLS] if len(f.crl) > 1000 else f.names
+    r = run(sys.executable, pathlib.Path(__file__).with_name('gnutls_list.py'),
+            f.folder / 'all.pem', f.folder / 'crl.der',
+            *[n.with_suffix('.der') for n in names], seconds=3000)
+    assert r.returncode == 0, r.stderr
+    first, read, *lines = r.stdout.splitlines()
+    assert first == 'ENTRIES %d' % len(f.crl)
+    print('gnutls:', read)
+    verdicts = [line.split()[0] for line in lines]
+    assert len(verdicts) == len(names) and set(verdicts) <= {'OK', 'REVOKED'}
+    good = [v == 'OK' for v in verdicts]
+    if len(f.crl) <= 1000:
+        assert good == certtool(f)
+    return good
+
+
+def certtool(f):
+    r = run('certtool', '--verify-crl', '--load-ca-certificate',
+            f.folder / 'ca.pem', '--infile', f.folder / 'crl.pem')
+    assert r.returncode == 0, r.stdout
+
+    def judge(name):
+        r = run('certtool', '--verify', '--load-ca-certificate',
+                f.folder / 'all.pem', '--load-crl', f.folder / 'crl.pem',
+                '--infile', name.with_suffix('.pem'))
+        assert ('revoked' in r.stdout) == (r.returncode != 0), r.stdout
+        return r.returncode == 0
+    return each(f, judge)
+
+
+def nss(f):
+    db = 'sql:' + str(f.folder / 'nss')
+    if not (f.folder / 'nss').exists():
+        (f.folder / 'nss').mkdir()
+        run('certutil', '-N', '-d', db, '--empty-password')
+        for nick, trust in (('root', 'CT,,'), ('ca', ',,')):
+            run('certutil', '-A', '-d', db, '-n', nick, '-t', trust, '-i',
+                f.folder / (nick + '.pem'))
+        for n in f.names:
+            r = run('certutil', '-A', '-d', db, '-n', n.name, '-t', ',,',
+                    '-i', n.with_suffix('.pem'))
+            assert r.returncode == 0, r.stderr
+    run('crlutil', '-D', '-d', db, '-n', 'ca')
+    r = run('crlutil', '-I', '-d', db, '-i', f.folder / 'crl.der', '-t', '1',
+            '-B')
+    assert r.returncode == 0, r.stderr
+
+    def judge(name):
+        r = run('certutil', '-V', '-d', db, '-n', name.name, '-u', 'V', '-e')
+        assert r.returncode == 0 or 'revoked' in (r.stdout + r.stderr)
+        return r.returncode == 0
+    return each(f, judge, 40)
+
+
+def python(f):
+    key = f.ca.public_key()
+    assert f.crl.is_signature_valid(key)
+
+    def judge(cert):
+        h = cert.signature_hash_algorithm
+        args = (padding.PKCS1v15(), h) if isinstance(key, rsa.RSAPublicKey) \
+            else (ec.ECDSA(h),)
+        try:
+            key.verify(cert.signature, cert.tbs_certificate_bytes, *args)
+        except InvalidSignature:
+            return False
+        assert cert.issuer == f.ca.subject
+        aki = cert.extensions.get_extension_for_class(
+            x509.AuthorityKeyIdentifier).value.key_identifier
+        assert aki == f.ca.extensions.get_extension_for_class(
+            x509.SubjectKeyIdentifier).value.digest
+        return f.crl.get_revoked_certificate_by_serial_number(
+            cert.serial_number) is None
+    return [judge(c) for c in f.certs]
+
+
+def java(f):
+    if shutil.which('java') is None:
+        return None
+    source = pathlib.Path(__file__).with_name('Validate.java')
+    out, args = '', [n.with_suffix('.der') for n in f.names]
+    for i in range(0, len(args), 1000):
+        r = run('java', source, f.folder / 'ca.der', f.folder / 'crl.der',
+                *args[i:i + 1000])
+        assert r.returncode == 0, r.stderr
+        out += r.stdout
+    assert 'ENTRIES %d\n' % len(f.crl) in out
+    bad = [x for x in out.splitlines() if x.startswith('BAD')]
+    assert all(x.endswith(' REVOKED') for x in bad), bad
+    return ['OK %s\n' % a in out for a in args]
+
+
+def agree(f, expected):
+    for validator in (openssl, gnutls, nss, python, java):
+        begun = time.time()
+        found = validator(f)
+        if found is None:
+            continue
+        wrong = [i for i, (a, b) in enumerate(zip(found, expected)) if a != b]
+        assert not wrong, (validator.__name__, wrong[:10])
+        print('%s: %d certificates, %d entries: agrees, %.0f s' % (
+            validator.__name__, len(found), len(f.crl), time.time() - begun),
+            flush=True)
+
+
+def test_validators_agree(place, root, tmp_path, monkeypatch):
+    monkeypatch.setenv('no_proxy', '*')
+    f = Files(place, tmp_path, issue(place, COUNT))
+    before = len(f.take_list())
+    if FULL:
+        assert before == 0
+        agree(f, [True] * COUNT)
+    place.ctl('cert', 'revoke', hex_serial(f.certs[3]), '--reason',
+              'keyCompromise')
+    wait_for(lambda: len(f.take_list()) == before + 1)
+    expected = [i != 3 for i in range(COUNT)]
+    agree(f, expected)
+    if not FULL:
+        return
+    # The first entry of the list, the last one, and one of the middle.
+    for i in 0, 1:
+        place.ctl('cert', 'revoke', hex_serial(f.certs[i]), '--reason',
+                  'superseded')
+        expected[i] = False
+    a, b = (c.serial_number for c in f.certs[:2])
+    step = (b - a) // 99998
+    root.execute('SET session_replication_role = replica')
+    root.execute(
+        "INSERT INTO countersign.revoked SELECT r.ca, decode(n, 'hex'), now(), "
+        "i %% 2, 'infinity', r.change FROM (SELECT * FROM countersign.revoked "
+        'LIMIT 1) r, unnest(%s::text[]) WITH ORDINALITY u(n, i)',
+        (['%032x' % (a + i * step) for i in range(1, 99998)],))
+    root.execute("SELECT countersign.revocation_next('Demo-CA')")
+    wait_for(lambda: len(f.take_list()) == 100000, 120)
+    serials = [e.serial_number for e in f.crl]
+    assert serials[0] == a and serials[-1] == b
+    agree(f, expected)

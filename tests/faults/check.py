@@ -1,0 +1,530 @@
+#!/usr/bin/python3
+"""What must hold after faults.py, from the evidence alone: what the clients
+wrote down, both database nodes, the ledgers, the lists that were published,
+what the signers' keys were asked for.  Shares no code with the programs.
+
+    check.py FOLDER     reads report.json there; prints a table; 1 if not well
+    check.py FOLDER/evidence.pickle     the same again, from what it kept
+"""
+import base64
+import collections
+import datetime
+import hashlib
+import json
+import pathlib
+import pickle
+import re
+import subprocess
+import sys
+import time
+import types
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+ANSWER_SECONDS = 120
+# What a signer signs at start to learn what a signature costs.
+MEASURE = hashlib.sha256(b'how long does a signature take').hexdigest()
+TABLES = {
+    'request': 'id, replay_key, day, number, state, ca, account, method, '
+               'template, policy_hash, serial, signer, token',
+    'certificate': 'serial, ca, request_id, account, spki_sha256, der',
+    'void_serial': 'serial, ca, request_id, signer',
+    'revoked': 'serial, ca, reason',
+    'crl': 'ca, number, tbs_digest, this_update',
+    'responder': 'serial, ca, der',
+    'policy': 'version, sha256',
+    'signer': 'name, prefix, epoch',
+}
+
+
+class Evidence:
+    """Everything that is judged; plain data, so that it can be doctored."""
+
+    def __init__(self):
+        self.journal, self.report = [], {}
+        self.nodes, self.primary = {}, None     # name -> table -> rows
+        self.ledgers, self.spied = {}, {}       # name -> bytes, [digest]
+        self.lists, self.cas = [], {}           # DER in order; name -> DER
+        self.leaks = []
+        self.verify = ''        # what "countersign ledger verify" says
+        self.replayed = []      # number, what explain says
+
+    @property
+    def rows(self):
+        return self.nodes[self.primary]
+
+
+# Collecting ----------------------------------------------------------------
+
+def read_table(db, table):
+    names = TABLES[table].split(', ')
+    return [types.SimpleNamespace(**dict(zip(names, r))) for r in db.execute(
+        'SELECT %s FROM countersign.%s' % (TABLES[table], table))]
+
+
+def wait_for_standby(socks, primary, seconds=60):
+    import psycopg
+    dsn = 'host=%s dbname=countersign user=postgres'
+    other = next(n for n in socks if n != primary)
+    with psycopg.connect(dsn % socks[primary]) as db:
+        lsn = db.execute('SELECT pg_current_wal_lsn()').fetchone()[0]
+    deadline = time.time() + seconds
+    with psycopg.connect(dsn % socks[other], autocommit=True) as db:
+        while not db.execute('SELECT pg_last_wal_replay_lsn() >= %s',
+                             (lsn,)).fetchone()[0]:
+            if time.time() > deadline:
+                sys.exit('check: the standby does not catch up')
+            time.sleep(0.1)
+
+
+def find_leaks(state):
+    secrets = [re.search(r"CS_PASSWORD='?([^'\n]+)",
+                         (state / 'fault.env').read_text())[1]]
+    for p in [*(state / 'ca').glob('*.pass'), *(state / 'keys').glob('*'),
+              state / 'hsm/pin']:
+        secrets += p.read_text(errors='replace').split()
+    where = [str(state / d) for d in ('a', 'b', 'log', 'web')] + [
+        str(p) for p in state.glob('disk-*')]
+    r = subprocess.run(['grep', '-rlaF', '-f', '-', *where], text=True,
+                       input='\n'.join(s for s in secrets if len(s) > 11),
+                       capture_output=True)
+    return r.stdout.split()
+
+
+def replay(state, rows, ctl, sample=12):
+    """The same request and the policy in force: the same decision?"""
+    out = []
+    names = [r for r in rows['request'] if r.state == 'issued' and
+             r.template == 'WebServer' and r.token[:1] == b'\x30' and
+             len(r.token) != 32 and     # put back: its hash
+             r.account == 'demo']
+    for r in names[::max(1, len(names) // sample)][:sample]:
+        path = state / 'replay.csr'
+        path.write_bytes(r.token)
+        p = subprocess.run(ctl + ['explain', '--user', r.account, '--csr',
+                                  str(path)], capture_output=True, text=True)
+        out.append((r.number, p.returncode, p.stdout + p.stderr))
+    return out
+
+
+def collect(state):
+    import psycopg
+    e = Evidence()
+    e.report = json.loads((state / 'report.json').read_text())
+    socks, e.primary = e.report['nodes'], e.report['primary']
+    wait_for_standby(socks, e.primary)
+    for name, sock in socks.items():
+        with psycopg.connect('host=%s dbname=countersign user=postgres' %
+                             sock) as db:
+            e.nodes[name] = {t: read_table(db, t) for t in TABLES}
+            e.cas = {n: bytes(d) for n, d in db.execute(
+                'SELECT name, certificate FROM countersign.ca')}
+    e.journal = [json.loads(l) for l in open(state / 'journal')]
+    for d in sorted(state.glob('disk-signer-*')):
+        name = d.name.removeprefix('disk-')
+        e.ledgers[name] = b''.join(
+            f.read_bytes() for f in (*sorted((d / 'ledger').glob('ledger.0*')),
+                                     d / 'ledger/ledger'))
+        if (d / 'other/ledger').exists():
+            e.ledgers[name + ' elsewhere'] = (d / 'other/ledger').read_bytes()
+        spy = state / 'control' / name / 'spy'
+        e.spied[name] = spy.read_text().split() if spy.exists() else []
+    e.lists = [p.read_bytes() for p in sorted(
+        (state / 'lists').iterdir(), key=lambda p: float(
+            p.name.rsplit('-', 1)[1]))]
+    e.leaks = find_leaks(state)
+    ctl = [str(TOP / 'build/countersign'), '-c',
+           str(state / 'etc/fault-countersign.conf')]
+    r = subprocess.run(ctl + ['ledger', 'verify'], capture_output=True,
+                       text=True)
+    e.verify = '' if r.returncode == 0 else r.stdout + r.stderr
+    e.replayed = replay(state, e.rows, ctl)
+    return e
+
+
+# Ledgers -------------------------------------------------------------------
+
+def entries(text):
+    """Entries of a ledger, and what is wrong with its chain."""
+    out, bad, prev = [], [], '0' * 64
+    if text and not text.endswith(b'\n'):
+        bad.append('the last line has no end')
+    for i, line in enumerate(text.split(b'\n')[:-1]):
+        body, sep, tail = line.rpartition(b',"hash":"')
+        h = hashlib.sha256(body).hexdigest()
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            bad.append('line %d is not JSON' % (i + 1))
+            continue
+        if not sep or tail != b'%s"}' % h.encode():
+            bad.append('line %d: its hash is another' % (i + 1))
+        if entry.get('prev') != prev or entry.get('seq') != i + 1:
+            bad.append('line %d does not follow the one before' % (i + 1))
+        prev = entry.get('hash')
+        out.append(entry)
+    return out, bad
+
+
+class Books:
+    """All ledgers, read once."""
+
+    def __init__(self, e):
+        self.bad, self.intents, self.issued = [], [], {}
+        self.closed, self.void = set(), set()
+        self.signed = collections.defaultdict(set)      # signer -> TBS hashes
+        for name, text in e.ledgers.items():
+            es, bad = entries(text)
+            self.bad += ['%s: %s' % (name, b) for b in bad]
+            for x in es:
+                self.take(name, x)
+
+    def take(self, name, x):
+        t = x['type']
+        if t == 'intent':
+            self.intents.append((name, x))
+        elif t == 'issued':
+            self.issued[x['serial']] = base64.b64decode(x['certificate'])
+        elif t == 'done':
+            self.closed.update(x['ids'].split(','))
+        elif t == 'void' and 'serial' in x:
+            self.void.add(x['serial'])
+        if 'tbs' in x:
+            self.signed[name.split()[0]].add(x['tbs'])
+
+
+# Certificates --------------------------------------------------------------
+
+def load(der):
+    return x509.load_der_x509_certificate(der)
+
+
+def verify(ca, signature, data, algorithm):
+    key = ca.public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature, data, ec.ECDSA(algorithm))
+    else:
+        key.verify(signature, data, padding.PKCS1v15(), algorithm)
+
+
+def is_by(ca, thing, data):
+    try:
+        verify(ca, thing.signature, data, thing.signature_hash_algorithm)
+        return True
+    except Exception:
+        return False
+
+
+def told(e):
+    """n -> certificates that a client was given for one operation."""
+    out = collections.defaultdict(list)
+    for j in e.journal:
+        if j['e'] == 'told' and j['what'] == 'issued':
+            out[j['n']].append(base64.b64decode(j['leaf']))
+    return out
+
+
+# Invariants: each yields what is wrong -------------------------------------
+
+def i1(e, b):
+    "every certificate that a client has is a row, on both nodes"
+    given = [d for v in told(e).values() for d in v]
+    for name, tables in e.nodes.items():
+        rows = {r.der for r in tables['certificate']}
+        for d in given:
+            if d not in rows:
+                yield 'node %s lacks %x' % (name, load(d).serial_number)
+    tables = list(e.nodes.values())
+    for t in TABLES:
+        if sorted(map(repr, tables[0][t])) != sorted(map(repr, tables[1][t])):
+            yield 'the nodes differ in ' + t
+
+
+def i2(e, b):
+    "every row is a certificate of the CA, as intended in a ledger"
+    intents = {x['serial']: x for _, x in b.intents}
+    cas = {n: load(d) for n, d in e.cas.items()}
+    requests = {r.id: r for r in e.rows['request']}
+    for r in e.rows['certificate']:
+        try:
+            c = load(r.der)
+        except ValueError:
+            yield '%s does not parse' % r.serial.hex()
+            continue
+        if not is_by(cas[r.ca], c, c.tbs_certificate_bytes):
+            yield '%s: its signature is wrong' % r.serial.hex()
+        x = intents.get(r.serial.hex())
+        tbs = hashlib.sha256(c.tbs_certificate_bytes).hexdigest()
+        if x is None or x['tbs'] != tbs or x['id'] != r.request_id.hex():
+            yield '%s: no such intent' % r.serial.hex()
+        if c.serial_number != int(r.serial.hex(), 16) or hashlib.sha256(
+                c.public_key().public_bytes(
+                    serialization.Encoding.DER,
+                    serialization.PublicFormat.SubjectPublicKeyInfo)
+                ).digest() != r.spki_sha256:
+            yield '%s: the row is not the certificate' % r.serial.hex()
+        q = requests.get(r.request_id)
+        if q is None or q.serial != r.serial or q.state != 'issued':
+            yield '%s: no such request' % r.serial.hex()
+
+
+def i3(e, b):
+    "every intent has a certificate, or is void and on the list"
+    rows = {r.serial.hex() for r in e.rows['certificate']}
+    void = {r.serial.hex() for r in e.rows['void_serial']}
+    revoked = {r.serial.hex() for r in e.rows['revoked']}
+    for name, x in b.intents:
+        s = x['serial']
+        if s in rows and s in void:
+            yield '%s is void and a certificate' % s
+        if s not in rows and not (s in void and s in revoked):
+            yield '%s (%s) has no end' % (s, name)
+        if s in rows and x['id'] not in b.closed:
+            yield '%s (%s): not closed in the ledger' % (s, name)
+        if s in void and s not in b.void:
+            yield '%s (%s): void, and the ledger does not say so' % (s, name)
+
+
+def i4(e, b):
+    "no serial twice, and each begins with its signer's prefix"
+    prefix = {r.name: r.prefix for r in e.rows['signer']}
+    n = collections.Counter(x['serial'] for _, x in b.intents)
+    yield from ('%s twice in ledgers' % s for s, k in n.items() if k > 1)
+    n = collections.Counter(r.serial for r in e.rows['certificate'])
+    yield from ('%s twice in rows' % s.hex() for s, k in n.items() if k > 1)
+    seen = {}
+    for k, v in told(e).items():
+        for d in set(v):
+            s = load(d).serial_number
+            if seen.setdefault(s, k) != k:
+                yield '%x was given to two clients' % s
+    if len(set(prefix.values())) != len(prefix):
+        yield 'two signers have one prefix'
+    for name, x in b.intents:
+        if int(x['serial'][6:10], 16) != prefix.get(name.split()[0]):
+            yield '%s is not of %s' % (x['serial'], name)
+
+
+def i5(e, b):
+    "the ledgers' chains are whole, and agree with the database"
+    yield from b.bad
+    if e.verify:
+        yield 'countersign ledger verify: ' + e.verify.strip()
+    for s, der in b.issued.items():
+        row = [r for r in e.rows_by_serial.get(s, [])]
+        if row and row[0].der != der:
+            yield '%s: ledger and row have two certificates' % s
+
+
+class List:
+    """A published list; base: None, or what it is a delta to."""
+
+    def __init__(self, der):
+        self.der, self.crl = der, x509.load_der_x509_crl(der)
+        self.number = self.extension(x509.CRLNumber)
+        self.base = self.extension(x509.DeltaCRLIndicator)
+        self.at = self.crl.last_update.replace(
+            tzinfo=datetime.timezone.utc).timestamp()
+        self.serials = {r.serial_number for r in self.crl}
+
+    def extension(self, kind):
+        try:
+            return self.crl.extensions.get_extension_for_class(
+                kind).value.crl_number
+        except x509.ExtensionNotFound:
+            return None
+
+    def tells(self, complete):
+        """What is revoked, whichever complete list it is read with."""
+        if self.base is None:
+            return [self.serials]
+        return [self.serials | c.serials for c in complete
+                if self.base <= c.number < self.number]
+
+
+def lists_of(e):
+    """All of the CAs that signers have, in the order in which they came."""
+    subjects = [load(d).subject for d in e.cas.values()]
+    return [c for c in map(List, e.lists) if c.crl.issuer in subjects]
+
+
+def known(lists):
+    """Lists in the order of their numbers; what each tells, with its base."""
+    complete = [c for c in lists if c.base is None]
+    return [(c, c.tells(complete))
+            for c in sorted(lists, key=lambda c: c.number)]
+
+
+def i6(e, b):
+    "lists: numbers rise, nothing disappears, nothing revoked is missing"
+    cas = [load(d) for d in e.cas.values()]
+    lists, last, before = lists_of(e), {}, set()
+    for c in lists:
+        kind = c.base is None
+        if c.number <= last.get(kind, 0):
+            yield 'number %d after %d' % (c.number, last[kind])
+        last[kind] = c.number
+        if not any(is_by(ca, c.crl, c.crl.tbs_certlist_bytes) for ca in cas):
+            yield 'list %d is not signed by the CA' % c.number
+    if not lists:
+        yield 'no list was published'
+        return
+    revoked = [(j['t'] + 1, int(j['serial'], 16)) for j in e.journal
+               if j['e'] == 'revoke']
+    for c, told in known(lists):
+        if not told:
+            yield 'delta %d is to %d, which nobody saw' % (c.number, c.base)
+            continue
+        if any(t != told[0] for t in told):
+            yield 'delta %d: it matters what it is read with' % c.number
+        if before - told[0]:
+            yield 'list %d lacks what was on the one before' % c.number
+        before = told[0]
+        for t, serial in revoked:
+            if c.at > t and serial not in before:
+                yield 'list %d lacks %x' % (c.number, serial)
+    rows = {int(r.serial.hex(), 16) for r in e.rows['revoked']}
+    if rows != before:
+        yield 'the last list has %d of %d entries' % (
+            len(before & rows), len(rows))
+
+
+def i7(e, b):
+    "one message, one certificate"
+    given = told(e)
+    n = collections.Counter(r.spki_sha256.hex()
+                            for r in e.rows['certificate'])
+    for j in e.journal:
+        if j['e'] != 'op' or not j['key']:
+            continue
+        if len(set(given[j['n']])) > 1:
+            yield 'operation %d was given two certificates' % j['n']
+        if n[j['key']] > 1:
+            yield 'operation %d has %d rows' % (j['n'], n[j['key']])
+    keys = collections.Counter((r.day, r.replay_key) for r in
+                               e.rows['request'] if r.state == 'issued')
+    yield from ('replay key %s twice' % k[1].hex()
+                for k, v in keys.items() if v > 1)
+
+
+def i8(e, b):
+    "each row tells who proved it was, under which policy; replayed, the same"
+    policies = {r.sha256 for r in e.rows['policy']}
+    for r in e.rows['request']:
+        if r.policy_hash not in policies:
+            yield 'request %d: unknown policy' % r.number
+        if r.method not in (1, 2, 4, 8, 16) or not r.account:
+            yield 'request %d: nobody' % r.number
+    for number, code, text in e.replayed:
+        if code != 0:
+            yield 'request %d: replayed: %s' % (number, text.strip()[:100])
+
+
+def i9(e, b):
+    "the CA's key signed what the ledgers had before, each once"
+    for name, digests in e.spied.items():
+        n = collections.Counter(d for d in digests if d != MEASURE)
+        for d, k in n.items():
+            if d not in b.signed[name]:
+                yield '%s signed %s, which no ledger has' % (name, d)
+            if k > 1:
+                yield '%s signed %s %d times' % (name, d, k)
+
+
+def i10(e, b):
+    "what was decided stays decided"
+    final = {}
+    for j in e.journal:
+        if j['e'] != 'told':
+            continue
+        if j['n'] in final and final[j['n']] != j['what']:
+            yield 'operation %d: %s after %s' % (j['n'], j['what'],
+                                                 final[j['n']])
+        if j['what'] != 'pending':
+            final[j['n']] = j['what']
+    rows = {r.serial for r in e.rows['certificate']}
+    for r in e.rows['request']:
+        if (r.state == 'issued') != (r.serial in rows):
+            yield 'request %d is %s, its certificate is %s' % (
+                r.number, r.state, 'there' if r.serial in rows else 'not')
+
+
+def i11(e, b):
+    "no secret in logs, tables, ledgers"
+    yield from e.leaks
+
+
+def i12(e, b):
+    "every client gets its answer"
+    ops = {j['n']: j for j in e.journal if j['e'] == 'op' and
+           j['kind'] != 'repeat'}
+    for j in e.journal:
+        if j['e'] == 'end':
+            ops.pop(j['n'], None)
+            if j['t'] > e.report['last_fault'] + ANSWER_SECONDS:
+                yield 'operation %d waited too long' % j['n']
+        elif j['e'] == 'told' and j['what'] == 'denied':
+            yield 'operation %d: %s %s' % (j['n'], j['hresult'], j['reason'])
+    yield from ('operation %d has no answer' % n for n in ops)
+    yield from e.report['unexpected']
+
+
+INVARIANTS = [i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11, i12]
+
+
+def judge(e, only=None):
+    """Name of the invariant -> what is wrong."""
+    e.rows_by_serial = collections.defaultdict(list)
+    for r in e.rows['certificate']:
+        e.rows_by_serial[r.serial.hex()].append(r)
+    b = Books(e)
+    return {f.__name__.upper(): list(f(e, b)) for f in INVARIANTS
+            if only in (None, f.__name__.upper())}
+
+
+def counts(e):
+    b = Books(e)
+    r = e.report
+    given = len({d for v in told(e).values() for d in v})
+    ops = collections.Counter(j['kind'] for j in e.journal if j['e'] == 'op')
+    return [
+        ('injections', sum(r['injections'].values()) - sum(
+            v for k, v in r['injections'].items() if ' ' in k)),
+        ('operations', ', '.join('%d %s' % (v, k) for k, v in ops.items())),
+        ('certificates given', given),
+        ('rows', len(e.rows['certificate'])),
+        ('intents', len(b.intents)),
+        ('void serials', len(e.rows['void_serial'])),
+        ('revoked', len(e.rows['revoked'])),
+        ('lists', len(e.lists)),
+        ('last answer after', '%s s' % r['waited'])]
+
+
+def main():
+    state = pathlib.Path(sys.argv[1])
+    e = Evidence()
+    if state.is_file():
+        e.__dict__ = pickle.load(open(state, 'rb'))
+    else:
+        e = collect(state)
+        with open(state / 'evidence.pickle', 'wb') as f:
+            pickle.dump(e.__dict__, f)
+    for k, v in sorted(e.report['injections'].items()):
+        print('%7d  %s' % (v, k))
+    for k, v in counts(e):
+        print('%-20s %s' % (k, v))
+    wrong = judge(e)
+    for f in INVARIANTS:
+        name = f.__name__.upper()
+        print('%-4s %-8s %s' % (name, 'holds' if not wrong[name] else
+                                '%d WRONG' % len(wrong[name]), f.__doc__))
+        for w in wrong[name][:8]:
+            print('        ' + w)
+    sys.exit(1 if any(wrong.values()) else 0)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,302 @@
+"""What is done to the two database servers, and to whole hosts."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import psycopg
+
+import power
+from cluster import PGBIN, TOP, send, spawn
+
+
+class Servers:
+    """A part of faults.Faults."""
+
+    def slow_database(self, r):
+        n = self.c.primary
+        with psycopg.connect('host=%s dbname=countersign user=postgres' %
+                             n.sock) as db:
+            db.execute('LOCK TABLE countersign.%s IN ACCESS EXCLUSIVE MODE' %
+                       r.choice(['request', 'certificate', 'revoked',
+                                 'account', 'signer']))
+            time.sleep(self.seconds(r, (1, 3), (1, 6)))
+
+    def no_connections(self, r):
+        """All of the server's are somebody else's."""
+        held = []
+        try:
+            for _ in range(200):
+                held.append(psycopg.connect(
+                    'host=%s dbname=countersign user=countersign_auditor' %
+                    self.c.primary.sock))
+        except psycopg.Error:
+            pass
+        self.c.proxies['s' + self.c.primary.name].cut()
+        time.sleep(self.seconds(r, (1, 2), (1, 4)))
+        for h in held:
+            h.close()
+        return 1
+
+    def kill_postgres(self, r):
+        n = self.c.primary
+        n.kill()
+        time.sleep(r.uniform(0, 1))
+        n.start()
+        n.wait()
+        self.c.in_sync()
+
+    def kill_standby(self, r):
+        n = self.c.standby
+        n.kill()
+        time.sleep(r.uniform(0, 2))
+        n.start()
+        self.c.in_sync()
+
+    def stop_postgres(self, r):
+        pids = self.c.primary.pids()
+        send(pids, signal.SIGSTOP)
+        time.sleep(self.seconds(r, (2, 3), (10, 45)))
+        send(pids, signal.SIGCONT)
+        self.c.in_sync()
+
+    def fail_over(self, r):
+        """The primary is gone; the standby takes over; it comes back."""
+        self.c.primary.kill()
+        time.sleep(r.uniform(0, 1))
+        self.c.rejoin(self.c.promote())
+        self.c.in_sync()
+
+    def zombie_primary(self, r):
+        """The primary was only away and still thinks that it is one, until
+        somebody fences it."""
+        pids = self.c.primary.pids()
+        send(pids, signal.SIGSTOP)
+        time.sleep(r.uniform(0, 1))
+        old = self.c.promote()
+        send(pids, signal.SIGCONT)
+        end = time.time() + self.seconds(r, (1, 3), (2, 10))
+        while time.time() < end:
+            # A session that waits for the standby is told to stop waiting:
+            # COMMIT with a warning, and a row that is nowhere else.
+            self.give_up_waiting(old, 0.3)
+        self.c.rejoin(old)
+        self.c.in_sync()
+
+    def zombie_stays(self, r):
+        """The same, the first server of every list, and nobody comes for a
+        minute: the signers must find the other one, which has a standby."""
+        with self.w.policy:     # that command would meet it each time
+            self.stay(r)
+
+    def stay(self, r):
+        if self.c.primary.name != 'a':
+            self.fail_over(r)
+        pids = self.c.primary.pids()
+        if r.random() < 0.5:
+            send(pids, signal.SIGSTOP)
+        old = self.c.promote()
+        send(pids, signal.SIGCONT)
+        third = self.receiver()
+        if r.random() < 0.5:    # its session at the former primary stays
+            time.sleep(r.uniform(0, 3))
+            self.c.kill(r.choice(self.c.signers))
+        before = self.rows()
+        if not self.wait_for(lambda: self.rows() > before, 120):
+            self.c.unexpected.append('nothing is issued beside a former '
+                                     'primary')
+        third.terminate()
+        third.wait()
+        self.c.rejoin(old)
+        self.c.in_sync()
+
+    def receiver(self):
+        """A third host that keeps what the primary writes."""
+        to = self.c.state / 'received'
+        shutil.rmtree(to, ignore_errors=True)
+        to.mkdir()
+        return spawn([PGBIN + 'pg_receivewal', '-h',
+                      str(self.c.primary.sock), '-U', 'postgres', '-D',
+                      str(to), '--synchronous', '--no-loop'],
+                     self.c.log('receiver'))
+
+    def rows(self):
+        try:
+            return self.c.primary.sql(
+                'SELECT count(*) FROM countersign.certificate')[0][0]
+        except psycopg.Error:
+            return 0
+
+    def wait_for(self, f, seconds):
+        """Whether it came true in that time."""
+        deadline = time.time() + seconds
+        while time.time() < deadline:
+            try:
+                if f():
+                    return True
+            except psycopg.Error:
+                pass
+            time.sleep(0.2)
+        return False
+
+    def give_up_waiting(self, node, seconds):
+        f = random.choice(['pg_cancel_backend', 'pg_terminate_backend'])
+        try:
+            time.sleep(seconds)
+            return len(node.sql("SELECT %s(pid) FROM pg_stat_activity WHERE "
+                                "wait_event = 'SyncRep'" % f))
+        except psycopg.Error:
+            return 0
+
+    def standby_lost(self, r):
+        """COMMIT waits; the wait is cancelled (WARNING 01000), and half of
+        the time that server never comes back."""
+        p = self.c.proxies['r' + self.c.primary.name]
+        p.hold.update(up=True, down=True)
+        n = 0
+        for _ in range(r.randint(1, 4)):
+            n += self.give_up_waiting(self.c.primary, r.uniform(0.3, 0.8))
+        if r.random() < 0.5:
+            self.c.primary.kill()
+            p.heal()
+            self.c.rejoin(self.c.promote())
+            self.count['rows that were on one server only'] += n
+        p.heal()
+        self.c.in_sync()
+        return max(n, 1)
+
+    def taken_over(self, r):
+        """F16: a signer is stopped, the database fails over, another process
+        takes its name (on a host of its own: another ledger), and ends; the
+        first one comes back and must not go on."""
+        name = r.choice(self.c.signers)
+        p = self.c.programs[name]
+        epoch = self.epoch(name)
+        p.held = True
+        send([p.proc.pid], signal.SIGSTOP)
+        self.c.primary.kill()
+        self.c.rejoin(self.c.promote())
+        self.c.in_sync()
+        self.other_host(name, epoch)
+        send([p.proc.pid], signal.SIGCONT)
+        try:
+            p.proc.wait(60)
+        except subprocess.TimeoutExpired:
+            self.c.unexpected.append('%s goes on after another process took '
+                                     'its lease' % name)
+        p.held = False
+
+    def epoch(self, name):
+        return self.c.primary.sql('SELECT epoch FROM countersign.signer '
+                                  'WHERE name = %s', name)[0][0]
+
+    def other_host(self, name, epoch):
+        """A second process of that name, until it has the lease."""
+        conf = self.c.state / 'etc' / ('fault-%s.conf' % name)
+        other = self.c.state / ('disk-' + name) / 'other'
+        other.mkdir(exist_ok=True, mode=0o700)
+        port = self.c.ends[name]
+        text = conf.read_text().replace(
+            str(self.c.ledger(name)), str(other)).replace(
+                ':%d"' % port, ':%d"' % (port + 80))
+        conf = conf.with_suffix('.other')
+        conf.write_text(text)
+        q = spawn([TOP / 'build/countersign-signer', '-c', conf],
+                  self.c.log(name + '-other'),
+                  dict(os.environ, **self.c.token_env()))
+        deadline = time.time() + 40
+        while self.epoch(name) == epoch:
+            if q.poll() is not None or time.time() > deadline:
+                self.c.unexpected.append('%s: nobody can take over' % name)
+                break
+            time.sleep(0.05)
+        time.sleep(0.5)
+        q.terminate()
+        q.wait(60)
+
+    # Whole hosts.
+
+    def power_cut(self, r):
+        """F19: what was not synced is lost, on one host or on all; a server
+        that lost it may have to give way to the other."""
+        c = self.c
+        hosts = [*c.nodes, *c.signers]
+        if r.random() < 0.6:
+            hosts = r.sample(hosts, r.randint(1, len(hosts)))
+        signers = [n for n in hosts if n in c.signers]
+        nodes = [c.nodes[n] for n in hosts if n in c.nodes]
+        for n in signers:
+            c.programs[n].held = True
+            c.kill(n)
+        for n in nodes:
+            n.kill()
+        lost = 0
+        for n in signers:
+            c.programs[n].proc.wait()
+            lost += power.cut(c.state / ('disk-' + n), c.state / 'undo' / n,
+                              r)
+        for n in nodes:
+            lost += power.cut(n.data, n.undo, r)
+        self.count['writes that a power cut took'] += lost
+        for n in signers:
+            c.programs[n].held = False
+        if nodes == [c.primary] and r.random() < 0.5:
+            c.rejoin(c.promote())
+        for n in nodes:
+            n.wait()            # and starts it
+        c.in_sync()
+
+    def restored(self, r):
+        """F17: both servers are lost, and there is a backup, older than what
+        was issued and revoked since.  Nobody may sign before all is back."""
+        with self.w.policy:     # no ledger has its text
+            self.restore(r, self.c, self.c.primary)
+
+    def restore(self, r, c, p):
+        backup = c.state / 'backup'
+        shutil.rmtree(backup, ignore_errors=True)
+        subprocess.run([PGBIN + 'pg_basebackup', '-h', str(p.sock), '-U',
+                        'postgres', '-D', str(backup), '-c', 'fast', '-X',
+                        'stream'], check=True, stdout=c.log('basebackup'),
+                       stderr=subprocess.STDOUT)
+        time.sleep(self.seconds(r, (3, 4), (5, 15)))
+        # What is revoked is in a ledger a moment later; see docs/ledger.md.
+        with self.w.desk:
+            self.wait_for(lambda: not p.sql(
+                'SELECT 1 FROM countersign.revocation_event LIMIT 1'), 60)
+            self.put_back(p, backup)
+            self.reconcile()
+
+    def put_back(self, p, backup):
+        c, other = self.c, self.c.standby
+        p.kill()
+        other.kill()
+        shutil.rmtree(p.data)
+        power.forget(p.undo)
+        shutil.copytree(backup, p.data)
+        p.data.chmod(0o700)
+        p.start()
+        p.wait()
+        c.basebackup(other, p)
+        c.in_sync()
+
+    def reconcile(self):
+        found = ('SELECT 1 FROM countersign.rollback WHERE ended_at IS NULL')
+        p = self.c.primary
+        if not self.wait_for(lambda: p.sql(found), 60):
+            self.c.unexpected.append('nobody sees that a backup was restored')
+        before = self.rows()
+        time.sleep(2)
+        if self.rows() != before:
+            self.c.unexpected.append('issued from an old database')
+        ledgers = [x.parent for x in self.c.state.glob('disk-*/*/ledger')]
+        deadline = time.time() + 120
+        while time.time() < deadline:
+            q = self.w.ctl('reconcile', '--apply', *map(str, ledgers))
+            if q.returncode == 0 and not p.sql(found):
+                return
+            self.log.write('reconcile: %s\n' % q.stderr)
+            time.sleep(1)
+        self.c.unexpected.append('reconcile: ' + q.stdout + q.stderr)

@@ -1,0 +1,275 @@
+"""A short round of faults.py, what check.py says of it, and whether check.py
+would have noticed: the same evidence, doctored."""
+import base64
+import copy
+import hashlib
+import pickle
+import random
+import re
+import subprocess
+import sys
+
+import pytest
+
+import check
+from cluster import TOP
+
+STATE = TOP / 'var/faults-round'
+SEED, MINUTES = '6', '0.7'
+
+
+@pytest.fixture(scope='module')
+def evidence():
+    r = subprocess.run([sys.executable, TOP / 'tests/faults/faults.py',
+                        '--seed', SEED, '--minutes', MINUTES,
+                        '--state', STATE], capture_output=True, text=True,
+                       timeout=400)
+    print(r.stdout + r.stderr)
+    assert (STATE / 'evidence.pickle').exists(), r.stdout + r.stderr
+    e = check.Evidence()
+    e.__dict__ = pickle.load(open(STATE / 'evidence.pickle', 'rb'))
+    return e
+
+
+@pytest.fixture(scope='module')
+def verdict(evidence):
+    return check.judge(evidence)
+
+
+@pytest.mark.parametrize('name', ['I%d' % n for n in range(1, 13)])
+def test_holds(verdict, name):
+    assert verdict[name] == []
+
+
+def test_something_happened(evidence):
+    """The round is worth its name."""
+    n = evidence.report['injections']
+    assert sum(n.values()) > 100
+    assert len(n) > 20, n
+    assert sum(1 for j in evidence.journal if j['e'] == 'end') > 10
+    assert {c.base is None for c in check.lists_of(evidence)} == {True, False}
+    kinds = {j['kind'] for j in evidence.journal if j['e'] == 'op'}
+    assert kinds == {'enroll', 'renew', 'approve', 'cep', 'repeat'}
+
+
+# Doctored ------------------------------------------------------------------
+
+def rechain(lines):
+    """What somebody who can write the file would do."""
+    out, prev = [], '0' * 64
+    for i, line in enumerate(lines):
+        line = re.sub(rb'^{"seq":\d+,"prev":"\w+"', b'{"seq":%d,"prev":"%s"' %
+                      (i + 1, prev.encode()), line)
+        body = line.rpartition(b',"hash":"')[0]
+        prev = hashlib.sha256(body).hexdigest()
+        out.append(body + b',"hash":"%s"}' % prev.encode())
+    return b'\n'.join(out) + b'\n'
+
+
+def edit(e, f, chained=True):
+    name = next(iter(e.ledgers))
+    lines = e.ledgers[name].split(b'\n')[:-1]
+    f(lines)
+    e.ledgers[name] = rechain(lines) if chained else b'\n'.join(lines) + b'\n'
+
+
+def line_of(lines, kind):
+    return next(i for i, x in enumerate(lines)
+                if b'"type":"%s"' % kind in x)
+
+
+def drop(kind):
+    return lambda e: edit(e, lambda x: x.pop(line_of(x, kind)))
+
+
+def given(e):
+    return next(j for j in e.journal if j['e'] == 'told' and
+                j['what'] == 'issued')
+
+
+def der(e):
+    return base64.b64decode(given(e)['leaf'])
+
+
+def row_of(e, node=None):
+    rows = e.nodes[node or e.primary]['certificate']
+    return next(r for r in rows if r.der == der(e))
+
+
+def remove_row(e, both):
+    for n in e.nodes:
+        if both or n != e.primary:
+            e.nodes[n]['certificate'].remove(row_of(e, n))
+
+
+def change(table, column, value, which=0):
+    def do(e):
+        for node in e.nodes.values():
+            r = node[table][which]
+            old = getattr(r, column)
+            setattr(r, column, value(old) if callable(value) else value)
+    return do
+
+
+def flip(b):
+    return b[:-1] + bytes([b[-1] ^ 1])
+
+
+def another_row(e, **kw):
+    for node in e.nodes.values():
+        r = copy.copy(next(r for r in node['certificate'] if
+                           r.der == der(e)))
+        r.__dict__.update(kw)
+        node['certificate'].append(r)
+
+
+def void(e, revoked):
+    """A void serial of a request that has no certificate."""
+    for node in e.nodes.values():
+        r = node['certificate'].pop()
+        node['void_serial'].append(check.types.SimpleNamespace(
+            serial=r.serial, ca=r.ca, request_id=r.request_id, signer='x'))
+        if revoked:
+            node['revoked'].append(check.types.SimpleNamespace(
+                ca=r.ca, serial=r.serial, reason=0))
+
+
+def tell(e, **kw):
+    e.journal.append(dict({'e': 'told', 't': 0}, **kw))
+
+
+def forget_newest(e):
+    """All lists that tell what was revoked last."""
+    told = check.known(check.lists_of(e))
+    gone = {c.der for c, t in told if t[-1:] == told[-1][1][-1:]}
+    e.lists = [x for x in e.lists if x not in gone]
+
+
+def only_deltas(e):
+    e.lists = [c.der for c in check.lists_of(e) if c.base is not None]
+
+
+def end_of(e):
+    return next(j for j in e.journal if j['e'] == 'end')
+
+
+def two_requests(e):
+    rows = [r for r in e.rows['request'] if r.state == 'issued']
+    rows[0].replay_key, rows[0].day = rows[1].replay_key, rows[1].day
+
+
+def reason(e, line):
+    e.report['unexpected'].append(line)
+
+
+DOCTORED = [
+    ('I1', 'row gone', lambda e: remove_row(e, True)),
+    ('I1', 'row gone on the standby', lambda e: remove_row(e, False)),
+    ('I1', 'nodes differ', lambda e: e.nodes[e.primary]['policy'].pop()),
+    ('I1', 'given another', lambda e: given(e).update(
+        leaf=base64.b64encode(flip(der(e))).decode())),
+    ('I2', 'signature', change('certificate', 'der', flip)),
+    ('I2', 'garbage', change('certificate', 'der', b'0')),
+    ('I2', 'key', change('certificate', 'spki_sha256', b'0' * 32)),
+    ('I2', 'other request', change('certificate', 'request_id', b'0' * 16)),
+    ('I2', 'intent gone', drop(b'intent')),
+    ('I2', 'last 30 lines gone', lambda e: edit(
+        e, lambda x: x.__delitem__(slice(-30, None)))),
+    ('I3', 'no end', lambda e: [n['certificate'].pop() for n in
+                                e.nodes.values()]),
+    ('I3', 'void, not on the list', lambda e: void(e, False)),
+    ('I3', 'void, the ledger is silent', lambda e: void(e, True)),
+    ('I3', 'void and a certificate', lambda e: [
+        n['void_serial'].append(n['certificate'][0])
+        for n in e.nodes.values()]),
+    ('I3', 'not closed', drop(b'done')),
+    ('I4', 'prefix', change('signer', 'prefix', lambda p: p + 7)),
+    ('I4', 'two clients', lambda e: tell(e, n=10 ** 9, what='issued',
+                                         leaf=given(e)['leaf'])),
+    ('I4', 'intent twice', lambda e: edit(e, lambda x: x.append(
+        x[line_of(x, b'intent')]))),
+    ('I4', 'row twice', another_row),
+    ('I5', 'byte', lambda e: edit(e, lambda x: x.__setitem__(
+        3, x[3].replace(b'"at":"2', b'"at":"3')), False)),
+    ('I5', 'line gone', lambda e: edit(e, lambda x: x.pop(4), False)),
+    ('I5', 'lines swapped', lambda e: edit(e, lambda x: x.insert(
+        2, x.pop(5)), False)),
+    ('I5', 'torn', lambda e: e.ledgers.update(
+        {n: t[:-9] for n, t in e.ledgers.items()})),
+    ('I5', 'the program says so', lambda e: setattr(e, 'verify', 'bad')),
+    ('I5', 'another certificate', lambda e: setattr(
+        row_of(e), 'der', e.rows['certificate'][-1].der if
+        e.rows['certificate'][-1].der != der(e) else
+        e.rows['certificate'][0].der)),
+    ('I6', 'last list gone', forget_newest),
+    ('I6', 'nothing to read a delta with', only_deltas),
+    ('I6', 'number twice', lambda e: e.lists.append(e.lists[-1])),
+    ('I6', 'shrinks', lambda e: e.lists.reverse()),
+    ('I6', 'signature', lambda e: e.lists.__setitem__(
+        -1, flip(e.lists[-1]))),
+    ('I6', 'revoked, not listed', lambda e: e.journal.append(
+        {'e': 'revoke', 't': 0, 'serial': 'ABCD'})),
+    ('I6', 'none', lambda e: e.lists.clear()),
+    ('I7', 'two rows', lambda e: another_row(e, serial=b'x' * 16)),
+    ('I7', 'two certificates', lambda e: tell(
+        e, n=given(e)['n'], what='issued', number=None,
+        leaf=base64.b64encode(e.rows['certificate'][-1].der if
+                              e.rows['certificate'][-1].der != der(e) else
+                              e.rows['certificate'][0].der).decode())),
+    ('I7', 'replay key', two_requests),
+    ('I8', 'policy', change('request', 'policy_hash', b'0' * 32)),
+    ('I8', 'nobody', change('request', 'account', '')),
+    ('I8', 'replayed', lambda e: e.replayed.append((1, 3, 'no'))),
+    ('I9', 'unknown signature', lambda e: next(iter(
+        e.spied.values())).append('00')),
+    ('I9', 'signed twice', lambda e: next(iter(e.spied.values())).append(
+        [d for d in next(iter(e.spied.values())) if d != check.MEASURE][0])),
+    ('I10', 'denied, then issued', lambda e: e.journal.insert(0, {
+        'e': 'told', 't': 0, 'n': given(e)['n'], 'what': 'denied',
+        'hresult': '0', 'reason': ''})),
+    ('I10', 'pending with a certificate', lambda e: setattr(next(
+        r for r in e.rows['request'] if r.state == 'issued'),
+        'state', 'pending')),
+    ('I11', 'leak', lambda e: e.leaks.append('log/x')),
+    ('I12', 'no end', lambda e: e.journal.remove(end_of(e))),
+    ('I12', 'late', lambda e: end_of(e).update(
+        t=e.report['last_fault'] + 121)),
+    ('I12', 'denied', lambda e: tell(e, n=1, what='denied', hresult='1',
+                                     reason='x')),
+    ('I12', 'a process', lambda e: reason(e, 'signer-1 does not end')),
+]
+
+
+@pytest.mark.parametrize('name,what,doctor', DOCTORED,
+                         ids=['%s %s' % d[:2] for d in DOCTORED])
+def test_is_noticed(evidence, verdict, name, what, doctor):
+    e = check.Evidence()
+    e.__dict__ = pickle.loads(pickle.dumps(evidence.__dict__))
+    doctor(e)
+    assert len(check.judge(e, name)[name]) > len(verdict[name])
+
+
+def test_random_edits_are_noticed(evidence):
+    """I5: a thousand of them, anywhere."""
+    r = random.Random(5)
+    text = max(evidence.ledgers.values(), key=len)
+    lines = text.split(b'\n')[:-1][:200]
+    text = b'\n'.join(lines) + b'\n'
+    assert check.entries(text)[1] == []
+    for _ in range(1000):
+        x = list(lines)
+        kind = r.choice(['byte', 'drop', 'swap', 'copy'])
+        i, j = r.sample(range(len(x) - 1), 2)
+        if kind == 'byte':
+            k = r.randrange(len(x[i]))
+            x[i] = x[i][:k] + bytes([x[i][k] ^ (1 << r.randrange(7))]) + \
+                x[i][k + 1:]
+        elif kind == 'drop':
+            del x[i]
+        elif kind == 'swap':
+            x[i], x[j] = x[j], x[i]
+        else:
+            x.insert(i, x[j])
+        assert check.entries(b'\n'.join(x) + b'\n')[1], (kind, i, j)
+
+

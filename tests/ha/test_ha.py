@@ -1,0 +1,210 @@
+"""make test-ha: hosts fail while clients enroll; no certificate is lost."""
+import concurrent.futures
+import json
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+import requests
+
+import rig
+import client
+
+
+@pytest.fixture(scope='module')
+def site():
+    if os.geteuid() != 0:
+        pytest.skip('needs root for network namespaces')
+    s = rig.Site()
+    try:
+        s.make_certificates()
+        for name in rig.DBS:
+            s.start_database(name)
+        s.wait_for(s.leader, 120)
+        s.make_database()
+        s.set_up()
+        rig.resolve_front()
+        s.wait_for(lambda: enrolls(s), 60)
+        yield s
+    finally:
+        s.stop()
+
+
+def one(site, name):
+    """A certificate, or None and why."""
+    c = client.Client(site.env())
+    csr = client.make_csr(client.ec_key(), name, [name], 'WebServer')
+    try:
+        r = c.enroll(csr)
+    except requests.RequestException as e:
+        return None, str(e)
+    finally:
+        c.http.close()
+    return (r.leaf, '') if r.leaf else (None, r.reason or str(r.status))
+
+
+def enrolls(site):
+    return one(site, 'first.demo.example')[0] is not None
+
+
+class Clients:
+    """Clients that enroll until told to stop, and keep what they got."""
+
+    def __init__(self, site, n=4):
+        self.site, self.n, self.got, self.refused = site, n, [], []
+        self.stopped = threading.Event()
+
+    def work(self, i):
+        for k in range(100000):
+            if self.stopped.is_set():
+                return
+            leaf, why = one(self.site, 'c%d-%d.demo.example' % (i, k))
+            if leaf:
+                self.got.append((time.time(), leaf))
+            else:
+                self.refused.append((time.time(), why))
+                time.sleep(0.2)
+
+    def __enter__(self):
+        self.pool = concurrent.futures.ThreadPoolExecutor(self.n)
+        self.jobs = [self.pool.submit(self.work, i) for i in range(self.n)]
+        time.sleep(2)
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        for j in self.jobs:
+            j.result(60)
+
+    def after(self, t):
+        return sum(when > t for when, _ in self.got)
+
+    def wait_after(self, t, n=10, seconds=90):
+        """Until n more have been issued since t; the seconds to the first."""
+        deadline = time.time() + seconds
+        while self.after(t) < n:
+            assert time.time() < deadline, self.refused[-5:]
+            time.sleep(0.2)
+        return min(when for when, _ in self.got if when > t) - t
+
+
+def check(site, clients):
+    """Every certificate that a client holds has its row, and no serial
+    is there twice."""
+    from cryptography import x509
+    serials = ['%x' % x509.load_der_x509_certificate(d).serial_number
+               for _, d in clients.got]
+    assert serials and len(set(serials)) == len(serials)
+    rows = set(site.psql("SELECT encode(serial, 'hex') FROM "
+                         'countersign.certificate').split())
+    assert set(serials) <= rows
+    # What was in doubt when the clients stopped is sorted out by itself.
+    site.wait_for(lambda: verified(site).returncode == 0, 60)
+
+
+def verified(site):
+    r = subprocess.run(site.host['operator'].inside(
+        rig.BUILD / 'countersign', '-c', site.conf / 'etc/countersign.conf',
+        '--json', 'ledger', 'verify'), capture_output=True, text=True)
+    if r.returncode:
+        print(r.stdout, r.stderr)
+    return r
+
+
+def test_enrolls_through_everything(site):
+    r = client.Client(site.env()).policies()
+    assert r.status == 200
+    assert enrolls(site)
+    # Rows tell the client's address, not the balancer's.
+    assert site.psql('SELECT DISTINCT client_address FROM countersign.request '
+                     'WHERE account = \'demo\'') == rig.NET % 1
+
+
+def test_web_host_away(site):
+    with Clients(site) as c:
+        for name in ('web-1', 'web-2'):
+            site.host[name].cut()
+            t = time.time()
+            print('web host cut: first certificate after %.1f s' %
+                  c.wait_after(t))
+            site.host[name].cut(False)
+            time.sleep(6)
+    check(site, c)
+
+
+def test_signer_killed(site):
+    with Clients(site) as c:
+        for name in ('signer-1', 'signer-2'):
+            site.host[name].kill()
+            t = time.time()
+            print('signer killed: first certificate after %.1f s' %
+                  c.wait_after(t))
+            site.start_signer(name)
+            time.sleep(3)
+    check(site, c)
+
+
+def test_primary_lost_and_back(site):
+    old = site.wait_for(site.leader, 60)
+    with Clients(site) as c:
+        site.host[old].kill()
+        t = time.time()
+        print('primary killed: first certificate after %.1f s' %
+              c.wait_after(t, seconds=120))
+        new = next(n for n, v in site.roles().items() if v == 'leader')
+        assert new != old
+        site.start_database(old)
+        site.wait_for(lambda: site.roles()[old] in ('replica',
+                                                    'sync_standby'), 120)
+        c.wait_after(time.time())
+    check(site, c)
+
+
+def test_primary_cut_off(site):
+    """It still believes to be primary for some seconds; nobody is told yes
+    by it."""
+    old = site.wait_for(site.leader, 60)
+    with Clients(site) as c:
+        site.host[old].cut()
+        t = time.time()
+        print('primary cut off: first certificate after %.1f s' %
+              c.wait_after(t, seconds=120))
+        site.host[old].cut(False)
+        site.wait_for(lambda: list(site.roles().values()).count('leader') == 1
+                      and None not in site.roles().values(), 120)
+        c.wait_after(time.time())
+    check(site, c)
+
+
+def test_without_standbys_nothing_is_issued(site):
+    leader = site.wait_for(site.leader, 60)
+    others = [n for n in rig.DBS if n != leader]
+    with Clients(site, 2) as c:
+        for n in others:
+            site.host[n].kill()
+        time.sleep(1)
+        t = time.time()
+        time.sleep(15)
+        assert c.after(t + 2) == 0
+        assert c.refused
+        for n in others:
+            site.start_database(n)
+        c.wait_after(time.time(), seconds=120)
+    check(site, c)
+
+
+def test_doctor(site):
+    """From the operator's host: all but what is another host's."""
+    site.wait_for(site.leader, 60)
+    r = subprocess.run(site.host['operator'].inside(
+        rig.BUILD / 'countersign', '-c', site.conf / 'etc/countersign.conf',
+        '--json', 'doctor', '--connect', rig.address('front') + ':443'),
+        capture_output=True, text=True)
+    found = json.loads(r.stdout)
+    found = found.get('findings', found) if isinstance(found, dict) else found
+    bad = {f['check'] for f in found if f['result'] == 'fail'}
+    assert bad <= {'socket', 'web'}, bad
+    good = {f['check'] for f in found if f['result'] == 'ok'}
+    assert {'database', 'role', 'signer', 'policy', 'crl'} <= good

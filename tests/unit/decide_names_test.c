@@ -1,0 +1,285 @@
+/* Whose names a certificate gets, and which it may not have. */
+#include "decide_fixture.h"
+
+static void
+test_sid_uri(void **state)
+{
+	static const char	tag[] = "tag:microsoft.com,2022-09-14:sid:";
+	struct ask		q;
+
+	(void)state;
+	ask_for(&q, "Asks");
+	q.account.sid = q.request.sid = str(SID);
+	san(&q, SAN_URI, "tag:microsoft.com,2022-09-14:sid:" SID);
+	grants(&q, " | URI:tag:microsoft.com\\,2022-09-14:sid:" SID);
+	/* What the request parser might not have taken for a claim. */
+	ask_for(&q, "Asks");
+	q.account.sid = str(SID);
+	san(&q, SAN_URI, "TAG:microsoft.com,2022-09-14:sid:S-1-5-21-9");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "sid of another account");
+	ask_for(&q, "Open");
+	san(&q, SAN_URI, "%74ag:Microsoft.com,2022-09-14:sid:S-1-5-21-9");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "sid of another account");
+	assert_true(name_is_sid_uri(tag));
+	assert_false(name_is_sid_uri("tag:microsoft.co"));
+	assert_false(name_is_sid_uri("tag:example.com,2022:sid"));
+	assert_false(name_is_sid_uri(""));
+	assert_false(name_is_sid_uri("%7"));
+}
+
+/* Template "Any", rule "hosts": what it allows and what comes out. */
+static void
+test_allowed(void **state)
+{
+	static const struct {
+		const char	*cn;
+		enum san_kind	 kind;
+		const char	*san, *out;
+	} rows[] = {
+		{ "www.lab.example", SAN_DNS, NULL,
+		    "CN=www.lab.example | DNS:www.lab.example" },
+		{ "WWW.Lab.Example", SAN_DNS, "www.LAB.example",
+		    "CN=WWW.Lab.Example | DNS:www.lab.example" },
+		{ NULL, SAN_DNS, "a.b.srv.example", " | DNS:a.b.srv.example" },
+		{ "localhost", SAN_IP, "10.1.2.3",
+		    "CN=localhost | IP:10.1.2.3, DNS:localhost" },
+		{ NULL, SAN_DNS, "*.srv.example", " | DNS:*.srv.example" },
+		{ NULL, SAN_DNS, "*.a.srv.example", " | DNS:*.a.srv.example" },
+		{ "*.www.lab.example", SAN_DNS, NULL,
+		    "CN=*.www.lab.example | DNS:*.www.lab.example" },
+		{ NULL, SAN_IP, "2001:db8::7", " | IP:2001:db8::7" },
+		{ NULL, SAN_EMAIL, "x@LAB.example", " | email:x@LAB.example" },
+		{ NULL, SAN_EMAIL, "boss@big.example",
+		    " | email:boss@big.example" },
+		{ NULL, SAN_UPN, "svc@lab.example", " | UPN:svc@lab.example" },
+		{ NULL, SAN_URI, "https://lab.example/x",
+		    " | URI:https://lab.example/x" },
+		{ "My Service", SAN_DNS, NULL, "CN=My Service | " },
+		/* Looks like a host, is allowed as a CN, is no SAN. */
+		{ "alice.smith", SAN_DNS, NULL, "CN=alice.smith | " },
+		{ "x@lab.example", SAN_DNS, NULL, "CN=x@lab.example | " },
+	};
+	struct ask	q;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ask_for(&q, "Any");
+		if (rows[i].cn != NULL)
+			rdn(&q, "CN", rows[i].cn);
+		if (rows[i].san != NULL)
+			san(&q, rows[i].kind, rows[i].san);
+		grants(&q, rows[i].out);
+	}
+	ask_for(&q, "Any");
+	rdn(&q, "O", "Lab");
+	rdn(&q, "OU", "Anything");
+	rdn(&q, "OU", "Anything");
+	rdn(&q, "E", "x@lab.example");
+	san(&q, SAN_DNS, "a.srv.example");
+	san(&q, SAN_DNS, "A.SRV.example");
+	grants(&q, "E=x@lab.example,OU=Anything,O=Lab | DNS:a.srv.example");
+}
+
+static void
+test_not_allowed(void **state)
+{
+	static const struct {
+		enum san_kind	 kind;
+		const char	*san, *words;
+	} sans[] = {
+		{ SAN_DNS, "lab.example", "dns name lab.example is not" },
+		{ SAN_DNS, "xwww.lab.example", "xwww.lab.example" },
+		{ SAN_DNS, "www.lab.example.evil.example", "evil" },
+		{ SAN_DNS, "srv.example", "name rule: hosts" },
+		{ SAN_DNS, "xsrv.example", "name rule: hosts" },
+		{ SAN_DNS, ".srv.example", "is no dns name" },
+		{ SAN_DNS, "a..srv.example", "is no dns name" },
+		{ SAN_DNS, "www.lab.example.", "is no dns name" },
+		{ SAN_DNS, "a_b.srv.example", "is no dns name" },
+		{ SAN_DNS, "*.*.srv.example", "is no dns name" },
+		{ SAN_DNS, "a*.srv.example", "is no dns name" },
+		{ SAN_DNS, "*", "is no dns name" },
+		{ SAN_DNS, "*.lab.example", "not allowed" },
+		{ SAN_DNS, "*.example", "is no dns name" },
+		{ SAN_DNS, "10.1.0.1", "is no dns name" },
+		{ SAN_DNS, "\xd0\xb0.srv.example", "is no dns name" },
+		{ SAN_IP, "10.2.0.1", "ip address 10.2.0.1 is not" },
+		{ SAN_IP, "2001:db9::1", "not allowed" },
+		{ SAN_IP, "::ffff:10.1.0.1", "not allowed" },
+		{ SAN_EMAIL, "x@sub.lab.example", "not allowed" },
+		{ SAN_EMAIL, "x@big.example", "not allowed" },
+		{ SAN_EMAIL, "lab.example", "is no e-mail" },
+		{ SAN_UPN, "root@lab.example", "upn root@lab.example" },
+		{ SAN_UPN, "svc@lab.example@x", "is no upn" },
+		{ SAN_URI, "https://lab.example/xy", "not allowed" },
+		{ SAN_DIRNAME, "3000", "never taken from a request" },
+		{ SAN_RID, "8800", "never taken from a request" },
+		{ SAN_GUID, "00", "never taken from a request" },
+		{ SAN_OTHER, "a000", "never taken from a request" },
+	};
+	static const char *const	cns[] = {
+		"Ada", "dc01.lab.example", "10.1.0.1", "my service", "*",
+		"*.lab.example", "root@x.example"
+	};
+	struct ask	q;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(sans) / sizeof(sans[0]); i++) {
+		ask_for(&q, "Any");
+		rdn(&q, "CN", "www.lab.example");
+		san(&q, SAN_DNS, "ok.srv.example");
+		san(&q, sans[i].kind, sans[i].san);
+		denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, sans[i].words);
+	}
+	for (i = 0; i < sizeof(cns) / sizeof(cns[0]); i++) {
+		ask_for(&q, "Any");
+		rdn(&q, "CN", cns[i]);
+		denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, cns[i]);
+	}
+	ask_for(&q, "Any");
+	rdn(&q, "O", "Lab Inc");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "O Lab Inc is not allowed");
+	ask_for(&q, "Any");
+	rdn(&q, "1.2.3.4", "x");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "1.2.3.4 x");
+	ask_for(&q, "Any");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "neither subject nor");
+}
+
+/* Rules count only for members, and only those the template lists. */
+static void
+test_rules_that_apply(void **state)
+{
+	struct ask	q;
+
+	(void)state;
+	ask_for(&q, "Web");
+	rdn(&q, "CN", "a.plain.example");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "none that applies to "
+	    "account ada");
+	ask_for(&q, "Web");
+	join(&q, "plain");
+	rdn(&q, "CN", "a.plain.example");
+	grants(&q, "CN=a.plain.example | DNS:a.plain.example");
+	ask_for(&q, "Web");
+	join(&q, "plain");
+	san(&q, SAN_DNS, "x.example");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "name rule: plain");
+	ask_for(&q, "Web");
+	join(&q, "plain");
+	join(&q, "nobody");
+	san(&q, SAN_DNS, "x.example");
+	san(&q, SAN_DNS, "y.plain.example");
+	grants(&q, " | DNS:x.example, DNS:y.plain.example");
+	ask_for(&q, "Web");
+	join(&q, "plain");
+	join(&q, "nobody");
+	san(&q, SAN_DNS, "www.lab.example");	/* of rule "hosts" */
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "name rule: plain, others");
+	ask_for(&q, "Web");
+	join(&q, "plain");
+	san(&q, SAN_DNS, "*.plain.example");	/* no wildcard = true */
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "*.plain.example");
+	/* cn = "*": any plain text, but no name of somebody else. */
+	ask_for(&q, "Web");
+	join(&q, "plain");
+	rdn(&q, "CN", "Printer 7");
+	grants(&q, "CN=Printer 7 | ");
+	ask_for(&q, "Web");
+	join(&q, "plain");
+	rdn(&q, "CN", "dc01.lab.example");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "CN dc01.lab.example");
+	ask_for(&q, "Web");
+	join(&q, "plain");
+	rdn(&q, "CN", "192.0.2.1");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "CN 192.0.2.1");
+}
+
+static void
+test_many_names(void **state)
+{
+	struct ask	q;
+	char		name[64];
+	size_t		i;
+
+	(void)state;
+	ask_for(&q, "Any");
+	rdn(&q, "CN", "www.lab.example");
+	for (i = 0; i < NAME_SAN_MAX; i++) {
+		snprintf(name, sizeof(name), "h%zu.srv.example", i);
+		san(&q, SAN_DNS, name);
+	}
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "more than 64");
+	/* The last of many is judged like the first. */
+	ask_for(&q, "Any");
+	for (i = 0; i < NAME_SAN_MAX - 1; i++) {
+		snprintf(name, sizeof(name), "h%zu.srv.example", i);
+		san(&q, SAN_DNS, name);
+	}
+	san(&q, SAN_DNS, "last.evil.example");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "last.evil.example");
+}
+
+struct tally {
+	struct buf	*seen;
+	size_t		 calls;
+};
+
+static int
+tally_one(const void *arg, const struct asked *a, struct err *err)
+{
+	struct tally *const	*t = arg;
+
+	(void)err;
+	(*t)->calls++;
+	buf_printf((*t)->seen, "%s=%s;", asked_kind(a), a->text);
+	return 0;
+}
+
+/* Once per distinct name, no name left out. */
+static void
+test_judged_once(void **state)
+{
+	struct buf	 seen = { NULL, 0, 0 };
+	struct tally	 t = { &seen, 0 }, *tp = &t;
+	struct names	 in, out;
+	struct err	 err = ERR_INIT;
+
+	(void)state;
+	memset(&in, 0, sizeof(in));
+	names_add_rdn(&in, "CN", "a.example");
+	names_add_rdn(&in, "O", "a.example");
+	names_add_rdn(&in, "CN", "a.example");
+	names_add_san(&in, SAN_DNS, "b.example");
+	names_add_san(&in, SAN_DNS, "B.example");
+	names_add_san(&in, SAN_DNS, "c.example");
+	names_add_san(&in, SAN_URI, "b.example");
+	names_add_san(&in, SAN_EMAIL, "B@example");
+	names_add_san(&in, SAN_EMAIL, "b@example");
+	names_fold(&in, &out);
+	assert_int_equal(names_judge(&out, tally_one, &tp, &err), 0);
+	assert_int_equal(t.calls, 7);
+	assert_string_equal(buf_str(&seen), "CN=a.example;O=a.example;"
+	    "dns name=b.example;dns name=c.example;uri=b.example;"
+	    "e-mail address=B@example;e-mail address=b@example;");
+	names_free(&in);
+	names_free(&out);
+	buf_free(&seen);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(test_sid_uri),
+		cmocka_unit_test(test_allowed),
+		cmocka_unit_test(test_not_allowed),
+		cmocka_unit_test(test_rules_that_apply),
+		cmocka_unit_test(test_many_names),
+		cmocka_unit_test(test_judged_once),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

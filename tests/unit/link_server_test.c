@@ -1,0 +1,144 @@
+/* A signer's side of the link: strangers, odd frames, lost workers. */
+#include "link_fixture.h"
+
+static void
+test_strangers(void **state)
+{
+	struct link_keys unknown, wrong_server;
+	struct link_server *s = server_new("tcp://127.0.0.1:*");
+	const char *uri = link_server_uri(s);
+	void *ctx = zmq_ctx_new(), *sock[4];
+	int64_t end;
+	int zero = 0;
+	size_t i;
+
+	(void)state;
+	keypair(&unknown);
+	keypair(&wrong_server);
+	sock[0] = raw_peer(ctx, uri, NULL, NULL);
+	sock[1] = raw_peer(ctx, uri, &unknown, signer_keys.pub);
+	sock[2] = raw_peer(ctx, uri, &worker_keys, wrong_server.pub);
+	sock[3] = zmq_socket(ctx, ZMQ_DEALER);
+	zmq_setsockopt(sock[3], ZMQ_LINGER, &zero, sizeof(zero));
+	zmq_setsockopt(sock[3], ZMQ_PLAIN_USERNAME, "worker-1", 8);
+	zmq_setsockopt(sock[3], ZMQ_PLAIN_PASSWORD, "x", 1);
+	zmq_connect(sock[3], uri);
+	for (i = 0; i < 4; i++)
+		raw_send(sock[i], 2, 16, 10);
+	end = link_now_ms() + LONG_MS;
+	do
+		assert_int_equal(received(s, 100), 0);
+	while (link_zap_refused(link_server_zap(s)) < 2 &&
+	    link_now_ms() < end);
+	assert_int_equal(received(s, 300), 0);
+	assert_true(link_zap_refused(link_server_zap(s)) >= 2);
+	for (i = 0; i < 4; i++)
+		zmq_close(sock[i]);
+	/* And the right one gets in. */
+	sock[0] = raw_peer(ctx, uri, &worker_keys, signer_keys.pub);
+	raw_send(sock[0], 2, 16, 10);
+	assert_int_equal(received(s, LONG_MS), 1);
+	zmq_close(sock[0]);
+	link_server_free(s);
+	zmq_ctx_term(ctx);
+}
+
+static void
+test_frames(void **state)
+{
+	struct link_server *s = server_new("tcp://127.0.0.1:*");
+	void *ctx = zmq_ctx_new(), *sock;
+
+	(void)state;
+	sock = raw_peer(ctx, link_server_uri(s), &worker_keys,
+	    signer_keys.pub);
+	raw_send(sock, 1, 16, 0);	/* no message */
+	raw_send(sock, 2, 15, 10);	/* short id */
+	raw_send(sock, 2, 16, 0);	/* empty message */
+	raw_send(sock, 3, 16, 10);	/* a frame too many */
+	raw_send(sock, 30, 16, 10);
+	raw_send(sock, 2, 16, MSG_MAX);	/* at the limit */
+	assert_int_equal(received(s, LONG_MS), 1);
+	assert_int_equal(received(s, 50), 0);
+	/* Beyond it ZeroMQ ends the connection. */
+	raw_send(sock, 2, 16, MSG_MAX + 1);
+	assert_int_equal(received(s, 200), 0);
+	zmq_close(sock);
+	zmq_ctx_term(ctx);
+	link_server_free(s);
+}
+
+static void
+test_gone_worker(void **state)
+{
+	struct link_server *s = server_new("tcp://127.0.0.1:*");
+	void *ctx = zmq_ctx_new(), *sock;
+	struct err err = ERR_INIT;
+	struct link_job job;
+	int i, rc = 0;
+
+	(void)state;
+	memset(&job, 0, sizeof(job));
+	sock = raw_peer(ctx, link_server_uri(s), &worker_keys,
+	    signer_keys.pub);
+	raw_send(sock, 2, 16, 10);
+	assert_int_equal(link_recv(s, &job, LONG_MS, &err), 1);
+	assert_string_equal(job.worker, "worker-1");
+	assert_int_equal(link_send(s, &job, slice_str(""), &err), -1);
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	zmq_close(sock);
+	zmq_ctx_term(ctx);
+	for (i = 0; i < 2000 && rc == 0; i++) {
+		memset(&err, 0, sizeof(err));
+		rc = link_send(s, &job, slice_str("late"), &err);
+		usleep(10000);
+	}
+	assert_int_equal(rc, -1);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_string_equal(err.text, "worker worker-1 is gone");
+	link_job_free(&job);
+	link_server_free(s);
+}
+
+/* Without its handler a server takes nobody, and says so. */
+static void
+test_handler_dies(void **state)
+{
+	struct link_server *s = server_new("tcp://127.0.0.1:*");
+	void *ctx = zmq_ctx_new(), *sock;
+	struct err err = ERR_INIT;
+	struct link_job job;
+	int64_t end;
+	int rc;
+
+	(void)state;
+	memset(&job, 0, sizeof(job));
+	link_zap_kill(link_server_zap(s));
+	sock = raw_peer(ctx, link_server_uri(s), &worker_keys,
+	    signer_keys.pub);
+	raw_send(sock, 2, 16, 10);
+	end = link_now_ms() + LONG_MS;
+	while ((rc = link_recv(s, &job, 200, &err)) == 0 &&
+	    link_now_ms() < end)
+		;
+	assert_int_equal(rc, -1);
+	assert_non_null(strstr(err.text, "handler has stopped"));
+	assert_int_equal(link_recv(s, &job, -1, &err), -1);
+	zmq_close(sock);
+	zmq_ctx_term(ctx);
+	link_job_free(&job);
+	link_server_free(s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_gone_worker),
+		cmocka_unit_test(test_handler_dies),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

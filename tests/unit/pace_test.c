@@ -1,0 +1,174 @@
+/* Requests in a minute: who passes, who waits, and for how long. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "pace.h"
+
+#define SECOND	INT64_C(1000000)
+#define DAY	INT64_C(86400)
+#define NOW	INT64_C(1800000000)
+
+static int
+take(struct pace *p, const char *name, unsigned rate, int64_t usec)
+{
+	char cn[16];
+	struct template t = { .cn = cn, .rate = rate };
+	struct decision d = { .tmpl = &t };
+	struct err err = ERR_INIT;
+	int rc;
+
+	snprintf(cn, sizeof(cn), "%s", name);
+	rc = pace_take(p, &d, NOW, usec, &err);
+	assert_int_equal(err.kind, rc == 0 ? ERR_NONE : ERR_UNAVAILABLE);
+	if (rc == -1)
+		assert_non_null(strstr(err.text, name));
+	return rc;
+}
+
+static int
+renew(struct pace *p, const struct issued *old, int64_t usec)
+{
+	char cn[] = "T";
+	struct template t = { .cn = cn, .rate = 60 };
+	struct decision d = { .tmpl = &t, .renews = old };
+	struct err err = ERR_INIT;
+
+	return pace_take(p, &d, NOW, usec, &err);
+}
+
+/* How many pass when so many a second come for so many seconds. */
+static int
+wave(struct pace *p, unsigned rate, int a_second, int seconds)
+{
+	int i, passed = 0;
+
+	for (i = 0; i < a_second * seconds; i++)
+		if (take(p, "T", rate, SECOND + i * SECOND / a_second) == 0)
+			passed++;
+	return passed;
+}
+
+static void
+test_rate(void **state)
+{
+	static const struct {
+		unsigned	rate;
+		int		passed;		/* of a minute */
+	} v[] = {
+		/* What was saved, and what came in the meantime. */
+		{ 60, 10 + 59 }, { 600, 100 + 599 }, { 1, 1 },
+		{ 6, 1 + 5 }, { 0, 6000 }, { 1000000, 6000 }
+	};
+	struct pace *p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		p = pace_new();
+		assert_int_equal(wave(p, v[i].rate, 100, 60), v[i].passed);
+		pace_free(p);
+	}
+}
+
+static void
+test_refills(void **state)
+{
+	struct pace *p = pace_new();
+
+	(void)state;
+	assert_int_equal(take(p, "T", 6, SECOND), 0);
+	assert_int_equal(take(p, "T", 6, 10 * SECOND), -1);
+	/* A refusal costs nothing. */
+	assert_int_equal(take(p, "T", 6, 11 * SECOND), 0);
+	/* However long nobody came, no more is saved. */
+	assert_int_equal(take(p, "T", 6, 9000 * SECOND), 0);
+	assert_int_equal(take(p, "T", 6, 9000 * SECOND), -1);
+	pace_free(p);
+}
+
+static void
+test_templates_apart(void **state)
+{
+	struct pace *p = pace_new();
+	char name[8];
+	int i, round;
+
+	(void)state;
+	for (round = 0; round < 3; round++)
+		for (i = 0; i < 40; i++) {
+			snprintf(name, sizeof(name), "T%02d", i);
+			assert_int_equal(take(p, name, 1,
+			    (1 + round * 60) * SECOND), 0);
+			assert_int_equal(take(p, name, 1,
+			    (1 + round * 60) * SECOND), -1);
+		}
+	pace_free(p);
+}
+
+static void
+test_renewals(void **state)
+{
+	static const struct {
+		int64_t	life, left;	/* seconds */
+		int	rc;		/* in the midst of a wave */
+	} v[] = {
+		{ 365 * DAY, 7 * DAY, 0 }, { 365 * DAY, 7 * DAY + 1, -1 },
+		{ 30 * DAY, 3 * DAY, 0 }, { 30 * DAY, 3 * DAY + 1, -1 },
+		{ 100, 10, 0 }, { 100, 11, -1 }, { 100, -5, 0 }
+	};
+	struct issued old = { .ca = NULL };
+	struct pace *p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		p = pace_new();
+		while (renew(p, NULL, SECOND) == 0)
+			;
+		old.not_after = NOW + v[i].left;
+		old.not_before = old.not_after - v[i].life;
+		assert_int_equal(renew(p, &old, SECOND), v[i].rc);
+		pace_free(p);
+	}
+}
+
+/* What urgent ones take is missing for others, but for ten seconds only. */
+static void
+test_urgent_first(void **state)
+{
+	struct issued old = { .not_before = NOW - 90, .not_after = NOW + 5 };
+	struct pace *p = pace_new();
+	int i;
+
+	(void)state;
+	for (i = 0; i < 1000; i++)
+		assert_int_equal(renew(p, &old, SECOND), 0);
+	assert_int_equal(renew(p, NULL, SECOND), -1);
+	assert_int_equal(renew(p, NULL, 2 * SECOND - 1), -1);
+	assert_int_equal(renew(p, NULL, 2 * SECOND), 0);
+	/* As long as they keep coming, nobody else passes. */
+	for (i = 3; i < 20; i++) {
+		assert_int_equal(renew(p, &old, i * SECOND), 0);
+		assert_int_equal(renew(p, NULL, i * SECOND), -1);
+	}
+	pace_free(p);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rate), cmocka_unit_test(test_refills),
+		cmocka_unit_test(test_templates_apart),
+		cmocka_unit_test(test_renewals),
+		cmocka_unit_test(test_urgent_first)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
