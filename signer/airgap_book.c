@@ -191,6 +191,7 @@ book_void(struct book *b, struct book_cert *c, int64_t at)
 
 	c->voided = true;
 	book_revoke(b, &o);
+	book_revoked(b, o.serial)->untold = true;
 	b->unsaid = xreallocarray(b->unsaid, b->nunsaid + 1,
 	    sizeof(*b->unsaid));
 	b->unsaid[b->nunsaid++] = (size_t)(c - b->cert);
@@ -228,7 +229,7 @@ book_revoke(struct book *b, const struct bundle_order *o)
 		index_put(&b->by_revoked, b->revoked, b->nrevoked++);
 	} else if (r->released)
 		r->at = o->at / 1000000;
-	r->released = false;
+	r->released = r->untold = false;
 	r->reason = o->reason;
 	/* Rounded up: on the list until it has ended. */
 	r->not_after = (o->not_after + 999999) / 1000000;

@@ -34,6 +34,7 @@ struct book_revoked {
 	int64_t		 at, not_after;	/* unix seconds; 0: never ends */
 	unsigned	 reason;
 	bool		 released;	/* the hold ended: not revoked */
+	bool		 untold;	/* void; the desk's row is not told yet */
 };
 
 struct book_list {			/* the last one of a CA */

@@ -70,8 +70,13 @@ take_order(struct vault *v, struct bundle_order *o)
 		book_release(r);
 		return;
 	}
-	if (revoked && (r->reason != CRL_HOLD || o->reason == CRL_HOLD))
+	if (revoked && (r->reason != CRL_HOLD || o->reason == CRL_HOLD)) {
+		/* What was void here: the ledger has the desk's row, too. */
+		if (r->untold && o->reason == r->reason)
+			tell_order(v, o);
+		r->untold = r->untold && o->reason != r->reason;
 		return;
+	}
 	/* The ledger has the date that the row has; a list none to come. */
 	tell_order(v, o);
 	if (o->at / 1000000 > v->now)
