@@ -1,8 +1,15 @@
 # Part of demo.sh: ports, folders, database, CA, accounts, web server.  Each
 # step is skipped when the state has its result.
 
+# Nor chosen for another part of this stack.
 free_port() {
-	! (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+	[[ " ${chosen-} " != *" $1 "* ]] &&
+	    ! (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+take_port() {
+	port=$1
+	chosen="${chosen-} $(seq -s ' ' "$1" $(($1 + $2 - 1)))"
 }
 
 # Told, or as last time, or any that is free; $4: how many in a row.
@@ -14,7 +21,7 @@ choose_port() {
 			free_port $((told + i)) ||
 			    die "$1: port $((told + i)) is in use"
 		done
-		port=$told
+		take_port "$told" "$n"
 		return
 	fi
 	for ((try = 0; try < 200; try++)); do
@@ -24,7 +31,7 @@ choose_port() {
 		for ((i = 0; i < n; i++)); do
 			free_port $((p + i)) || continue 2
 		done
-		port=$p
+		take_port "$p" "$n"
 		return
 	done
 	die "no free port"

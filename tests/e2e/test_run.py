@@ -151,6 +151,13 @@ def test_a_taken_port_is_given_up(state):
         told = Run(state, HTTPS_PORT=s.getsockname()[1])
         assert told.p.wait(30) != 0
         assert 'in use' in told.text()
+    # Nor one port for two parts.
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    told = Run(state, HTTPS_PORT=port, SIGNER_PORT=port)
+    assert told.p.wait(30) != 0
+    assert 'SIGNER_PORT: port %d is in use' % port in told.text()
 
 
 def test_another_host_name(state):
