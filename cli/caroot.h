@@ -3,8 +3,8 @@
  *	.pem		its certificate
  *	.key .pass	its key, and the passphrase where none was given;
  *			neither where it is in a token
- *	.register	text, a line for each thing it signed or revoked, written
- *			before that leaves:
+ *	.register	text, a line for each thing it signed or revoked,
+ *			written before that leaves:
  *	    certificate SERIAL NOT-AFTER SHA256 SUBJECT
  *	    revoked SERIAL AT REASON
  *	    crl NUMBER THIS-UPDATE NEXT-UPDATE

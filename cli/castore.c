@@ -54,8 +54,8 @@ castore_absent(struct cli *c, const char *name, struct err *err)
 }
 
 /*
- * castore_absent() saw none of these files, so all there are are ours.  When the
- * database went away nobody knows whether the row is there: keep the key.
+ * castore_absent() saw none of these files, so all there are are ours.  When
+ * the database went away nobody knows whether the row is there: keep the key.
  */
 void
 castore_undo(struct cli *c, const char *name, const struct err *why)

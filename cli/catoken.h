@@ -27,7 +27,9 @@ struct catoken {
 	bool		 made;
 };
 
-/* What the options say; all zero without --token.  catoken_free by the caller. */
+/*
+ * What the options say; all zero without --token.  catoken_free by the caller.
+ */
 int		 catoken_take(struct cli *, const struct args *,
 		    struct catoken *, struct err *);
 /*
@@ -45,8 +47,10 @@ EVP_PKEY	*catoken_new_key(struct catoken *, const char *spec,
 		    struct err *);
 /* The key that is there already, for --token. */
 EVP_PKEY	*catoken_key(struct catoken *, struct err *);
-/* Something after catoken_new_key failed: take the key out again; -1, and
- * said so: it is still there. */
+/*
+ * Something after catoken_new_key failed: take the key out again; -1, and
+ * said so: it is still there.
+ */
 int		 catoken_undo(struct catoken *);
 void		 catoken_free(struct catoken *);
 

@@ -220,7 +220,8 @@ parse(const struct ceremony *c, struct err *err)
 static int
 check_line(const char *what, const char *s, struct err *err)
 {
-	if (*s == '\0' || strlen(s) > TEXT_LINE_MAX || !slice_is_text(slice_str(s)))
+	if (*s == '\0' || strlen(s) > TEXT_LINE_MAX ||
+	    !slice_is_text(slice_str(s)))
 		return err_bad(err, 0, "%s: must be a line of text with 1 to "
 		    "%d bytes", what, TEXT_LINE_MAX);
 	return 0;

@@ -31,7 +31,8 @@ struct chr_row {
 	bool		 has_cert;	/* cert is set */
 	bool		 committed, voided;
 	bool		 claimed;	/* ... before the database was read */
-	bool		 row_seen, cert_seen, void_seen;	/* in the database */
+	bool		 row_seen, cert_seen;	/* in the database */
+	bool		 void_seen;	/* ... the serial as void */
 };
 
 struct chr_revocation {
@@ -69,7 +70,7 @@ struct chr_round {		/* over an air gap, as the vault says */
 	uint64_t	 n;
 	uint8_t		 bundle[32], response[32];
 	bool		 answered, claimed;
-	bool		 seen;		/* the database has it, and its answer */
+	bool		 seen;		/* database has it, and its answer */
 };
 
 struct chr_ledger {

@@ -151,7 +151,8 @@ merge(struct chr_row *row, const struct chr_row *pending)
 	size_t i;
 
 	row->has_rows = pending != NULL &&
-	    memcmp(pending->id, row->id, CHR_ID) == 0 && tuple_parse(buf_slice(&pending->tuple), &was) == 0 &&
+	    memcmp(pending->id, row->id, CHR_ID) == 0 &&
+	    tuple_parse(buf_slice(&pending->tuple), &was) == 0 &&
 	    tuple_parse(buf_slice(&row->tuple), &is) == 0 &&
 	    was.n >= DEC_N && is.n >= DEC_N;
 	if (!row->has_rows)

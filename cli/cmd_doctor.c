@@ -107,7 +107,8 @@ cmd_doctor(struct cli *c, const struct args *a, struct err *err)
 
 	if (check_args(c, a, err) != 0 || cli_conf(c, err) != 0)
 		return -1;
-	signal(SIGPIPE, SIG_IGN);	/* a server that hangs up is a finding */
+	/* A server that hangs up is a finding. */
+	signal(SIGPIPE, SIG_IGN);
 	d.checks = checks_new();
 	doctor_files(&d);
 	doctor_database(&d);

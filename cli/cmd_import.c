@@ -77,8 +77,8 @@ put_title(struct import *im, const struct adtemplate *t)
 	bool	 changed = strlen(t->cn) > 64;
 
 	for (s = name; *s != '\0'; s++) {
-		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		    "0123456789._ -", *s) != NULL)
+		if (strchr("abcdefghijklmnopqrstuvwxyz"
+		    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._ -", *s) != NULL)
 			continue;
 		*s = '_';
 		changed = true;
@@ -252,8 +252,8 @@ put_keys(struct import *im, const struct adtemplate *t)
 		    bits > 4096 ? "-8192" : "");
 	}
 	if (t->schema >= 3) {
-		if (strcmp(hash, "SHA384") != 0 && strcmp(hash, "SHA512") != 0 &&
-		    strcmp(hash, "SHA256") != 0)
+		if (strcmp(hash, "SHA384") != 0 &&
+		    strcmp(hash, "SHA512") != 0 && strcmp(hash, "SHA256") != 0)
 			note(im, "the hash was too weak: sha256");
 		buf_printf(&im->text, "\thash = %s\n",
 		    strcmp(hash, "SHA384") == 0 ? "sha384" :

@@ -501,8 +501,8 @@ write_policy(struct plan *p, struct err *err)
 	char *cert = base_url("https", p->host, p->cert_port, 443);
 	char *http = base_url("http", p->host, p->http_port, 80);
 	const char *const word[][2] = { { "@BASE_URL@", https },
-	    { "@CERT_URL@", cert }, { "@HTTP_URL@", http }, { "@CA@", p->ca }, { "@HOST@", p->host },
-	    { NULL, NULL } };
+	    { "@CERT_URL@", cert }, { "@HTTP_URL@", http }, { "@CA@", p->ca },
+	    { "@HOST@", p->host }, { NULL, NULL } };
 	struct buf text = { 0 }, b = { 0 };
 	int rc = 0;
 

@@ -96,7 +96,7 @@ struct edition {
 	struct cli	*cli;
 	struct slice	 text;
 	char		 version[24];
-	bool		 in_doubt;	/* a COMMIT was sent; its end is not known */
+	bool		 in_doubt;	/* COMMIT was sent, its end not known */
 	struct buf	 old;		/* the file, if there was one */
 	bool		 was;
 };

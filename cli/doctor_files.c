@@ -199,7 +199,7 @@ root_keys(struct doctor *d)
 	PQclear(res);
 }
 
-/* The other programs' files lie beside ours, as "countersign init" puts them. */
+/* The other programs' files lie beside ours, where "init" has put them. */
 void
 doctor_files(struct doctor *d)
 {

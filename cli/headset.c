@@ -16,7 +16,8 @@ struct headset {
 	size_t		 n, cap, at;
 	bool		 sorted;
 	/* The ledger at hand. */
-	char		 signer[64], hash[HEAD_HASH + 1], key[AUDIT_PUB_HEX + 1];
+	char		 signer[64], hash[HEAD_HASH + 1];
+	char		 key[AUDIT_PUB_HEX + 1];
 	uint64_t	 seq, last_head, every;
 	uint64_t	 signed_to;	/* last entry that a head vouches for */
 	bool		 trusted;	/* key is the configuration's */

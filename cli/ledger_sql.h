@@ -62,8 +62,8 @@
 	{ "verify_last_lists", "SELECT l.ca, l.number, l.octets, " \
 	    "encode(l.tbs_digest, 'hex'), a.certificate, l.k = 1 FROM (" \
 	    "SELECT *, row_number() OVER (PARTITION BY ca, " \
-	    "coalesce(base, 0) > 0 ORDER BY number DESC) k FROM countersign.crl) l " \
-	    "JOIN countersign.ca a " \
+	    "coalesce(base, 0) > 0 ORDER BY number DESC) k " \
+	    "FROM countersign.crl) l JOIN countersign.ca a " \
 	    "ON a.name = l.ca WHERE l.k <= 2", 0 }, \
 	{ "verify_parts", "SELECT body, part::text FROM countersign.crl_part " \
 	    "WHERE ca = $1 AND number = $2::bigint ORDER BY part", 2 }, \
@@ -105,6 +105,7 @@
 	    "ORDER BY spki_sha256 <> decode($1, 'hex') LIMIT 1)", 2 }, \
 	{ "key_list", "SELECT encode(b.spki_sha256, 'hex'), to_char(b.at " \
 	    "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), b.who, " \
-	    "b.note FROM countersign.blocked_key b WHERE b.blocked ORDER BY b.at", 0 }
+	    "b.note FROM countersign.blocked_key b WHERE b.blocked " \
+	    "ORDER BY b.at", 0 }
 
 #endif

@@ -9,7 +9,7 @@
 #include "err.h"
 
 enum publish_kind {
-	PUBLISH_COMPLETE,	/* of a key of ours; no delta goes with it yet */
+	PUBLISH_COMPLETE,	/* of a key of ours; takes its delta away */
 	PUBLISH_DELTA,
 	PUBLISH_ABOVE		/* of a CA above ours */
 };

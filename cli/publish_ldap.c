@@ -25,7 +25,8 @@ static const struct {
 	const char	*advice;
 } answers[] = {
 	{ LDAP_SERVER_DOWN, ERR_UNAVAILABLE, "is it up, the address right and "
-	    "its certificate good (--tls-ca)? or the list larger than it takes" },
+	    "its certificate good (--tls-ca)? or the list larger than it "
+	    "takes" },
 	{ LDAP_TIMEOUT, ERR_UNAVAILABLE, "it is busy or away" },
 	{ LDAP_CONNECT_ERROR, ERR_UNAVAILABLE, "does its certificate verify "
 	    "(--tls-ca), for the name in the url?" },

@@ -11,11 +11,12 @@ struct restored {
 	uint64_t	 requests, decisions, certificates, voids;
 	uint64_t	 revocations, lists, responders, signers;
 	uint64_t	 rounds;	/* over an air gap */
-	uint64_t	 lost;		/* certificates whose bytes a crash took:
-					   their serials are void now */
-	uint64_t	 unvouched;	/* entries acted upon behind the last
-					   head of their ledger ... */
-	char		 unvouched_in[64];	/* ... the first of this signer */
+	/* Certificates whose bytes a crash took: their serials are void now. */
+	uint64_t	 lost;
+	/* Entries acted upon behind the last head of their ledger; the signer
+	   of the first of them. */
+	uint64_t	 unvouched;
+	char		 unvouched_in[64];
 };
 
 /*

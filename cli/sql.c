@@ -37,7 +37,8 @@
 	"coalesce((SELECT string_agg(" SERIAL("s") ", E'\\n' ORDER BY i) " \
 	"FROM countersign.renewal_chain(renews) WITH ORDINALITY AS c(s, i)), " \
 	"''), " \
-	"CASE WHEN evidence IS NOT NULL THEN " HEX("sha256(evidence)") " END, " \
+	"CASE WHEN evidence IS NOT NULL THEN " HEX("sha256(evidence)") \
+	" END, " \
 	HEX("sha256(token)") ", length(token), " UTC("expires_at") \
 	", approved_by, approval_reason FROM countersign.request "
 
@@ -133,7 +134,8 @@ const struct db_stmt cli_sql[] = {
 	    "countersign.request p WHERE p.number = r.number "
 	    "AND p.state = 'pending'))", 1 },
 	{ "secret_clash", "SELECT a.name, CASE "
-	    "WHEN a.one_time_template IS NULL THEN 'is an ordinary account' WHEN a.disabled THEN 'is disabled' "
+	    "WHEN a.one_time_template IS NULL THEN 'is an ordinary account' "
+	    "WHEN a.disabled THEN 'is disabled' "
 	    "ELSE 'has another dns name' END FROM unnest($1::text[]) n "
 	    "JOIN countersign.account a ON a.name = n OR lower(a.dns) = n "
 	    "WHERE a.one_time_template IS NULL OR a.disabled OR NOT a.machine "
@@ -207,8 +209,8 @@ const struct db_stmt cli_sql[] = {
 	    "FROM countersign.crl_above ORDER BY 1, 5", 0 },
 	{ "metrics_crl", "SELECT ca, "
 	    "floor(extract(epoch FROM this_update))::bigint, "
-	    "floor(extract(epoch FROM next_update))::bigint, coalesce(base, 0) > 0 "
-	    "FROM (" LAST_LISTS ") l", 0 },
+	    "floor(extract(epoch FROM next_update))::bigint, "
+	    "coalesce(base, 0) > 0 FROM (" LAST_LISTS ") l", 0 },
 	{ "metrics_expiring", "SELECT template, d.days, count(*) "
 	    "FROM (VALUES (7), (30)) d(days), countersign.certificate "
 	    "WHERE not_after >= now() AND revoked_at IS NULL "

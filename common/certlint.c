@@ -47,7 +47,8 @@ oid_twice(const struct slice *v, size_t n)
 	return false;
 }
 
-static bool is_rsa(const struct certlint *c)
+static bool
+is_rsa(const struct certlint *c)
 {
 	return slice_eq(c->key_oid, OID_RSA_ENCRYPTION);
 }

@@ -28,7 +28,7 @@ struct lint_san {
 struct lint_time {
 	int		 tag;
 	struct slice	 text;
-	int64_t		 at;		/* unix seconds; 0 when it has no form */
+	int64_t		 at;		/* unix seconds; 0: not good */
 	bool		 good;		/* in the form of 4.1.2.5 */
 };
 

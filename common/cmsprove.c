@@ -279,7 +279,8 @@ prove_signer(struct reqparse *p, const struct cms *c,
     const struct cms_signer *s, enum signer_kind kind, struct err *err)
 {
 	struct buf		msg = { 0 };
-	struct signature	sig = { s->alg, s->digest, { NULL, 0 }, s->sig };
+	struct signature	sig = { .alg = s->alg, .digest = s->digest,
+				    .sig = s->sig };
 	int			rc;
 
 	rc = signed_bytes(c, s, &msg, err);

@@ -30,11 +30,11 @@ struct db {
 	atomic_int		 fd;		/* its socket, or -1 */
 	int64_t			 retry_at;	/* monotonic ms */
 	size_t			 first;		/* host to begin with */
-	bool			 unfit;		/* ... the next time, not this */
+	bool			 unfit;		/* ... next time, not this */
 	bool			 changed;
 	bool			 in_tx;		/* between begin and its end */
 	bool			 lost_in_tx;
-	unsigned		 notices;	/* since the last COMMIT began */
+	unsigned		 notices;	/* since COMMIT began */
 	char			 notice[DB_TEXT_MAX];
 };
 
@@ -107,7 +107,7 @@ db_close(struct db *db)
 	if (db == NULL)
 		return;
 	db_drop(db);
-	OPENSSL_cleanse(db->dsn, strlen(db->dsn));	/* may hold a password */
+	OPENSSL_cleanse(db->dsn, strlen(db->dsn));	/* has a password? */
 	free(db->dsn);
 	free(db);
 }

@@ -16,7 +16,7 @@
 struct decide_ask {
 	const struct policy	*policy;
 	const char		*ca;
-	const struct account	*account;	/* NULL: nobody, only anonymous */
+	const struct account	*account;	/* NULL: anonymous */
 	enum auth_method	 method;	/* how the account was proven */
 	const struct request	*request;
 	const struct agency	*agency;	/* NULL: nobody was looked up */
@@ -29,11 +29,11 @@ struct decision {
 	const struct template	*tmpl;		/* borrowed from the policy */
 	const struct policy_ca	*ca;
 	bool			 pending;	/* a manager must approve */
-	const struct account	*subject;	/* whom it is for: the one who asks,
-						   or whom an agent names */
+	const struct account	*subject;	/* whom it is for: who asks, or
+						   whom an agent names */
 	struct names		 names;		/* final; owned */
-	const char		*sid;		/* for the SID extension, or NULL;
-						   borrowed from the account */
+	const char		*sid;		/* for the SID extension, or
+						   NULL; the account's */
 	const struct issued	*renews;	/* borrowed from the input, or
 						   NULL */
 };

@@ -39,7 +39,7 @@ struct der {			/* a reader: what is left to read */
 
 void	 der_init(struct der *, struct slice);
 bool	 der_done(const struct der *);		/* nothing left */
-int	 der_peek(const struct der *);		/* the next tag, -1 at the end */
+int	 der_peek(const struct der *);		/* next tag; -1 at the end */
 
 /* Next element must have this tag; its content goes to *content. */
 int	 der_get(struct der *, int tag, struct slice *content,
@@ -80,7 +80,8 @@ void	 der_close(struct buf *, size_t mark);
 void	 der_put(struct buf *, int tag, const void *, size_t);
 void	 der_put_slice(struct buf *, int tag, struct slice);
 void	 der_put_uint(struct buf *, uint64_t);		/* INTEGER */
-void	 der_put_bigint(struct buf *, const uint8_t *, size_t); /* unsigned BE */
+/* INTEGER of these octets: a magnitude, big endian, leading zeros or not. */
+void	 der_put_bigint(struct buf *, const uint8_t *, size_t);
 void	 der_put_bool(struct buf *, bool);
 void	 der_put_bits(struct buf *, const uint8_t *, size_t);	/* 0 unused */
 void	 der_put_str(struct buf *, int tag, const char *);

@@ -17,15 +17,15 @@ enum err_kind {
 	ERR_NOT_UNDERSTOOD,	/* mustUnderstand on a header we do not know */
 	ERR_DESTINATION,	/* wsa:To is not an address of this service */
 	ERR_ACTION,		/* wsa:Action or RequestType is not known */
-	ERR_DENIED,		/* understood, authenticated, refused by a rule */
+	ERR_DENIED,		/* understood and refused by a rule */
 	ERR_UNAVAILABLE,	/* try again later: signer, database, policy */
 	ERR_INTERNAL		/* our fault; the text never leaves the host */
 };
 
 struct err {
 	enum err_kind	 kind;
-	uint32_t	 hresult;	/* what Windows shows; 0 = the kind's own */
-	char		 text[200];	/* lower case, no full stop, NUL ended */
+	uint32_t	 hresult;	/* what Windows shows; 0: the kind's */
+	char		 text[200];	/* lower case, no full stop */
 };
 
 #define ERR_INIT { ERR_NONE, 0, "" }

@@ -1,7 +1,8 @@
 /*
  * The ledger: what a signer decided and signed, append-only, one JSON object
  * a line, hash-chained.  Every line is
- *	{"seq":N,"prev":"<hex>","at":"<UTC>","type":"<t>",<fields>,"hash":"<hex>"}
+ *	{"seq":N,"prev":"<hex>","at":"<UTC>","type":"<t>",<fields>,
+ *	"hash":"<hex>"}
  * where hash is SHA-256 over the line's bytes before ,"hash" and prev is the
  * hash of the line before (64 zeros for the first).
  *
@@ -76,7 +77,7 @@ int		 ledger_sync(struct ledger *, struct err *);
  * are as durable as by ledger_sync, and a failure is as final.
  */
 int		 ledger_turn(struct ledger *, struct err *);
-off_t		 ledger_size(const struct ledger *);	/* of that file, bytes */
+off_t		 ledger_size(const struct ledger *);	/* that file's bytes */
 uint64_t	 ledger_seq(const struct ledger *);	/* of the last entry */
 const char	*ledger_hash(const struct ledger *);	/* its hash; lent */
 int64_t		 ledger_last_time(const struct ledger *); /* unix seconds */
@@ -93,7 +94,7 @@ struct ledger_entry {
 	uint64_t	 seq;
 	const char	*type;		/* NUL ended, valid during the call */
 	const char	*line;		/* the whole line, NUL ended */
-	const char	*hash;		/* of this entry: 64 hex digits, no NUL */
+	const char	*hash;		/* its own: 64 hex digits, no NUL */
 	off_t		 end;		/* where it ends, in the bytes of all
 					   files that are walked */
 };

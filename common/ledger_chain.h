@@ -21,10 +21,12 @@ struct ledger_chain {
 	char		 hash[65];	/* of the last line, hex */
 	int64_t		 last_time;	/* the latest seen, unix seconds */
 	off_t		 base;		/* bytes of the files before */
-	bool		 later;		/* the first line may be that of any
-					   file, not only of the oldest: */
-	uint64_t	 before;	/* then what it says of the line before, */
-	char		 before_hash[65]; /* which nothing was compared with */
+	/* The first line may be that of any file, not only of the oldest:
+	   then before is what it says of the line before, compared with
+	   nothing. */
+	bool		 later;
+	uint64_t	 before;
+	char		 before_hash[65];
 	struct digest	*sha256;
 };
 

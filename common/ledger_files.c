@@ -12,7 +12,7 @@
 #include "ledger_chain.h"
 
 #define DIGITS		20		/* of an older file's name */
-#define HASH_END	(64 + 3)	/* a file's last bytes: hash, "}, newline */
+#define HASH_END	(64 + 3)	/* a file's end: hash, "}, newline */
 
 void
 files_name(uint64_t last, char name[LEDGER_NAME])

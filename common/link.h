@@ -98,7 +98,7 @@ struct link_peer {
 struct link_server;
 struct link_job {		/* one message received; owned by the caller */
 	struct buf	 routing_id;
-	uint8_t		 id[16];	/* first frame; goes back with the answer */
+	uint8_t		 id[16];	/* first frame; goes back, too */
 	struct buf	 msg;
 	char		 worker[64];	/* name from the allow-list */
 };
@@ -107,8 +107,8 @@ struct link_job {		/* one message received; owned by the caller */
  * Binds, and on tcp:// starts the ZAP handler and proves with a random key
  * that an unknown peer is refused; fails if it is not.  On ipc:// keys are
  * not used: the socket (0660) and its folder decide who may connect, and the
- * worker is called by the only peer's name, or "local".  Two peers may have one name (a key
- * being replaced), never one key.  One server, one thread.
+ * worker is called by the only peer's name, or "local".  Two peers may have
+ * one name (a key being replaced), never one key.  One server, one thread.
  */
 struct link_server	*link_server_new(const char *uri,
 			    const struct link_keys *, const struct link_peer *,

@@ -10,7 +10,7 @@
 
 #include "link_zap.h"
 
-#define SERVER_LINGER_MS	1000	/* for answers on their way at the end */
+#define SERVER_LINGER_MS	1000	/* for answers on their way */
 #define SERVER_HWM		1000	/* messages per worker */
 #define SERVER_BACKLOG		256
 #define SERVER_SLICE_MS		500	/* how soon a dead handler is seen */

@@ -13,7 +13,7 @@
 #define POOL_MAX_SOCKETS	8192
 #define CLIENT_RECONNECT_MS	50
 #define CLIENT_RECONNECT_MAX_MS	1000
-#define CLIENT_HWM		512	/* answers too late and not yet dropped */
+#define CLIENT_HWM		512	/* late answers, not yet dropped */
 
 static int
 pool_add(struct link_pool *p, const struct link_endpoint *from,

@@ -307,7 +307,8 @@ put_one(struct buf *b, const struct slot *s)
 static bool
 is_sample(struct slice line, enum metric metric)
 {
-	static const char *const	parts[] = { "_bucket", "_sum", "_count" };
+	static const char *const	parts[] = { "_bucket", "_sum",
+					    "_count" };
 	const struct slice		name = slice_str(known[metric].name);
 	size_t				i, n;
 

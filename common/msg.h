@@ -61,7 +61,7 @@ enum msg_call {
 enum msg_status {
 	MSG_ISSUED = 1,
 	MSG_PENDING = 2,
-	MSG_DENIED = 3,		/* hresult, text; number and response if stored */
+	MSG_DENIED = 3,		/* hresult, text; if stored number, response */
 	MSG_MALFORMED = 4,
 	MSG_POLICY_CHANGED = 5,	/* reload the policy and ask once more */
 	MSG_UNAVAILABLE = 6,	/* nothing was recorded; try again */

@@ -85,7 +85,7 @@ struct policy_ca {
 	struct strlist	 ocsp;
 	int64_t		 crl_validity;	/* seconds a revocation list lasts */
 	int64_t		 crl_overlap;	/* the next one comes so much before */
-	int64_t		 crl_delta;	/* seconds a delta list lasts; 0: none */
+	int64_t		 crl_delta;	/* seconds a delta lasts; 0: none */
 	int64_t		 ocsp_validity;	/* seconds an OCSP answer lasts */
 	bool		 ocsp_nonce;	/* repeat the client's nonce */
 	const char	*key;		/* the one in use, or NULL; lent */
@@ -117,7 +117,7 @@ struct name_rule {
 	struct strlist	 groups;
 	struct strlist	 dns;		/* "host.example", "*.example": any
 					   name below; ".example" is refused */
-	bool		 wildcard;	/* may ask for "*.x" below an allowed x */
+	bool		 wildcard;	/* may ask for "*.x", x being allowed */
 	struct strlist	 email;		/* "@example.com" or whole address */
 	struct strlist	 upn;		/* "@example.com" or whole UPN */
 	struct strlist	 ip;		/* "10.0.0.0/8", "2001:db8::/32" */
@@ -189,8 +189,9 @@ struct template {
 	bool		 exportable;
 	bool		 strong_protection;
 
-	unsigned	 key_usage;	/* enum key_usage bits; what a certificate
-					   gets is template_key_usage */
+	unsigned	 key_usage;	/* enum key_usage bits; what a
+					   certificate gets is
+					   template_key_usage */
 	bool		 key_usage_critical;
 	struct strlist	 eku;		/* dotted, never empty */
 	struct strlist	 policies;	/* certificatePolicies, dotted */

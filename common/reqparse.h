@@ -22,7 +22,7 @@ struct reqparse {
 	struct request	*req;
 	bool		 unjudged;	/* certificates' signatures are left */
 	struct oidset	 extensions;	/* of the PKCS#10 */
-	bool		 has_extensions;	/* an extensionRequest was there */
+	bool		 has_extensions;	/* extensionRequest was there */
 	struct slice	 ski;		/* its SKI extension's value or empty */
 	bool		 null_signature;	/* the PKCS#10 proves nothing */
 	bool		 content_signed;	/* a real signature is over the

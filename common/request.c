@@ -152,7 +152,7 @@ check_archival(const struct reqparse *p, struct err *err)
 		    "archived key and its hash do not come together");
 	if (r->key_hash.n == 0)
 		return 0;
-	/* Only by these two is an unsigned attribute bound to what is signed. */
+	/* Only these two bind an unsigned attribute to what is signed. */
 	if (!p->content_signed)
 		return err_bad(err, CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
 		    "hash of the archived key is not signed");

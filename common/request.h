@@ -42,7 +42,7 @@ enum request_pop { POP_PKCS10, POP_CMC_SKI };
 /* A certificate-based signer of a CMS/CMC (renewal, agent): verified later
  * against the certificate it names. */
 struct request_signer {
-	struct slice	 cert;		/* Certificate TLV found in certificates */
+	struct slice	 cert;		/* Certificate TLV that came along */
 	struct slice	 issuer;	/* Name TLV */
 	struct slice	 serial;	/* INTEGER content */
 	bool		 verified;	/* signature checked with cert's key;
@@ -57,20 +57,20 @@ struct request {
 	struct pubkey		*key;		/* owned */
 	enum request_pop	 pop;
 	struct names		 names;		/* subject and SAN asked for */
-	char			*sid;		/* claimed by the SID extension or
-						   the SAN tag URI, or NULL */
+	char			*sid;		/* claimed by the SID extension
+						   or the SAN tag URI; NULL */
 	struct template_hint	 hint[REQUEST_HINTS];
 	size_t			 nhint;
 	struct slice		 old_cert;	/* renewal attribute or empty */
 	struct request_signer	 signer[2];	/* certificate-based signers */
 	size_t			 nsigner;
 	uint64_t		 body_part_id;	/* of the tcr; 1 without CMC */
-	struct slice		 transaction_id; /* TLV of the control or empty */
-	struct slice		 sender_nonce;	/* TLV of the control or empty */
+	struct slice		 transaction_id; /* control's TLV or empty */
+	struct slice		 sender_nonce;	/* control's TLV or empty */
 	char			*requester_name; /* signed data only, or NULL */
-	struct slice		 archived_key;	/* unsigned attribute or empty */
-	struct slice		 key_hash;	/* TLV of its control or empty */
-	char			*client_info;	/* process name, for the log only */
+	struct slice		 archived_key;	/* EnvelopedData or empty */
+	struct slice		 key_hash;	/* control's TLV or empty */
+	char			*client_info;	/* process name, for the log */
 };
 
 /*

@@ -43,8 +43,8 @@ enum { P_VERSION, P_BODY, P_SHA256, P_PUBLISHED, P_ID };
 	  "array_prepend(certificate, chain) END)) x", 0 }
 
 static const struct db_stmt worker_stmts[] = {
-	SESSION_STMT, ACCOUNT_STMT, POLICY_STMT, CAS_STMT, ISSUED_STMT, CERTDB_STMTS,
-	{ NULL, NULL, 0 }
+	SESSION_STMT, ACCOUNT_STMT, POLICY_STMT, CAS_STMT, ISSUED_STMT,
+	CERTDB_STMTS, { NULL, NULL, 0 }
 };
 static const struct db_stmt signer_stmts[] = {
 	SESSION_STMT, ACCOUNT_STMT_NO_PASSWORD, POLICY_STMT, CAS_STMT,

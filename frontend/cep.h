@@ -22,8 +22,8 @@ struct cep_ask {
 	const struct policy	 *policy;
 	const struct account	 *account;
 	enum auth_method	  method;	/* how it was proven */
-	bool			  key_based;	/* only what is renewed so ... */
-	const char		 *held;		/* ... also this template, or "" */
+	bool			  key_based;	/* only what is renewed so, */
+	const char		 *held;		/* ... and this template; "" */
 	const struct getpolicies *query;
 	uint64_t		  epoch;	/* snapshot_epoch */
 	int64_t			  now;		/* unix seconds */

@@ -15,7 +15,7 @@ struct conns {
 	const struct wconf	*conf;
 	int			 listen_fd;
 	int			 epoll;
-	int			 limit;	/* descriptors from here on are closed */
+	int			 limit;	/* from this descriptor on: closed */
 	atomic_bool		 stop;
 };
 

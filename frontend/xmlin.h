@@ -33,7 +33,7 @@ void		 xmlin_free(struct xmlin *);
  * one is parsed or xmlin_clear; never xmlFreeDoc.
  */
 xmlDoc		*xmlin_parse(struct xmlin *, struct slice, struct err *);
-void		 xmlin_clear(struct xmlin *);	/* wipes: passwords were in it */
+void		 xmlin_clear(struct xmlin *);	/* wipes: passwords in it */
 
 bool		 xml_is(const xmlNode *, const char *ns, const char *name);
 /* First child element, next sibling element; NULL at the end. */

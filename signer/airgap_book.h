@@ -22,7 +22,7 @@ struct book_cert {
 	unsigned	 renewals;
 	int64_t		 chain_start;	/* unix seconds, once issued */
 	bool		 issued, voided;
-	bool		 wanted;	/* book_fetch is to bring what follows */
+	bool		 wanted;	/* book_fetch brings what follows */
 	struct buf	*der;		/* or NULL */
 	int64_t		 decided;	/* unix microseconds */
 	uint32_t	 major, minor;	/* of the template */
@@ -34,7 +34,7 @@ struct book_revoked {
 	int64_t		 at, not_after;	/* unix seconds; 0: never ends */
 	unsigned	 reason;
 	bool		 released;	/* the hold ended: not revoked */
-	bool		 untold;	/* void; the desk's row is not told yet */
+	bool		 untold;	/* void, and the desk not told yet */
 };
 
 struct book_list {			/* the last one of a CA */

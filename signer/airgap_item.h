@@ -5,7 +5,7 @@
 #include "airgap_vault.h"
 
 struct item {
-	size_t			 nth;	/* of its batch: the earlier stand before it */
+	size_t			 nth;	/* of its batch, an array: from 0 */
 	struct job		*job;
 	struct bundle_item	 in;	/* borrows from job->link.msg */
 	struct account		*account[BUNDLE_ACCOUNTS];

@@ -12,7 +12,8 @@
 struct item;
 
 struct vault {
-	struct signer		 s;	/* conf, cas, ledger, snapshot, policy */
+	struct signer		 s;	/* conf, cas, ledger, snapshot,
+					   policy: no link, no store */
 	struct bundlekey	*key, *peer;
 	struct policy		*policy;
 	struct book		*book;

@@ -63,7 +63,7 @@ struct job {
 					   CMC, as in the row of one that
 					   waits, or has waited */
 	struct buf	 answer;	/* as it is sent */
-	struct buf	 echoed;	/* a stored token, when req is NULL ... */
+	struct buf	 echoed;	/* stored token, when req is NULL ... */
 	struct cmc_echo	 echo;		/* ... and what a response repeats */
 	bool		 intent;	/* its serial is in the ledger */
 	bool		 committed;	/* its row is there */

@@ -436,7 +436,8 @@ certificate_of(const struct found *f, size_t i)
 
 	if (serial.n == 0)
 		return serial;
-	if (cmcresp_leaf(found_column(f, i, STORED_RESPONSE), serial, &leaf) == 0)
+	if (cmcresp_leaf(found_column(f, i, STORED_RESPONSE), serial,
+	    &leaf) == 0)
 		return leaf;
 	c = issued_find(f->certificates, serial);
 	return c != NULL ? buf_slice(&c->der) : slice_of(NULL, 0);
