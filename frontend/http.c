@@ -10,7 +10,7 @@
 enum param {
 	P_SERVICE, P_AUTH, P_CA, P_URI, P_METHOD, P_TYPE, P_LENGTH,
 	P_ADDRESS, P_ENCODING, P_TYPE_HEADER, P_ACCEPT, P_RENEWAL,
-	P_VERIFY, P_CERT, P_TARGET, P_COUNT
+	P_VERIFY, P_CERT, P_TARGET, P_NONE_MATCH, P_COUNT
 };
 #define NAME(s)	{ s, sizeof(s) - 1 }
 /* nginx makes one CONTENT_TYPE of two headers, but passes those as well. */
@@ -24,6 +24,7 @@ static const struct {
 	NAME("HTTP_CONTENT_TYPE"), NAME("HTTP_ACCEPT"),
 	NAME("CS_RENEWAL_ONLY"), NAME("CS_CLIENT_VERIFY"),
 	NAME("CS_CLIENT_CERT"), NAME("REQUEST_URI"),
+	NAME("HTTP_IF_NONE_MATCH"),
 };
 
 static void
@@ -248,9 +249,10 @@ http_parse(char *const *envp, struct http_request *r)
 	if (strcmp(v[P_METHOD], "GET") == 0 && (is_about_us(r) ||
 	    (r->service == HTTP_WHOAMI && r->auth == AUTH_CERTIFICATE)))
 		return;
-	if (strcmp(v[P_METHOD], "GET") == 0 && r->service == HTTP_OCSP)
+	if (strcmp(v[P_METHOD], "GET") == 0 && r->service == HTTP_OCSP) {
 		r->target = v[P_TARGET] != NULL ? v[P_TARGET] : "";
-	else if (strcmp(v[P_METHOD], "GET") == 0 ||
+		r->none_match = v[P_NONE_MATCH];
+	} else if (strcmp(v[P_METHOD], "GET") == 0 ||
 	    strcmp(v[P_METHOD], "HEAD") == 0)
 		end(r, 200, "probe");
 	else if (!r->post || is_about_us(r))
@@ -264,6 +266,27 @@ http_parse(char *const *envp, struct http_request *r)
 		end(r, 415, "content encoding is not accepted");
 	else if (read_length(v[P_LENGTH], &r->length) == -1)
 		end(r, 400, "no content length");
+}
+
+bool
+http_names_tag(const char *none_match, const char *tag)
+{
+	const char	*s = none_match, *end;
+	size_t		 n = strlen(tag);
+
+	if (strcmp(s, "*") == 0)
+		return true;
+	for (;;) {
+		s += strspn(s, " \t,");
+		if (strncmp(s, "W/", 2) == 0)
+			s += 2;
+		if (*s != '"' || (end = strchr(s + 1, '"')) == NULL)
+			return false;
+		end++;
+		if ((size_t)(end - s) == n && memcmp(s, tag, n) == 0)
+			return true;
+		s = end;
+	}
 }
 
 /*

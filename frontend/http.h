@@ -1,8 +1,9 @@
 /*
  * FastCGI to request.  nginx has matched the location and says with constant
  * parameters what it is; nothing is taken from a header that a client could
- * send but Content-Type, Content-Length, Content-Encoding and Accept, and a
- * second one of anything that is read is refused ([security] N2, N5).
+ * send but Content-Type, Content-Length, Content-Encoding, Accept and
+ * If-None-Match, and a second one of anything that is read is refused
+ * ([security] N2, N5).
  */
 #ifndef HTTP_H
 #define HTTP_H
@@ -34,6 +35,7 @@ struct http_request {
 	bool		 post;		/* there is a message to read */
 	bool		 json;		/* what the client likes to read */
 	const char	*target;	/* OCSP by GET: as requested; or NULL */
+	const char	*none_match;	/* with target: If-None-Match, or NULL */
 	size_t		 length;
 };
 
@@ -43,6 +45,13 @@ struct http_request {
  * GET asks ([RFC6960] A.1).
  */
 void	 http_parse(char *const *envp, struct http_request *);
+
+/*
+ * Whether If-None-Match names this entity tag, which has its quotes
+ * ([RFC9110] 13.1.2, weak comparison; a list that is malformed names those
+ * before the fault).
+ */
+bool	 http_names_tag(const char *none_match, const char *tag);
 
 /*
  * Reads what the request announces, no more and no less.  ERR_TOO_BIG above

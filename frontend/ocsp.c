@@ -1,5 +1,6 @@
 /* OCSP. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 /* Caches between may keep an answer so long: a revocation is not late. */
 #define MAX_AGE		300
 #define PATH_MAX_OCTETS	((size_t)8192)
+#define TAG_MAX		(2 * SHA256_DIGEST_LENGTH + 3)
 
 struct ocsp {
 	pthread_mutex_t	 lock;
@@ -315,43 +317,68 @@ put_date(FCGX_Stream *out, const char *name, int64_t t)
 
 /* [RFC5019] 6.2. */
 static void
-put_caching(const struct ocsp_reply *r, int64_t now, FCGX_Stream *out)
+put_caching(const struct ocsp_reply *r, const char *tag, int64_t now,
+    FCGX_Stream *out)
 {
-	uint8_t	md[SHA256_DIGEST_LENGTH];
-	char	hex[2 * SHA256_DIGEST_LENGTH + 1];
 	int64_t	age = r->next_update - now;
 
-	if (age <= 0) {
-		FCGX_PutS("Cache-Control: no-store\r\n", out);
-		return;
-	}
-	SHA256(r->der.p, r->der.n, md);
-	hex_encode(md, sizeof(md), hex);
 	put_date(out, "Last-Modified", r->this_update);
 	put_date(out, "Expires", r->next_update);
-	FCGX_FPrintF(out, "ETag: \"%s\"\r\nCache-Control: max-age=%d, public, "
-	    "no-transform, must-revalidate\r\n", hex,
+	FCGX_FPrintF(out, "ETag: %s\r\nCache-Control: max-age=%d, public, "
+	    "no-transform, must-revalidate\r\n", tag,
 	    (int)(age < MAX_AGE ? age : MAX_AGE));
 }
 
+/* With its quotes. */
+static void
+make_tag(const struct ocsp_reply *r, char tag[TAG_MAX])
+{
+	uint8_t	md[SHA256_DIGEST_LENGTH];
+	char	hex[2 * SHA256_DIGEST_LENGTH + 1];
+
+	SHA256(r->der.p, r->der.n, md);
+	hex_encode(md, sizeof(md), hex);
+	snprintf(tag, TAG_MAX, "\"%s\"", hex);
+}
+
+static void
+put_body(struct slice body, FCGX_Stream *out)
+{
+	FCGX_FPrintF(out, "Content-Length: %lu\r\n"
+	    "Content-Type: application/ocsp-response\r\n\r\n",
+	    (unsigned long)body.n);
+	FCGX_PutStr((const char *)body.p, (int)body.n, out);
+}
+
+/*
+ * If-Modified-Since is not read: the answers before and after a revocation
+ * can be of one second, and who holds the first must not be told to keep it.
+ */
 void
-ocsp_write(const struct ocsp_reply *r, const struct err *err, int64_t now,
-    FCGX_Stream *out)
+ocsp_write(const struct http_request *http, const struct ocsp_reply *r,
+    const struct err *err, int64_t now, FCGX_Stream *out)
 {
 	const uint8_t	status[] = { 0x30, 3, 0x0a, 1, failure(err) };
-	struct slice	body = err->kind != ERR_NONE ?
-			    slice_of(status, sizeof(status)) :
-			    buf_slice(&r->der);
+	bool		refused = err->kind != ERR_NONE, known;
+	char		tag[TAG_MAX];
 
-	FCGX_FPrintF(out, "Status: 200 OK\r\nContent-Length: %lu\r\n"
-	    "Content-Type: application/ocsp-response\r\n",
-	    (unsigned long)body.n);
-	if (err->kind == ERR_NONE)
-		put_caching(r, now, out);
+	if (refused || r->next_update <= now) {
+		FCGX_PutS("Status: 200 OK\r\nCache-Control: no-store\r\n",
+		    out);
+		put_body(refused ? slice_of(status, sizeof(status)) :
+		    buf_slice(&r->der), out);
+		return;
+	}
+	make_tag(r, tag);
+	known = http->none_match != NULL &&
+	    http_names_tag(http->none_match, tag);
+	FCGX_PutS(known ? "Status: 304 Not Modified\r\n" :
+	    "Status: 200 OK\r\n", out);
+	put_caching(r, tag, now, out);
+	if (known)
+		FCGX_PutS("\r\n", out);
 	else
-		FCGX_PutS("Cache-Control: no-store\r\n", out);
-	FCGX_PutS("\r\n", out);
-	FCGX_PutStr((const char *)body.p, (int)body.n, out);
+		put_body(buf_slice(&r->der), out);
 }
 
 void

@@ -47,9 +47,13 @@ int	 ocsp_answer(const struct ocsp_ask *, struct ocsp_reply *,
 int	 ocsp_path(const char *target, const char *uri, struct buf *,
 	    struct err *);
 
-/* The answer with its HTTP header, or what err says in the words of OCSP. */
-void	 ocsp_write(const struct ocsp_reply *, const struct err *, int64_t now,
-	    FCGX_Stream *);
+/*
+ * The answer with its HTTP header, or what err says in the words of OCSP, or
+ * only that the client has it already (304, [RFC9110] 15.4.5).  now is in
+ * unix seconds.
+ */
+void	 ocsp_write(const struct http_request *, const struct ocsp_reply *,
+	    const struct err *, int64_t now, FCGX_Stream *);
 void	 ocsp_log(const uint8_t id[16], const struct http_request *,
 	    const struct ocsp_reply *, const struct err *);
 

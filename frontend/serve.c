@@ -533,7 +533,7 @@ answer_ocsp(struct req *r, FCGX_Request *fcgi)
 			.link = r->s->link, .id = r->id, .http = &r->http,
 			.body = buf_slice(&r->in), .now = r->now
 		    }, &r->ocsp, &r->err);
-	ocsp_write(&r->ocsp, &r->err, r->now / 1000, fcgi->out);
+	ocsp_write(&r->http, &r->ocsp, &r->err, r->now / 1000, fcgi->out);
 	FCGX_FClose(fcgi->err);
 	FCGX_FClose(fcgi->out);
 	ocsp_log(r->id, &r->http, &r->ocsp, &r->err);

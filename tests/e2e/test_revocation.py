@@ -369,6 +369,43 @@ def test_caching_headers(issue):
     assert unknown.headers['Cache-Control'] == 'no-store'
 
 
+def test_not_modified(stack, issue):
+    """[RFC9110] 13.1.2: who has the answer gets its header alone."""
+    cert = issue()
+    url, = access(cert, AuthorityInformationAccessOID.OCSP)
+    url += '/' + urllib.parse.quote(
+        base64.b64encode(question(cert)).decode(), safe='')
+
+    def get(**headers):
+        return http.get(url, headers={k.replace('_', '-'): v for k, v in
+                                      headers.items()}, timeout=10)
+    get()
+    full = get()
+    assert full.status_code == 200
+    tag = full.headers['ETag']
+    for held in (tag, 'W/' + tag, '"x", ' + tag, '*'):
+        r = get(If_None_Match=held)
+        assert r.status_code == 304 and r.content == b'', held
+        for name in ('ETag', 'Expires', 'Last-Modified'):
+            assert r.headers[name] == full.headers[name]
+        assert 'max-age=' in r.headers['Cache-Control']
+    for other in ('"x"', tag[1:-1], tag[:-1]):
+        assert get(If_None_Match=other).content == full.content
+    # Of one second may be an answer before a revocation and one after it.
+    assert get(If_Modified_Since=full.headers['Last-Modified']).content == \
+        full.content
+    # A POST asks anew each time; a refusal has no tag to compare.
+    assert http.post(url.rsplit('/', 1)[0], data=question(cert), headers={
+        'Content-Type': 'application/ocsp-request', 'If-None-Match': '*'},
+        timeout=10).content == full.content
+    assert http.get(url.rsplit('/', 1)[0] + '/AAAA', headers={
+        'If-None-Match': '*'}, timeout=10).status_code == 200
+    revoke(stack, cert)
+    r = get(If_None_Match=tag)
+    assert r.status_code == 200 and r.headers['ETag'] != tag
+    assert ocsp.load_der_ocsp_response(r.content).certificate_status == REVOKED
+
+
 def test_another_issuer_is_not_ours(issue):
     cert = issue()
     r = post(cert, question(cert, issuer=b'x' * 20))

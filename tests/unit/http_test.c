@@ -176,6 +176,59 @@ test_lengths(void **state)
 	POST(0, TYPE, "CONTENT_LENGTH=0");
 }
 
+static void
+test_none_match(void **state)
+{
+	const char	*mine = "\"ab\"";
+	static const char *const	names[] = {
+		"\"ab\"", "W/\"ab\"", "*", "\"x\", \"ab\"",
+		", ,\"x\",W/\"\",\t\"ab\"", "\"a,b\" \"ab\"",
+		"\"ab\", x", NULL
+	};
+	static const char *const	others[] = {
+		"", "ab", "\"ab", "ab\"", "\"a\"", "\"abc\"", "\"AB\"",
+		"\"\"", "w/\"ab\"", "W\"ab\"", "x, \"ab\"", "\"x\", *",
+		"**", "\"x, \"ab\"", ",", "W/", NULL
+	};
+	size_t				i;
+
+	(void)state;
+	for (i = 0; names[i] != NULL; i++)
+		if (!http_names_tag(names[i], mine))
+			fail_msg("not named: %s", names[i]);
+	for (i = 0; others[i] != NULL; i++)
+		if (http_names_tag(others[i], mine))
+			fail_msg("named: %s", others[i]);
+}
+
+/* It counts where a GET asks: only there is a representation. */
+static void
+test_conditions(void **state)
+{
+	static char	service[] = "CS_SERVICE=ocsp",
+			auth[] = "CS_AUTH=anonymous", uri[] = "CS_URI=x",
+			get[] = "REQUEST_METHOD=GET",
+			post[] = "REQUEST_METHOD=POST",
+			type[] = "CONTENT_TYPE=application/ocsp-request",
+			length[] = "CONTENT_LENGTH=5",
+			tag[] = "HTTP_IF_NONE_MATCH=*";
+	char		*asked[] = { service, auth, uri, get, tag, NULL };
+	char		*sent[] = { service, auth, uri, post, type, length,
+			    tag, NULL };
+	char		*plain[] = { service, auth, uri, get, NULL };
+	struct http_request	r;
+
+	(void)state;
+	http_parse(asked, &r);
+	assert_int_equal(r.status, 0);
+	assert_string_equal(r.none_match, "*");
+	http_parse(sent, &r);
+	assert_int_equal(r.status, 0);
+	assert_null(r.none_match);
+	http_parse(plain, &r);
+	assert_null(r.none_match);
+}
+
 int
 main(void)
 {
@@ -188,6 +241,8 @@ main(void)
 		cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_none_match),
+		cmocka_unit_test(test_conditions),
 	};
 
 	return cmocka_run_group_tests_name("http", tests, NULL, NULL);
