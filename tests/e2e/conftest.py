@@ -117,13 +117,21 @@ def running(state, **variables):
                          env=dict(os.environ, **variables), stdout=log,
                          stderr=subprocess.STDOUT, start_new_session=True)
     deadline = time.time() + 120
-    while not env_file.exists():
-        assert p.poll() is None, 'make run ended: see var/%s.log' % state.name
-        assert time.time() < deadline, 'make run is not ready after 120 s'
-        time.sleep(0.2)
-    yield Stack(env_file)
-    # Not SIGINT: a shell's background jobs, and all below, ignore it.
-    os.killpg(p.pid, signal.SIGTERM)
+    try:
+        while not env_file.exists():
+            assert p.poll() is None, 'make run ended: see var/%s.log' % \
+                state.name
+            assert time.time() < deadline, 'make run is not ready after 120 s'
+            time.sleep(0.2)
+        yield Stack(env_file)
+    finally:
+        end(p)
+
+
+def end(p):
+    """Not SIGINT: a shell's background jobs, and all below, ignore it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(p.pid, signal.SIGTERM)
     try:
         p.wait(30)
     except subprocess.TimeoutExpired:
