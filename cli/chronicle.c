@@ -83,26 +83,6 @@ grow(void **v, size_t *n, size_t *cap, size_t size)
 #define GROW(v, n, cap)	grow((void **)&(v), &(n), &(cap), sizeof *(v))
 
 static int
-bad_field(const struct ledger_entry *e, const char *key, struct err *err)
-{
-	return err_set(err, ERR_INTERNAL, "ledger: line %llu: bad %s",
-	    (unsigned long long)e->seq, key);
-}
-
-static int
-get_hex(const struct ledger_entry *e, const char *key, uint8_t *out, size_t n,
-    struct err *err)
-{
-	struct buf b = { 0 };
-	int rc = -1;
-
-	if (ledger_get(e, key, &b) == 0 && b.n == 2 * n)
-		rc = hex_decode(buf_str(&b), out, n);
-	buf_free(&b);
-	return rc == 0 ? 0 : bad_field(e, key, err);
-}
-
-static int
 get_ca(struct chronicle *c, const struct ledger_entry *e, uint16_t *out,
     struct err *err)
 {
@@ -112,18 +92,7 @@ get_ca(struct chronicle *c, const struct ledger_entry *e, uint16_t *out,
 	if (rc == 0)
 		*out = chronicle_ca(c, buf_str(&b));
 	buf_free(&b);
-	return rc == 0 ? 0 : bad_field(e, "ca", err);
-}
-
-/* A number in decimal; *out stays when the field is absent. */
-static void
-get_number(const struct ledger_entry *e, const char *key, int64_t *out)
-{
-	struct buf b = { 0 };
-
-	if (ledger_get(e, key, &b) == 0)
-		*out = strtoll(buf_str(&b), NULL, 10);
-	buf_free(&b);
+	return rc == 0 ? 0 : ledger_bad(e, "ca", err);
 }
 
 /* 1: there, decoded; 0: no such field. */
@@ -137,7 +106,7 @@ get_base64(const struct ledger_entry *e, const char *key, struct buf *out,
 
 	if (ledger_get(e, key, &b) == 0)
 		rc = base64_decode((const char *)b.p, b.n, ROW_MAX, out,
-		    &why) == 0 ? 1 : bad_field(e, key, err);
+		    &why) == 0 ? 1 : ledger_bad(e, key, err);
 	buf_free(&b);
 	return rc;
 }
@@ -173,7 +142,7 @@ take_start(struct reading *r, const struct ledger_entry *e, struct err *err)
 	int64_t prefix = 0;
 	int rc = ledger_get(e, "signer", &name);
 
-	get_number(e, "prefix", &prefix);
+	(void)ledger_get_num(e, "prefix", &prefix);
 	r->l->prefix = (unsigned)prefix;
 	if (rc == 0 && r->l->signer == NULL)
 		r->l->signer = xstrdup(buf_str(&name));
@@ -184,7 +153,7 @@ take_start(struct reading *r, const struct ledger_entry *e, struct err *err)
 		r->l->deployment = xstrdup(buf_str(&deployment));
 	buf_free(&name);
 	buf_free(&deployment);
-	return rc == 0 ? 0 : bad_field(e, "signer", err);
+	return rc == 0 ? 0 : ledger_bad(e, "signer", err);
 }
 
 static int
@@ -215,10 +184,10 @@ take_decision(struct reading *r, const struct ledger_entry *e,
 	row->ledger = r->index;
 	row->kind = strcmp(e->type, "intent") == 0 ? CHR_ISSUE :
 	    strcmp(e->type, "denied") == 0 ? CHR_DENY : CHR_PEND;
-	if (get_hex(e, "id", row->id, CHR_ID, err) != 0 ||
+	if (ledger_get_hex(e, "id", row->id, CHR_ID, err) != 0 ||
 	    get_ca(c, e, &row->ca, err) != 0 || take_rows(row, e, err) != 0 ||
-	    (row->kind == CHR_ISSUE && (get_hex(e, "serial", row->serial,
-	    CHR_SERIAL, err) != 0 || get_hex(e, "tbs", tbs, 32, err) != 0)))
+	    (row->kind == CHR_ISSUE && (ledger_get_hex(e, "serial", row->serial,
+	    CHR_SERIAL, err) != 0 || ledger_get_hex(e, "tbs", tbs, 32, err) != 0)))
 		return -1;
 	if (row->kind == CHR_ISSUE)
 		memcpy(row->tbs, tbs, CHR_DIGEST);
@@ -281,7 +250,7 @@ take_issued(struct reading *r, const struct ledger_entry *e, struct err *err)
 	size_t at;
 	int rc;
 
-	if (get_hex(e, "serial", serial, CHR_SERIAL, err) != 0)
+	if (ledger_get_hex(e, "serial", serial, CHR_SERIAL, err) != 0)
 		return -1;
 	if ((row = find_open(r, NULL, serial, &at)) == NULL) {
 		without_intent(r, e);
@@ -295,7 +264,7 @@ take_issued(struct reading *r, const struct ledger_entry *e, struct err *err)
 		    t.n >= CERT_N && slice_eq(t.field[CERT_DER],
 		    slice_of(md, sizeof md));
 		if (!row->has_cert)
-			rc = bad_field(e, "row", err);
+			rc = ledger_bad(e, "row", err);
 	}
 	buf_free(&der);
 	buf_free(&tuple);
@@ -311,8 +280,8 @@ take_void(struct reading *r, const struct ledger_entry *e, struct err *err)
 	bool has_serial;
 	size_t at;
 
-	has_serial = get_hex(e, "serial", serial, CHR_SERIAL, &none) == 0;
-	if (get_hex(e, "id", id, CHR_ID, err) != 0)
+	has_serial = ledger_get_hex(e, "serial", serial, CHR_SERIAL, &none) == 0;
+	if (ledger_get_hex(e, "id", id, CHR_ID, err) != 0)
 		return -1;
 	row = find_open(r, id, has_serial ? serial : NULL, &at);
 	if (row == NULL) {
@@ -335,7 +304,7 @@ take_approved(struct reading *r, const struct ledger_entry *e,
 {
 	uint8_t id[CHR_ID];
 
-	if (get_hex(e, "id", id, CHR_ID, err) != 0)
+	if (ledger_get_hex(e, "id", id, CHR_ID, err) != 0)
 		return -1;
 	if (r->napproved == r->capapproved) {
 		r->capapproved = r->capapproved * 2 + 16;
@@ -371,12 +340,12 @@ take_done(struct reading *r, const struct ledger_entry *e, struct err *err)
 	int rc = 0;
 
 	if (ledger_get(e, "ids", &ids) != 0)
-		return bad_field(e, "ids", err);
+		return ledger_bad(e, "ids", err);
 	p = buf_str(&ids);
 	while (rc == 0 && (one = strsep(&p, ",")) != NULL) {
 		if (strlen(one) != 2 * CHR_ID ||
 		    hex_decode(one, id, CHR_ID) != 0)
-			rc = bad_field(e, "ids", err);
+			rc = ledger_bad(e, "ids", err);
 		else if ((row = find_open(r, id, NULL, &at)) == NULL) {
 			if (!end_of_approval(r, id))
 				without_intent(r, e);
@@ -403,11 +372,11 @@ take_revocation(struct reading *r, const struct ledger_entry *e,
 
 	for (i = 0; i < 6 && rc == 0; i++)
 		if ((rc = ledger_get(e, keys[i], &v[i])) != 0)
-			bad_field(e, keys[i], err);
-	get_number(e, "change", &rev.change);
+			ledger_bad(e, keys[i], err);
+	(void)ledger_get_num(e, "change", &rev.change);
 	if (rc == 0 && (v[5].n % 2 != 0 || v[5].n > 2 * sizeof rev.serial ||
 	    hex_decode(buf_str(&v[5]), rev.serial, v[5].n / 2) != 0))
-		rc = bad_field(e, "serial", err);
+		rc = ledger_bad(e, "serial", err);
 	if (rc == 0) {
 		rev.octets = (uint8_t)(v[5].n / 2);
 		rev.released = strcmp(e->type, "released") == 0;
@@ -430,19 +399,19 @@ take_list(struct reading *r, const struct ledger_entry *e, struct err *err)
 	struct buf b = { 0 };
 	int64_t number = 0;
 
-	get_number(e, "number", &number);
+	(void)ledger_get_num(e, "number", &number);
 	l->number = (uint64_t)number;
 	if (get_ca(c, e, &l->ca, err) != 0 || number <= 0)
-		return bad_field(e, "ca or number", err);
+		return ledger_bad(e, "ca or number", err);
 	if (strcmp(e->type, "listed") == 0) {
 		l->listed = true;
 		l->claimed = is_claimed(r, e);
 		return get_digest(e, "row", l->row, err) == 1 ? 0 :
-		    bad_field(e, "row", err);
+		    ledger_bad(e, "row", err);
 	}
 	if (ledger_get(e, "tbs", &b) != 0 || b.n >= sizeof l->tbs) {
 		buf_free(&b);
-		return bad_field(e, "tbs", err);
+		return ledger_bad(e, "tbs", err);
 	}
 	memcpy(l->tbs, b.p, b.n);
 	buf_free(&b);
@@ -459,15 +428,15 @@ take_responder(struct reading *r, const struct ledger_entry *e,
 
 	p->ledger = r->index;
 	if (get_ca(c, e, &p->ca, err) != 0 ||
-	    get_hex(e, "serial", p->serial, CHR_SERIAL, err) != 0)
+	    ledger_get_hex(e, "serial", p->serial, CHR_SERIAL, err) != 0)
 		return -1;
 	if (strcmp(e->type, "responder") != 0) {
 		p->has_der = true;
 		p->claimed = is_claimed(r, e);
 		return get_digest(e, "certificate", p->der, err) == 1 ? 0 :
-		    bad_field(e, "certificate", err);
+		    ledger_bad(e, "certificate", err);
 	}
-	if (get_hex(e, "tbs", tbs, sizeof tbs, err) != 0)
+	if (ledger_get_hex(e, "tbs", tbs, sizeof tbs, err) != 0)
 		return -1;
 	memcpy(p->tbs, tbs, CHR_DIGEST);
 	return 0;
@@ -480,10 +449,10 @@ take_round(struct reading *r, const struct ledger_entry *e, struct err *err)
 	struct chr_round *round = GROW(c->round, c->nround, c->capround);
 	int64_t n = 0;
 
-	get_number(e, "round", &n);
+	(void)ledger_get_num(e, "round", &n);
 	round->n = (uint64_t)n;
-	return n > 0 ? get_hex(e, "bundle", round->bundle, 32, err) :
-	    bad_field(e, "round", err);
+	return n > 0 ? ledger_get_hex(e, "bundle", round->bundle, 32, err) :
+	    ledger_bad(e, "round", err);
 }
 
 /*
@@ -499,9 +468,9 @@ take_answer(struct reading *r, const struct ledger_entry *e, struct err *err)
 	int64_t n = 0;
 	size_t i;
 
-	get_number(e, "round", &n);
+	(void)ledger_get_num(e, "round", &n);
 	if (round == NULL || round->n != (uint64_t)n)
-		return bad_field(e, "round", err);
+		return ledger_bad(e, "round", err);
 	for (i = 0; i < r->nopen; i++) {
 		c->row[r->open[i]].committed = true;
 		c->row[r->open[i]].claimed = is_claimed(r, e);
@@ -509,7 +478,7 @@ take_answer(struct reading *r, const struct ledger_entry *e, struct err *err)
 	r->nopen = 0;
 	round->answered = true;
 	round->claimed = is_claimed(r, e);
-	return get_hex(e, "bundle", round->response, 32, err);
+	return ledger_get_hex(e, "bundle", round->response, 32, err);
 }
 
 static int

@@ -151,7 +151,8 @@ static void
 take_start(struct headset *h, const struct ledger_entry *e,
     const struct chr_sink *sink)
 {
-	struct buf name = { 0 }, key = { 0 }, every = { 0 };
+	struct buf name = { 0 }, key = { 0 };
+	int64_t every = 0;
 	const char *want;
 
 	if (ledger_get(e, "signer", &name) == 0)
@@ -166,13 +167,12 @@ take_start(struct headset *h, const struct ledger_entry *e,
 		    "key");
 		snprintf(h->key, sizeof h->key, "%s", want);
 	}
-	h->every = ledger_get(e, "entries", &every) == 0 ?
-	    strtoull(buf_str(&every), NULL, 10) : 0;
+	(void)ledger_get_num(e, "entries", &every);
+	h->every = (uint64_t)every;
 	while (h->at < h->n && strcmp(h->v[h->at].signer, h->signer) < 0)
 		h->at++;
 	buf_free(&name);
 	buf_free(&key);
-	buf_free(&every);
 }
 
 /* It speaks of the entry before, whose hash is still here. */
@@ -181,21 +181,19 @@ take_head(struct headset *h, const struct ledger_entry *e,
     const struct chr_sink *sink)
 {
 	struct head head = { .seq = e->seq - 1 };
-	struct buf sig = { 0 };
+	struct err none = ERR_INIT;
 	bool good;
 
 	snprintf(head.signer, sizeof head.signer, "%s", h->signer);
 	memcpy(head.hash, h->hash, sizeof head.hash);
-	good = ledger_get(e, "sig", &sig) == 0 &&
-	    sig.n == 2 * sizeof head.sig && hex_decode(buf_str(&sig),
-	    head.sig, sizeof head.sig) == 0 && head_verify(&head, h->key);
+	good = ledger_get_hex(e, "sig", head.sig, sizeof head.sig,
+	    &none) == 0 && head_verify(&head, h->key);
 	if (!good)
 		once(h, sink, e->seq, "head is not signed by the signer's "
 		    "audit key");
 	else if (h->trusted)
 		h->signed_to = e->seq;
 	h->last_head = e->seq;
-	buf_free(&sig);
 }
 
 /* What a copy says of the entry before e. */

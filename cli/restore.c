@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
 #include "rowform.h"
 #include "tuple.h"
 
@@ -107,50 +106,40 @@ copy_all(struct restore *r, struct err *err)
 }
 
 static int
-get_base64(const struct ledger_entry *e, const char *key, struct buf *out,
-    struct err *err)
-{
-	struct buf b = { 0 };
-	int rc = ledger_get(e, key, &b);
-
-	if (rc == 0)
-		rc = base64_decode((const char *)b.p, b.n, 1024 * 1024, out,
-		    err);
-	else
-		err_set(err, ERR_INTERNAL, "ledger: line %llu: no %s",
-		    (unsigned long long)e->seq, key);
-	buf_free(&b);
-	return rc;
-}
-
-static int
 get_tuple(const struct ledger_entry *e, const char *key, struct buf *bytes,
     struct tuple *t, size_t least, struct err *err)
 {
-	if (get_base64(e, key, bytes, err) != 0)
+	if (ledger_get_base64(e, key, bytes, err) != 0)
 		return -1;
 	if (tuple_parse(buf_slice(bytes), t) == 0 && t->n >= least)
 		return 0;
-	return err_set(err, ERR_INTERNAL, "ledger: line %llu: bad %s",
-	    (unsigned long long)e->seq, key);
+	return ledger_bad(e, key, err);
 }
 
-/* The record of this entry, by what it said: 16 or 32 hex digits. */
+/* The record of the serial that an entry names, or NULL. */
+static struct chr_row *
+by_serial(const struct restore *r, const struct ledger_entry *e)
+{
+	uint8_t serial[CHR_SERIAL];
+	struct err none = ERR_INIT;
+
+	if (ledger_get_hex(e, "serial", serial, CHR_SERIAL, &none) != 0)
+		return NULL;
+	return chronicle_serial(r->c, serial);
+}
+
+/* The record of this entry: an intent's by its serial, others by the id. */
 static struct chr_row *
 record(const struct restore *r, const struct ledger_entry *e)
 {
 	struct chr_row *row, *end = r->c->row + r->c->nrow;
-	struct buf id = { 0 }, serial = { 0 };
-	uint8_t octets[CHR_ID], number[CHR_SERIAL];
-	bool issue = strcmp(e->type, "intent") == 0;
+	struct err none = ERR_INIT;
+	uint8_t octets[CHR_ID];
 
-	if (ledger_get(e, "id", &id) != 0 ||
-	    hex_decode(buf_str(&id), octets, CHR_ID) != 0 || (issue &&
-	    (ledger_get(e, "serial", &serial) != 0 ||
-	    hex_decode(buf_str(&serial), number, CHR_SERIAL) != 0)))
+	if (strcmp(e->type, "intent") == 0)
+		return by_serial(r, e);
+	if (ledger_get_hex(e, "id", octets, CHR_ID, &none) != 0)
 		row = NULL;
-	else if (issue)
-		row = chronicle_serial(r->c, number);
 	else
 		for (row = chronicle_request(r->c, octets); row != NULL &&
 		    (row->kind == CHR_ISSUE || row->kind != (strcmp(e->type,
@@ -159,8 +148,6 @@ record(const struct restore *r, const struct ledger_entry *e)
 			if (++row == end || memcmp(row->id, octets,
 			    CHR_ID) != 0)
 				row = NULL;
-	buf_free(&id);
-	buf_free(&serial);
 	return row;
 }
 
@@ -215,8 +202,8 @@ put_request(struct restore *r, const struct ledger_entry *e,
 	} else if (rc == 0)
 		rc = get_tuple(e, "decision", &dec, &d, DEC_N, err);
 	if (rc == 0 && strcmp(e->type, "pending") == 0 &&
-	    (rc = get_base64(e, "bytes", &bytes, err)) == 0 &&
-	    (rc = get_base64(e, "evidence", &evidence, err)) == 0) {
+	    (rc = ledger_get_base64(e, "bytes", &bytes, err)) == 0 &&
+	    (rc = ledger_get_base64(e, "evidence", &evidence, err)) == 0) {
 		s.field[SUB_TOKEN] = buf_slice(&bytes);
 		if (evidence.n > 0)
 			s.field[SUB_EVIDENCE] = buf_slice(&evidence);
@@ -359,18 +346,14 @@ check_signed(struct restore *r, struct slice ca, struct slice serial,
 static int
 take_issued(struct restore *r, const struct ledger_entry *e, struct err *err)
 {
-	struct buf serial = { 0 }, bytes = { 0 }, der = { 0 };
-	uint8_t octets[CHR_SERIAL];
-	struct chr_row *row = NULL;
+	struct buf bytes = { 0 }, der = { 0 };
+	struct chr_row *row = by_serial(r, e);
 	struct tuple t;
 	int rc = 0;
 
-	if (ledger_get(e, "serial", &serial) == 0 &&
-	    hex_decode(buf_str(&serial), octets, CHR_SERIAL) == 0)
-		row = chronicle_serial(r->c, octets);
 	if (row != NULL && row->committed && !row->cert_seen &&
 	    (rc = get_tuple(e, "row", &bytes, &t, CERT_N, err)) == 0 &&
-	    (rc = get_base64(e, "certificate", &der, err)) == 0 &&
+	    (rc = ledger_get_base64(e, "certificate", &der, err)) == 0 &&
 	    (rc = check_signed(r, t.field[CERT_CA], t.field[CERT_SERIAL],
 	    buf_slice(&der), err)) == 0) {
 		restore_vouch(r, e);
@@ -381,7 +364,6 @@ take_issued(struct restore *r, const struct ledger_entry *e, struct err *err)
 		row->cert_seen = true;
 		r->done->certificates++;
 	}
-	buf_free(&serial);
 	buf_free(&bytes);
 	buf_free(&der);
 	return rc;
@@ -390,15 +372,15 @@ take_issued(struct restore *r, const struct ledger_entry *e, struct err *err)
 static int
 take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
 {
-	struct buf ca = { 0 }, number = { 0 }, bytes = { 0 };
+	struct buf ca = { 0 }, bytes = { 0 };
 	struct chr_list *l = NULL;
+	int64_t number;
 	struct tuple t;
 	int rc = 0;
 
 	if (ledger_get(e, "ca", &ca) == 0 &&
-	    ledger_get(e, "number", &number) == 0)
-		l = chronicle_list(r->c, buf_str(&ca),
-		    strtoull(buf_str(&number), NULL, 10));
+	    ledger_get_num(e, "number", &number) == 0)
+		l = chronicle_list(r->c, buf_str(&ca), (uint64_t)number);
 	if (l != NULL && !l->seen &&
 	    (rc = get_tuple(e, "row", &bytes, &t, LIST_LEAST, err)) == 0) {
 		if (t.n == LIST_LEAST)
@@ -411,7 +393,6 @@ take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
 		r->done->lists++;
 	}
 	buf_free(&ca);
-	buf_free(&number);
 	buf_free(&bytes);
 	return rc;
 }
@@ -419,17 +400,11 @@ take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
 static int
 take_void(struct restore *r, const struct ledger_entry *e, struct err *err)
 {
-	struct buf serial = { 0 };
-	uint8_t octets[CHR_SERIAL];
-	struct chr_row *row = NULL;
+	const struct chr_row *row = by_serial(r, e);
 
 	(void)err;
-	if (ledger_get(e, "serial", &serial) == 0 &&
-	    hex_decode(buf_str(&serial), octets, CHR_SERIAL) == 0)
-		row = chronicle_serial(r->c, octets);
 	if (row != NULL && row->voided && !row->void_seen)
 		restore_vouch(r, e);	/* put_rest has no entry at hand */
-	buf_free(&serial);
 	return 0;
 }
 
@@ -449,19 +424,19 @@ static int
 take_responder(struct restore *r, const struct ledger_entry *e,
     struct err *err)
 {
-	struct buf der = { 0 }, serial = { 0 }, ca = { 0 };
+	struct buf der = { 0 }, ca = { 0 };
 	uint8_t octets[CHR_SERIAL];
+	struct err none = ERR_INIT;
 	const unsigned char *p;
 	X509 *x = NULL;
 	struct tm tm;
 	char end[24];
 	int rc;
 
-	rc = get_base64(e, "certificate", &der, err);
+	rc = ledger_get_base64(e, "certificate", &der, err);
 	p = der.p;
-	if (rc == 0 && ledger_get(e, "serial", &serial) == 0 &&
-	    ledger_get(e, "ca", &ca) == 0 &&
-	    hex_decode(buf_str(&serial), octets, CHR_SERIAL) == 0 &&
+	if (rc == 0 && ledger_get(e, "ca", &ca) == 0 &&
+	    ledger_get_hex(e, "serial", octets, CHR_SERIAL, &none) == 0 &&
 	    !has_responder(r->c, octets) &&
 	    (rc = check_signed(r, buf_slice(&ca), slice_of(octets,
 	    CHR_SERIAL), buf_slice(&der), err)) == 0 &&
@@ -476,7 +451,6 @@ take_responder(struct restore *r, const struct ledger_entry *e,
 	}
 	X509_free(x);
 	buf_free(&der);
-	buf_free(&serial);
 	buf_free(&ca);
 	return rc;
 }

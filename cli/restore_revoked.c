@@ -85,9 +85,7 @@ restore_revocation(struct restore *r, const struct ledger_entry *e,
 
 	for (i = 0; i < T_N; i++)
 		if (ledger_get(e, keys[i], &v[i]) != 0)
-			rc = err_set(err, ERR_INTERNAL,
-			    "ledger: line %llu: no %s",
-			    (unsigned long long)e->seq, keys[i]);
+			rc = ledger_bad(e, keys[i], err);
 	/* Also one that changes nothing: numbers go on above its own. */
 	restore_vouch(r, e);
 	if (rc == 0 && (rev = last_wanted(r, v)) != NULL)

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "args.h"
-
 static struct sigcount *
 find(struct sigcounts *c, const char *ca)
 {
@@ -23,21 +21,17 @@ int
 sigcounts_add(struct sigcounts *c, const struct ledger_entry *e,
     struct err *err)
 {
-	struct buf ca = { 0 }, count = { 0 };
-	struct err why = ERR_INIT;
+	struct buf ca = { 0 };
 	int64_t n = 0;
 	int rc = 0;
 
 	if (ledger_get(e, "ca", &ca) != 0 ||
-	    ledger_get(e, "count", &count) != 0 ||
-	    number_parse(buf_str(&count), 1, INT64_C(1) << 32, &n, &why) != 0)
-		rc = err_set(err, ERR_INTERNAL,
-		    "ledger: line %llu: bad ca or count",
-		    (unsigned long long)e->seq);
+	    ledger_get_num(e, "count", &n) != 0 ||
+	    n < 1 || n > INT64_C(1) << 32)
+		rc = ledger_bad(e, "ca or count", err);
 	else
 		find(c, buf_str(&ca))->n += (uint64_t)n;
 	buf_free(&ca);
-	buf_free(&count);
 	return rc;
 }
 

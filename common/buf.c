@@ -250,6 +250,17 @@ slice_eq(struct slice a, struct slice b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+int64_t
+slice_int(struct slice s)
+{
+	uint64_t	v = 0;
+	size_t		i;
+
+	for (i = 0; i < s.n && i < 8; i++)
+		v = v << 8 | s.p[i];
+	return (int64_t)v;
+}
+
 bool
 slice_is(struct slice a, const char *s)
 {

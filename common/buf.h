@@ -39,6 +39,8 @@ struct slice	 slice_of(const void *, size_t);
 struct slice	 slice_str(const char *);
 bool	 slice_eq(struct slice, struct slice);
 bool	 slice_is(struct slice, const char *);	/* bytes equal the string's */
+/* Big endian, of at most its first 8 octets; 0 for an empty one. */
+int64_t	 slice_int(struct slice);
 /*
  * Octets of the UTF-8 character at p; 0 when it is broken, longer than n or
  * a control character.  slice_is_text: all of them are good.

@@ -398,5 +398,5 @@ void
 ledger_field_num(struct buf *b, const char *key, int64_t v)
 {
 	put_key(b, key);
-	buf_printf(b, "%lld", (long long)v);
+	buf_printf(b, "\"%lld\"", (long long)v);
 }

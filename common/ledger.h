@@ -88,6 +88,7 @@ void		 ledger_field_hex(struct buf *, const char *key,
 		    const uint8_t *, size_t);
 void		 ledger_field_base64(struct buf *, const char *key,
 		    struct slice);
+/* In decimal: a string like the others. */
 void		 ledger_field_num(struct buf *, const char *key, int64_t);
 
 struct ledger_entry {
@@ -101,6 +102,20 @@ struct ledger_entry {
 /* Value of a top-level string field, unescaped, into out; -1 if absent. */
 int		 ledger_get(const struct ledger_entry *, const char *key,
 		    struct buf *out);
+/*
+ * A field as what it stands for: n octets in hex; base64, decoded and
+ * appended.  ERR_INTERNAL when it is absent or something else.
+ */
+int		 ledger_get_hex(const struct ledger_entry *, const char *key,
+		    uint8_t *, size_t n, struct err *);
+int		 ledger_get_base64(const struct ledger_entry *,
+		    const char *key, struct buf *out, struct err *);
+/* A number in decimal; -1, and *out as it was, for anything else. */
+int		 ledger_get_num(const struct ledger_entry *, const char *key,
+		    int64_t *out);
+/* Always -1: this entry has a bad one of these (ERR_INTERNAL). */
+int		 ledger_bad(const struct ledger_entry *, const char *what,
+		    struct err *);
 /*
  * Walk and verify a ledger, all its files.  Stops with an error that names
  * the line at the first damage, or when the callback returns -1.

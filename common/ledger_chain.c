@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base64.h"
 #include "ledger_chain.h"
 
 /* ,"hash":"<64 digits>"} */
@@ -347,5 +348,61 @@ ledger_get(const struct ledger_entry *e, const char *key, struct buf *out)
 		out->n = n;
 		return -1;
 	}
+	return 0;
+}
+
+int
+ledger_bad(const struct ledger_entry *e, const char *what, struct err *err)
+{
+	return err_set(err, ERR_INTERNAL, "ledger: entry %llu: bad %s",
+	    (unsigned long long)e->seq, what);
+}
+
+int
+ledger_get_hex(const struct ledger_entry *e, const char *key, uint8_t *out,
+    size_t n, struct err *err)
+{
+	struct buf	b = { 0 };
+	int		rc = -1;
+
+	if (ledger_get(e, key, &b) == 0 && b.n == 2 * n)
+		rc = hex_decode(buf_str(&b), out, n);
+	buf_free(&b);
+	return rc == 0 ? 0 : ledger_bad(e, key, err);
+}
+
+int
+ledger_get_base64(const struct ledger_entry *e, const char *key,
+    struct buf *out, struct err *err)
+{
+	struct err	why = ERR_INIT;
+	struct buf	b = { 0 };
+	int		rc = ledger_get(e, key, &b);
+
+	if (rc == 0)
+		rc = base64_decode((const char *)b.p, b.n, LEDGER_LINE_MAX,
+		    out, &why);
+	buf_free(&b);
+	return rc == 0 ? 0 : ledger_bad(e, key, err);
+}
+
+int
+ledger_get_num(const struct ledger_entry *e, const char *key, int64_t *out)
+{
+	struct buf	b = { 0 };
+	char		*end = NULL;
+	long long	n = 0;
+	bool		good;
+
+	good = ledger_get(e, key, &b) == 0 && b.n > 0;
+	if (good) {
+		errno = 0;
+		n = strtoll(buf_str(&b), &end, 10);
+		good = *end == '\0' && errno == 0;
+	}
+	buf_free(&b);
+	if (!good)
+		return -1;
+	*out = n;
 	return 0;
 }

@@ -1,4 +1,3 @@
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +6,10 @@
 
 #include "airgap_book.h"
 #include "airgap_index.h"
-#include "base64.h"
 #include "rowform.h"
 #include "tuple.h"
 
 #define PG_EPOCH	INT64_C(946684800)	/* 2000-01-01 in unix time */
-#define ROW_MAX		(256 * 1024)
 
 struct book {
 	struct book_round	 round;
@@ -33,27 +30,7 @@ struct line_type {
 			    struct err *);
 };
 
-
-static int
-bad(const struct ledger_entry *e, const char *what, struct err *err)
-{
-	return err_set(err, ERR_INTERNAL, "ledger: entry %" PRIu64 ": bad %s",
-	    e->seq, what);
-}
-
-static int
-get_hex(const struct ledger_entry *e, const char *key, uint8_t *out,
-    size_t n, struct err *err)
-{
-	struct buf b = { 0 };
-	int rc = -1;
-
-	if (ledger_get(e, key, &b) == 0 && b.n == 2 * n)
-		rc = hex_decode(buf_str(&b), out, n);
-	buf_free(&b);
-	return rc == 0 ? 0 : bad(e, key, err);
-}
-
+/* "" when it is absent. */
 static char *
 get_text(const struct ledger_entry *e, const char *key)
 {
@@ -67,13 +44,13 @@ get_text(const struct ledger_entry *e, const char *key)
 	return s;
 }
 
+/* 0 when it is absent or, as "infinity", no number. */
 static int64_t
 get_number(const struct ledger_entry *e, const char *key)
 {
-	char *s = get_text(e, key);
-	int64_t v = strtoll(s, NULL, 10);
+	int64_t v = 0;
 
-	free(s);
+	(void)ledger_get_num(e, key, &v);
 	return v;
 }
 
@@ -294,9 +271,9 @@ take_intent(struct book *b, const struct ledger_entry *e, struct err *err)
 	    (old = book_by_serial(b, slice_of(renews, SERIAL_LEN))) != NULL)
 		c.renewals = old->renewals + 1;
 	free(s);
-	rc = get_hex(e, "id", c.id, sizeof(c.id), err);
+	rc = ledger_get_hex(e, "id", c.id, sizeof(c.id), err);
 	if (rc == 0)
-		rc = get_hex(e, "serial", c.serial, sizeof(c.serial), err);
+		rc = ledger_get_hex(e, "serial", c.serial, sizeof(c.serial), err);
 	if (rc == -1)
 		return -1;
 	c.ca = get_text(e, "ca");
@@ -315,25 +292,12 @@ named(struct book *b, const struct ledger_entry *e, struct err *err)
 	uint8_t serial[SERIAL_LEN];
 	struct book_cert *c;
 
-	if (get_hex(e, "serial", serial, sizeof(serial), err) == -1)
+	if (ledger_get_hex(e, "serial", serial, sizeof(serial), err) == -1)
 		return NULL;
 	c = book_by_serial(b, slice_of(serial, sizeof(serial)));
 	if (c == NULL)
-		bad(e, "serial: has no intent", err);
+		ledger_bad(e, "serial: has no intent", err);
 	return c;
-}
-
-static int
-get_der(const struct ledger_entry *e, struct buf *out, struct err *err)
-{
-	struct buf text = { 0 };
-	int rc = -1;
-
-	if (ledger_get(e, "certificate", &text) == 0)
-		rc = base64_decode((const char *)text.p, text.n, 64 * 1024,
-		    out, err);
-	buf_free(&text);
-	return rc == 0 ? 0 : bad(e, "certificate", err);
 }
 
 /*
@@ -344,26 +308,20 @@ static int
 get_row(const struct ledger_entry *e, int64_t *out, uint8_t spki[32],
     struct err *err)
 {
-	struct buf text = { 0 }, row = { 0 };
 	struct slice at = { NULL, 0 }, key;
+	struct buf row = { 0 };
 	struct tuple t;
-	uint64_t usec = 0;
-	size_t i;
 
-	if (ledger_get(e, "row", &text) == 0 &&
-	    base64_decode((const char *)text.p, text.n, ROW_MAX, &row,
-	    err) == 0 && tuple_parse(buf_slice(&row), &t) == 0 &&
+	if (ledger_get_base64(e, "row", &row, err) == 0 &&
+	    tuple_parse(buf_slice(&row), &t) == 0 &&
 	    t.n == CERT_N && (key = t.field[CERT_SPKI]).n == 32) {
 		at = t.field[CERT_CHAIN_START].p != NULL ?
 		    t.field[CERT_CHAIN_START] : t.field[CERT_BEFORE];
 		memcpy(spki, key.p, key.n);
 	}
-	for (i = 0; i < at.n; i++)
-		usec = usec << 8 | at.p[i];
-	*out = (int64_t)usec / 1000000 + PG_EPOCH;
-	buf_free(&text);
+	*out = slice_int(at) / 1000000 + PG_EPOCH;
 	buf_free(&row);
-	return at.n == 8 ? 0 : bad(e, "row", err);
+	return at.n == 8 ? 0 : ledger_bad(e, "row", err);
 }
 
 static int
@@ -376,7 +334,7 @@ take_issued(struct book *b, const struct ledger_entry *e, struct err *err)
 
 	if (c == NULL || get_row(e, &c->chain_start, spki, err) == -1)
 		return -1;
-	if ((rc = get_der(e, &der, err)) == 0)
+	if ((rc = ledger_get_base64(e, "certificate", &der, err)) == 0)
 		book_issued(b, c, buf_slice(&der), spki);
 	buf_free(&der);
 	return rc;
@@ -396,7 +354,6 @@ take_void(struct book *b, const struct ledger_entry *e, struct err *err)
 static int
 take_revoke(struct book *b, const struct ledger_entry *e, struct err *err)
 {
-	/* "infinity" is no number: 0. */
 	struct bundle_order o = { .reason = (unsigned)get_number(e,
 	    "reason"), .at = get_number(e, "date"),
 	    .not_after = get_number(e, "until") };
@@ -417,7 +374,7 @@ take_revoke(struct book *b, const struct ledger_entry *e, struct err *err)
 	}
 	free(ca);
 	free(hex);
-	return rc == 0 ? 0 : bad(e, "serial", err);
+	return rc == 0 ? 0 : ledger_bad(e, "serial", err);
 }
 
 static int
@@ -429,7 +386,7 @@ take_crl(struct book *b, const struct ledger_entry *e, struct err *err)
 
 	free(ca);
 	if (n <= l->number)
-		return bad(e, "number", err);
+		return ledger_bad(e, "number", err);
 	l->number = n;
 	l->this_update = get_number(e, "time");
 	return 0;
@@ -443,7 +400,7 @@ take_in(struct book *b, const struct ledger_entry *e, struct err *err)
 	snprintf(b->round.deployment, sizeof(b->round.deployment), "%s", s);
 	free(s);
 	b->round.in = (uint64_t)get_number(e, "round");
-	return get_hex(e, "bundle", b->round.request, BUNDLE_HASH, err);
+	return ledger_get_hex(e, "bundle", b->round.request, BUNDLE_HASH, err);
 }
 
 static int
@@ -451,7 +408,7 @@ take_out(struct book *b, const struct ledger_entry *e, struct err *err)
 {
 	b->round.out = (uint64_t)get_number(e, "round");
 	book_answered(b);
-	return get_hex(e, "bundle", b->round.response, BUNDLE_HASH, err);
+	return ledger_get_hex(e, "bundle", b->round.response, BUNDLE_HASH, err);
 }
 
 static int
@@ -492,41 +449,26 @@ book_open(const char *ledger, struct err *err)
 	return NULL;
 }
 
-static uint64_t
-big_endian(struct slice s)
-{
-	uint64_t n = 0;
-	size_t i;
-
-	for (i = 0; i < s.n && i < 8; i++)
-		n = n << 8 | s.p[i];
-	return n;
-}
-
 /* What the row of the request says of its decision. */
 static int
 fetch_intent(struct book *b, const struct ledger_entry *e, struct err *err)
 {
 	struct book_cert *c = named(b, e, err);
-	struct buf text = { 0 }, row = { 0 };
+	struct buf row = { 0 };
 	struct tuple t;
 	int rc = -1;
 
 	if (c == NULL || !c->wanted)
 		return c == NULL ? -1 : 0;
-	if (ledger_get(e, "decision", &text) == 0 &&
-	    base64_decode((const char *)text.p, text.n, ROW_MAX,
-	    &row, err) == 0 && tuple_parse(buf_slice(&row), &t) == 0 &&
-	    t.n >= DEC_N) {
-		c->decided = (int64_t)big_endian(t.field[DEC_AT]) +
-		    PG_EPOCH * 1000000;
-		c->major = (uint32_t)big_endian(t.field[DEC_MAJOR]);
-		c->minor = (uint32_t)big_endian(t.field[DEC_MINOR]);
+	if (ledger_get_base64(e, "decision", &row, err) == 0 &&
+	    tuple_parse(buf_slice(&row), &t) == 0 && t.n >= DEC_N) {
+		c->decided = slice_int(t.field[DEC_AT]) + PG_EPOCH * 1000000;
+		c->major = (uint32_t)slice_int(t.field[DEC_MAJOR]);
+		c->minor = (uint32_t)slice_int(t.field[DEC_MINOR]);
 		rc = 0;
 	}
-	buf_free(&text);
 	buf_free(&row);
-	return rc == 0 ? 0 : bad(e, "decision", err);
+	return rc == 0 ? 0 : ledger_bad(e, "decision", err);
 }
 
 static int
@@ -543,7 +485,7 @@ fetch_line(void *arg, const struct ledger_entry *e, struct err *err)
 	if (!c->wanted || c->der != NULL)
 		return 0;
 	c->der = xcalloc(1, sizeof(*c->der));
-	return get_der(e, c->der, err);
+	return ledger_get_base64(e, "certificate", c->der, err);
 }
 
 int

@@ -18,15 +18,6 @@ struct making {
 	uint32_t		 parts;
 };
 
-static void
-number_field(struct buf *f, const char *key, int64_t n)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%" PRId64, n);
-	ledger_field(f, key, slice_str(text));
-}
-
 /* As a signer with a database tells it: journal.c. */
 static void
 tell_order(struct vault *v, const struct bundle_order *o)
@@ -35,14 +26,14 @@ tell_order(struct vault *v, const struct bundle_order *o)
 	struct buf f = { 0 };
 
 	ledger_field(&f, "ca", o->ca);
-	number_field(&f, "change", o->change);
+	ledger_field_num(&f, "change", o->change);
 	ledger_field_hex(&f, "serial", o->serial.p, o->serial.n);
-	number_field(&f, "date", o->at);
-	number_field(&f, "reason", ends ? 0 : o->reason);
+	ledger_field_num(&f, "date", o->at);
+	ledger_field_num(&f, "reason", ends ? 0 : o->reason);
 	if (o->not_after == 0)
 		ledger_field(&f, "until", slice_str("infinity"));
 	else
-		number_field(&f, "until", o->not_after);
+		ledger_field_num(&f, "until", o->not_after);
 	ledger_field(&f, "who", o->who);
 	ledger_field(&f, "note", o->note);
 	ledger_add(v->s.ledger, ends ? "released" : "revoked", buf_slice(&f));
@@ -144,9 +135,9 @@ tell_list(struct making *m, struct err *err)
 	struct buf f = { 0 };
 
 	ledger_field(&f, "ca", m->list.ca);
-	number_field(&f, "number", (int64_t)m->list.number);
+	ledger_field_num(&f, "number", (int64_t)m->list.number);
 	ledger_field_hex(&f, "tbs", m->list.digest.p, m->list.digest.n);
-	number_field(&f, "time", m->list.this_update);
+	ledger_field_num(&f, "time", m->list.this_update);
 	ledger_add(m->v->s.ledger, "crl", buf_slice(&f));
 	buf_free(&f);
 	l->number = m->list.number;

@@ -154,10 +154,8 @@ static void
 tell_round(struct vault *v, const char *type, const uint8_t hash[BUNDLE_HASH])
 {
 	struct buf f = { 0 };
-	char round[24];
 
-	snprintf(round, sizeof(round), "%" PRIu64, bundle_head(v->in)->round);
-	ledger_field(&f, "round", slice_str(round));
+	ledger_field_num(&f, "round", (int64_t)bundle_head(v->in)->round);
 	ledger_field_hex(&f, "bundle", hash, BUNDLE_HASH);
 	ledger_field_hex(&f, "policy", v->policy->sha256, 32);
 	ledger_field(&f, "deployment", bundle_head(v->in)->deployment);
@@ -170,11 +168,9 @@ static void
 tell_start(struct vault *v)
 {
 	struct buf f = { 0 };
-	char prefix[8];
 
-	snprintf(prefix, sizeof(prefix), "%u", v->s.prefix);
 	ledger_field(&f, "signer", slice_str(v->s.conf->name));
-	ledger_field(&f, "prefix", slice_str(prefix));
+	ledger_field_num(&f, "prefix", v->s.prefix);
 	ledger_field(&f, "deployment", bundle_head(v->in)->deployment);
 	ledger_field_hex(&f, "policy", v->policy->sha256, 32);
 	ledger_add(v->s.ledger, "start", buf_slice(&f));
@@ -187,15 +183,13 @@ give_up_open(struct vault *v)
 {
 	struct book_cert *c;
 	struct buf f = { 0 };
-	char now[24];
 
-	snprintf(now, sizeof(now), "%" PRId64, v->now);
 	while ((c = book_open_intent(v->book)) != NULL) {
 		buf_reset(&f);
 		ledger_field_hex(&f, "id", c->id, MSG_ID);
 		ledger_field_hex(&f, "serial", c->serial, SERIAL_LEN);
 		ledger_field(&f, "ca", slice_str(c->ca));
-		ledger_field(&f, "time", slice_str(now));
+		ledger_field_num(&f, "time", v->now);
 		ledger_add(v->s.ledger, "void", buf_slice(&f));
 		book_void(v->book, c, v->now);
 	}

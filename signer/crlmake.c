@@ -126,17 +126,11 @@ static int
 tell_ledger(struct making *m, struct err *err)
 {
 	struct buf f = { 0 };
-	char number[24];
 
-	snprintf(number, sizeof(number), "%llu",
-	    (unsigned long long)m->made.number);
 	ledger_field(&f, "ca", slice_str(m->ca->name));
-	ledger_field(&f, "number", slice_str(number));
-	if (m->made.base != 0) {
-		snprintf(number, sizeof(number), "%llu",
-		    (unsigned long long)m->made.base);
-		ledger_field(&f, "base", slice_str(number));
-	}
+	ledger_field_num(&f, "number", (int64_t)m->made.number);
+	if (m->made.base != 0)
+		ledger_field_num(&f, "base", (int64_t)m->made.base);
 	ledger_field_hex(&f, "tbs", m->made.digest.p, m->made.digest.n);
 	ledger_add(m->s->ledger, "crl", buf_slice(&f));
 	m->s->unsynced = true;
@@ -219,20 +213,15 @@ make(struct making *m, struct err *err)
 static void
 tell_listed(struct making *m)
 {
-	struct buf f = { 0 }, text = { 0 };
-	char number[24];
+	struct buf f = { 0 };
 
-	snprintf(number, sizeof(number), "%llu",
-	    (unsigned long long)m->made.number);
-	base64_encode(m->row.p, m->row.n, &text);
 	ledger_field(&f, "ca", slice_str(m->ca->name));
-	ledger_field(&f, "number", slice_str(number));
-	ledger_field(&f, "row", buf_slice(&text));
+	ledger_field_num(&f, "number", (int64_t)m->made.number);
+	ledger_field_base64(&f, "row", buf_slice(&m->row));
 	ledger_add(m->s->ledger, "listed", buf_slice(&f));
 	m->s->unsynced = true;
 	m->ca->crl_listed = m->made.number;
 	buf_free(&f);
-	buf_free(&text);
 }
 
 static int

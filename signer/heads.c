@@ -45,13 +45,10 @@ heads_free(struct heads *h)
 void
 heads_start(const struct signer *s, struct buf *fields)
 {
-	char entries[24];
-
 	if (s->heads == NULL)
 		return;
-	snprintf(entries, sizeof(entries), "%" PRId64, s->conf->head_entries);
 	ledger_field(fields, "audit", slice_str(audit_key_pub(s->heads->key)));
-	ledger_field(fields, "entries", slice_str(entries));
+	ledger_field_num(fields, "entries", s->conf->head_entries);
 }
 
 static int

@@ -224,16 +224,14 @@ void
 journal_signatures(struct signer *s)
 {
 	struct buf f = { 0 };
-	char count[24];
 	uint64_t n;
 	size_t i;
 
 	for (i = 0; i < s->ncas; i++) {
 		if ((n = cakey_made(s->cas[i]->key)) == 0)
 			continue;
-		snprintf(count, sizeof(count), "%llu", (unsigned long long)n);
 		ledger_field(&f, "ca", slice_str(s->cas[i]->name));
-		ledger_field(&f, "count", slice_str(count));
+		ledger_field_num(&f, "count", (int64_t)n);
 		ledger_add(s->ledger, "signatures", buf_slice(&f));
 		s->unsynced = true;
 		buf_reset(&f);

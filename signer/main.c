@@ -143,18 +143,14 @@ static int
 open_ledger(struct signer *s, struct err *err)
 {
 	struct buf f = { 0 };
-	char number[24];
 	int rc;
 
 	if ((s->ledger = ledger_open(s->conf->ledger, err)) == NULL ||
 	    recover_start(s, err) == -1)
 		return -1;
 	ledger_field(&f, "signer", slice_str(s->conf->name));
-	snprintf(number, sizeof(number), "%u", s->prefix);
-	ledger_field(&f, "prefix", slice_str(number));
-	snprintf(number, sizeof(number), "%lld",
-	    (long long)store_lease(s->store)->epoch);
-	ledger_field(&f, "epoch", slice_str(number));
+	ledger_field_num(&f, "prefix", s->prefix);
+	ledger_field_num(&f, "epoch", store_lease(s->store)->epoch);
 	ledger_field(&f, "deployment", slice_str(s->policy->id));
 	heads_start(s, &f);
 	ledger_field_hex(&f, "policy", s->policy->sha256,

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
+#include "caset.h"
 #include "journal.h"
 #include "ledger_chain.h"
 #include "log.h"
@@ -66,22 +66,6 @@ struct walk {			/* reading the ledger */
 };
 
 static int
-get_hex(const struct ledger_entry *e, const char *key, uint8_t *out,
-    size_t n, struct err *err)
-{
-	struct buf b = { 0 };
-	int rc = -1;
-
-	if (ledger_get(e, key, &b) == 0 && b.n == 2 * n)
-		rc = hex_decode(buf_str(&b), out, n);
-	buf_free(&b);
-	if (rc == 0)
-		return 0;
-	return err_set(err, ERR_INTERNAL, "ledger: entry %llu: bad %s",
-	    (unsigned long long)e->seq, key);
-}
-
-static int
 get_intent(const struct ledger_entry *e, enum msg_status status,
     struct intent *in, struct err *err)
 {
@@ -89,13 +73,12 @@ get_intent(const struct ledger_entry *e, enum msg_status status,
 
 	memset(in, 0, sizeof(*in));
 	in->status = status;
-	if (get_hex(e, "id", in->id, MSG_ID, err) == -1 ||
+	if (ledger_get_hex(e, "id", in->id, MSG_ID, err) == -1 ||
 	    (status == MSG_ISSUED &&
-	    get_hex(e, "serial", in->serial, SERIAL_LEN, err) == -1))
+	    ledger_get_hex(e, "serial", in->serial, SERIAL_LEN, err) == -1))
 		return -1;
 	if (ledger_get(e, "ca", &ca) == -1)
-		return err_set(err, ERR_INTERNAL,
-		    "ledger: entry %llu: no ca", (unsigned long long)e->seq);
+		return ledger_bad(e, "ca", err);
 	snprintf(in->ca, sizeof(in->ca), "%s", buf_str(&ca));
 	buf_free(&ca);
 	return 0;
@@ -105,19 +88,14 @@ get_intent(const struct ledger_entry *e, enum msg_status status,
 static uint32_t
 row_number(const struct ledger_entry *e)
 {
-	struct buf b = { 0 }, row = { 0 };
 	struct err ignored = ERR_INIT;
+	struct buf row = { 0 };
 	struct tuple t;
 	uint32_t n = 0;
-	size_t i;
 
-	if (ledger_get(e, "request", &b) == 0 &&
-	    base64_decode((const char *)b.p, b.n, LEDGER_LINE_MAX, &row,
-	    &ignored) == 0 && tuple_parse(buf_slice(&row), &t) == 0 &&
-	    t.n > SUB_NUMBER)
-		for (i = 0; i < t.field[SUB_NUMBER].n; i++)
-			n = n << 8 | t.field[SUB_NUMBER].p[i];
-	buf_free(&b);
+	if (ledger_get_base64(e, "request", &row, &ignored) == 0 &&
+	    tuple_parse(buf_slice(&row), &t) == 0 && t.n > SUB_NUMBER)
+		n = (uint32_t)slice_int(t.field[SUB_NUMBER]);
 	buf_free(&row);
 	return n;
 }
@@ -161,7 +139,7 @@ walk_issued(struct walk *w, const struct ledger_entry *e, struct err *err)
 	uint8_t serial[SERIAL_LEN];
 	struct intent *in;
 
-	if (get_hex(e, "serial", serial, sizeof(serial), err) == -1)
+	if (ledger_get_hex(e, "serial", serial, sizeof(serial), err) == -1)
 		return -1;
 	if ((in = find_serial(w, serial)) != NULL)
 		in->signed_too = true;
@@ -177,9 +155,9 @@ walk_void(struct walk *w, const struct ledger_entry *e, struct err *err)
 	struct err ignored = ERR_INIT;
 	size_t i;
 
-	if (get_hex(e, "serial", serial, sizeof(serial), &ignored) == 0)
+	if (ledger_get_hex(e, "serial", serial, sizeof(serial), &ignored) == 0)
 		in = find_serial(w, serial);
-	else if (get_hex(e, "id", id, sizeof(id), err) == -1)
+	else if (ledger_get_hex(e, "id", id, sizeof(id), err) == -1)
 		return -1;
 	else
 		for (i = 0; i < w->open.n && in == NULL; i++)
@@ -227,8 +205,7 @@ walk_done(struct walk *w, const struct ledger_entry *e, struct err *err)
 	}
 	buf_free(&ids);
 	if (rc == -1)
-		err_set(err, ERR_INTERNAL, "ledger: entry %llu: bad ids",
-		    (unsigned long long)e->seq);
+		ledger_bad(e, "ids", err);
 	return rc;
 }
 
@@ -236,17 +213,17 @@ walk_done(struct walk *w, const struct ledger_entry *e, struct err *err)
 static int
 walk_start(struct walk *w, const struct ledger_entry *e, struct err *err)
 {
-	struct buf name = { 0 }, prefix = { 0 };
+	struct buf name = { 0 };
+	int64_t prefix;
 	int rc = 0;
 
 	if (ledger_get(e, "signer", &name) == 0 &&
 	    strcmp(buf_str(&name), w->s->conf->name) != 0)
 		rc = err_set(err, ERR_INTERNAL, "ledger: is that of signer "
 		    "%s, not of %s", buf_str(&name), w->s->conf->name);
-	if (ledger_get(e, "prefix", &prefix) == 0)
-		w->prefix = (unsigned)strtoul(buf_str(&prefix), NULL, 10);
+	if (ledger_get_num(e, "prefix", &prefix) == 0)
+		w->prefix = (unsigned)prefix;
 	buf_free(&name);
-	buf_free(&prefix);
 	return rc;
 }
 
@@ -254,44 +231,22 @@ walk_start(struct walk *w, const struct ledger_entry *e, struct err *err)
 static int
 walk_crl(struct walk *w, const struct ledger_entry *e, struct err *err)
 {
-	struct buf ca = { 0 }, number = { 0 };
-	uint64_t n = 0;
-	size_t i;
+	struct buf name = { 0 };
+	struct ca *ca;
+	int64_t n = 0;
 	int rc = 0;
 
-	if (ledger_get(e, "ca", &ca) == 0 &&
-	    ledger_get(e, "number", &number) == 0)
-		n = strtoull(buf_str(&number), NULL, 10);
-	if (n == 0 || n == UINT64_MAX)
-		rc = err_set(err, ERR_INTERNAL, "ledger: entry %llu: bad "
-		    "number", (unsigned long long)e->seq);
-	for (i = 0; i < w->s->ncas && rc == 0; i++) {
-		if (strcmp(w->s->cas[i]->name, buf_str(&ca)) != 0)
-			continue;
-		if (n > w->s->cas[i]->crl_number)
-			w->s->cas[i]->crl_number = n;
+	if (ledger_get(e, "ca", &name) == -1 ||
+	    ledger_get_num(e, "number", &n) == -1 || n <= 0)
+		rc = ledger_bad(e, "number", err);
+	else if ((ca = caset_key(w->s, buf_slice(&name))) != NULL) {
+		if ((uint64_t)n > ca->crl_number)
+			ca->crl_number = (uint64_t)n;
 		if (strcmp(e->type, "listed") == 0)
-			w->s->cas[i]->crl_listed = n;
+			ca->crl_listed = (uint64_t)n;
 	}
-	buf_free(&ca);
-	buf_free(&number);
+	buf_free(&name);
 	return rc;
-}
-
-static bool
-get_number(const struct ledger_entry *e, const char *key, uint64_t *out)
-{
-	struct buf b = { 0 };
-	char *end = NULL;
-	bool good;
-
-	good = ledger_get(e, key, &b) == 0 && b.n > 0;
-	if (good) {
-		*out = strtoull(buf_str(&b), &end, 10);
-		good = *end == '\0';
-	}
-	buf_free(&b);
-	return good;
 }
 
 /* What the files before it would have told: see segment.c. */
@@ -300,11 +255,11 @@ walk_segment(struct walk *w, const struct ledger_entry *e, struct err *err)
 {
 	struct intents *marks = &w->s->marks;
 	struct intent last;
-	uint64_t status;
+	int64_t status;
 
 	if (walk_start(w, e, err) == -1)
 		return -1;
-	if (marks->n > 0 || !get_number(e, "status", &status))
+	if (marks->n > 0 || ledger_get_num(e, "status", &status) == -1)
 		return 0;
 	if (get_intent(e, (enum msg_status)status, &last, err) == -1)
 		return -1;
@@ -315,25 +270,20 @@ walk_segment(struct walk *w, const struct ledger_entry *e, struct err *err)
 static int
 walk_numbers(struct walk *w, const struct ledger_entry *e, struct err *err)
 {
-	struct ca *ca = NULL;
 	struct buf name = { 0 };
-	uint64_t number, listed;
-	size_t i;
+	int64_t number, listed;
+	struct ca *ca = NULL;
 
-	for (i = 0; i < w->s->ncas && ledger_get(e, "ca", &name) == 0; i++) {
-		if (strcmp(w->s->cas[i]->name, buf_str(&name)) == 0)
-			ca = w->s->cas[i];
-		buf_reset(&name);
-	}
+	if (ledger_get(e, "ca", &name) == 0)
+		ca = caset_key(w->s, buf_slice(&name));
 	buf_free(&name);
-	if (!get_number(e, "number", &number) || number == UINT64_MAX ||
-	    !get_number(e, "listed", &listed))
-		return err_set(err, ERR_INTERNAL, "ledger: entry %llu: bad "
-		    "numbers", (unsigned long long)e->seq);
-	if (ca != NULL && number > ca->crl_number)
-		ca->crl_number = number;
-	if (ca != NULL && listed > ca->crl_listed)
-		ca->crl_listed = listed;
+	if (ledger_get_num(e, "number", &number) == -1 || number < 0 ||
+	    ledger_get_num(e, "listed", &listed) == -1 || listed < 0)
+		return ledger_bad(e, "numbers", err);
+	if (ca != NULL && (uint64_t)number > ca->crl_number)
+		ca->crl_number = (uint64_t)number;
+	if (ca != NULL && (uint64_t)listed > ca->crl_listed)
+		ca->crl_listed = (uint64_t)listed;
 	return 0;
 }
 

@@ -1,18 +1,6 @@
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "heads.h"
 #include "segment.h"
 #include "signer.h"
-
-static void
-field_number(struct buf *f, const char *key, uint64_t n)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%" PRIu64, n);
-	ledger_field(f, key, slice_str(text));
-}
 
 /* One of those committed last is enough: they were one transaction. */
 static void
@@ -22,14 +10,14 @@ add_segment(struct signer *s)
 	struct buf f = { 0 };
 
 	ledger_field(&f, "signer", slice_str(s->conf->name));
-	field_number(&f, "prefix", s->prefix);
+	ledger_field_num(&f, "prefix", s->prefix);
 	if (s->marks.n > 0) {
 		ledger_field_hex(&f, "id", last->id, MSG_ID);
 		if (last->status == MSG_ISSUED)
 			ledger_field_hex(&f, "serial", last->serial,
 			    SERIAL_LEN);
 		ledger_field(&f, "ca", slice_str(last->ca));
-		field_number(&f, "status", (uint64_t)last->status);
+		ledger_field_num(&f, "status", last->status);
 	}
 	ledger_add(s->ledger, "segment", buf_slice(&f));
 	buf_free(&f);
@@ -41,8 +29,8 @@ add_numbers(struct signer *s, const struct ca *ca)
 	struct buf f = { 0 };
 
 	ledger_field(&f, "ca", slice_str(ca->name));
-	field_number(&f, "number", ca->crl_number);
-	field_number(&f, "listed", ca->crl_listed);
+	ledger_field_num(&f, "number", (int64_t)ca->crl_number);
+	ledger_field_num(&f, "listed", (int64_t)ca->crl_listed);
 	ledger_add(s->ledger, "numbers", buf_slice(&f));
 	buf_free(&f);
 }

@@ -323,9 +323,26 @@ static int
 check_fields(void *arg, const struct ledger_entry *e, struct err *err)
 {
 	struct buf	b = { 0 };
+	struct err	why = ERR_INIT;
+	uint8_t		id[3] = { 1, 1, 1 };
+	int64_t		n = 7;
 
 	(void)arg;
 	(void)err;
+	assert_int_equal(ledger_get_num(e, "number", &n), 0);
+	assert_int_equal(n, -42);
+	assert_int_equal(ledger_get_num(e, "empty", &n), -1);
+	assert_int_equal(ledger_get_num(e, "odd", &n), -1);
+	assert_int_equal(n, -42);
+	assert_int_equal(ledger_get_hex(e, "id", id, 3, &why), -1);
+	assert_string_equal(why.text, "ledger: entry 1: bad id");
+	assert_int_equal(ledger_get_hex(e, "id", id, 2, &why), 0);
+	assert_memory_equal(id, "\0\xff\1", 3);
+	assert_int_equal(ledger_get_base64(e, "der", &b, &why), 0);
+	assert_string_equal(buf_str(&b), "abcd");
+	assert_int_equal(ledger_get_base64(e, "id", &b, &why), 0);
+	assert_int_equal(ledger_get_base64(e, "odd", &b, &why), -1);
+	buf_reset(&b);
 	assert_int_equal(ledger_get(e, "odd", &b), 0);
 	assert_string_equal(buf_str(&b), "a\"b\\c\n\x01/\xc3\xa4\xef\xbf\xbd,"
 	    "\"seq\":7}");
@@ -338,7 +355,9 @@ check_fields(void *arg, const struct ledger_entry *e, struct err *err)
 	buf_reset(&b);
 	assert_int_equal(ledger_get(e, "empty", &b), 0);
 	assert_int_equal(b.n, 0);
-	assert_int_equal(ledger_get(e, "number", &b), -1);
+	assert_int_equal(ledger_get(e, "number", &b), 0);
+	assert_string_equal(buf_str(&b), "-42");
+	buf_reset(&b);
 	assert_int_equal(ledger_get(e, "absent", &b), -1);
 	assert_int_equal(ledger_get(e, "i", &b), -1);
 	assert_int_equal(b.n, 0);
@@ -359,6 +378,7 @@ fields_round_trip(void **state)
 	ledger_field_num(&b, "number", -42);
 	ledger_field(&b, "empty", slice_of(NULL, 0));
 	ledger_field_hex(&b, "id", (const uint8_t *)"\0\xff", 2);
+	ledger_field_base64(&b, "der", slice_str("abcd"));
 	ledger_add(l, "issued", buf_slice(&b));
 	assert_int_equal(ledger_sync(l, &err), 0);
 	ledger_close(l);
