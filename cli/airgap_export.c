@@ -29,26 +29,6 @@ struct export {			/* one bundle being made */
 	char			 maker[64];
 };
 
-static struct slice
-cell(const PGresult *r, int row, int col)
-{
-	return slice_of(PQgetvalue(r, row, col),
-	    (size_t)PQgetlength(r, row, col));
-}
-
-/* Big endian, as in results in binary form. */
-static int64_t
-number(const PGresult *r, int row, int col)
-{
-	struct slice s = cell(r, row, col);
-	uint64_t v = 0;
-	size_t i;
-
-	for (i = 0; i < s.n && i < 8; i++)
-		v = v << 8 | s.p[i];
-	return (int64_t)v;
-}
-
 static int
 put_part(void *arg, struct slice body, struct err *err)
 {
@@ -86,18 +66,18 @@ put_head(struct export *x, struct err *err)
 static void
 take_approval(const PGresult *res, int row, struct bundle_item *i)
 {
-	struct slice by = cell(res, row, 12);
+	struct slice by = db_field(res, row, 12);
 
-	struct slice decision = cell(res, row, 17);
+	struct slice decision = db_field(res, row, 17);
 
 	i->approved = by.n > 0 && decision.n == MSG_ID;
 	if (i->approved)
 		memcpy(i->decision, decision.p, MSG_ID);
 	i->approver = by.n > 9 && memcmp(by.p, "operator:", 9) == 0 ?
 	    slice_of("", 0) : by;
-	i->operator = cell(res, row, 13);
-	i->reason = cell(res, row, 14);
-	i->subject = cell(res, row, 15);
+	i->operator = db_field(res, row, 13);
+	i->reason = db_field(res, row, 14);
+	i->subject = db_field(res, row, 15);
 }
 
 static int
@@ -106,21 +86,21 @@ put_item(struct export *x, const PGresult *res, int row, struct err *err)
 	struct record r = { .type = REC_ITEM };
 	struct bundle_item *i = &r.item;
 
-	if (cell(res, row, 1).n != MSG_ID || *cell(res, row, 16).p != 1)
+	if (db_field(res, row, 1).n != MSG_ID || *db_field(res, row, 16).p != 1)
 		return err_set(err, ERR_DENIED, "request %" PRId64 ": the "
 		    "stored bytes are not those that were submitted",
-		    number(res, row, 2));
-	memcpy(i->id, cell(res, row, 1).p, MSG_ID);
-	i->number = (uint32_t)number(res, row, 2);
-	i->ca = cell(res, row, 3);
-	i->method = (enum auth_method)number(res, row, 4);
-	i->received_at = number(res, row, 5);
-	i->worker = cell(res, row, 6);
-	i->asker = cell(res, row, 7);
-	i->template_name = cell(res, row, 8);
-	i->token = cell(res, row, 9);
-	i->evidence = cell(res, row, 10);
-	i->accounts = cell(res, row, 11);
+		    db_int(res, row, 2));
+	memcpy(i->id, db_field(res, row, 1).p, MSG_ID);
+	i->number = (uint32_t)db_int(res, row, 2);
+	i->ca = db_field(res, row, 3);
+	i->method = (enum auth_method)db_int(res, row, 4);
+	i->received_at = db_int(res, row, 5);
+	i->worker = db_field(res, row, 6);
+	i->asker = db_field(res, row, 7);
+	i->template_name = db_field(res, row, 8);
+	i->token = db_field(res, row, 9);
+	i->evidence = db_field(res, row, 10);
+	i->accounts = db_field(res, row, 11);
 	take_approval(res, row, i);
 	return bundle_add(x->out, &r, err);
 }
@@ -145,8 +125,8 @@ put_items(struct export *x, struct err *err)
 			rc = put_item(x, res, row, err);
 		if (n > 0 && rc == 0) {
 			snprintf(day, sizeof day, "%" PRId64,
-			    number(res, n - 1, 0));
-			memcpy(id, cell(res, n - 1, 1).p, MSG_ID);
+			    db_int(res, n - 1, 0));
+			memcpy(id, db_field(res, n - 1, 1).p, MSG_ID);
 		}
 		PQclear(res);
 	} while (n > 0 && rc == 0);
@@ -181,19 +161,19 @@ put_orders_of(struct export *x, const char *ca, const char *change,
 			break;
 		n = PQntuples(res);
 		for (row = 0; row < n && rc == 0; row++) {
-			r.order.change = number(res, row, 0);
-			r.order.serial = cell(res, row, 1);
-			r.order.at = number(res, row, 2);
-			r.order.reason = (unsigned)number(res, row, 3);
-			r.order.not_after = number(res, row, 4);
-			r.order.who = plain(cell(res, row, 5));
-			r.order.note = plain(cell(res, row, 6));
+			r.order.change = db_int(res, row, 0);
+			r.order.serial = db_field(res, row, 1);
+			r.order.at = db_int(res, row, 2);
+			r.order.reason = (unsigned)db_int(res, row, 3);
+			r.order.not_after = db_int(res, row, 4);
+			r.order.who = plain(db_field(res, row, 5));
+			r.order.note = plain(db_field(res, row, 6));
 			rc = bundle_add(x->out, &r, err);
 		}
 		if (n > 0) {
 			snprintf(after, sizeof after, "%" PRId64,
-			    number(res, n - 1, 0));
-			last = cell(res, n - 1, 1);
+			    db_int(res, n - 1, 0));
+			last = db_field(res, n - 1, 1);
 			buf_reset(&serial);
 			buf_add(&serial, last.p, last.n);
 			p[3] = DB_BIN(serial.p, serial.n);
@@ -212,10 +192,10 @@ put_orders(struct export *x, struct err *err)
 	int row, rc = 0;
 
 	for (row = 0; row < PQntuples(x->wishes) && rc == 0; row++) {
-		name = cell(x->wishes, row, 0);
+		name = db_field(x->wishes, row, 0);
 		ca = xstrndup((const char *)name.p, name.n);
 		snprintf(change, sizeof change, "%" PRId64,
-		    number(x->wishes, row, 1));
+		    db_int(x->wishes, row, 1));
 		rc = put_orders_of(x, ca, change, err);
 		free(ca);
 	}
@@ -229,9 +209,9 @@ put_wishes(struct export *x, struct err *err)
 	int row, rc = 0;
 
 	for (row = 0; row < PQntuples(x->wishes) && rc == 0; row++) {
-		r.wish.ca = cell(x->wishes, row, 0);
-		r.wish.change = number(x->wishes, row, 1);
-		r.wish.number = (uint64_t)number(x->wishes, row, 2);
+		r.wish.ca = db_field(x->wishes, row, 0);
+		r.wish.change = db_int(x->wishes, row, 1);
+		r.wish.number = (uint64_t)db_int(x->wishes, row, 2);
 		rc = bundle_add(x->out, &r, err);
 	}
 	return rc;
@@ -274,11 +254,11 @@ open_round(struct export *x, bool *old, struct err *err)
 	res = db_exec_bin(x->cli->db, "airgap_open", &most, 1, err);
 	if (res == NULL)
 		return -1;
-	snprintf(x->round, sizeof x->round, "%" PRId64, number(res, 0, 0));
-	*old = *cell(res, 0, 1).p != 0;
-	x->made_at = number(res, 0, 2);
-	if (cell(res, 0, 3).n == BUNDLE_HASH)
-		memcpy(x->previous, cell(res, 0, 3).p, BUNDLE_HASH);
+	snprintf(x->round, sizeof x->round, "%" PRId64, db_int(res, 0, 0));
+	*old = *db_field(res, 0, 1).p != 0;
+	x->made_at = db_int(res, 0, 2);
+	if (db_field(res, 0, 3).n == BUNDLE_HASH)
+		memcpy(x->previous, db_field(res, 0, 3).p, BUNDLE_HASH);
 	PQclear(res);
 	return 0;
 }
@@ -317,7 +297,7 @@ write_parts(struct export *x, int fd, const char *path, struct err *err)
 		if (res == NULL)
 			return -1;
 		rows = PQntuples(res);
-		s = rows > 0 ? cell(res, 0, 0) : slice_of(NULL, 0);
+		s = rows > 0 ? db_field(res, 0, 0) : slice_of(NULL, 0);
 		for (n = 0; s.n > 0 && n >= 0; s.p += n, s.n -= (size_t)n)
 			n = write(fd, s.p, s.n);
 		PQclear(res);
@@ -358,11 +338,11 @@ print_export(struct export *x, bool old, const char *path, struct err *err)
 
 	if (res == NULL)
 		return -1;
-	if (PQntuples(res) > 0 && cell(res, 0, 1).n == BUNDLE_HASH) {
+	if (PQntuples(res) > 0 && db_field(res, 0, 1).n == BUNDLE_HASH) {
 		if (x->cli->json)
-			hex_encode(cell(res, 0, 1).p, BUNDLE_HASH, text);
+			hex_encode(db_field(res, 0, 1).p, BUNDLE_HASH, text);
 		else
-			bundlekey_fingerprint(cell(res, 0, 1).p, text);
+			bundlekey_fingerprint(db_field(res, 0, 1).p, text);
 	}
 	PQclear(res);
 	o = out_new(cols, OUT_RECORD);

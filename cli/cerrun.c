@@ -32,12 +32,9 @@ struct run {
 static void
 stamp(struct buf *out)
 {
-	char text[24];
-	time_t now = time(NULL);
-	struct tm tm;
+	char text[32];
 
-	gmtime_r(&now, &tm);
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	utc_text(time(NULL), text);
 	buf_puts(out, text);
 }
 

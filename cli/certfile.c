@@ -252,7 +252,7 @@ cert_time(const ASN1_TIME *t, struct buf *out)
 
 	if (ASN1_TIME_to_tm(t, &tm) != 1)
 		return;
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	utc_text(timegm(&tm), text);
 	buf_puts(out, text);
 }
 

@@ -187,7 +187,8 @@ take_decision(struct reading *r, const struct ledger_entry *e,
 	if (ledger_get_hex(e, "id", row->id, CHR_ID, err) != 0 ||
 	    get_ca(c, e, &row->ca, err) != 0 || take_rows(row, e, err) != 0 ||
 	    (row->kind == CHR_ISSUE && (ledger_get_hex(e, "serial", row->serial,
-	    CHR_SERIAL, err) != 0 || ledger_get_hex(e, "tbs", tbs, 32, err) != 0)))
+	    CHR_SERIAL, err) != 0 ||
+	    ledger_get_hex(e, "tbs", tbs, 32, err) != 0)))
 		return -1;
 	if (row->kind == CHR_ISSUE)
 		memcpy(row->tbs, tbs, CHR_DIGEST);
@@ -280,7 +281,8 @@ take_void(struct reading *r, const struct ledger_entry *e, struct err *err)
 	bool has_serial;
 	size_t at;
 
-	has_serial = ledger_get_hex(e, "serial", serial, CHR_SERIAL, &none) == 0;
+	has_serial = ledger_get_hex(e, "serial", serial, CHR_SERIAL,
+	    &none) == 0;
 	if (ledger_get_hex(e, "id", id, CHR_ID, err) != 0)
 		return -1;
 	row = find_open(r, id, has_serial ? serial : NULL, &at);

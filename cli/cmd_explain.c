@@ -213,13 +213,11 @@ add_validity(const struct decision *d, struct out *o)
 {
 	time_t end = time(NULL) + d->tmpl->validity;
 	char text[32];
-	struct tm tm;
 
 	if (end > d->ca->not_after)
 		end = d->ca->not_after;
 	out_num(o, d->tmpl->validity);
-	gmtime_r(&end, &tm);
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	utc_text(end, text);
 	out_add(o, text);
 }
 

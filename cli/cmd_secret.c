@@ -350,18 +350,13 @@ onetime_probe(struct cli *c, const struct policy *p, struct buf *secret,
 static void
 print_entry(struct out *o, const struct entry *e)
 {
-	time_t t = (time_t)e->expires;
 	char when[32];
-	struct tm tm;
 
 	out_add(o, e->name);
 	out_add(o, e->secret);
 	out_add(o, e->template_name);
-	if (gmtime_r(&t, &tm) != NULL &&
-	    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
-		out_add(o, when);
-	else
-		out_add(o, NULL);
+	utc_text(e->expires, when);
+	out_add(o, when);
 }
 
 int

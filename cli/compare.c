@@ -41,13 +41,6 @@ compare_page(struct compare *m, const char *stmt, const char *const *p, int n,
 	return db_exec_bin(m->cli->db, stmt, v, n, err);
 }
 
-static struct slice
-field(const PGresult *res, int row, int col)
-{
-	return slice_of(PQgetvalue(res, row, col),
-	    (size_t)PQgetlength(res, row, col));
-}
-
 static bool
 same(const uint8_t a[CHR_DIGEST], const uint8_t b[CHR_DIGEST])
 {
@@ -149,7 +142,7 @@ static void
 take_request(struct compare *m, const PGresult *res, int row)
 {
 	uint8_t submitted[CHR_DIGEST], decided[CHR_DIGEST];
-	struct slice id = field(res, row, SUB_ID);
+	struct slice id = db_field(res, row, SUB_ID);
 	struct chr_row *first, *match;
 	const struct chr_row *last;
 	char hex[2 * CHR_ID + 1];
@@ -159,7 +152,7 @@ take_request(struct compare *m, const PGresult *res, int row)
 		m->bare++;
 	hex_encode(id.p, CHR_ID, hex);
 	if ((first = chronicle_request(m->c, id.p)) == NULL) {
-		if (m->all_here || is_known_signer(m, field(res, row,
+		if (m->all_here || is_known_signer(m, db_field(res, row,
 		    SUB_N + DEC_SIGNER)))
 			compare_find(m, "row", "request", hex,
 			    "is in no ledger");
@@ -171,7 +164,7 @@ take_request(struct compare *m, const PGresult *res, int row)
 	digest_columns(res, row, SUB_N, DEC_N, decided);
 	match = matching(m->c, first, submitted, decided);
 	last = last_decision(m->c, first);
-	if (match == NULL && !m->all_here && !is_known_signer(m, field(res,
+	if (match == NULL && !m->all_here && !is_known_signer(m, db_field(res,
 	    row, SUB_N + DEC_SIGNER))) {
 		m->elsewhere++;		/* decided in a ledger not here */
 		first->row_seen = true;
@@ -203,11 +196,9 @@ compare_requests(struct compare *m, struct err *err)
 		for (row = 0; row < n; row++)
 			take_request(m, res, row);
 		if (n > 0) {
-			const uint8_t *d = field(res, n - 1, SUB_DAY).p;
-
-			snprintf(day, sizeof day, "%d", d[0] << 24 |
-			    d[1] << 16 | d[2] << 8 | d[3]);
-			hex_encode(field(res, n - 1, SUB_ID).p, CHR_ID, id);
+			snprintf(day, sizeof day, "%d",
+			    (int)db_int(res, n - 1, SUB_DAY));
+			hex_encode(db_field(res, n - 1, SUB_ID).p, CHR_ID, id);
 		}
 		PQclear(res);
 	} while (n > 0);
@@ -237,7 +228,7 @@ compare_tbs(struct compare *m, const struct chr_row *r, const char *hex,
 
 	if (res == NULL)
 		return -1;
-	if (PQntuples(res) == 1 && der_only(field(res, 0, 0), DER_SEQ, &cert,
+	if (PQntuples(res) == 1 && der_only(db_field(res, 0, 0), DER_SEQ, &cert,
 	    "Certificate", &unparsed) == 0 && der_tlv(&cert, DER_SEQ, &tbs,
 	    "tbsCertificate", &unparsed) == 0) {
 		chr_digest(tbs, digest);
@@ -268,7 +259,7 @@ static int
 take_certificate(struct compare *m, const PGresult *res, int row,
     struct err *err)
 {
-	struct slice serial = field(res, row, CERT_SERIAL);
+	struct slice serial = db_field(res, row, CERT_SERIAL);
 	uint8_t digest[CHR_DIGEST];
 	struct buf hex = { 0 };
 	struct chr_row *r;
@@ -300,7 +291,7 @@ take_certificate(struct compare *m, const PGresult *res, int row,
 static int
 take_void(struct compare *m, const PGresult *res, int row, struct err *err)
 {
-	struct slice serial = field(res, row, 0), id = field(res, row, 2);
+	struct slice serial = db_field(res, row, 0), id = db_field(res, row, 2);
 	struct chr_row *r = NULL;
 	struct buf hex = { 0 };
 
@@ -312,7 +303,7 @@ take_void(struct compare *m, const PGresult *res, int row, struct err *err)
 	if (r == NULL && serial.n == CHR_SERIAL)
 		strange(m, "void serial", serial.p, buf_str(&hex));
 	else if (r == NULL || r->committed || r->cert_seen ||
-	    !slice_is(field(res, row, 1), m->c->ca.v[r->ca]) ||
+	    !slice_is(db_field(res, row, 1), m->c->ca.v[r->ca]) ||
 	    !slice_eq(id, slice_of(r->id, CHR_ID)) ||
 	    !chronicle_is_of(m->c, r->ledger, PQgetvalue(res, row, 3)))
 		compare_find(m, "row", "void serial", buf_str(&hex),
@@ -345,8 +336,8 @@ each_serial(struct compare *m, const char *stmt,
 			rc = take(m, res, row, err);
 		if (n > 0) {
 			buf_reset(&last);
-			buf_hex(&last, field(res, n - 1, 0).p,
-			    field(res, n - 1, 0).n);
+			buf_hex(&last, db_field(res, n - 1, 0).p,
+			    db_field(res, n - 1, 0).n);
 		}
 		PQclear(res);
 	} while (rc == 0 && n > 0);

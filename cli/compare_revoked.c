@@ -210,19 +210,17 @@ take_list(struct compare *m, const PGresult *res, int row)
 	struct buf name = { 0 }, tbs = { 0 }, tuple = { 0 };
 	struct chr_list *l;
 	struct tuple t;
-	uint64_t number = 0;
-	size_t i;
+	uint64_t number;
 
 	m->lists++;
 	tuple_of(res, row, 0, LIST_N - 1, &t);
 	if (t.field[LIST_BASE].p == NULL)
 		t.n = LIST_LEAST;
-	for (i = 0; i < t.field[LIST_NUMBER].n; i++)
-		number = number << 8 | t.field[LIST_NUMBER].p[i];
 	buf_add(&name, t.field[LIST_CA].p, t.field[LIST_CA].n);
 	buf_hex(&tbs, t.field[LIST_DIGEST].p, t.field[LIST_DIGEST].n);
 	tuple_put(&tuple, &t);
 	chr_digest(buf_slice(&tuple), digest);
+	number = (uint64_t)slice_int(t.field[LIST_NUMBER]);
 	l = chronicle_list(m->c, buf_str(&name), number);
 	buf_printf(&name, " %llu", (unsigned long long)number);
 	if (l == NULL && (m->all_here || slice_is(t.field[LIST_SIGNER], "")))
@@ -377,8 +375,7 @@ static bool
 is_responder(const struct compare *m, const struct chr_responder *r,
     const PGresult *res, int row)
 {
-	struct slice der = slice_of(PQgetvalue(res, row, 3),
-	    (size_t)PQgetlength(res, row, 3)), tbs;
+	struct slice der = db_field(res, row, 3), tbs;
 	const unsigned char *p = der.p;
 	struct err none = ERR_INIT;
 	uint8_t digest[CHR_DIGEST];
@@ -417,8 +414,7 @@ compare_responders(struct compare *m, struct err *err)
 	if (res == NULL)
 		return -1;
 	for (row = 0; row < PQntuples(res); row++) {
-		serial = slice_of(PQgetvalue(res, row, 0),
-		    (size_t)PQgetlength(res, row, 0));
+		serial = db_field(res, row, 0);
 		r = find_responder(m->c, serial);
 		if (r != NULL)
 			r->seen = true;

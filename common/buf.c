@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -343,4 +344,15 @@ hex_decode(const char *s, uint8_t *out, size_t n)
 		out[i] = (uint8_t)(hex_digit(s[2 * i]) << 4 |
 		    hex_digit(s[2 * i + 1]));
 	return 0;
+}
+
+void
+utc_text(int64_t unix_seconds, char out[32])
+{
+	time_t		v = (time_t)unix_seconds;
+	struct tm	tm;
+
+	if (gmtime_r(&v, &tm) == NULL ||
+	    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		snprintf(out, 32, "%lld", (long long)unix_seconds);
 }

@@ -70,5 +70,7 @@ void	 xalloc_openssl(void);
  */
 void	 hex_encode(const uint8_t *, size_t, char *);
 int	 hex_decode(const char *, uint8_t *, size_t);
+/* "2026-11-24T09:00:00Z"; a time that has no such form: its number. */
+void	 utc_text(int64_t unix_seconds, char out[32]);
 
 #endif

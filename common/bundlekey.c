@@ -24,11 +24,9 @@ wrap(EVP_PKEY *pkey, const char *path, struct err *err)
 	unsigned char *der = NULL;
 	int n = -1;
 
-	if (pkey == NULL)
-		err_openssl(err, "%s", path);
-	else if (!EVP_PKEY_is_a(pkey, "ED25519"))
+	if (pkey != NULL && !EVP_PKEY_is_a(pkey, "ED25519"))
 		err_set(err, ERR_INTERNAL, "%s: not an Ed25519 key", path);
-	else if ((n = i2d_PUBKEY(pkey, &der)) <= 0)
+	else if (pkey == NULL || (n = i2d_PUBKEY(pkey, &der)) <= 0)
 		err_openssl(err, "%s", path);
 	if (n <= 0) {
 		EVP_PKEY_free(pkey);

@@ -392,6 +392,19 @@ db_exec_bin(struct db *db, const char *stmt, const struct db_param *param,
 	return db_run(db, stmt, param, n, 1, err);
 }
 
+struct slice
+db_field(const PGresult *r, int row, int col)
+{
+	return slice_of(PQgetvalue(r, row, col),
+	    (size_t)PQgetlength(r, row, col));
+}
+
+int64_t
+db_int(const PGresult *r, int row, int col)
+{
+	return slice_int(db_field(r, row, col));
+}
+
 int
 db_begin(struct db *db, struct err *err)
 {

@@ -83,6 +83,10 @@ PGresult	*db_exec(struct db *, const char *stmt,
 PGresult	*db_exec_bin(struct db *, const char *stmt,
 		    const struct db_param *, int n, struct err *);
 
+/* A field, lent by the result; NULL is empty.  A number in binary form. */
+struct slice	 db_field(const PGresult *, int row, int col);
+int64_t		 db_int(const PGresult *, int row, int col);
+
 /*
  * Transactions.  db_commit: any notice at COMMIT means "not durable" and a
  * lost connection means "in doubt": both return -1 with *in_doubt set.

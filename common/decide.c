@@ -65,20 +65,16 @@ decide_enroll(const struct template *t, const struct account *a,
 int
 decide_secret(const struct account *a, struct err *err)
 {
-	char		 when[32];
-	struct tm	 tm;
-	time_t		 t = (time_t)a->one_time_expires;
+	char	when[32];
 
 	if (a->one_time == NULL)
 		return 0;
 	if (a->one_time_used)
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
 		    "the one-time secret of account %s was used", a->name);
-	if (time(NULL) < t)
+	if (time(NULL) < a->one_time_expires)
 		return 0;
-	if (gmtime_r(&t, &tm) == NULL ||
-	    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		snprintf(when, sizeof(when), "long ago");
+	utc_text(a->one_time_expires, when);
 	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "the one-time secret of "
 	    "account %s expired: %s", a->name, when);
 }

@@ -45,8 +45,8 @@ file_read(const char *path, size_t max, struct buf *out, struct err *err)
 	return rc;
 }
 
-static int
-write_all(int fd, struct slice s)
+int
+file_write_all(int fd, struct slice s)
 {
 	ssize_t n;
 
@@ -84,7 +84,7 @@ fill(int fd, const char *path, unsigned mode, struct slice s, bool durable,
 	int rc = 0;
 
 	/* The mode that was asked for, whatever the umask. */
-	if (fchmod(fd, mode) != 0 || write_all(fd, s) != 0 ||
+	if (fchmod(fd, mode) != 0 || file_write_all(fd, s) != 0 ||
 	    (durable && fsync(fd) != 0))
 		rc = fail(err, path, "write");
 	if (close(fd) != 0 && rc == 0)
@@ -177,14 +177,14 @@ file_put(const char *path, unsigned mode, struct slice s, struct err *err)
 
 	if (path == NULL || strcmp(path, "-") == 0) {
 		fflush(stdout);
-		return write_all(STDOUT_FILENO, s) == 0 ? 0 :
+		return file_write_all(STDOUT_FILENO, s) == 0 ? 0 :
 		    fail(err, "standard output", "write");
 	}
 	/* A device or a pipe is written to, not replaced. */
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
 		int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-		rc = fd < 0 || write_all(fd, s) != 0 ?
+		rc = fd < 0 || file_write_all(fd, s) != 0 ?
 		    fail(err, path, "write") : 0;
 		if (fd >= 0)
 			close(fd);

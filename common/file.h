@@ -21,6 +21,8 @@ int	 file_show(const char *path, unsigned mode, struct slice, struct err *);
 int	 file_stage(const char *path, unsigned mode, struct slice,
 	    char **staged, struct err *);
 int	 file_commit(const char *staged, const char *path, struct err *);
+/* All of it, EINTR or not: 0, or -1 with errno. */
+int	 file_write_all(int fd, struct slice);
 /* "dir/name.suffix", caller frees. */
 char	*file_path(const char *dir, const char *name, const char *suffix);
 

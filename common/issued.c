@@ -13,29 +13,10 @@ struct issued_set {
 	size_t		 n;
 };
 
-static struct slice
-column(const PGresult *r, int row, int col)
-{
-	return slice_of(PQgetvalue(r, row, col),
-	    (size_t)PQgetlength(r, row, col));
-}
-
-static int64_t
-column_int(const PGresult *r, int row, int col)
-{
-	struct slice	s = column(r, row, col);
-	uint64_t	v = 0;
-	size_t		i;
-
-	for (i = 0; i < s.n && i < 8; i++)
-		v = v << 8 | s.p[i];
-	return (int64_t)v;
-}
-
 static char *
-column_text(const PGresult *r, int row, int col)
+text_of(const PGresult *r, int row, int col)
 {
-	struct slice	s = column(r, row, col);
+	struct slice	s = db_field(r, row, col);
 
 	return xstrndup((const char *)s.p, s.n);
 }
@@ -43,24 +24,24 @@ column_text(const PGresult *r, int row, int col)
 static int
 read_row(struct issued *c, const PGresult *r, int row, struct err *err)
 {
-	struct slice	spki = column(r, row, 9), s;
+	struct slice	spki = db_field(r, row, 9), s;
 
 	if (spki.n != sizeof(c->spki))
 		return err_set(err, ERR_INTERNAL,
 		    "database: spki_sha256 of %zu octets", spki.n);
 	memcpy(c->spki, spki.p, spki.n);
-	s = column(r, row, 0);
+	s = db_field(r, row, 0);
 	buf_add(&c->serial, s.p, s.n);
-	s = column(r, row, 1);
+	s = db_field(r, row, 1);
 	buf_add(&c->der, s.p, s.n);
-	c->ca = column_text(r, row, 2);
-	c->account = column_text(r, row, 3);
-	c->template = column_text(r, row, 4);
-	c->not_before = column_int(r, row, 5);
-	c->not_after = column_int(r, row, 6);
-	c->revoked = column_int(r, row, 7) != 0;
-	c->renewals = (unsigned)column_int(r, row, 8);
-	c->chain_start = column_int(r, row, 10);
+	c->ca = text_of(r, row, 2);
+	c->account = text_of(r, row, 3);
+	c->template = text_of(r, row, 4);
+	c->not_before = db_int(r, row, 5);
+	c->not_after = db_int(r, row, 6);
+	c->revoked = db_int(r, row, 7) != 0;
+	c->renewals = (unsigned)db_int(r, row, 8);
+	c->chain_start = db_int(r, row, 10);
 	return 0;
 }
 

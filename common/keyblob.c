@@ -357,26 +357,32 @@ parse_pkcs8(struct slice s, struct err *err)
 	return pkey;
 }
 
+/* Blobs of Windows say in their first word of which kind they are. */
+static EVP_PKEY *
+parse_blob(struct slice s, struct err *err)
+{
+	uint32_t	first, alg;
+
+	if (take_le32(&s, &first)) {
+		if (first == MAGIC_RSA2 || first == MAGIC_RSA3)
+			return parse_bcrypt_rsa(s, first == MAGIC_RSA3, err);
+		if (first != 0x00000207)	/* PRIVATEKEYBLOB, version 2 */
+			return parse_bcrypt_ec(s, first, err);
+		if (take_le32(&s, &alg) &&
+		    (alg == ALG_KEYX || alg == ALG_SIGN))
+			return parse_capi(s, err);
+	}
+	odd(err);
+	return NULL;
+}
+
 EVP_PKEY *
 keyblob_parse(struct slice s, struct err *err)
 {
-	struct slice	 rest = s;
-	uint32_t	 first, alg;
-	EVP_PKEY	*pkey = NULL;
+	EVP_PKEY	*pkey;
 
-	if (s.n != 0 && s.p[0] == DER_SEQ)
-		pkey = parse_pkcs8(s, err);
-	else if (!take_le32(&rest, &first))
-		odd(err);
-	else if (first == MAGIC_RSA2 || first == MAGIC_RSA3)
-		pkey = parse_bcrypt_rsa(rest, first == MAGIC_RSA3, err);
-	else if (first != 0x00000207)	/* PRIVATEKEYBLOB, version 2 */
-		pkey = parse_bcrypt_ec(rest, first, err);
-	else if (take_le32(&rest, &alg) && (alg == ALG_KEYX ||
-	    alg == ALG_SIGN))
-		pkey = parse_capi(rest, err);
-	else
-		odd(err);
+	pkey = s.n != 0 && s.p[0] == DER_SEQ ? parse_pkcs8(s, err) :
+	    parse_blob(s, err);
 	ERR_clear_error();
 	return pkey;
 }

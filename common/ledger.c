@@ -12,6 +12,7 @@
 
 #include "base64.h"
 #include "failpoint.h"
+#include "file.h"
 #include "ledger_chain.h"
 
 struct ledger {
@@ -214,17 +215,8 @@ ledger_add(struct ledger *l, const char *type, struct slice fields)
 static int
 write_out(int fd, struct slice s)
 {
-	ssize_t		n;
-
-	while (s.n > 0) {
-		n = write(fd, s.p, s.n);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		s.p += n;
-		s.n -= (size_t)n;
-	}
+	if (file_write_all(fd, s) == -1)
+		return -1;
 	fail_point("written");
 	return fdatasync(fd);
 }

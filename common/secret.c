@@ -14,6 +14,7 @@
 
 #include <openssl/crypto.h>
 
+#include "file.h"
 #include "secret.h"
 
 /* The kernel's form of an access control list, little endian. */
@@ -167,20 +168,9 @@ sync_folder(const char *path)
 }
 
 static int
-write_all(int fd, struct slice s)
+write_synced(int fd, struct slice s)
 {
-	ssize_t	n;
-
-	while (s.n > 0) {
-		n = write(fd, s.p, s.n);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		s.p += n;
-		s.n -= (size_t)n;
-	}
-	return fsync(fd);
+	return file_write_all(fd, s) == -1 ? -1 : fsync(fd);
 }
 
 int
@@ -193,7 +183,7 @@ secret_write(const char *path, struct slice s, struct err *err)
 	if (fd == -1)
 		return err_set(err, ERR_INTERNAL, "%s: %s", path,
 		    strerror(errno));
-	ret = write_all(fd, s);
+	ret = write_synced(fd, s);
 	if (ret == -1)
 		err_set(err, ERR_INTERNAL, "%s: %s", path, strerror(errno));
 	close(fd);

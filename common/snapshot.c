@@ -214,26 +214,6 @@ refresh(struct snapshot *s, bool quiet, struct err *err)
 	return r == NULL ? -1 : 0;
 }
 
-static struct slice
-cell(const PGresult *r, int row, int col)
-{
-	return slice_of(PQgetvalue(r, row, col),
-	    (size_t)PQgetlength(r, row, col));
-}
-
-/* A bigint in binary format. */
-static uint64_t
-cell_int(const PGresult *r, int row, int col)
-{
-	struct slice c = cell(r, row, col);
-	uint64_t v = 0;
-	size_t i;
-
-	for (i = 0; i < c.n && i < 8; i++)
-		v = v << 8 | c.p[i];
-	return v;
-}
-
 static int
 file_read(const char *path, struct buf *out, struct err *err)
 {
@@ -287,7 +267,7 @@ local_check(const struct snapshot *s, struct slice published,
 static char *
 cell_text(const PGresult *r, int row, int col)
 {
-	struct slice c = cell(r, row, col);
+	struct slice c = db_field(r, row, col);
 
 	return xstrndup((const char *)c.p, c.n);
 }
@@ -297,8 +277,8 @@ static int
 attach_key(struct policy *p, const PGresult *r, int row, struct err *err)
 {
 	char *name = cell_text(r, row, 0), *ca = cell_text(r, row, 2);
-	const struct ca_key key = { ca, name, cell(r, row, 1),
-	    cell_int(r, row, 3) != 0 };
+	const struct ca_key key = { ca, name, db_field(r, row, 1),
+	    db_int(r, row, 3) != 0 };
 	int rc = 0;
 
 	if (policy_ca_find(p, ca) != NULL)
@@ -315,7 +295,7 @@ attach_also(struct policy *p, const PGresult *r, int row, struct err *err)
 	int rc = 0;
 
 	if (policy_ca_find(p, ca) != NULL)
-		rc = policy_attach_also(p, ca, cell(r, row, 1), err);
+		rc = policy_attach_also(p, ca, db_field(r, row, 1), err);
 	free(ca);
 	return rc;
 }
@@ -348,18 +328,19 @@ attach_cas(struct snapshot *s, struct policy *p, struct err *err)
 static struct policy *
 policy_row(struct snapshot *s, const PGresult *r, struct err *err)
 {
-	struct slice body = cell(r, 0, P_BODY), id = cell(r, 0, P_ID);
+	struct slice body = db_field(r, 0, P_BODY), id = db_field(r, 0, P_ID);
 	uint8_t sha256[SHA256_DIGEST_LENGTH];
 	struct policy *p;
 
 	(void)SHA256(body.p, body.n, sha256);
-	if (!slice_eq(slice_of(sha256, sizeof(sha256)), cell(r, 0, P_SHA256))) {
+	if (!slice_eq(slice_of(sha256, sizeof(sha256)),
+	    db_field(r, 0, P_SHA256))) {
 		err_set(err, ERR_UNAVAILABLE,
 		    "published policy does not have its sha-256");
 		return NULL;
 	}
 	if (s->local_policy != NULL && local_check(s, body,
-	    cell_int(r, 0, P_VERSION), err) == -1)
+	    db_int(r, 0, P_VERSION), err) == -1)
 		return NULL;
 	p = policy_parse(body, err);
 	if (p == NULL)
@@ -371,8 +352,8 @@ policy_row(struct snapshot *s, const PGresult *r, struct err *err)
 	}
 	memcpy(p->id, id.p, id.n);
 	p->id[id.n] = '\0';
-	p->version = cell_int(r, 0, P_VERSION);
-	p->published = (int64_t)cell_int(r, 0, P_PUBLISHED);
+	p->version = (uint64_t)db_int(r, 0, P_VERSION);
+	p->published = db_int(r, 0, P_PUBLISHED);
 	return p;
 }
 

@@ -53,18 +53,6 @@ ocsp_free(struct ocsp *o)
 	free(o);
 }
 
-static int64_t
-binary(const PGresult *r, int col)
-{
-	const uint8_t	*p = (const uint8_t *)PQgetvalue(r, 0, col);
-	int		 i, n = PQgetlength(r, 0, col);
-	uint64_t	 v = 0;
-
-	for (i = 0; i < n && i < 8; i++)
-		v = v << 8 | p[i];
-	return (int64_t)v;
-}
-
 /* The stored answer, if there is one: 1, 0 for none. */
 static int
 load(struct ocsp *o, const char *ca, const struct ocsp_id *id,
@@ -87,8 +75,8 @@ load(struct ocsp *o, const char *ca, const struct ocsp_id *id,
 		buf_reset(&out->der);
 		buf_add(&out->der, PQgetvalue(r, 0, 0),
 		    (size_t)PQgetlength(r, 0, 0));
-		out->this_update = binary(r, 1);
-		out->next_update = binary(r, 2);
+		out->this_update = db_int(r, 0, 1);
+		out->next_update = db_int(r, 0, 2);
 	}
 	PQclear(r);
 	return n;
@@ -103,30 +91,19 @@ is_fresh(const struct ocsp_reply *r, int64_t now)
 }
 
 static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static int
 unescape(const char *s, struct buf *out, struct err *err)
 {
-	int	hi, lo;
+	uint8_t	c;
 
 	for (; *s != '\0' && *s != '?'; s++) {
 		if (*s != '%') {
 			buf_addc(out, (uint8_t)*s);
 			continue;
 		}
-		hi = hex_digit(s[1]);
-		lo = hi == -1 ? -1 : hex_digit(s[2]);
-		if (lo == -1)
+		if (s[1] == '\0' || hex_decode((char []){ s[1], s[2], '\0' },
+		    &c, 1) == -1)
 			return err_bad(err, 0, "path: %% without two digits");
-		buf_addc(out, (uint8_t)(hi << 4 | lo));
+		buf_addc(out, c);
 		s += 2;
 	}
 	return 0;

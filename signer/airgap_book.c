@@ -273,7 +273,8 @@ take_intent(struct book *b, const struct ledger_entry *e, struct err *err)
 	free(s);
 	rc = ledger_get_hex(e, "id", c.id, sizeof(c.id), err);
 	if (rc == 0)
-		rc = ledger_get_hex(e, "serial", c.serial, sizeof(c.serial), err);
+		rc = ledger_get_hex(e, "serial", c.serial, sizeof(c.serial),
+		    err);
 	if (rc == -1)
 		return -1;
 	c.ca = get_text(e, "ca");

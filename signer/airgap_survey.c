@@ -25,17 +25,6 @@ struct survey {
 	uint64_t	 revoked, released;
 };
 
-static void
-time_text(int64_t t, char out[32])
-{
-	time_t v = (time_t)t;
-	struct tm tm;
-
-	if (gmtime_r(&v, &tm) == NULL ||
-	    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		snprintf(out, 32, "%" PRId64, t);
-}
-
 /* Text of a bundle has no control characters; others a terminal shows. */
 static void
 print_slice(struct slice s)
@@ -89,7 +78,7 @@ print_item(const struct bundle_item *i)
 	char hex[2 * MSG_ID + 1], when[32];
 
 	hex_encode(i->id, MSG_ID, hex);
-	time_text(i->received_at, when);
+	utc_text(i->received_at, when);
 	printf("%s  %s  ", hex, when);
 	print_slice(i->asker);
 	printf("  ");
@@ -177,7 +166,7 @@ print(const struct survey *y)
 	char when[32], hash[80];
 	size_t i;
 
-	time_text(h->made_at, when);
+	utc_text(h->made_at, when);
 	printf("round        %" PRIu64 ", made %s by ", h->round, when);
 	print_slice(h->maker);
 	putchar('\n');

@@ -32,17 +32,6 @@ dup_slice(struct slice s)
 	return xstrndup((const char *)s.p, s.n);
 }
 
-static void
-time_text(int64_t t, char out[32])
-{
-	time_t v = (time_t)t;
-	struct tm tm;
-
-	if (gmtime_r(&v, &tm) == NULL ||
-	    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		snprintf(out, 32, "%" PRId64, t);
-}
-
 static bool
 has_expired(const struct job *j, const struct stored *row)
 {
@@ -59,7 +48,7 @@ pending_expire(struct job *j, const struct stored *row)
 
 	if (!has_expired(j, row))
 		return;
-	time_text(row->expires, when);
+	utc_text(row->expires, when);
 	j->status = MSG_DENIED;
 	j->hresult = CERTSRV_E_BAD_REQUESTSTATUS;
 	snprintf(j->text, sizeof(j->text), "request %" PRIu32 " was not "
@@ -83,7 +72,7 @@ check_row(const struct job *j, const struct stored *row, struct err *err)
 		    "%" PRIu32 " is approved already, and waits for the other "
 		    "side of the air gap", row->number);
 	if (has_expired(j, row)) {
-		time_text(row->expires, when);
+		utc_text(row->expires, when);
 		return err_deny(err, CERTSRV_E_BAD_REQUESTSTATUS,
 		    "request %" PRIu32 " expired: %s", row->number, when);
 	}

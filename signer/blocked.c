@@ -35,8 +35,7 @@ take_page(struct store *st, struct blocked *b, int *n, struct err *err)
 		return -1;
 	*n = PQntuples(r);
 	for (i = 0; i < *n; i++)
-		badkeys_add(b->keys, slice_of(PQgetvalue(r, i, 0),
-		    (size_t)PQgetlength(r, i, 0)),
+		badkeys_add(b->keys, db_field(r, i, 0),
 		    *PQgetvalue(r, i, 1) != 0);
 	if (*n > 0)
 		b->change = store_blocked_number(r, *n - 1);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "head.h"
 #include "heads.h"
 #include "log.h"
@@ -51,23 +52,6 @@ heads_start(const struct signer *s, struct buf *fields)
 	ledger_field_num(fields, "entries", s->conf->head_entries);
 }
 
-static int
-write_line(int fd, struct slice s)
-{
-	ssize_t n;
-
-	while (s.n > 0) {
-		n = write(fd, s.p, s.n);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		s.p += n;
-		s.n -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Opened each time: somebody may have moved it away to rotate it. */
 static int
 append(const char *path, struct buf *line, struct err *err)
@@ -79,7 +63,7 @@ append(const char *path, struct buf *line, struct err *err)
 		return err_set(err, ERR_UNAVAILABLE, "head-file %s: %s", path,
 		    strerror(errno));
 	buf_addc(line, '\n');
-	rc = write_line(fd, buf_slice(line));
+	rc = file_write_all(fd, buf_slice(line));
 	if (rc == 0 && fsync(fd) == -1 && errno != EINVAL && errno != EROFS)
 		rc = -1;		/* EINVAL: a pipe, a device */
 	line->n--;

@@ -148,9 +148,8 @@ add_revocation(struct signer *s, const struct ca *ca, const PGresult *r,
 
 	ledger_field(&f, "ca", slice_str(ca->name));
 	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		ledger_field(&f, fields[i].key, slice_of(PQgetvalue(r, row,
-		    fields[i].col), (size_t)PQgetlength(r, row,
-		    fields[i].col)));
+		ledger_field(&f, fields[i].key, db_field(r, row,
+		    fields[i].col));
 	ledger_add(s->ledger, ends ? "released" : "revoked", buf_slice(&f));
 	s->unsynced = true;
 	buf_free(&f);

@@ -3,6 +3,7 @@
  * the ATM Forum's generic cell rate algorithm).  One whose time has come is
  * like one that was never there: its place is free for another.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,8 +93,8 @@ pace_take(struct pace *p, const struct decision *d, int64_t now, int64_t usec,
 	due = (b->due > usec ? b->due : usec) + each;
 	if (due > full && !ends_soon(d->renews, now))
 		return err_set(err, ERR_UNAVAILABLE, "template %s: "
-		    "rate-per-minute is %u, the next in %lld ms", t->cn,
-		    t->rate, (long long)((due - full) / 1000 + 1));
+		    "rate-per-minute is %u, the next in %" PRId64 " ms",
+		    t->cn, t->rate, (due - full) / 1000 + 1);
 	/* A debt would keep others out for longer than the wave lasts. */
 	b->due = due < full ? due : full;
 	return 0;

@@ -354,8 +354,7 @@ found_column(const struct found *f, size_t row, int col)
 {
 	if (PQgetisnull(f->res, (int)row, col))
 		return slice_of(NULL, 0);
-	return slice_of(PQgetvalue(f->res, (int)row, col),
-	    (size_t)PQgetlength(f->res, (int)row, col));
+	return db_field(f->res, (int)row, col);
 }
 
 bool
@@ -394,13 +393,7 @@ found_owner(const struct found *f, const struct store_key *k)
 int64_t
 found_int(const struct found *f, size_t row, int col)
 {
-	struct slice s = found_column(f, row, col);
-	uint64_t v = 0;
-	size_t i;
-
-	for (i = 0; i < s.n && i < 8; i++)
-		v = v << 8 | s.p[i];
-	return (int64_t)v;
+	return db_int(f->res, (int)row, col);
 }
 
 int

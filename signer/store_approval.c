@@ -99,8 +99,7 @@ take_key(PGresult *r, bool *taken, struct slice key)
 	int i;
 
 	for (i = 0; i < PQntuples(r); i++) {
-		if (taken[i] || !slice_eq(key, slice_of(PQgetvalue(r, i, 0),
-		    (size_t)PQgetlength(r, i, 0))))
+		if (taken[i] || !slice_eq(key, db_field(r, i, 0)))
 			continue;
 		taken[i] = true;
 		return true;

@@ -116,26 +116,6 @@ store_crl_count(struct store *st, const struct crl_query *q,
 	return 0;
 }
 
-/* Big endian, as in results in binary form. */
-static int64_t
-binary(const PGresult *r, int row, int col)
-{
-	const uint8_t *p = (const uint8_t *)PQgetvalue(r, row, col);
-	int i, n = PQgetlength(r, row, col);
-	uint64_t v = 0;
-
-	for (i = 0; i < n && i < 8; i++)
-		v = v << 8 | p[i];
-	return (int64_t)v;
-}
-
-static struct slice
-octets_of(const PGresult *r, int row, int col)
-{
-	return slice_of(PQgetvalue(r, row, col),
-	    (size_t)PQgetlength(r, row, col));
-}
-
 /* Where a page ended. */
 struct place {
 	struct buf	 serial;
@@ -150,16 +130,16 @@ add_page(const PGresult *r, struct crl *crl, struct place *last,
 	int i, n = PQntuples(r);
 
 	for (i = 0; i < n; i++) {
-		e.serial = octets_of(r, i, 0);
-		e.at = binary(r, i, 1);
-		e.reason = (unsigned)binary(r, i, 2);
+		e.serial = db_field(r, i, 0);
+		e.at = db_int(r, i, 1);
+		e.reason = (unsigned)db_int(r, i, 2);
 		if (crl_add(crl, &e, err) == -1)
 			return -1;
 	}
 	if (n > 0) {
 		buf_reset(&last->serial);
 		buf_add(&last->serial, e.serial.p, e.serial.n);
-		last->change = binary(r, n - 1, 3);
+		last->change = db_int(r, n - 1, 3);
 	}
 	return n;
 }
@@ -294,8 +274,8 @@ void
 store_ocsp_due_get(const PGresult *r, int row, struct slice *serial,
     int *hash)
 {
-	*serial = octets_of(r, row, 0);
-	*hash = (int)binary(r, row, 1);
+	*serial = db_field(r, row, 0);
+	*hash = (int)db_int(r, row, 1);
 }
 
 int

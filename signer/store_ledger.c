@@ -81,13 +81,7 @@ store_blocked(struct store *st, int64_t after, struct err *err)
 int64_t
 store_blocked_number(const PGresult *r, int row)
 {
-	const uint8_t *p = (const uint8_t *)PQgetvalue(r, row, 2);
-	uint64_t v = 0;
-	int i;
-
-	for (i = 0; i < PQgetlength(r, row, 2); i++)
-		v = v << 8 | p[i];
-	return (int64_t)v;
+	return db_int(r, row, 2);
 }
 
 /* By the key, and by the other that has the same secret: see pubkey_hashes. */
