@@ -104,6 +104,18 @@ matching(const struct chronicle *c, struct chr_row *first,
 	return found;
 }
 
+/* Does a ledger that is here say how it came?  Not one that gave it up. */
+static bool
+came_here(const struct chronicle *c, const struct chr_row *first)
+{
+	const struct chr_row *r, *end = c->row + c->nrow;
+
+	for (r = first; r < end && memcmp(r->id, first->id, CHR_ID) == 0; r++)
+		if (r->fresh && !r->voided)
+			return true;
+	return false;
+}
+
 /* Was it this once?  Then the database is only old. */
 static void
 judge_mismatch(struct compare *m, struct chr_row *first, const char *hex,
@@ -164,9 +176,9 @@ take_request(struct compare *m, const PGresult *res, int row)
 	digest_columns(res, row, SUB_N, DEC_N, decided);
 	match = matching(m->c, first, submitted, decided);
 	last = last_decision(m->c, first);
-	if (match == NULL && !m->all_here && !is_known_signer(m, db_field(res,
-	    row, SUB_N + DEC_SIGNER))) {
-		m->elsewhere++;		/* decided in a ledger not here */
+	if (match == NULL && !m->all_here && (!came_here(m->c, first) ||
+	    !is_known_signer(m, db_field(res, row, SUB_N + DEC_SIGNER)))) {
+		m->elsewhere++;		/* came or decided in one not here */
 		first->row_seen = true;
 	} else if (match == NULL || (last != NULL && match != last &&
 	    last->has_rows && match->fresh))

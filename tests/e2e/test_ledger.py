@@ -641,6 +641,43 @@ def test_reconcile_needs_every_ledger_and_quiet(own, lived):
     assert own.ctl('reconcile', '--nonsense', ok=2)
 
 
+def test_a_request_that_came_elsewhere(own, lived, tmp_path):
+    """One signer gave a request up, another took it, and the first decided it
+    in the end: by that one's ledger alone its row is no damage."""
+    asked, = own.sql("SELECT encode(id, 'hex') FROM countersign.request "
+                      'WHERE number = %s' % lived[1][0])[0]
+    waits, out, at = None, [], None
+    for folder in sorted((own.dir / 'ledger').glob('signer-*')):
+        lines = (folder / 'ledger').read_bytes().splitlines(keepends=True)
+        entries = [json.loads(line) for line in lines]
+        mine = [i for i, e in enumerate(entries) if e.get('id') == asked]
+        waits = next((lines[i] for i in mine
+                      if entries[i]['type'] == 'pending'), waits)
+        if not any(entries[i]['type'] == 'intent' for i in mine):
+            continue
+        for i, (line, e) in enumerate(zip(lines, entries)):
+            if e['type'] == 'intent' and i in mine:
+                at = len(out)
+            if e['type'] == 'done' and at is None and asked in e['ids']:
+                left = [x for x in e['ids'].split(',') if x != asked]
+                line = line.replace(e['ids'].encode(), ','.join(left).encode())
+                if not left:
+                    continue
+            if i not in mine or e['type'] != 'pending':
+                out.append(line)
+    e = json.loads(waits)
+    row = bytearray(base64.b64decode(e['request']))
+    row[-1] ^= 1
+    out[at:at] = [
+        waits.replace(e['request'].encode(), base64.b64encode(row)),
+        b'{"seq":0,"prev":"","at":"%s","type":"void","id":"%s","ca":"%s",'
+        b'"hash":""}\n' % tuple(e[k].encode() for k in ('at', 'id', 'ca'))]
+    tmp_path.chmod(0o755)
+    (tmp_path / 'ledger').write_bytes(b''.join(rehash([], out)))
+    assert not [d for d in damages(own, own.conf, tmp_path)[1]
+                if d['object'] == 'request ' + asked]
+
+
 def test_heads_file_mistakes(own, lived, tmp_path):
     tmp_path.chmod(0o755)
     empty = tmp_path / 'none'
