@@ -1,4 +1,7 @@
-/* Counts of wrong passwords, in memory that processes share. */
+/*
+ * Counts of wrong passwords, in memory that processes share.  auth.c asks
+ * before argon2id runs and tells afterwards how the attempt ended.
+ */
 #include <sys/mman.h>
 
 #include <arpa/inet.h>

@@ -1,4 +1,8 @@
-/* GetPoliciesResponse: which templates, and the memory of answers. */
+/*
+ * GetPoliciesResponse: which templates, and the memory of answers.  The end
+ * of a request to CEP: serve.c comes here with an account and the policy in
+ * force; no signer is asked.
+ */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

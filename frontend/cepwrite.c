@@ -1,4 +1,7 @@
-/* GetPoliciesResponse, element by element: [MS-XCEP] 3.1.4.1.3. */
+/*
+ * GetPoliciesResponse, element by element: [MS-XCEP] 3.1.4.1.3.  cep.c has
+ * chosen the templates; here stands only how the wire says them.
+ */
 #include <stdlib.h>
 #include <string.h>
 

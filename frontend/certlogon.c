@@ -1,4 +1,7 @@
-/* Client certificate to account, remembered. */
+/*
+ * Client certificate to account, remembered: for auth.c, in front of
+ * common/certauth.c, which judges.  A signer judges it once more.
+ */
 #include "certlogon.h"
 
 #include <pthread.h>

@@ -1,4 +1,8 @@
-/* CES. */
+/*
+ * CES between serve.c and the link: the ask that goes to a signer, its
+ * answer, and the RequestSecurityTokenResponseCollection that the client
+ * gets.
+ */
 #include <string.h>
 
 #include <openssl/rand.h>

@@ -1,4 +1,7 @@
-/* $ssl_client_escaped_cert to DER. */
+/*
+ * $ssl_client_escaped_cert to DER: how a certificate that nginx has seen in
+ * the handshake comes to auth.c.  Nothing in it is judged here.
+ */
 #include <string.h>
 
 #include "base64.h"

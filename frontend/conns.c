@@ -1,4 +1,7 @@
-/* Connections of nginx that stay open. */
+/*
+ * Connections of nginx that stay open: one epoll for each process, from which
+ * its threads (process.c) take what has something to say.
+ */
 #include <sys/epoll.h>
 #include <sys/resource.h>
 

@@ -1,4 +1,7 @@
-/* SOAP envelope, WS-Addressing, WS-Security. */
+/*
+ * SOAP envelope, WS-Addressing, WS-Security: the second step of a request,
+ * behind http.c.  What it leaves to rst.c and getpolicies.c is one element.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* Faults. */
+/*
+ * Faults: where every refusal of a SOAP request ends, with what a client may
+ * read of it.
+ */
 #include <stdio.h>
 
 #include "fault.h"

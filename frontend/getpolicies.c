@@ -1,4 +1,4 @@
-/* GetPolicies. */
+/* GetPolicies to struct getpolicies: the message of CEP, for cep.c. */
 #include <stdlib.h>
 
 #include "getpolicies.h"

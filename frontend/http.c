@@ -1,4 +1,7 @@
-/* FastCGI parameters and body. */
+/*
+ * FastCGI parameters and body: the first step of every request, and its last,
+ * the answer's header.
+ */
 #include <string.h>
 #include <strings.h>
 

@@ -1,4 +1,7 @@
-/* The FastCGI socket. */
+/*
+ * The FastCGI socket: made by main.c before the first fork, accepted from by
+ * conns.c; who may connect is asked of the kernel.
+ */
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>

@@ -1,4 +1,7 @@
-/* countersign-worker: FastCGI in front, signers behind, no CA key. */
+/*
+ * countersign-worker: FastCGI in front, signers behind, no CA key.  main
+ * lists the steps, from the configuration to the parent of all processes.
+ */
 #include <getopt.h>
 #include <malloc.h>
 #include <signal.h>

@@ -1,4 +1,8 @@
-/* OCSP. */
+/*
+ * OCSP: the stored answer, or a signer's.  A request comes from serve.c
+ * without envelope or account; a signer's answer is waited for by the thread
+ * that asks.
+ */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

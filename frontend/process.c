@@ -1,4 +1,7 @@
-/* Threads that serve. */
+/*
+ * Threads that serve: each takes the next request or the next answer of a
+ * signer, whoever's it is, and gives it to serve.c.
+ */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>

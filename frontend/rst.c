@@ -1,4 +1,7 @@
-/* RequestSecurityToken. */
+/*
+ * RequestSecurityToken to struct rst: the message of CES.  Behind this nobody
+ * looks at XML, and nobody looks into the token before common/request.c.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -1,4 +1,8 @@
-/* One request. */
+/*
+ * One request, from nginx to the answer: the worker's half of the path of an
+ * enrollment (docs/architecture.md, 2).  Before a signer's answer and after
+ * it are two functions: the thread that asks is not the one that goes on.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

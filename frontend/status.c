@@ -1,3 +1,7 @@
+/*
+ * How this process is doing: one line for "countersign doctor", by the path
+ * of any request, up to a signer and back.
+ */
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>

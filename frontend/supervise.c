@@ -1,4 +1,7 @@
-/* Fork, wait, fork again. */
+/*
+ * Fork, wait, fork again: the parent of the worker processes, which answers
+ * nothing itself.
+ */
 #include <sys/prctl.h>
 #include <sys/wait.h>
 

@@ -1,4 +1,4 @@
-/* Who runs, and who stands by. */
+/* Who runs, and who stands by, among the threads of process.c. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>

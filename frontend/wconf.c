@@ -1,4 +1,4 @@
-/* worker.conf. */
+/* worker.conf to struct wconf: read by main.c, and by "countersign doctor". */
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>

@@ -1,4 +1,7 @@
-/* Answers for people and for scripts. */
+/*
+ * Who am I: the answer for people and scripts that set up a client.  Goes the
+ * way of a request to CEP, without SOAP.
+ */
 #include <string.h>
 
 #include "decide.h"

@@ -1,4 +1,7 @@
-/* Characters and simple types of XML. */
+/*
+ * Characters and simple types of XML: what xmlin.c lets in and xmlw.c lets
+ * out.
+ */
 #include <string.h>
 
 #include "xmlchar.h"

@@ -1,4 +1,7 @@
-/* XML in. */
+/*
+ * XML in: libxml2 behind limits and refusals.  The only file that gives it
+ * bytes; what it leaves is walked by envelope.c, rst.c and getpolicies.c.
+ */
 #include <stdlib.h>
 #include <string.h>
 

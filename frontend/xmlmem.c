@@ -1,4 +1,4 @@
-/* Memory of a message being parsed. */
+/* Memory of a message being parsed: under xmlin.c, instead of malloc. */
 #include <stdlib.h>
 #include <string.h>
 

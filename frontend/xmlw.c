@@ -1,4 +1,7 @@
-/* XML out. */
+/*
+ * XML out: every answer is written with this, by cepwrite.c, ces.c, fault.c
+ * and envelope.c.
+ */
 #include <stdlib.h>
 
 #include "base64.h"
