@@ -1,3 +1,7 @@
+/*
+ * Whom a request was signed by, and for whom: what job.c has to know before
+ * decide() judges an agent.
+ */
 #include <string.h>
 
 #include "agents.h"

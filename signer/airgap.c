@@ -1,3 +1,7 @@
+/*
+ * The front desk of a CA behind an air gap: where job.c would build a
+ * certificate, this says whether the request can wait for the other side.
+ */
 #include "airgap.h"
 #include "approval.h"
 #include "bundle.h"

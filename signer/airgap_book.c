@@ -1,3 +1,8 @@
+/*
+ * The vault's ledger in memory.  What a signer asks its database, a vault
+ * asks the book: certificates to renew, revocations, numbers of lists,
+ * rounds.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * A hash table of positions in somebody else's array: for the book and the
+ * survey, which look keys of fixed size up among millions.
+ */
 #include <stdlib.h>
 #include <string.h>
 

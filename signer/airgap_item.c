@@ -1,4 +1,8 @@
-/* Deciding one request of a bundle, by the code that decides any other. */
+/*
+ * Deciding one request of a bundle, by the code that decides any other:
+ * between airgap_sign.c, which reads it, and job.c, with the accounts that
+ * came along in place of a database.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

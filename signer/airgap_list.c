@@ -1,4 +1,7 @@
-/* Revocation in the vault: orders that came, lists that are wished for. */
+/*
+ * Revocation in the vault: orders that came, lists that are wished for.  The
+ * same lists as crlmake.c makes, out of the book instead of the database.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* countersign-signer airgap: what the officer of the vault types. */
+/*
+ * countersign-signer airgap: what the officer of the vault types.  Each word
+ * is one function of airgap_vault.h.
+ */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,7 @@
-/* The vault's policy, and the keys of its CAs. */
+/*
+ * The vault's policy, and the keys of its CAs: what snapshot.c is to other
+ * signers.
+ */
 #include <string.h>
 
 #include <openssl/err.h>

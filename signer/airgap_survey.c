@@ -1,4 +1,7 @@
-/* What is in a bundle, for the officer who is to let it be signed. */
+/*
+ * What is in a bundle, for the officer who is to let it be signed: counted
+ * and printed, nothing decided.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,7 @@
-/* Opening the vault, and a round from the bundle to the answer. */
+/*
+ * Opening the vault, and a round from the bundle to the answer; the signing
+ * itself is airgap_sign.c.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

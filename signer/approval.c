@@ -1,3 +1,9 @@
+/*
+ * A manager's decision about a request that waits.  batch.c comes here with
+ * an operator's message; the stored request then goes the way of any other,
+ * through job_decide and commit.c, and its client finds the outcome by
+ * polling (poll.c).
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

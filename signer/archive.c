@@ -1,3 +1,7 @@
+/*
+ * A private key into the archive: after decide() has said yes to a template
+ * with archival, before the certificate is built.
+ */
 #include "archive.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/*
+ * The signer's loop, and the order of things in it: gather, check, intents to
+ * the ledger, sign, commit, answer.  What may not happen before what is said
+ * in handle(); each step is another file.
+ */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

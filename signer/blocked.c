@@ -1,3 +1,7 @@
+/*
+ * Public keys that get no certificate: asked for every request, before
+ * decide(), and kept up with the database between batches.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * A CA's key with its certificate and chain, as files give them.  load.c
+ * reads them at start, caset.c says which of them may sign.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

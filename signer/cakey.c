@@ -1,3 +1,8 @@
+/*
+ * What can be done with a CA's key, wherever it is: sign, hash, derive.  The
+ * one door to it: job.c for certificates, cmcresp.c for answers, crl.c for
+ * lists, responder.c for the certificates of OCSP.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* A CA key in a file. */
+/* A CA key in a file: read once, at start. */
 #include <string.h>
 
 #include <openssl/err.h>

@@ -1,3 +1,8 @@
+/*
+ * Which of this signer's keys signs for whom, by its own configuration, the
+ * policy and the database: looked at in each batch, before anything is
+ * decided.
+ */
 #include <string.h>
 #include <time.h>
 

@@ -1,3 +1,7 @@
+/*
+ * The answer that Windows wants, around the certificate: the last thing that
+ * is made of an enrollment, by reply.c.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,8 @@
-/* Rows of a batch, and what to believe when the database breaks off. */
+/*
+ * Rows of a batch, and what to believe when the database breaks off.  Behind
+ * the signatures and in front of the answers: only what is committed here
+ * leaves the signer.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * A revocation list as bytes, hashed while they pass: crlmake.c gives it
+ * entries out of the database, airgap_list.c out of the book.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,3 +1,7 @@
+/*
+ * When a list is due, and making it: crl_round between two batches, from the
+ * rows of revocations to the parts that "countersign crl publish" shows.
+ */
 #include <string.h>
 
 #include "base64.h"

@@ -1,3 +1,4 @@
+/* An end for calls into a token's library, around those of cakey_token.c. */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,3 +1,7 @@
+/*
+ * EnvelopedData, read and opened: for archive.c.  Hostile bytes, and the one
+ * place where something is decrypted for a client.
+ */
 #include "enveloped.h"
 
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * Exchange certificates: made when a worker asks for one (job_ket), opened by
+ * archive.c when a client has used it.
+ */
 #include "exchange.h"
 
 #include <stdlib.h>

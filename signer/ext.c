@@ -1,3 +1,4 @@
+/* Extensions that certificates (tbs.c) and lists (crl.c) have in common. */
 #include "der.h"
 #include "ext.h"
 #include "oid.h"

@@ -1,3 +1,4 @@
+/* Signed heads of the ledger: between batches, at start and at the end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,3 +1,9 @@
+/*
+ * One request in the signer, checked from the beginning: peer, times,
+ * account, request, policy, names, key.  job_decide has the order; batch.c
+ * drives it, and the vault by airgap_item.c.  Whatever a worker has let pass
+ * is judged here.
+ */
 #include <stdlib.h>
 #include <string.h>
 

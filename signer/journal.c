@@ -1,3 +1,7 @@
+/*
+ * Entries of the ledger about decisions, revocations and the keys' use: what
+ * they say is fixed in common/ledger.h, when they are written by batch.c.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* The CAs of signer.conf, loaded at start: certificate, chain and key. */
 #include <stdlib.h>
 
 #include "signer.h"

@@ -1,4 +1,7 @@
-/* Figures for Prometheus, in a file. */
+/*
+ * Figures for Prometheus, in a file: counted at the end of each batch,
+ * written between two.
+ */
 #include "log.h"
 #include "measure.h"
 #include "metrics.h"

@@ -1,3 +1,7 @@
+/*
+ * Answers of OCSP: a question that a worker passed on (job_ocsp), and those
+ * kept ones that grow old (ocsp_ahead, called by crlmake.c).
+ */
 #include <string.h>
 
 #include "der.h"

@@ -1,7 +1,10 @@
 /*
- * Of each template only the time is kept when its bucket is full again ("due";
- * the ATM Forum's generic cell rate algorithm).  One whose time has come is
- * like one that was never there: its place is free for another.
+ * How many requests of a template pass in a minute: asked by job.c when what
+ * is asked for has been judged.
+ *
+ * Of each template only the time is kept when its bucket is full again
+ * ("due"; the ATM Forum's generic cell rate algorithm).  One whose time has
+ * come is like one that was never there: its place is free for another.
  */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * A policy out of a file: the signer's own, which the published one must
+ * equal, and the vault's.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

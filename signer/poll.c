@@ -1,3 +1,7 @@
+/*
+ * Polls: what became of a request, for all that ask in a batch at once.
+ * Nothing is decided or signed here.
+ */
 #include <stdlib.h>
 
 #include "hresult.h"

@@ -1,3 +1,7 @@
+/*
+ * Intents whose end is not known: read out of the ledger at start, or left by
+ * commit.c; each is settled before anything new is signed.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,7 @@
-/* The end of a job: answer, out of its row or made anew, and log line. */
+/*
+ * The end of a job: answer, out of its row or made anew, and log line.  The
+ * last step of a batch, behind commit.c.
+ */
 #include <stdlib.h>
 #include <string.h>
 

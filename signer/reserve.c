@@ -1,3 +1,7 @@
+/*
+ * One-time secrets and pending requests, locked before the intents are
+ * written: the transaction that is opened here is commit.c's.
+ */
 #include <stdlib.h>
 
 #include "approval.h"

@@ -1,3 +1,7 @@
+/*
+ * OCSP responders: their keys, in memory alone, and their certificates, which
+ * ocspresp.c signs with.
+ */
 #include <stdlib.h>
 #include <string.h>
 

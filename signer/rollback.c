@@ -1,3 +1,7 @@
+/*
+ * A database that is older than a ledger: noticed on each new session and
+ * each half minute, and then nothing is signed.
+ */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,3 +1,7 @@
+/*
+ * Rows as bytes, from a job: the same for COPY (store.c) and for the ledger
+ * (journal.c), so that the two can be compared.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,3 +1,7 @@
+/*
+ * signer.conf to struct sconf: read at start, and by "countersign doctor".
+ * Who may ask for what (sconf_peer) stands here and in no database.
+ */
 #include <stdlib.h>
 #include <string.h>
 

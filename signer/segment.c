@@ -1,3 +1,7 @@
+/*
+ * A new file for the ledger, between two batches, when the old one is long
+ * enough.
+ */
 #include "heads.h"
 #include "segment.h"
 #include "signer.h"

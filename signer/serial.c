@@ -1,3 +1,7 @@
+/*
+ * Serial numbers: drawn when a decision is built (job.c), and for exchange
+ * and responder certificates.
+ */
 #include <openssl/rand.h>
 
 #include "serial.h"

@@ -1,3 +1,8 @@
+/*
+ * The signer's PostgreSQL: sessions and the lease, look-ups before a
+ * decision, the transaction after the signatures.  Statements of its other
+ * files stand in store_int.h.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* Requests that wait for the other side of an air gap. */
+/*
+ * Requests that wait for the other side of an air gap: rows beside those of
+ * store.c, in the same transaction.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,7 @@
-/* Pending requests and one-time secrets: what is used up by a decision. */
+/*
+ * Pending requests and one-time secrets: what is used up by a decision,
+ * locked for reserve.c and written with the rows of the batch.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * Revocation lists and OCSP answers in PostgreSQL: for crlmake.c and
+ * ocspresp.c.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Exchange keys and archived keys in PostgreSQL: sealed here, never opened. */
 #include "exchange.h"
 #include "store_int.h"
 #include "store_key.h"

@@ -1,4 +1,7 @@
-/* What the database knows of ledgers, and ledgers of it. */
+/*
+ * What the database knows of ledgers, and ledgers of it: heads, rollbacks,
+ * blocked keys, revocations not told yet.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

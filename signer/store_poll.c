@@ -1,4 +1,7 @@
-/* Polls: whose request a number is, and is what is told of it durable? */
+/*
+ * Polls: whose request a number is, and is what is told of it durable?  For
+ * poll.c.
+ */
 #include <stdlib.h>
 #include <string.h>
 

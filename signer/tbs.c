@@ -1,3 +1,7 @@
+/*
+ * From a decision to the bytes that are signed.  Called by job.c before the
+ * intent, whose hash is that of these bytes; after it nothing is added.
+ */
 #include <string.h>
 
 #include "certlint.h"
