@@ -1,5 +1,6 @@
 /*
- * Principals.
+ * Principals: how names are spelled, and their rows.  Workers ask when
+ * somebody logs on, signers when they decide, both through snapshot.c.
  */
 #include "account.h"
 

@@ -1,4 +1,7 @@
-/* Registration authorities and enrollment agents. */
+/*
+ * Registration authorities and enrollment agents: the part of decide() for
+ * requests that somebody else has signed.
+ */
 #include "agent.h"
 
 #include <string.h>

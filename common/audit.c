@@ -1,3 +1,7 @@
+/*
+ * The audit key and its signatures: under head.c, for signers, and for who
+ * verifies their ledgers.
+ */
 #include <stdlib.h>
 #include <string.h>
 

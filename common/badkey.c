@@ -1,3 +1,7 @@
+/*
+ * Public keys that get no certificate: the list in memory, and the words of
+ * the refusal, for signers ("blocked.c") and the command line.
+ */
 #include "badkey.h"
 
 #include <openssl/crypto.h>

@@ -1,4 +1,7 @@
-/* Growing bytes, borrowed bytes, and an allocator that cannot fail. */
+/*
+ * Bytes: growing and borrowed, hex, UTC times, and an allocator that cannot
+ * fail.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

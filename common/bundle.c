@@ -1,6 +1,7 @@
 /*
- * Records of a bundle.  A table has the fields of each type in their order, so
- * that what is written and what is read cannot differ.
+ * Records of a bundle, between the desk of an air gap (cli/airgap_export.c,
+ * airgap_import.c) and the vault.  A table has the fields of each type in
+ * their order, so that what is written and what is read cannot differ.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* Bundles as files: framing, hash and signature. */
+/*
+ * Bundles as files: framing, hash and signature around the records of
+ * bundle.c.
+ */
 #include <sys/stat.h>
 
 #include <errno.h>

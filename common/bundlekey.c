@@ -1,3 +1,7 @@
+/*
+ * The keys that sign bundles: each side of an air gap has its own and the
+ * other's public one.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,7 @@
-/* Client certificate to account: [security] N6. */
+/*
+ * Client certificate to account: [security] N6.  Workers come here to log
+ * somebody on (certlogon.c), signers to judge it again (job.c).
+ */
 #include "certauth.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Whom a certificate of another CA names. */
+/* Whom a certificate of another CA names: for certauth.c, by snapshot.c. */
 #include <stdlib.h>
 
 #include "certdb.h"

@@ -1,3 +1,7 @@
+/*
+ * What is wrong with a certificate: the rules and their predicates.  The last
+ * look at each before its intent is written (tbs.c), and "cert check".
+ */
 #include <string.h>
 
 #include <openssl/sha.h>

@@ -1,4 +1,4 @@
-/* Names in certificates: true when the rule is broken. */
+/* Names in certificates, for certlint.c: true when the rule is broken. */
 #include <string.h>
 #include <strings.h>
 

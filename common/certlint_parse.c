@@ -1,4 +1,7 @@
-/* A TBSCertificate into its parts; nothing is judged here. */
+/*
+ * A TBSCertificate into its parts, for certlint.c; nothing is judged here,
+ * and nothing is shared with what wrote it.
+ */
 #include <string.h>
 
 #include "certlint_int.h"

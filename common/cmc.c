@@ -1,4 +1,7 @@
-/* CMC PKIData: one request and the controls that clients send. */
+/*
+ * CMC PKIData: one request and the controls that clients send.  Between
+ * cms.c, which opens the wrapping, and pkcs10.c.
+ */
 #include <string.h>
 
 #include "cmc.h"

@@ -1,4 +1,4 @@
-/* CMS SignedData, the form: ContentInfo to struct cms. */
+/* CMS SignedData, the form: ContentInfo to struct cms, for request.c. */
 #include "cms.h"
 #include "hresult.h"
 #include "oid.h"

@@ -1,4 +1,7 @@
-/* CMS SignedData, the proof: who signed the request. */
+/*
+ * CMS SignedData, the proof: who signed the request.  Behind pkcs10.c in
+ * request.c's parse; renewals and agents are judged by what is found here.
+ */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 

@@ -1,5 +1,6 @@
 /*
- * PostgreSQL through libpq.
+ * PostgreSQL through libpq: one connection and its statements, for the
+ * signer's store.c, snapshot.c in both programs, and the command line.
  */
 #include "db.h"
 

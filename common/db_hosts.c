@@ -1,4 +1,7 @@
-/* Whose turn it is among several database servers. */
+/*
+ * Whose turn it is among several database servers: for db.c, when it connects
+ * again.
+ */
 #include <stdlib.h>
 #include <string.h>
 

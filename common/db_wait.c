@@ -1,3 +1,4 @@
+/* Waiting for PostgreSQL, but not for ever: under every call of db.c. */
 #include <errno.h>
 #include <poll.h>
 

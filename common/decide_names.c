@@ -1,4 +1,7 @@
-/* Whose names a certificate gets: the account's, or those asked for. */
+/*
+ * Whose names a certificate gets: the account's, or those asked for.  The
+ * last part of decide(), when the template is known.
+ */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* Strict DER: reader and writer. */
+/*
+ * Strict DER: reader and writer.  Everything that a client sends is read with
+ * this, and all that is signed is written with it.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

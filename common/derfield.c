@@ -1,3 +1,6 @@
+/*
+ * Fields with limits, for the messages of msg.c and the records of bundle.c.
+ */
 #include <string.h>
 
 #include "derfield.h"

@@ -1,3 +1,4 @@
+/* Hash functions made ready once: for the ledger and for rows. */
 #include <stdlib.h>
 
 #include <openssl/evp.h>

@@ -1,3 +1,4 @@
+/* Where tests/faults makes a process die; empty in every build but theirs. */
 #include "failpoint.h"
 
 #ifdef FAILPOINTS

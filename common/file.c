@@ -1,3 +1,7 @@
+/*
+ * Whole files, read and written: configuration, certificates, what is
+ * published.  Secrets: secret.c.
+ */
 #include "file.h"
 
 #include <errno.h>

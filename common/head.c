@@ -1,3 +1,7 @@
+/*
+ * Heads of ledgers, signed and as text: written by a signer (heads.c), held
+ * against ledgers by the command line (headset.c).
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Rows of certificates. */
+/* Rows of certificates: what renewals, agents and log-ons are judged by. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,7 @@
-/* Private keys: little-endian, big-endian and DER. */
+/*
+ * Private keys, little-endian, big-endian and DER: what archive.c has
+ * decrypted.
+ */
 #include "keyblob.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
-/* Weak RSA moduli: small factors, ROCA, squares, primes close together. */
+/*
+ * Weak RSA moduli: small factors, ROCA, squares, primes close together.  The
+ * last thing pubkey.c asks of a key.
+ */
 #include <string.h>
 
 #include "hresult.h"

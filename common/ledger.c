@@ -1,4 +1,7 @@
-/* The ledger: writing it. */
+/*
+ * The ledger: writing it.  Only a signer does; batch.c says when it must be
+ * on the disk.
+ */
 #include <sys/file.h>
 #include <sys/stat.h>
 

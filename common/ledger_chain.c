@@ -1,4 +1,7 @@
-/* The ledger: verifying and reading it. */
+/*
+ * The ledger: verifying and reading it, line by line.  At a signer's start
+ * (recover.c), and by "ledger verify" and "reconcile".
+ */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

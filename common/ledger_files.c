@@ -1,4 +1,4 @@
-/* The ledger: its files, and reading all of them. */
+/* The ledger: its files, and reading all of them in their order. */
 #include <sys/stat.h>
 
 #include <dirent.h>

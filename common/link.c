@@ -1,6 +1,4 @@
-/*
- * What both ends of the link share: keys, limits, socket options.
- */
+/* What both ends of the link share: keys, limits, socket options. */
 #include "link.h"
 
 #include <openssl/crypto.h>

@@ -1,7 +1,7 @@
 /*
  * The worker's end of the link: the course of a question from signer to
- * signer.  Nothing here waits but link_wait; a question goes on when an answer
- * is there (take_answers), and when link_look finds that it is time.
+ * signer.  Nothing here waits but link_wait; a question goes on when an
+ * answer is there (take_answers), and when link_look finds that it is time.
  */
 #include <sys/epoll.h>
 

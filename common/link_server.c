@@ -1,5 +1,6 @@
 /*
- * The signer's end of the link.
+ * The signer's end of the link: what arrives here has come from a peer of the
+ * allow-list, or over a socket that only workers can open.  batch.c takes it.
  */
 #include <sys/stat.h>
 

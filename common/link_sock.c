@@ -1,6 +1,4 @@
-/*
- * The worker's sockets.
- */
+/* The worker's sockets, for link_client.c. */
 #include "link_sock.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /*
- * The ZAP handler.  CURVE proves that a peer has the key it shows; only this
- * list says whose keys are welcome ([security] Z1).
+ * The ZAP handler, in front of link_server.c.  CURVE proves that a peer has
+ * the key it shows; only this list says whose keys are welcome ([security]
+ * Z1).
  */
 #include "link_zap.h"
 

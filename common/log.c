@@ -1,4 +1,7 @@
-/* Log lines on standard error. */
+/*
+ * Log lines on standard error: a request has one in each program, with its
+ * id.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

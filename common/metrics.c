@@ -1,4 +1,4 @@
-/* Prometheus text out of shared memory. */
+/* Prometheus text out of memory that processes share. */
 #include <sys/mman.h>
 
 #include <dirent.h>

@@ -1,4 +1,7 @@
-/* The two messages between worker and signer. */
+/*
+ * The two messages between worker and signer: all that crosses the trust
+ * boundary is read and written here.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

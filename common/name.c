@@ -1,4 +1,8 @@
-/* Distinguished names and subject alternative names: ASN.1 in and out. */
+/*
+ * Distinguished names and subject alternative names, out of ASN.1: of
+ * requests (reqext.c), old certificates (issued.c), client certificates
+ * (certauth.c).
+ */
 #include <arpa/inet.h>
 
 #include <stdlib.h>

@@ -1,4 +1,7 @@
-/* Names as they are issued: what cannot be encoded is refused. */
+/*
+ * Names as they are issued, for tbs.c and camake.c: what cannot be encoded is
+ * refused.
+ */
 #include <arpa/inet.h>
 
 #include <string.h>

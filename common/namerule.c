@@ -1,4 +1,7 @@
-/* Name rules: see namerule.h. */
+/*
+ * Name rules: may this name, asked for by a client, be certified?  Under
+ * decide_names.c; pure functions.
+ */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,4 +1,7 @@
-/* Names as text: RFC 4514 in and out, one-line forms, and what is a name. */
+/*
+ * Names as text: RFC 4514 in and out, one-line forms for rows and logs, and
+ * what is a name at all.
+ */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* The question of OCSP: read by the worker, and again by the signer. */
 #include <stdlib.h>
 
 #include <openssl/evp.h>

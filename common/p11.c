@@ -1,3 +1,7 @@
+/*
+ * A PKCS#11 module asked directly: which token, may we log in, which key.
+ * Under tokenkey.c; what signs is p11engine.c.
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>

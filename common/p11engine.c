@@ -1,4 +1,6 @@
 /*
+ * A token's key as OpenSSL's EVP_PKEY, for tokenkey.c.
+ *
  * Engines are deprecated since OpenSSL 3.0, but Debian 12 has no provider for
  * PKCS#11: the warning is off for this file alone.
  */

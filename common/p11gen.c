@@ -1,4 +1,4 @@
-/* Keys made in a token. */
+/* Keys made in a token, and taken out again: for "ca create" and its like. */
 #include <string.h>
 
 #include <openssl/rand.h>

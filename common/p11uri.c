@@ -1,3 +1,4 @@
+/* PKCS#11 URIs, from configuration files and command lines. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,7 @@
-/* PKCS#10 CertificationRequest ([RFC2986] section 4). */
+/*
+ * PKCS#10 CertificationRequest ([RFC2986] section 4): the innermost part of
+ * every request, with the signature by which it proves its key.
+ */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 

@@ -1,4 +1,7 @@
-/* Keys of a policy's CAs, and their certificates. */
+/*
+ * Keys of a policy's CAs, and their certificates: attached from rows by
+ * snapshot.c and the command line, from files by the vault.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,4 +1,4 @@
-/* One template section of a policy to struct template. */
+/* One template section of a policy to struct template, for policy_parse.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* The CAs whose client certificates a policy believes. */
+/*
+ * The CAs whose client certificates a policy believes: what certauth.c
+ * verifies against.
+ */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 

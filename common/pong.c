@@ -1,3 +1,4 @@
+/* What a signer says of itself: answers "doctor" and the worker's status. */
 #include <string.h>
 
 #include "der.h"

@@ -1,4 +1,7 @@
-/* SubjectPublicKeyInfo of two shapes to a key, without OpenSSL's decoders. */
+/*
+ * SubjectPublicKeyInfo of two shapes to a key, without OpenSSL's decoders.
+ * Every key that is certified has come this way, out of pkcs10.c.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,9 @@
-/* The rules of a renewal. */
+/*
+ * The rules of a renewal: here it is checked whether an old certificate still
+ * counts, and for whom.  Part of decide(), so of workers' and signers'
+ * checks; the signatures were verified before (cmsprove.c), the row comes
+ * from issued.c.
+ */
 #include <string.h>
 #include <strings.h>
 #include <time.h>

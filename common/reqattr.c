@@ -1,4 +1,7 @@
-/* Attributes of requests, and the name/value pairs some of them hold. */
+/*
+ * Attributes of requests, and the name/value pairs some of them hold: where a
+ * client names a template, among others.  For pkcs10.c, cmc.c and cmsprove.c.
+ */
 #include <stdlib.h>
 #include <string.h>
 

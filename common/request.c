@@ -1,4 +1,8 @@
-/* A certificate request: which form it has, and the rules over the forms. */
+/*
+ * A certificate request: which form it has, and the rules over the forms.
+ * Workers parse it once, a signer once more; behind it is struct request, and
+ * nobody looks at the bytes again.
+ */
 #include <stdlib.h>
 #include <string.h>
 

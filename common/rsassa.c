@@ -1,4 +1,4 @@
-/* RSASSA-PKCS1-v1_5 signatures. */
+/* RSASSA-PKCS1-v1_5 signatures of keys that are used once: under sigalg.c. */
 #include <string.h>
 
 #include <openssl/objects.h>

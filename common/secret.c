@@ -1,4 +1,7 @@
-/* Secrets in files. */
+/*
+ * Secrets in files, and a process that leaves none in a core dump: the first
+ * call of every program.
+ */
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>

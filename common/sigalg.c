@@ -1,4 +1,7 @@
-/* Signature algorithms, and checking a signature with a request's key. */
+/*
+ * Signature algorithms, and checking a signature with a request's key: proof
+ * of possession, and whatever clients sign.
+ */
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>

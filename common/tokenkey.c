@@ -1,3 +1,7 @@
+/*
+ * A private key in a token, with its comings and goings: for the signer's
+ * cakey_token.c and the command line's catoken.c.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * Rows in PostgreSQL's binary form, read and written: as COPY takes them, as
+ * ledgers keep them.
+ */
 #include "tuple.h"
 
 static uint32_t
