@@ -1,4 +1,7 @@
-/* What "certutil -v -template" prints: "  TemplatePropName = value" lines. */
+/*
+ * What "certutil -v -template" prints, "  TemplatePropName = value" lines, to
+ * the templates of adtemplate.h: one of the two forms "policy import" reads.
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

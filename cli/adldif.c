@@ -1,4 +1,7 @@
-/* LDIF ([RFC2849]) as ldifde writes it: folded lines, "::" for base64. */
+/*
+ * LDIF ([RFC2849]) as ldifde writes it, folded lines, "::" for base64, to the
+ * templates of adtemplate.h: the other form "policy import" reads.
+ */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>

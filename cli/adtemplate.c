@@ -1,3 +1,7 @@
+/*
+ * One template of Active Directory, attribute by attribute: between the
+ * readers of the two forms and cmd_import.c, which writes our policy of it.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* The bundle of a round, out of the database. */
+/*
+ * airgap export: the bundle of a round, out of the database.  The first half
+ * of a round at the desk; what comes back is airgap_import.c's.
+ */
 #include "commands.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
-/* The vault's answer into the database: all of it in one transaction. */
+/*
+ * airgap import: the vault's answer into the database, all of it in one
+ * transaction, so that a round is answered or it is not.
+ */
 #include "commands.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* Command lines by the table of options that each command has. */
 #include "args.h"
 
 #include <errno.h>

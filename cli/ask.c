@@ -1,3 +1,7 @@
+/*
+ * A message to a signer, over the link that workers use, as the operator: for
+ * approve and deny, request submit, ping and doctor.
+ */
 #include "ask.h"
 
 #include <stdlib.h>

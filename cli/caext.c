@@ -1,3 +1,4 @@
+/* Extensions of CA certificates: for camake.c, which signs them. */
 #include "caext.h"
 
 #include <arpa/inet.h>

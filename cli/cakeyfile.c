@@ -1,3 +1,7 @@
+/*
+ * Private keys of CAs in files: made, checked, encrypted, read.  In tokens:
+ * catoken.c.
+ */
 #include "cakeyfile.h"
 
 #include <openssl/pem.h>

@@ -1,3 +1,7 @@
+/*
+ * A CA certificate, from a plan and a key: roots (caroot.c), issuing CAs
+ * (cmd_ca.c, cmd_cakey.c).  What it may say is judged before it is signed.
+ */
 #include "camake.h"
 
 #include <openssl/err.h>

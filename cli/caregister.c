@@ -1,3 +1,7 @@
+/*
+ * The register of a root, a text file: what it signed and revoked, for
+ * caroot.c, which writes there before anything leaves.
+ */
 #include "caregister.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
-/* Requests for CA certificates. */
+/*
+ * Requests for CA certificates: how a key that stays where it is gets a
+ * certificate from a root on another host.
+ */
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>

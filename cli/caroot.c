@@ -1,3 +1,7 @@
+/*
+ * A root, on its own host, from files: sign, cross-sign, revoke, list.  Under
+ * cmd_caroot.c and ceremonies; no database.
+ */
 #include "caroot.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * CAs of a deployment: their files in ca-dir, where a signer finds them, and
+ * their rows in the table ca, where workers do.
+ */
 #include "castore.h"
 
 #include <dirent.h>

@@ -1,3 +1,7 @@
+/*
+ * A CA key in a token: what --token, --module and --pin-file say, for the
+ * commands that make or use such a key.
+ */
 #include <stdio.h>
 
 #include "cakeyfile.h"

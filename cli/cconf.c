@@ -1,3 +1,7 @@
+/*
+ * countersign.conf to struct cconf: where a command finds database, signers
+ * and folders.
+ */
 #include "cconf.h"
 
 #include <stdlib.h>

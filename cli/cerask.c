@@ -1,3 +1,4 @@
+/* Questions to the people at a ceremony, for cerrun.c. */
 #include "cerask.h"
 
 #include <errno.h>

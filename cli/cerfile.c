@@ -1,4 +1,7 @@
-/* The file of a ceremony. */
+/*
+ * The file of a ceremony to its steps: all that could not work is refused
+ * here, before anybody has come together.
+ */
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * What a step has left, looked at as somebody would who did not make it: read
- * from the disk, by OpenSSL's own verification.
+ * What a step of a ceremony has left, looked at as somebody would who did not
+ * make it: read from the disk, by OpenSSL's own verification.
  */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>

@@ -1,4 +1,7 @@
-/* A ceremony as it happens. */
+/*
+ * A ceremony as it happens: step, check, question, transcript, and either all
+ * of it or nothing in the folder.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,7 @@
+/*
+ * Certificates in files, read, written and described: for every command that
+ * takes or gives one.
+ */
 #include "certfile.h"
 
 #include <openssl/err.h>

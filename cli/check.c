@@ -1,3 +1,4 @@
+/* Findings of "countersign doctor", gathered and printed. */
 #include "check.h"
 
 #include <stdarg.h>

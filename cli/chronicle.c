@@ -1,3 +1,8 @@
+/*
+ * All ledgers into memory, entry by entry: the reading half of "ledger
+ * verify" and "reconcile".  Each type of entry has a function; take_entry has
+ * the table.
+ */
 #include "chronicle.h"
 
 #include <openssl/evp.h>

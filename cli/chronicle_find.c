@@ -1,4 +1,7 @@
-/* The chronicle in order, and what is found in it. */
+/*
+ * The chronicle in order, and what is found in it: for compare.c and
+ * restore.c.
+ */
 #include "chronicle.h"
 
 #include <stdlib.h>

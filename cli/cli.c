@@ -1,3 +1,7 @@
+/*
+ * What every command may need: configuration, database, policy in force,
+ * printing, times.  Loaded when it is first asked for.
+ */
 #include "cli.h"
 
 #include <stdarg.h>

@@ -1,3 +1,7 @@
+/*
+ * account add, passwd, disable, enable, list, group: the principals that
+ * clients log on as.
+ */
 #include "commands.h"
 
 #include <stdlib.h>

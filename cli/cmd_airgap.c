@@ -1,4 +1,7 @@
-/* The side of an air gap that has the database: docs/airgap.md. */
+/*
+ * airgap init, airgap status: the side of an air gap that has the database
+ * (docs/airgap.md); export and import are files of their own.
+ */
 #include "commands.h"
 
 #include <errno.h>

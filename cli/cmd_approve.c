@@ -1,4 +1,7 @@
-/* What waits for a manager: approve and deny, through a signer. */
+/*
+ * request approve, request deny: what waits for a manager, decided by a
+ * signer (signer/approval.c); this only asks it.
+ */
 #include "commands.h"
 
 #include <ctype.h>

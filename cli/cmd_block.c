@@ -1,4 +1,7 @@
-/* key block, key unblock, key list: public keys that get no certificate. */
+/*
+ * key block, key unblock, key list: public keys that get no certificate
+ * (signer/blocked.c looks them up).
+ */
 #include "commands.h"
 
 #include <errno.h>

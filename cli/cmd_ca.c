@@ -1,3 +1,4 @@
+/* ca create, import, show, export: CAs of a deployment on a signer's host. */
 #include "commands.h"
 
 #include <stdlib.h>

@@ -1,4 +1,7 @@
-/* Keys and certificates of issuing CAs, on a signer's host. */
+/*
+ * ca request, install, rollover, activate: keys and certificates of issuing
+ * CAs, on a signer's host.
+ */
 #include "commands.h"
 
 #include <openssl/err.h>

@@ -1,4 +1,7 @@
-/* The landing page's part about all CAs: what site.sh puts into it. */
+/*
+ * ca page: the landing page's part about all CAs, which deploy/site.sh puts
+ * into it.
+ */
 #include "commands.h"
 
 #include <openssl/evp.h>

@@ -1,4 +1,7 @@
-/* What happens on a root's own host: no database, no configuration needed. */
+/*
+ * ca create-root, sign-subordinate, root-crl: what happens on a root's own
+ * host; no database, no configuration needed.
+ */
 #include "commands.h"
 
 #include <ctype.h>

@@ -1,3 +1,7 @@
+/*
+ * ceremony check, run, verify: the words; the work is cerfile.c, cerrun.c and
+ * transcript.c.
+ */
 #include "commands.h"
 
 #include "ceremony.h"

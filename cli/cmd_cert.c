@@ -1,3 +1,4 @@
+/* cert list, show, export: certificates as their rows have them. */
 #include "commands.h"
 
 #include <inttypes.h>

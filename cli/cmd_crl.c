@@ -1,4 +1,7 @@
-/* Revocation lists: what signers made, and who publishes it. */
+/*
+ * crl show, crl publish: revocation lists that signers made
+ * (signer/crlmake.c), brought to where clients look.
+ */
 #include "commands.h"
 #include "camake.h"
 #include "crlmetrics.h"

@@ -1,4 +1,7 @@
-/* Revocation lists of the CAs above ours, carried here from their hosts. */
+/*
+ * crl install: revocation lists of the CAs above ours, carried here from
+ * their hosts.
+ */
 #include "commands.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* db migrate: the files of sql/, each once and in their order. */
 #include "commands.h"
 
 #include <dirent.h>

@@ -1,4 +1,7 @@
-/* Templates of Active Directory as sections of a policy file. */
+/*
+ * policy import: templates of Active Directory as sections of a policy file,
+ * with a remark for each thing that a policy cannot say.
+ */
 #include <stdlib.h>
 #include <string.h>
 

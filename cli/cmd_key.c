@@ -1,4 +1,7 @@
-/* Private keys out of the archive: decrypted here, with an agent's key. */
+/*
+ * key recover: private keys out of the archive (signer/archive.c), decrypted
+ * here, with an agent's key.
+ */
 #include "commands.h"
 
 #include <string.h>

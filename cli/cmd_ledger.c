@@ -1,4 +1,7 @@
-/* ledger verify: what compare.h finds, printed. */
+/*
+ * ledger verify: ledgers, heads and database against each other; what
+ * compare.h finds, printed.
+ */
 #include "commands.h"
 
 #include <inttypes.h>

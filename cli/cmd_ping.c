@@ -1,3 +1,4 @@
+/* ping: is a signer there? */
 #include "commands.h"
 
 #include "ask.h"

@@ -1,3 +1,7 @@
+/*
+ * policy check, publish, show, diff, reenroll: from the file an author edits
+ * to the row that workers and signers go by.
+ */
 #include "commands.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * request list, show, submit: what clients asked for and got.  submit goes
+ * the way of any request, from the signer on, as the operator.
+ */
 #include "commands.h"
 
 #include <inttypes.h>

@@ -1,4 +1,7 @@
-/* cert revoke, cert release, and what account disable --revoke needs. */
+/*
+ * cert revoke, cert release, and what account disable --revoke needs: marks
+ * rows; the next list and OCSP answer are a signer's (signer/crlmake.c).
+ */
 #include "commands.h"
 
 #include <ctype.h>

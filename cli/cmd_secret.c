@@ -1,4 +1,7 @@
-/* Secrets that get one certificate from one template. */
+/*
+ * secret create, list, revoke: accounts with a password that gets one
+ * certificate from one template.
+ */
 #include "commands.h"
 
 #include <inttypes.h>

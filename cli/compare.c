@@ -1,3 +1,7 @@
+/*
+ * The database against the chronicle: requests, certificates, void serials,
+ * signers.  The comparing half of "ledger verify" and "reconcile".
+ */
 #include "compare.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
-/* Revocations, lists and responders against the ledgers. */
+/*
+ * Revocations, lists and responders against the ledgers: a part of compare.c.
+ */
 #include "compare.h"
 
 #include <openssl/evp.h>

@@ -1,4 +1,4 @@
-/* Rounds over an air gap against the vault's ledger. */
+/* Rounds over an air gap against the vault's ledger: a part of compare.c. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

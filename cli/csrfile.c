@@ -1,3 +1,4 @@
+/* A request from a file, for request submit and explain. */
 #include "csrfile.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Unified differences, for policy diff. */
 #include "diff.h"
 
 #include <stdlib.h>

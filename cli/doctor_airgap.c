@@ -1,4 +1,7 @@
-/* What is on its way to the other side of an air gap, and what is overdue. */
+/*
+ * doctor: what is on its way to the other side of an air gap, and what is
+ * overdue.
+ */
 #include <stdlib.h>
 #include <string.h>
 

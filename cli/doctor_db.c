@@ -1,4 +1,4 @@
-/* The database as the operator sees it. */
+/* doctor: the database as the operator sees it. */
 #include <dirent.h>
 #include <openssl/evp.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* What lies on this host. */
+/* doctor: what lies on this host. */
 #include <dirent.h>
 #include <errno.h>
 #include <libgen.h>

@@ -1,4 +1,7 @@
-/* What is in force: policy, CA certificates, revocation lists. */
+/*
+ * doctor: what is in force, policy, CA certificates, revocation lists; and
+ * whether each signer has the same.
+ */
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>

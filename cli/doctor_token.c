@@ -1,4 +1,7 @@
-/* Tokens of this host's signers, as far as one sees without their PINs. */
+/*
+ * doctor: tokens of this host's signers, as far as one sees without their
+ * PINs.
+ */
 #include "doctor.h"
 
 #include "sconf.h"

@@ -1,4 +1,7 @@
-/* What clients meet: the web server, the workers behind it, an enrollment. */
+/*
+ * doctor: what clients meet, the web server, the workers behind it, an
+ * enrollment.
+ */
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * Signed heads, kept elsewhere, against the ledgers as they are read: who cut
+ * or rewrote one is found here.
+ */
 #include "headset.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* An HTTPS client, for doctor_web.c and soapcall.c. */
 #include "https.h"
 
 #include <errno.h>

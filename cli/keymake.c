@@ -1,3 +1,4 @@
+/* A key and a request for a probe, as a client would make them. */
 #include "keymake.h"
 
 #include <openssl/x509v3.h>

@@ -1,4 +1,7 @@
-/* countersign: the operator's command. */
+/*
+ * countersign: the operator's command.  The table of sub-commands; everything
+ * else is in the file that the table names.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,3 +1,7 @@
+/*
+ * Rows, for people or as JSON: the one way to standard output, so that
+ * nothing a client sent can move a terminal's cursor.
+ */
 #include "out.h"
 
 #include <openssl/crypto.h>

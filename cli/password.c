@@ -1,3 +1,4 @@
+/* Passwords from files, pipes and terminals, and their argon2id. */
 #include "password.h"
 
 #include <sodium.h>

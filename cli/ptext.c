@@ -1,3 +1,4 @@
+/* Policy files as text: versions raised in place when one is published. */
 #include "ptext.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
-/* Folders, and what the two kinds for directories share. */
+/*
+ * Where lists and certificates go: folders, and what the two kinds for
+ * directories share.
+ */
 #include <ldap.h>
 #include <stdlib.h>
 #include <string.h>

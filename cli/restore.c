@@ -1,3 +1,7 @@
+/*
+ * Rows put back out of the ledgers, after compare.c has said which are
+ * missing: the last half of "reconcile".
+ */
 #include "restore_int.h"
 
 #include <openssl/err.h>

@@ -1,4 +1,7 @@
-/* What is revoked, void, released: put back behind the certificates. */
+/*
+ * What is revoked, void, released: put back behind the certificates that it
+ * marks.
+ */
 #include "restore_int.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* Rounds over an air gap, put back behind everything else. */
 #include "restore.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* How often each CA's key was used, added up from the ledgers. */
 #include "sigcounts.h"
 
 #include <stdlib.h>

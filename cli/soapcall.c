@@ -1,3 +1,7 @@
+/*
+ * The two calls of an enrolling client, for doctor: the path of
+ * docs/architecture.md, from outside.
+ */
 #include "soapcall.h"
 
 #include <libxml/parser.h>

@@ -1,3 +1,7 @@
+/*
+ * Statements of the operator's command, all in one list.  What it may do in
+ * the database is what these and the functions they call may.
+ */
 #include "sql.h"
 
 #include "account.h"

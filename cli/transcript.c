@@ -1,3 +1,7 @@
+/*
+ * The transcript of a ceremony: written at its end, and verified later, with
+ * what it speaks of.
+ */
 #include "transcript.h"
 
 #include <dirent.h>

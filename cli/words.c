@@ -1,3 +1,4 @@
+/* Fingerprints as words that people read to each other. */
 #include "words.h"
 
 #include <stdio.h>
