@@ -41,18 +41,25 @@ struct adtemplates {
 
 /*
  * Every template of the text, whichever of the two forms it has.  Refuses
- * bad base64, numbers that are none, a template without a name and a text
- * without a template.  adtemplates_free also after a failure.
+ * (ERR_MALFORMED) bad base64, numbers that are none, a template without a name
+ * and a text without a template; ERR_TOO_BIG beyond ADTEMPLATE_MAX.
+ * adtemplates_free also after a failure.
  */
 int	 adtemplates_parse(struct slice, struct adtemplates *, struct err *);
 void	 adtemplates_free(struct adtemplates *);
 
-/* For the readers of the two forms: one attribute by its LDAP name. */
+/*
+ * For the readers of the two forms: one attribute by its LDAP name
+ * ([MS-CRTD] 2), as text, times and flags in octets; one that no policy needs
+ * is passed over.
+ */
 int	 adtemplate_set(struct adtemplate *, const char *attr, struct slice,
 	    struct err *);
+/* The two forms, for adtemplates_parse. */
 int	 adtemplates_ldif(struct slice, struct adtemplates *, struct err *);
 int	 adtemplates_certutil(struct slice, struct adtemplates *,
 	    struct err *);
+/* One more, empty; lent until the next.  NULL: ERR_TOO_BIG. */
 struct adtemplate	*adtemplates_add(struct adtemplates *, struct err *);
 void	 adtemplate_list(struct strlist *, const char *);	/* appends */
 

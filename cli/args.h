@@ -38,13 +38,19 @@ int		 args_parse(struct args *, const struct opt *opts, int argc,
 		    char **argv, struct err *);
 bool		 args_has(const struct args *, const char *);
 const char	*args_get(const struct args *, const char *); /* or NULL */
-/* The value as a number in min..max; *inout stays when it is absent. */
+/*
+ * The value as a number in min..max (ERR_MALFORMED); *inout stays when it is
+ * absent.
+ */
 int		 args_num(const struct args *, const char *, int64_t min,
 		    int64_t max, int64_t *inout, struct err *);
-/* All values of an option that may be given more than once; copies. */
+/*
+ * All values of an option that may be given more than once; copies,
+ * strlist_free by the caller.
+ */
 void		 args_list(const struct args *, const char *,
 		    struct strlist *);
-/* A decimal number in min..max and nothing behind it. */
+/* A decimal number in min..max and nothing behind it.  ERR_MALFORMED. */
 int		 number_parse(const char *, int64_t min, int64_t max,
 		    int64_t *, struct err *);
 

@@ -9,7 +9,8 @@
  * extendedKeyUsage, nameConstraints (critical), CRL and issuer addresses.
  * Subject, issuer and public key must be set.  keyUsage has digitalSignature
  * where no CA may stand below: that one answers clients, whose CMC responses
- * are neither certificates nor lists ([RFC5280] 4.2.1.3).
+ * are neither certificates nor lists ([RFC5280] 4.2.1.3).  ERR_MALFORMED: a
+ * word of the plan is none.
  */
 int	 ca_ext_add(X509 *, const struct ca_plan *, struct err *);
 

@@ -10,14 +10,17 @@
 #include "buf.h"
 #include "err.h"
 
-/* rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384. */
+/*
+ * rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384; ERR_MALFORMED for another
+ * word.  EVP_PKEY_free by the caller.
+ */
 EVP_PKEY	*ca_key_new(const char *spec, struct err *);
-/* One of those kinds, for imports. */
+/* Is it one of those kinds?  For imports; ERR_DENIED. */
 int		 ca_key_check(EVP_PKEY *, struct err *);
 /*
  * What a new certificate may be made for: RSA of 3072 or 4096 bits, P-256 or
  * P-384, and none of the weaknesses of common/pubkey.h.  what names it in the
- * refusal.
+ * refusal (ERR_DENIED).
  */
 int		 ca_key_strong(EVP_PKEY *, const char *what, struct err *);
 
@@ -28,7 +31,10 @@ int		 ca_key_strong(EVP_PKEY *, const char *what, struct err *);
  */
 int		 ca_key_save(EVP_PKEY *, const char *dir, const char *name,
 		    const char *passphrase_file, struct err *);
-/* PEM key, encrypted or not, with the passphrase from a file or NULL. */
+/*
+ * PEM key, encrypted or not, with the passphrase from a file or NULL; both
+ * must pass secret_read.  EVP_PKEY_free by the caller.
+ */
 EVP_PKEY	*ca_key_load(const char *path, const char *passphrase_file,
 		    struct err *);
 

@@ -32,7 +32,10 @@ struct ca_plan {
 	EVP_PKEY	*issuer_key;	/* of the issuer; unused without one */
 };
 
-/* The name stands in URLs, file names and the policy. */
+/*
+ * The name stands in URLs, file names and the policy: letters, digits, dots,
+ * dashes, underscores.  ERR_MALFORMED.
+ */
 int		 ca_name_check(const char *, struct err *);
 
 /* Frees the lists; the rest is borrowed. */
@@ -40,33 +43,43 @@ void		 ca_plan_free(struct ca_plan *);
 
 /*
  * A certificate for this key, version 3, random serial number.  Never beyond
- * its issuer: a plan of more years is cut, callers refuse it before.
+ * its issuer: a plan of more years is cut, callers refuse it before.  X509_free
+ * by the caller.
  */
 X509		*ca_cert_new(const struct ca_plan *, EVP_PKEY *, struct err *);
 
-/* PKCS#10 for the key: subject and "is a CA", nothing else. */
+/*
+ * PKCS#10 ([RFC2986]) for the key: subject and "is a CA", nothing else.
+ * X509_REQ_free by the caller.
+ */
 X509_REQ	*ca_request_new(const char *subject, EVP_PKEY *,
 		    struct err *);
 /*
  * A request that was carried here: signed by its key, the key strong, the
  * subject this one, and nothing asked for that is the issuer's to decide.
+ * ERR_DENIED.
  */
 int		 ca_request_check(X509_REQ *, const char *subject,
 		    struct err *);
 /* One request, PEM or DER; X509_REQ_free by the caller. */
 X509_REQ	*ca_request_read(const char *path, struct err *);
+/* PEM, to this file (file_put). */
 int		 ca_request_write(X509_REQ *, const char *path, struct err *);
 
 /*
  * May this certificate issue one with this plan: is a CA, valid now and for so
- * many years, path length left, and this its key?
+ * many years, path length left, and this its key?  ERR_DENIED
+ * ([RFC5280] 4.2.1.9, 4.2.1.3).
  */
 int		 ca_issuer_check(X509 *issuer, EVP_PKEY *issuer_key,
 		    const struct ca_plan *, struct err *);
 
-/* "CN=Example CA,O=Example" to a Name; NULL when it is none. */
+/*
+ * "CN=Example CA,O=Example" ([RFC4514]) to a Name; X509_NAME_free by the
+ * caller.  NULL when it is none.
+ */
 X509_NAME	*ca_name_parse(const char *text, struct err *);
-/* SHA-384 with P-384, SHA-256 otherwise: as signers do. */
+/* What this key signs with: SHA-384 with P-384, SHA-256 otherwise, as cakey. */
 const EVP_MD	*ca_md(EVP_PKEY *);
 
 #endif

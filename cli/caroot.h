@@ -24,7 +24,8 @@ struct root {
 
 /*
  * "DIR/NAME" or "NAME" (here) to the two; refuses names that are none for a
- * CA, and a folder that group or others can read.
+ * CA, and a folder that group or others can read (ERR_DENIED).  root_free also
+ * after a failure, here and below.
  */
 int		 root_path(struct root *, const char *path, struct err *);
 /*
@@ -44,7 +45,11 @@ void		 root_free(struct root *);
 int		 root_create(struct root *, const struct ca_plan *,
 		    struct catoken *, const char *passphrase_file,
 		    struct err *);
-/* Sign a CA below: plan->issuer and issuer_key are set here. */
+/*
+ * Sign a CA below, with this key: plan->issuer and issuer_key are set here.
+ * It is in the register when this returns; X509_free by the caller.
+ * ERR_DENIED for what ca_issuer_check refuses, and the root's own key or name.
+ */
 X509		*root_sign(struct root *, struct ca_plan *, EVP_PKEY *,
 		    struct err *);
 /*
@@ -59,7 +64,10 @@ X509		*root_cross(struct root *, X509 *other, struct err *);
  */
 int		 root_revoke(struct root *, const char *serial, unsigned reason,
 		    struct err *);
-/* The next revocation list, DER, for so many days; appended. */
+/*
+ * The next revocation list, DER, for so many days; appended.  ERR_DENIED when
+ * it would outlive the root, or the clock is before the last one.
+ */
 int		 root_crl(struct root *, int64_t days, struct buf *out,
 		    struct err *);
 

@@ -11,7 +11,12 @@
 #include "certfile.h"
 #include "cli.h"
 
-/* Nothing of that name may be there yet: neither files nor a row. */
+/*
+ * The functions of this file return 0, or -1: ERR_DENIED for what may not be,
+ * otherwise as cli_query and file_create.
+ *
+ * Nothing of that name may be there yet: neither files nor a row.
+ */
 int	 castore_absent(struct cli *, const char *name, struct err *);
 /*
  * Remove the files of that name, after castore_absent saw none; unless the

@@ -24,7 +24,7 @@
 struct catoken {
 	struct tokens	*tokens;	/* owned; NULL: the other's */
 	struct tokenkey	*key;		/* NULL = no token */
-	bool		 made;
+	bool		 made;		/* by catoken_new_key */
 };
 
 /*
@@ -45,7 +45,7 @@ int		 catoken_take_old(struct cli *, const struct args *,
  */
 EVP_PKEY	*catoken_new_key(struct catoken *, const char *spec,
 		    struct err *);
-/* The key that is there already, for --token. */
+/* The key that is there already, for --token; EVP_PKEY_free by the caller. */
 EVP_PKEY	*catoken_key(struct catoken *, struct err *);
 /*
  * Something after catoken_new_key failed: take the key out again; -1, and

@@ -28,6 +28,7 @@ struct cconf {
 	size_t			 nsigners;
 };
 
+/* NULL: ERR_MALFORMED, which option is wrong; cconf_free by the caller. */
 struct cconf	*cconf_load(const char *path, struct err *);
 void		 cconf_free(struct cconf *);
 

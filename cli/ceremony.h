@@ -35,7 +35,10 @@ struct ceremony {
 	size_t		 nsteps;
 };
 
-/* Refuses what could not work: see countersign(1), "ceremony". */
+/*
+ * Refuses (ERR_MALFORMED, with the line) what could not work: see
+ * countersign(1), "ceremony".  ceremony_free by the caller.
+ */
 struct ceremony	*ceremony_read(const char *path, struct err *);
 void		 ceremony_free(struct ceremony *);
 
@@ -58,9 +61,9 @@ int		 step_run(struct cli *, const struct step *, const char *dir,
 void		 step_text(const struct step *, struct buf *);
 
 /*
- * Check what a step has left in dir: profile, chain, signature, the subject
- * and life that the file says, and each key that is there against its
- * certificate.
+ * Check what a step has left in dir: profile ([RFC5280] 4.2.1, 5.2), chain,
+ * signature, the subject and life that the file says, and each key that is
+ * there against its certificate.  ERR_DENIED says what is wrong.
  */
 int		 step_check(const struct step *, const char *dir,
 		    struct err *);

@@ -28,7 +28,10 @@ void	 check_add(struct checks *, enum check_result, const char *name,
 	    __attribute__((format(printf, 6, 7)));
 /* How many findings are of this kind. */
 size_t	 checks_count(const struct checks *, enum check_result);
-/* All of them; two lines where there is something to do. */
+/*
+ * All of them; two lines where there is something to do.  -1 only when they
+ * cannot be printed.
+ */
 int	 checks_print(const struct checks *, struct cli *, struct err *);
 
 #endif

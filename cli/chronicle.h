@@ -109,14 +109,20 @@ struct chronicle {
 	struct chr_sink		 sink;
 };
 
-/* Heads by the caller; note the ledgers' sizes now. */
+/*
+ * Heads by the caller; note the ledgers' sizes now.  chronicle_free by the
+ * caller.
+ */
 struct chronicle *chronicle_new(const struct strlist *dirs,
 		    struct headset *, struct chr_sink);
 void		 chronicle_free(struct chronicle *);
 /* Read all; damage goes to the sink. */
 void		 chronicle_read(struct chronicle *);
 
-/* The first record of a request / of a serial / ..., or NULL. */
+/*
+ * The first record of a request / of a serial / ..., or NULL; lent.  All need
+ * chronicle_sort before.
+ */
 struct chr_row	*chronicle_request(const struct chronicle *,
 		    const uint8_t id[CHR_ID]);
 struct chr_row	*chronicle_serial(const struct chronicle *,
@@ -138,6 +144,7 @@ void		 chronicle_add(struct chronicle *,
 		    const struct chr_revocation *);
 void		 chronicle_sort(struct chronicle *);
 
+/* The first octets of SHA-256. */
 void	 chr_digest(struct slice, uint8_t out[CHR_DIGEST]);
 /* Digests of a revocation's texts, as REV_* have them. */
 void	 chr_what(const char *at, const char *reason, const char *until,

@@ -44,7 +44,10 @@ struct command {
 				    struct err *);
 };
 
-/* Load the configuration / connect as the operator, once. */
+/*
+ * Load the configuration / connect as the operator, once: into c->conf, c->db.
+ * ERR_MALFORMED or ERR_INTERNAL / ERR_UNAVAILABLE.
+ */
 int	 cli_conf(struct cli *, struct err *);
 int	 cli_db(struct cli *, struct err *);
 void	 cli_free(struct cli *);
@@ -67,7 +70,8 @@ int	 cli_tell(struct cli *, const char *name, const char *outcome,
 int	 cli_written(struct cli *, const char *path, struct err *);
 /*
  * One prepared statement of sql.c, with text parameters (NULL = NULL); outside
- * a transaction it gets one, so that it is durable when this returns.
+ * a transaction it gets one, so that it is durable when this returns.  A
+ * result in text, PQclear by the caller; NULL: as db_exec.
  */
 PGresult *cli_query(struct cli *, const char *stmt, const char *const *v,
 	    int n, struct err *);
@@ -77,7 +81,10 @@ PGresult *cli_query(struct cli *, const char *stmt, const char *const *v,
  * NULL with ERR_DENIED when there is none.  policy_free by the caller.
  */
 struct policy	*cli_policy(struct cli *, struct err *);
-/* Give a policy its id and the certificates of the CAs it names. */
+/*
+ * Give a policy its id and the certificates of the CAs it names.  -1: as
+ * policy_ready, or the database cannot be asked.
+ */
 int	 cli_attach(struct cli *, struct policy *, struct err *);
 
 /* Add a CA's certificate and its issuers up to the root; none: no such CA. */

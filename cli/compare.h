@@ -48,8 +48,8 @@ void	 compare_find_hex(const struct compare *, const char *check,
 	    const char *what, const uint8_t *octets, size_t n,
 	    const char *text);
 /*
- * A statement without results of their own: the rows one after the other,
- * parameters and results as the statement has them.
+ * A page of a statement of ledger_sql.h: parameters in text, the result in
+ * binary form.  PQclear by the caller.
  */
 PGresult *compare_page(struct compare *, const char *stmt,
 	    const char *const *p, int n, struct err *);

@@ -5,7 +5,10 @@
 #include "buf.h"
 #include "err.h"
 
-/* PKCS#10, CMS or CMC in DER, appended to out. */
+/*
+ * PKCS#10, CMS or CMC in DER, appended to out; only the wrapping is looked at.
+ * "-" is standard input.  ERR_MALFORMED.
+ */
 int	 csr_read(const char *path, struct buf *out, struct err *);
 
 #endif

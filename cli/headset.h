@@ -16,8 +16,9 @@ struct chr_sink;
 struct headset	*headset_new(const struct cconf *);
 void		 headset_free(struct headset *);
 /*
- * Add a head in text form / all in a file.  Lines without a head are passed
- * over; one whose signature is wrong is a finding.
+ * Add a head in text form / all in a file, which must have one (ERR_DENIED).
+ * Lines without a head are passed over; one whose signature is wrong is a
+ * finding.
  */
 void		 headset_add(struct headset *, const char *line,
 		    const struct chr_sink *);

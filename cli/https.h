@@ -19,25 +19,30 @@ struct https_site {
 };
 
 struct https_answer {
-	int		 status;
-	struct buf	 body;
+	int		 status;	/* 200, ... */
+	struct buf	 body;		/* owned by the caller */
 };
 
-/* "https://name:port/..." to name and port; *path points behind them. */
+/*
+ * "https://name:port/..." to name and port, https_free by the caller; *path
+ * points behind them, into url.  ERR_MALFORMED.
+ */
 int	 https_split(const char *url, struct https_site *, const char **path,
 	    struct err *);
 void	 https_free(struct https_site *);
 
 /*
  * The server's certificate (X509_free), whatever it is worth: *verify is
- * X509_V_OK or what is wrong with it or its name.
+ * X509_V_OK or what is wrong with it or its name ([RFC6125] 6.4).  NULL:
+ * ERR_UNAVAILABLE.
  */
 X509	*https_certificate(const struct https_site *, long *verify,
 	    struct err *);
 
 /*
  * GET, or POST of a SOAP message when body is not empty.  Refuses a server
- * whose certificate does not verify: what is sent may hold a password.
+ * whose certificate does not verify (ERR_DENIED): what is sent may hold a
+ * password.  ERR_UNAVAILABLE, ERR_MALFORMED, ERR_TOO_BIG.
  */
 int	 https_call(const struct https_site *, const char *path,
 	    struct slice body, struct https_answer *, struct err *);

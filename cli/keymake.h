@@ -6,8 +6,11 @@
 
 #include "policy.h"
 
+/* EVP_PKEY_free by the caller. */
 EVP_PKEY	*keymake(const struct template *, struct err *);
-/* PKCS#10 with this DNS name, or without any name; DER, appended. */
+/*
+ * PKCS#10 ([RFC2986]) with this DNS name, or without any name; DER, appended.
+ */
 int		 keymake_csr(EVP_PKEY *, const char *dns, struct buf *,
 		    struct err *);
 

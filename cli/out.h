@@ -42,7 +42,7 @@ void		 out_num(struct out *, int64_t);
 void		 out_bool(struct out *, bool);
 /* All rows of a result in text form that has exactly these columns. */
 void		 out_result(struct out *, const PGresult *);
-size_t		 out_rows(const struct out *);
+size_t		 out_rows(const struct out *);	/* whole ones so far */
 
 /* Append everything as text; only whole rows. */
 void		 out_render(const struct out *, bool json, struct buf *);

@@ -9,7 +9,8 @@
 /*
  * As --password-file, --password-stdin or --no-password say; without any of
  * them it is asked for twice on the terminal.  *hash is libsodium's argon2id
- * string (free), or NULL with --no-password.
+ * string (free), or NULL with --no-password.  ERR_MALFORMED for a password
+ * that no client can send, or one that was typed in two ways.
  */
 int	 password_hash(const struct args *, char **hash, struct err *);
 

@@ -26,7 +26,7 @@ struct publish_item {
 struct publisher;
 
 struct publisher_type {
-	/* It is there, whole, when this returns 0. */
+	/* It is there, whole, when this returns 0; ERR_UNAVAILABLE: later. */
 	int	(*put)(struct publisher *, const struct publish_item *,
 		    struct err *);
 	/* Nothing more comes for now. */
@@ -49,7 +49,10 @@ struct publish_options {
 
 bool	 publish_is_ldap(const char *to);	/* ldap, ldaps, ldapi */
 bool	 publish_is_ldif(const char *to);	/* ends with .ldif */
-/* ERR_MALFORMED: options that do not go together. */
+/*
+ * The three kinds; freed by their own type->free.  NULL: ERR_MALFORMED,
+ * options that do not go together.
+ */
 struct publisher	*publish_folder(const struct publish_options *,
 			    struct err *);
 struct publisher	*publish_ldap(const struct publish_options *,

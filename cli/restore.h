@@ -20,8 +20,9 @@ struct restored {
 };
 
 /*
- * In a transaction of db, which is the owner's; the caller commits.  The
- * chronicle's flags say what is there.
+ * In a transaction of db, which is the owner's and has restore_sql; the caller
+ * commits.  The chronicle's flags say what is there.  ERR_DENIED: a
+ * certificate in a ledger that its CA has not signed.
  */
 int	 restore_all(struct db *, struct chronicle *, struct restored *,
 	    struct err *);

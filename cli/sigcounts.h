@@ -16,6 +16,7 @@ struct sigcounts {
 	size_t		 n;
 };
 
+/* Add an entry "signatures".  ERR_INTERNAL: it is none. */
 int	 sigcounts_add(struct sigcounts *, const struct ledger_entry *,
 	    struct err *);
 void	 sigcounts_free(struct sigcounts *);

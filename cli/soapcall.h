@@ -15,12 +15,15 @@ struct soap_call {
 	struct slice	 password;
 };
 
-/* How many templates are offered; a fault is ERR_DENIED with its text. */
+/*
+ * GetPolicies ([MS-XCEP] 3.1.4.1): how many templates are offered; a fault is
+ * ERR_DENIED with its text.
+ */
 int	 soap_policies(const struct soap_call *, size_t *ntemplates,
 	    struct err *);
 /*
- * Enroll with a PKCS#10; the certificate's DER is appended to out.  Pending is
- * ERR_DENIED too: its text says so.
+ * Enroll ([MS-WSTEP] 3.1.4.1) with a PKCS#10 in DER; the certificate's DER is
+ * appended to out.  Pending is ERR_DENIED too: its text says so.
  */
 int	 soap_enroll(const struct soap_call *, struct slice pkcs10,
 	    const char *tmpl, struct buf *out, struct err *);
