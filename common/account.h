@@ -20,7 +20,8 @@ struct account {
 	char		*email;
 	char		*dn;		/* RFC 4514 text */
 	char		*sid;
-	char		*password;	/* libsodium's argon2id string */
+	char		*password;	/* libsodium's argon2id string; NULL:
+					   it has none, or not for us */
 	struct strlist	 groups;	/* sorted */
 	char		*one_time;	/* its secret's template, or NULL */
 	int64_t		 one_time_expires;	/* unix seconds */
@@ -53,12 +54,14 @@ int	 account_canonical(const char *typed, char out[129], struct err *);
 	{ "account", ACCOUNT_SQL("NULL::text"), 1 }
 
 /*
- * Read one account.  *out is NULL and 0 is returned when there is none.
- * ERR_UNAVAILABLE when the database cannot be asked.
+ * Read one account; account_free by the caller.  *out is NULL and 0 is
+ * returned when there is none.  ERR_UNAVAILABLE when the database cannot be
+ * asked, ERR_INTERNAL for a row that cannot be.
  */
 int	 account_load(struct db *, const char *canonical, struct account **out,
 	    struct err *);
-void	 account_free(struct account *);
+void	 account_free(struct account *);	/* wipes the password */
+/* Is it in one of these groups? */
 bool	 account_in(const struct account *, const struct strlist *groups);
 
 #endif

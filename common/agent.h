@@ -29,7 +29,10 @@ struct agent_ask {
 
 /* Is there anything that the database has to be asked for? */
 bool	 agent_wanted(const struct request *);
-/* RequesterName as the name of an account, or a refusal. */
+/*
+ * RequesterName, out of what the agent has signed, as the canonical name of an
+ * account.  ERR_DENIED when it is no name.
+ */
 int	 agent_target(const struct request *, char out[129], struct err *);
 
 /*

@@ -14,12 +14,15 @@
 
 struct audit_key;
 
-/* The file (mode 0400) holds 64 hex digits; pub gets the public key's. */
+/*
+ * The file (mode 0400, never over an old one) holds 64 hex digits, the seed
+ * of [RFC8032] 5.1.5; pub gets the public key's.  -1 or NULL: ERR_INTERNAL.
+ */
 int	 audit_key_create(const char *path, char pub[AUDIT_PUB_HEX + 1],
 	    struct err *);
 struct audit_key *audit_key_load(const char *path, struct err *);
 void	 audit_key_free(struct audit_key *);	/* wipes */
-const char *audit_key_pub(const struct audit_key *);	/* hex */
+const char *audit_key_pub(const struct audit_key *);	/* hex; lent */
 
 /*
  * label says what is signed ("ledger head"): a signature of one kind never

@@ -7,8 +7,9 @@
 
 /*
  * Decode text whose white space (space, tab, CR, LF) is ignored anywhere.
- * Refuses other characters, wrong padding, non-zero pad bits, data behind the
- * padding, and more than max decoded bytes.
+ * Refuses (ERR_MALFORMED) other characters, wrong padding, non-zero pad bits
+ * and data behind the padding, and (ERR_TOO_BIG) more than max decoded bytes.
+ * Appended to out, which is as it was on failure.
  */
 int	 base64_decode(const char *, size_t, size_t max, struct buf *out,
 	    struct err *);

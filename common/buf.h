@@ -34,7 +34,9 @@ void	 buf_free(struct buf *);	/* frees and zeroes the struct */
 void	 buf_wipe(struct buf *);	/* cleanse, then buf_free */
 char	*buf_str(struct buf *);		/* NUL behind n (not counted); lent */
 
+/* Lent until the buf changes. */
 struct slice	 buf_slice(const struct buf *);
+/* Borrows; of the string without its NUL. */
 struct slice	 slice_of(const void *, size_t);
 struct slice	 slice_str(const char *);
 bool	 slice_eq(struct slice, struct slice);

@@ -187,7 +187,7 @@ struct record {			/* slices borrow from what was decoded */
 
 /* One whole record.  ERR_MALFORMED, ERR_TOO_BIG. */
 int	 record_decode(struct slice, struct record *, struct err *);
-void	 record_encode(const struct record *, struct buf *);
+void	 record_encode(const struct record *, struct buf *);	/* appends */
 
 /* Appends an Account. */
 void	 bundle_put_account(const struct account *, struct buf *);
@@ -199,13 +199,18 @@ void	 bundle_put_account(const struct account *, struct buf *);
 int	 bundle_accounts(struct slice, struct account *out[BUNDLE_ACCOUNTS],
 	    size_t *n, struct err *);
 
-/* Writing.  The sink gets the file in pieces of some hundred KiB. */
+/* Writing.  The sink gets the file in pieces of some hundred KiB; 0 or -1. */
 struct bundle_sink {
 	int	(*put)(void *, struct slice, struct err *);
 	void	*arg;
 };
 struct bundle_out;
+/* The key and the sink's arg are borrowed until bundle_out_free. */
 struct bundle_out *bundle_out_new(const struct bundlekey *, struct bundle_sink);
+/*
+ * The next record, the head first, the end not.  Refuses what bundle_open
+ * would: ERR_MALFORMED, ERR_TOO_BIG; or as the sink.
+ */
 int	 bundle_add(struct bundle_out *, const struct record *, struct err *);
 /* Sign and write the end; *hash is that of the whole file. */
 int	 bundle_finish(struct bundle_out *, uint8_t hash[BUNDLE_HASH],
@@ -214,14 +219,15 @@ void	 bundle_out_free(struct bundle_out *);
 
 /*
  * A copy of a file that nobody else can change meanwhile, in a nameless file
- * in that folder; fclose by the caller.
+ * in that folder; fclose by the caller.  NULL: ERR_DENIED when it cannot be
+ * opened, ERR_TOO_BIG beyond BUNDLE_OCTETS_MAX, ERR_UNAVAILABLE.
  */
 FILE	*bundle_copy(const char *path, const char *dir, struct err *);
 /*
- * An empty file for a bundle, open for writing: a new one, or what was in it
- * is gone.  The stick comes from the other side: a link on it, which could
- * lead to our keys or ledger, is not followed, and what is no file is refused.
- * ERR_DENIED.
+ * The descriptor of an empty file for a bundle, open for writing: a new one,
+ * or what was in it is gone.  The stick comes from the other side: a link on
+ * it, which could lead to our keys or ledger, is not followed, and what is no
+ * file is refused.  -1: ERR_DENIED.
  */
 int	 bundle_create(const char *path, mode_t mode, struct err *);
 
@@ -237,7 +243,8 @@ struct bundle_in *bundle_open(FILE *, const struct bundlekey *peer,
 const struct bundle_head *bundle_head(const struct bundle_in *);
 /* Next record behind the head: 1; 0 at the end; -1.  Lent until the next. */
 int	 bundle_next(struct bundle_in *, struct record *, struct err *);
+/* The next one is the first behind the head again. */
 int	 bundle_rewind(struct bundle_in *, struct err *);
-void	 bundle_close(struct bundle_in *);
+void	 bundle_close(struct bundle_in *);	/* not the FILE */
 
 #endif

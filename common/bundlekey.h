@@ -13,10 +13,14 @@
 
 struct bundlekey;
 
+/*
+ * Of a file, which for a private key must pass secret_read.  NULL:
+ * ERR_INTERNAL; bundlekey_free by the caller.
+ */
 struct bundlekey *bundlekey_private(const char *path, struct err *);
 struct bundlekey *bundlekey_public(const char *path, struct err *);
-void	 bundlekey_free(struct bundlekey *);
-/* A new private key at path, never over an old one. */
+void	 bundlekey_free(struct bundlekey *);	/* wipes */
+/* A new private key at path, mode 0400, never over an old one. */
 int	 bundlekey_make(const char *path, struct err *);
 
 /* SHA-256 of the SubjectPublicKeyInfo, lent. */
@@ -26,6 +30,7 @@ void	 bundlekey_fingerprint(const uint8_t id[32], char out[80]);
 /* SubjectPublicKeyInfo, PEM; appended. */
 int	 bundlekey_pem(const struct bundlekey *, struct buf *, struct err *);
 
+/* Ed25519 ([RFC8032] 5.1), of the message itself; sign: a private key. */
 int	 bundlekey_sign(const struct bundlekey *, struct slice,
 	    uint8_t sig[BUNDLE_SIGNATURE], struct err *);
 bool	 bundlekey_verify(const struct bundlekey *, struct slice,

@@ -14,7 +14,10 @@
 	{ "by_name", "SELECT name FROM countersign.account"		\
 	  " WHERE name = lower($1)", 1 }
 
-/* The one account with this value, or *name is NULL; caller frees. */
+/*
+ * The one account with this value, or *name is NULL; caller frees.  Letters
+ * count without their case.  -1: as db_exec.
+ */
 int	 certdb_account(struct db *, enum cert_map, const char *value,
 	    char **name, struct err *);
 

@@ -14,8 +14,9 @@
 
 struct certlint_ask {
 	struct slice	 tbs;		/* TBSCertificate, whole TLV */
-	struct slice	 outer;		/* signatureAlgorithm, or empty */
-	/* The issuer; empty or 0: not compared. */
+	struct slice	 outer;		/* signatureAlgorithm TLV, or empty */
+	/* The issuer: Name and SPKI TLVs, key identifier, unix seconds;
+	   empty or 0: not compared. */
 	struct slice	 ca_subject, ca_spki, ca_ski;
 	int64_t		 ca_not_before, ca_not_after;
 	bool		 responder;	/* of OCSP, [RFC6960] 4.2.2.2 */

@@ -17,9 +17,12 @@ struct cmc {
 	size_t		 ncontrol;
 };
 
-/* PKIData TLV: exactly one PKCS#10 request and known controls. */
+/*
+ * PKIData TLV, from which the slices borrow: exactly one PKCS#10 request and
+ * known controls.  ERR_MALFORMED.
+ */
 int	 cmc_parse(struct cmc *, struct slice, struct err *);
-/* What the controls ask for; after cms_prove. */
+/* What the controls ask for, into the request; after cms_prove. */
 int	 cmc_controls(struct reqparse *, const struct cmc *, struct err *);
 
 /*

@@ -19,9 +19,9 @@ struct cms_cert {
 };
 
 struct cms_signer {
-	bool		 by_key;	/* named by a key identifier */
-	struct slice	 ski;
-	struct slice	 issuer, serial;
+	bool		 by_key;	/* named by a key identifier ... */
+	struct slice	 ski;		/* ... its octets; else by ... */
+	struct slice	 issuer, serial; /* ... Name TLV, INTEGER content */
 	struct slice	 digest;	/* AlgorithmIdentifier TLV */
 	bool		 has_attrs;
 	struct slice	 attrs;		/* content of signedAttrs */
@@ -41,12 +41,13 @@ struct cms {
 	size_t		 nsigner;
 };
 
-/* ContentInfo TLV of SignedData, form only. */
+/* ContentInfo TLV of SignedData, form only.  ERR_MALFORMED, ERR_TOO_BIG. */
 int	 cms_parse(struct cms *, struct slice, struct err *);
 /*
  * Check every signature: by the request's key, by a certificate that came
- * along, or the no-signature form.  Fills what the request takes from signers
- * and refuses a request that nothing proves.  After pkcs10_parse.
+ * along, or the no-signature form ([RFC5272] C.1).  Fills what the request
+ * takes from signers and refuses a request that nothing proves: ERR_MALFORMED,
+ * or ERR_DENIED with NTE_BAD_SIGNATURE.  After pkcs10_parse.
  */
 int	 cms_prove(struct reqparse *, const struct cms *, struct err *);
 

@@ -46,15 +46,24 @@ struct decision {
  */
 int	 decide_enroll(const struct template *, const struct account *,
 	    struct err *);
-/* Is its one-time secret, if it has one, still good for a certificate? */
+/*
+ * Is its one-time secret, if it has one, still good for a certificate?
+ * ERR_DENIED, with CERTSRV_E_ENROLL_DENIED, when it was used or has expired.
+ */
 int	 decide_secret(const struct account *, struct err *);
 bool	 decide_autoenroll(const struct template *, const struct account *);
 
-/* Has the CA an address for those who log on so, perhaps only to renew? */
+/*
+ * Has the CA an address for those who log on so, perhaps only to renew?
+ * ERR_DENIED.
+ */
 int	 decide_method(const struct policy_ca *, enum auth_method, bool renews,
 	    struct err *);
 
-/* The one template all hints name, offered by this CA; or a refusal. */
+/*
+ * The one template all hints name, offered by this CA, lent by the policy; or
+ * NULL and ERR_DENIED ([MS-WCCE] 3.2.2.6.2.1.4.1).
+ */
 const struct template	*decide_template(const struct policy *,
 			    const char *ca, const struct request *,
 			    struct err *);

@@ -21,6 +21,7 @@ int	 der_octets(struct der *, struct slice *, size_t max,
 /* UTF8String of at most max octets without control characters; borrows. */
 int	 der_text(struct der *, struct slice *, size_t max, const char *what,
 	    struct err *);
+/* INTEGER that fits 0..2^32-1. */
 int	 der_u32(struct der *, uint32_t *, const char *what, struct err *);
 
 #endif

@@ -1,4 +1,7 @@
-/* Whole files, read and written. */
+/*
+ * Whole files, read and written.  -1: ERR_DENIED, with errno's words, or
+ * ERR_TOO_BIG.
+ */
 #ifndef FILE_H
 #define FILE_H
 
@@ -17,7 +20,10 @@ int	 file_put(const char *path, unsigned mode, struct slice, struct err *);
  * no disk, and a power cut may leave either or an empty one.
  */
 int	 file_show(const char *path, unsigned mode, struct slice, struct err *);
-/* The two halves of file_put: write beside, then rename. */
+/*
+ * The two halves of file_put: write beside, then rename.  *staged is the name
+ * it has meanwhile; the caller frees, and unlinks it to give up.
+ */
 int	 file_stage(const char *path, unsigned mode, struct slice,
 	    char **staged, struct err *);
 int	 file_commit(const char *staged, const char *path, struct err *);

@@ -9,7 +9,7 @@
 #include "name.h"
 
 struct issued {
-	struct buf	 serial, der;
+	struct buf	 serial, der;		/* INTEGER content; whole */
 	char		*ca, *account, *template;
 	int64_t		 not_before, not_after;	/* unix seconds */
 	bool		 revoked;		/* or held */
@@ -41,13 +41,14 @@ struct issued_set;
 /*
  * The rows of these serials (INTEGER contents); one that is no serial of ours
  * is passed over, and nothing is asked when none is left.  NULL only on
- * failure.
+ * failure, as db_exec; issued_free by the caller.
  */
 struct issued_set *issued_load(struct db *, const struct slice *serials,
 		    size_t n, struct err *);
 /* A set without a database: empty, and one row more, whose parts it takes. */
 struct issued_set *issued_new(void);
 void		 issued_add(struct issued_set *, struct issued *);
+/* Lent by the set (may be NULL), or NULL. */
 const struct issued *issued_find(const struct issued_set *,
 		    struct slice serial);
 void		 issued_free(struct issued_set *);

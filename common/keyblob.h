@@ -12,8 +12,9 @@
 
 /*
  * The whole blob is the key, nothing before or behind.  RSA of 1024 to 8192
- * bits whose primes multiply to its modulus, or P-256, P-384, P-521.  -1
- * with ERR_MALFORMED; the text says nothing about the contents.
+ * bits whose primes multiply to its modulus, or P-256, P-384, P-521.
+ * EVP_PKEY_free by the caller; NULL with ERR_MALFORMED, whose text says
+ * nothing about the contents.
  */
 EVP_PKEY	*keyblob_parse(struct slice, struct err *);
 /* Is it the private key of this public key?  Signs something to find out. */

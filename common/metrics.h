@@ -71,7 +71,10 @@ void	 metrics_read(const char *folder, struct buf *);
  */
 void	 metrics_write(const struct metrics *, struct slice others,
 	    struct buf *);
-/* Ours alone into a file, in one piece; what it said before is gone. */
+/*
+ * Ours alone into a file, in one piece (file_show): what it said before is
+ * gone.
+ */
 int	 metrics_save(const struct metrics *, const char *path, struct err *);
 
 #endif

@@ -80,7 +80,7 @@ struct ask {
 	uint8_t		 id[MSG_ID];
 	uint8_t		 replay_key[MSG_ID];
 	uint8_t		 policy_hash[32];
-	int64_t		 sent_at;
+	int64_t		 sent_at;	/* unix milliseconds */
 	struct slice	 ca;		/* slices borrow from the message */
 	enum auth_method method;
 	struct slice	 account;
@@ -93,15 +93,15 @@ struct ask {
 	struct verdict	 verdict;
 };
 
-struct answer {
+struct answer {			/* slices borrow from the message */
 	uint8_t		 id[MSG_ID];
 	enum msg_status	 status;
-	uint32_t	 hresult;
-	struct slice	 text;
-	uint32_t	 number;
+	uint32_t	 hresult;	/* 0 unless it is a refusal */
+	struct slice	 text;		/* UTF-8, without control characters */
+	uint32_t	 number;	/* RequestID; 0: none */
 	struct slice	 template_name;
-	struct slice	 response;
-	struct slice	 certificate;
+	struct slice	 response;	/* DER: what, the status says */
+	struct slice	 certificate;	/* DER */
 };
 
 /* As logged: "issued", "policy-changed", ... */
@@ -110,6 +110,10 @@ const char	*msg_status_name(enum msg_status);
 /* A call about a pending request: it has a verdict. */
 bool	 ask_decides(const struct ask *);
 
+/*
+ * Encoded: appended.  Decoded: strict DER, at most MSG_MAX, each field within
+ * its limit, nothing left over.  ERR_MALFORMED, ERR_TOO_BIG.
+ */
 void	 ask_encode(const struct ask *, struct buf *);
 int	 ask_decode(struct slice, struct ask *, struct err *);
 void	 answer_encode(const struct answer *, struct buf *);
@@ -120,7 +124,7 @@ bool	 answer_is_elsewhere(struct slice);
 /*
  * Ids begin with the UTC day (days since 1970, 16 bits, big endian), so that
  * rows are stored in order of time; the rest is random (id) or a hash of who
- * asked and what (replay key: [security] X10).
+ * asked and what (replay key: [security] X10).  now: unix seconds.
  */
 void	 msg_new_id(int64_t now, uint8_t out[MSG_ID]);
 void	 msg_replay_key(int64_t now, struct slice account,

@@ -41,9 +41,12 @@ struct names {
 
 void	 names_free(struct names *);	/* frees the contents, zeroes */
 
-/* Name TLV (a SEQUENCE) into n->rdn; n owns the strings. */
+/*
+ * Name TLV (a SEQUENCE) into n->rdn; n owns the strings, names_free also after
+ * a failure: ERR_MALFORMED, ERR_TOO_BIG.
+ */
 int	 names_parse_dn(struct names *, struct slice tlv, struct err *);
-/* GeneralNames TLV (the extnValue content) into n->san. */
+/* The same of GeneralNames (the extnValue's content), into n->san. */
 int	 names_parse_san(struct names *, struct slice tlv, struct err *);
 
 /*
@@ -67,7 +70,8 @@ int	 names_parse_text(struct names *, const char *, struct err *);
 /*
  * DER of Name from n->rdn (UTF8String; C as PrintableString; DC and E as
  * IA5String) and of GeneralNames from n->san.  Appended.
- * Fails when a value is too long for its type or not encodable.
+ * ERR_DENIED (CERTSRV_E_BAD_REQUESTSUBJECT) when a value is too long for its
+ * type or not encodable.
  */
 int	 names_put_dn(const struct names *, struct buf *, struct err *);
 int	 names_put_san(const struct names *, struct buf *, struct err *);
@@ -82,6 +86,7 @@ void	 names_text_san(const struct names *, struct buf *);	/* DNS:a, ... */
  * not an IPv4 address?  With wildcard, a leading "*." is allowed.
  */
 bool	 name_is_dns(const char *, bool wildcard);
+/* "local@domain", [RFC5321] 4.1.2 without quoting; the domain as above. */
 bool	 name_is_email(const char *);
 bool	 name_is_sid(const char *);	/* "S-1-5-21-..." digits and dashes */
 

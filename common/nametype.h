@@ -12,7 +12,7 @@ struct name_type {
 	size_t		 max;		/* characters, [RFC5280] appendix A */
 };
 
-/* NULL when unknown; names compare without case. */
+/* Of the table, or NULL when unknown; names compare without case. */
 const struct name_type	*name_type_by_name(const char *, size_t);
 const struct name_type	*name_type_by_oid(struct slice);
 

@@ -11,8 +11,8 @@
 #define OID_OCTETS 64	/* content octets of any OID we accept */
 
 /*
- * Dotted text to content octets, appended to out.  Refuses arcs above
- * 2^31 - 1 (Windows drops such templates) and more than 20 arcs.
+ * Dotted text to content octets, appended to out.  Refuses (ERR_MALFORMED)
+ * arcs above 2^31 - 1 (Windows drops such templates) and more than 20 arcs.
  */
 int	 oid_parse(const char *, struct buf *out, struct err *);
 /* Content octets to dotted text, NUL ended; -1 when it is not a valid OID. */

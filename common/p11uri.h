@@ -24,7 +24,7 @@ bool	 p11uri_is(const char *);
  * Needs token or serial, and object or id; each attribute once.  Refuses what
  * it does not know, and all behind "?": a PIN there would be in configuration
  * files, process lists and logs, and the module is named beside the URI.  No
- * refusal repeats a value.  p11uri_free also after a failure.
+ * refusal (ERR_MALFORMED) repeats a value.  p11uri_free also after a failure.
  */
 int	 p11uri_parse(const char *, struct p11uri *, struct err *);
 void	 p11uri_free(struct p11uri *);

@@ -295,7 +295,8 @@ int	 policy_attach_key(struct policy *, const struct ca_key *,
 /* A certificate that answers of this CA carry besides the chain. */
 int	 policy_attach_also(struct policy *, const char *ca,
 	    struct slice cert, struct err *);
-int	 policy_ready(const struct policy *, struct err *); /* all attached */
+/* Has every CA a certificate?  ERR_UNAVAILABLE names one that has none. */
+int	 policy_ready(const struct policy *, struct err *);
 
 const struct policy_ca	*policy_ca_find(const struct policy *, const char *);
 /* The CA that has this key, and the key; NULL when there is none. */

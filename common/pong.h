@@ -18,11 +18,12 @@
 
 struct pong {
 	struct slice	 signer;	/* borrows from the message */
-	int64_t		 now;
+	int64_t		 now;		/* unix milliseconds */
 	uint64_t	 version;
 	uint8_t		 policy_hash[32];
 };
 
+/* Appends / ERR_MALFORMED. */
 void	 pong_encode(const struct pong *, struct buf *);
 int	 pong_decode(struct slice, struct pong *, struct err *);
 

@@ -1,4 +1,7 @@
-/* Secrets from credential files: never argv, environment or log. */
+/*
+ * Secrets from credential files: never argv, environment or log.  -1:
+ * ERR_INTERNAL, whose text has the path and nothing of the content.
+ */
 #ifndef SECRET_H
 #define SECRET_H
 

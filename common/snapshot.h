@@ -50,7 +50,8 @@ void			 snapshot_put(struct snapshot *, const struct policy *);
 
 /*
  * One account, from memory when nothing changed since it was read.  *out is
- * NULL when there is none.  Release with snapshot_account_put.
+ * NULL when there is none.  Release with snapshot_account_put.  -1: as
+ * account_load.
  */
 int	 snapshot_account(struct snapshot *, const char *canonical,
 	    const struct account **out, struct err *);

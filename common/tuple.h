@@ -19,7 +19,7 @@ struct tuple {
 
 /* Borrowed from the bytes; -1 when they are no tuple. */
 int	 tuple_parse(struct slice, struct tuple *);
-void	 tuple_put(struct buf *, const struct tuple *);
+void	 tuple_put(struct buf *, const struct tuple *);	/* appends */
 /* Columns first to last of a row of a result in binary form; borrowed. */
 void	 tuple_of(const PGresult *, int row, int first, int last,
 	    struct tuple *);
