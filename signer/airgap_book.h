@@ -45,15 +45,20 @@ struct book_list {			/* the last one of a CA */
 
 struct book;
 
-/* Reads the ledger in that folder and checks its chain. */
+/*
+ * Reads the ledger in that folder and checks its chain.  NULL: ERR_INTERNAL,
+ * which entry is bad.  What the functions below return is lent until something
+ * is added to the book.
+ */
 struct book	*book_open(const char *ledger, struct err *);
 void		 book_free(struct book *);
 
 /* The round taken last, and the one answered last; 0: none yet. */
 struct book_round {
 	uint64_t	 in, out;
+	/* SHA-256 of their bundles' files. */
 	uint8_t		 request[BUNDLE_HASH], response[BUNDLE_HASH];
-	char		 deployment[64];
+	char		 deployment[64];	/* policy id; "": none yet */
 };
 struct book_round *book_round(struct book *);
 
@@ -70,7 +75,10 @@ void		 book_add(struct book *, const struct book_cert *);
 /* spki: SHA-256 of the certificate's key. */
 void		 book_issued(struct book *, struct book_cert *,
 		    struct slice der, const uint8_t spki[32]);
-/* Bring what is wanted, from the ledger. */
+/*
+ * Read the ledger once more for those marked as wanted: der, decided, major
+ * and minor.
+ */
 int		 book_fetch(struct book *, const char *ledger, struct err *);
 
 /* Intents of which nobody knows whether they were signed. */
@@ -80,6 +88,7 @@ void		 book_void(struct book *, struct book_cert *, int64_t at);
 const struct book_cert *book_void_next(struct book *, size_t *i);
 void		 book_answered(struct book *);
 
+/* An order of the desk: revoke, or the hold ends. */
 void		 book_revoke(struct book *, const struct bundle_order *);
 void		 book_release(struct book_revoked *);
 /*

@@ -4,9 +4,10 @@
 
 #include "buf.h"
 
-struct index {
+struct index {			/* the first line is set by the owner */
 	size_t		 size, offset, octets;	/* of element, its key */
-	uint32_t	*slot;			/* position + 1; 0: free */
+	uint32_t	*slot;			/* position + 1; 0: free;
+						   free(3) by the owner */
 	size_t		 nslots, used;
 };
 

@@ -14,8 +14,9 @@
 struct signer;
 
 /*
- * Appends the CMS for the agents.  ERR_DENIED, and for everything that
- * depends on what was decrypted with one and the same words.
+ * Appends the CMS EnvelopedData ([RFC5652] 6) for the agents.  ERR_DENIED,
+ * and for everything that depends on what was decrypted with one and the same
+ * words.
  */
 int	 archive_key(struct signer *, struct ca *, const struct policy_ca *,
 	    const struct request *, struct buf *out, struct err *err);

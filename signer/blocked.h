@@ -14,10 +14,13 @@ struct blocked;
 
 /*
  * Read what changed in the list, the whole of it at start; then at most some
- * ten thousand changes at a time.
+ * ten thousand changes at a time.  -1: as db_exec.
  */
 int	 blocked_refresh(struct signer *, struct err *);
-/* The list of a vault, which has no database: a file, see badkey_line. */
+/*
+ * The list of a vault, which has no database: a file, see badkey_line.  A line
+ * that is none of a list is refused (ERR_INTERNAL).
+ */
 int	 blocked_read(struct signer *, const char *path, struct err *);
 size_t	 blocked_count(const struct signer *);
 void	 blocked_free(struct blocked *);

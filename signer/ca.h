@@ -27,9 +27,9 @@ struct ca {
 	struct ca_cert	 cert;
 	struct ca_cert	 chain[CA_CHAIN_MAX];	/* issuers, nearest first */
 	size_t		 nchain;
-	struct buf	 ski;		/* key identifier */
+	struct buf	 ski;		/* key identifier, its octets */
 	struct NAME_CONSTRAINTS_st *constraints;	/* or NULL */
-	int64_t		 not_before, not_after;
+	int64_t		 not_before, not_after;	/* unix seconds */
 	bool		 apart;		/* the key is behind an air gap: NULL */
 	struct cakey	*key;		/* owned */
 	struct digest	*sha1, *sha256;	/* owned; of what is in its rows */
@@ -41,8 +41,9 @@ struct ca {
 
 /*
  * Certificate and chain from PEM files (chain may be NULL or empty for a
- * self-signed CA; the certificate itself in it is passed over).  Refuses what
- * is no CA, a chain that does not verify, and a key that is not the
+ * self-signed CA; the certificate itself in it is passed over).  Refuses
+ * (ERR_INTERNAL) what is no CA, a chain that does not verify, and, with
+ * ca_set_key, which takes the key over on 0, one that is not the
  * certificate's.
  */
 struct ca	*ca_load(const char *name, const char *certificate,

@@ -10,7 +10,7 @@
 
 /*
  * Look at the policy at hand: sets good (the certificate is the one that
- * everybody else sees) and in_use of each key.  One whose whose certificate the
+ * everybody else sees) and in_use of each key.  One whose certificate the
  * database has another of is read again from its files: it may be the next
  * certificate of the same key.
  */

@@ -26,11 +26,20 @@ struct exchange {
 	struct pubkey	*key;
 	struct buf	 sealed;
 };
+/*
+ * A new key, sealed for this serial number (SERIAL_LEN octets), and the
+ * decision to certify it, which borrows from the exchange.  NULL:
+ * ERR_INTERNAL.
+ */
 struct exchange	*exchange_new(struct ca *, const struct policy_ca *,
 		    const uint8_t *serial, struct decision *, struct err *);
 void		 exchange_free(struct exchange *);
 
-/* The private key of the exchange certificate with this serial number. */
+/*
+ * The private key of the exchange certificate with this serial number
+ * (INTEGER content); EVP_PKEY_free by the caller.  NULL when it was not sealed
+ * for it, or by another CA.
+ */
 EVP_PKEY	*exchange_open(struct ca *, struct slice serial,
 		    struct slice sealed, struct err *);
 

@@ -9,7 +9,7 @@ struct ext {			/* an extension being written */
 	size_t	 seq, octets;
 };
 
-/* What is appended in between is its value. */
+/* Appended ([RFC5280] 4.1); what comes in between is extnValue's content. */
 struct ext	 ext_open(struct buf *, struct slice oid, bool critical);
 void		 ext_close(struct buf *, struct ext);
 

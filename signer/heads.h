@@ -13,12 +13,18 @@
 struct signer;
 struct heads;
 
-/* Load the key that signer.conf names, if it does, into s->heads. */
+/*
+ * Load the key that signer.conf names, if it does, into s->heads.
+ * ERR_INTERNAL.
+ */
 int	 heads_open(struct signer *, struct err *);
 void	 heads_free(struct heads *);
 /* What the entry "start" says about them. */
 void	 heads_start(const struct signer *, struct buf *fields);
-/* Sign one if enough was written or enough time has passed. */
+/*
+ * Sign one if enough was written or enough time has passed; now: unix seconds.
+ * -1, here and below, is the end of this process.
+ */
 int	 heads_round(struct signer *, int64_t now, struct err *);
 /* Sign one unless the last entry is one; at start and at the end. */
 int	 heads_now(struct signer *, struct err *);

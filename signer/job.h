@@ -71,7 +71,8 @@ struct job {
 	bool		 durable;	/* ... that is known to be durable */
 	int64_t		 pending_since;	/* unix seconds */
 	const struct job *first;	/* of a JOB_COPY */
-	int64_t		 t0, us_check, us_sign, us_commit;
+	int64_t		 t0;		/* log_usec when it came */
+	int64_t		 us_check, us_sign, us_commit;	/* it took */
 };
 
 struct job	*job_new(void);
@@ -85,20 +86,27 @@ void		 job_key(const struct signer *, struct job *);
 void		 job_policy(struct signer *, struct job *);
 /* Parse the request; what is wrong with it is told by job_check. */
 void		 job_parse(struct job *);
-/* Of the certificates it is signed with, and of the one that logged on. */
+/*
+ * Serials (INTEGER content, lent) of the certificates it is signed with, and
+ * of the one that logged on: how many.
+ */
 #define JOB_SERIALS	3
 size_t		 job_serials(const struct job *,
 		    struct slice serial[JOB_SERIALS]);
 /* Whoever renews anonymously is the account of the old certificate. */
 void		 job_identify(const struct signer *, struct job *);
-/* Answer from a row, if it is this caller's and this request's. */
+/* Answer from a row, if it is this caller's and this request's; or refuse. */
 void		 job_stored(struct job *, const struct stored *);
 /* The exchange certificate, made when there is none for tomorrow. */
 void		 job_ket(struct signer *, struct job *, struct job *const *,
 		    size_t nearlier);
-/* Who asks, if they may by this method: check_ca and load_account. */
+/*
+ * Who asks, into j->acct, if they may by this method; *ca is the policy's.
+ * ERR_DENIED, or ERR_UNAVAILABLE when the CA's certificate is another.
+ */
 int		 job_caller(struct signer *, struct job *,
 		    const struct policy_ca **, struct err *);
+/* The outcome, of which no row is written. */
 void		 job_answered(struct job *, enum msg_status, const char *text);
 /*
  * Texts of refusals repeat what was asked for and may be cut in the middle of

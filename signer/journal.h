@@ -17,7 +17,8 @@ int	 journal_stored(struct signer *, const struct intent *,
 /*
  * Before a list or an answer of OCSP tells it: revocations that no ledger has
  * yet, all of a CA (in the transaction of its list) or those of one
- * certificate, synced.
+ * certificate (serial: magnitude), synced.  -1: the database cannot be asked,
+ * or the ledger failed.
  */
 int	 journal_revocations(struct signer *, const struct ca *,
 	    struct err *);

@@ -8,7 +8,7 @@
 
 #include "job.h"
 
-/* One answered call; a batch of n, with the time its transaction took. */
+/* Count one answered call; a batch of n, with its transaction's time. */
 void	 measure_job(const struct signer *, const struct job *);
 void	 measure_batch(const struct signer *, struct job *const *, size_t n);
 

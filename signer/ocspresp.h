@@ -15,8 +15,8 @@ struct ocsp_answer {
 	const struct responder	*responder;
 	const struct ocsp_single *single;
 	size_t			 n;
-	int64_t			 this_update, next_update;
-	struct slice		 nonce;	/* p NULL: none */
+	int64_t			 this_update, next_update; /* unix seconds */
+	struct slice		 nonce;	/* extnValue's content; p NULL: none */
 };
 
 /* OCSPResponse with a BasicOCSPResponse; appended. */
@@ -30,7 +30,8 @@ void	 job_ocsp(struct signer *, struct job *);
 
 /*
  * Answers that are kept and past the half of their life, made anew before
- * anybody asks again; some at a time.  1 when there were some.
+ * anybody asks again; some at a time.  1 when there were some, 0, or -1.
+ * now: unix seconds.
  */
 int	 ocsp_ahead(struct signer *, struct ca *, const struct policy_ca *,
 	    int64_t now, struct err *);

@@ -43,7 +43,10 @@ int	 recover_start(struct signer *, struct err *);
  */
 int	 recover_resolve(struct signer *, struct err *);
 
-/* Does the database have the row of an intent? */
+/*
+ * Does the database have the rows of all these intents?  If not, *lacking is
+ * the first that it lacks.  -1: it cannot be asked.
+ */
 int	 recover_has_rows(struct signer *, const struct intents *,
 	    bool *all, struct intent *lacking, struct err *);
 

@@ -13,18 +13,20 @@ struct responder;
 /*
  * The CA's responder, made or renewed when it must be: recorded in the ledger
  * before the CA signs, and in the database before it is used.  Owned by the
- * ca.
+ * ca; NULL: the token, the ledger or the database is away.  now: unix seconds.
  */
 struct responder	*responder_get(struct signer *, struct ca *,
 			    int64_t now, struct err *);
 void			 responder_free(struct responder *);
 
-struct slice	 responder_cert(const struct responder *);
+struct slice	 responder_cert(const struct responder *);	/* DER; lent */
+/* SHA-1 of its key's octets, [RFC6960] 4.2.1 KeyHash; lent. */
 struct slice	 responder_key_hash(const struct responder *);
-int64_t		 responder_not_after(const struct responder *);
+int64_t		 responder_not_after(const struct responder *);	/* unix s */
 /* ECDSA with SHA-256; appended. */
 int		 responder_sign(const struct responder *, struct slice,
 		    struct buf *, struct err *);
+/* The AlgorithmIdentifier of that; appended. */
 void		 responder_put_sigalg(struct buf *);
 
 #endif

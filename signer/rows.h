@@ -13,6 +13,7 @@
 #define ROWS_AIRGAP_SQL "COPY countersign.airgap_request (day, id, " \
 	"spki_sha256, key_other, accounts, waits) FROM STDIN (FORMAT binary)"
 
+/* A stream of COPY: its head, then rows, its end; all appended. */
 void	 rows_open(struct buf *);
 void	 rows_close(struct buf *);
 void	 row_request(struct buf *, const struct job *, const char *signer);

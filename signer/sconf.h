@@ -51,13 +51,18 @@ struct sconf {
 	char		*audit_key;	/* file, or NULL: no signed heads */
 	char		*head_file;	/* heads are copied there, or NULL */
 	bool		 head_syslog;
-	int64_t		 head_entries, head_interval;	/* seconds */
+	int64_t		 head_entries;	/* between two heads, at most ... */
+	int64_t		 head_interval;	/* ... and seconds */
 	int64_t		 token_timeout;	/* seconds */
 	struct sconf_vault *vault;	/* then neither listen nor database */
 	struct sconf_ca	*cas;
 	size_t		 ncas;
 };
 
+/*
+ * NULL: ERR_MALFORMED or ERR_INTERNAL, which option is wrong; sconf_free by
+ * the caller.
+ */
 struct sconf	*sconf_load(const char *path, struct err *);
 void		 sconf_free(struct sconf *);
 

@@ -45,7 +45,10 @@ struct signer {
 	int64_t			 clock;		/* see check_clock */
 };
 
-/* Certificates, chains and keys of the configured CAs. */
+/*
+ * Certificates, chains and keys of the configured CAs, into s->tokens and
+ * s->cas.  ERR_INTERNAL; a token that is away is no failure (cakey_token).
+ */
 int	 signer_load_cas(struct signer *, struct err *);
 
 #endif

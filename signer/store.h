@@ -41,6 +41,7 @@ bool		 store_fenced(const struct store *);
 int		 store_settings(struct store *, struct err *);
 /* Which session of this process it is; a new one may see another database. */
 unsigned long	 store_session(const struct store *);
+/* Make the partitions of the months to come, before rows need them. */
 int		 store_partitions(struct store *, struct err *);
 
 /*
@@ -66,7 +67,8 @@ struct stored {
 	int64_t		 received;		/* unix seconds */
 };
 size_t		 found_count(const struct found *);
-int		 found_get(const struct found *, size_t, struct stored *,
+/* Row number i, lent; ERR_INTERNAL for one that no signer has written. */
+int		 found_get(const struct found *, size_t i, struct stored *,
 		    struct err *);
 void		 found_free(struct found *);
 
@@ -103,6 +105,7 @@ bool		 found_durable(const struct store *, const struct found *,
 bool		 found_is_owner(const struct found *, size_t);
 /* The account that this key is certified for, or NULL; free(3). */
 char		*found_owner(const struct found *, const struct store_key *);
+/* The same, asked for one alone; untouched when it is nobody's. */
 int		 store_key_owner(struct store *, const struct pubkey *,
 		    char **, struct err *);
 
@@ -124,8 +127,8 @@ int		 store_reserve(struct store *, struct job *const *, size_t,
 void		 store_release(struct store *);
 /*
  * Insert the rows of these jobs, or update those that were pending.  On
- * failure nothing is there, unless
- * *in_doubt: then nobody knows until store_barrier and store_find say so.
+ * failure nothing is there, unless *in_doubt: then nobody knows until
+ * store_barrier and store_find say so.
  */
 int		 store_insert(struct store *, struct job *const *, size_t,
 		    bool *in_doubt, struct err *);
@@ -142,20 +145,23 @@ struct store_head {
 };
 int		 store_head(struct store *, struct store_head *,
 		    struct err *);
+/* line: as head_put writes it. */
 int		 store_head_put(struct store *, const struct store_head *,
 		    const char *line, struct err *);
-/* Tell all signers / who told; who stays "" when nobody did. */
+/* Tell all signers that the database is too old. */
 int		 store_rollback_found(struct store *, const char *what,
 		    struct err *);
+/* Who told; "" when nobody did, or "reconcile" has ended it. */
 int		 store_rollback_open(struct store *, char who[64],
 		    struct err *);
-/* The number of the last change / what came after one: hash, on the list?,
- * number; binary, a page / the number of a row of it. */
+/* The number of the last change of the list of blocked keys. */
 int		 store_blocked_change(struct store *, int64_t *,
 		    struct err *);
+/* A page of what came after one: hash, on the list?, number; PQclear. */
 PGresult	*store_blocked(struct store *, int64_t after, struct err *);
+/* The number in a row of it. */
 int64_t		 store_blocked_number(const PGresult *, int row);
-/* A certificate and its row as ledgers keep it. */
+/* A certificate, and its row as ledgers keep it (a tuple); both appended. */
 int		 store_kept(struct store *, const uint8_t serial[SERIAL_LEN],
 		    struct buf *der, struct buf *row, struct err *);
 

@@ -7,7 +7,7 @@
 
 struct crl_list {
 	uint64_t	 number;	/* 0 = there is none */
-	int64_t		 this_update, next_update;
+	int64_t		 this_update, next_update;	/* unix seconds */
 	int64_t		 seen;		/* changes that are in it */
 	uint64_t	 base;		/* of a delta, the list it adds to */
 	bool		 followed;	/* complete, with deltas to follow */
@@ -37,8 +37,8 @@ void	 store_crl_rollback(struct store *);
 struct crl_query {
 	const char	*ca;
 	bool		 delta;
-	int64_t		 valid_at;	/* complete */
-	int64_t		 since;		/* delta: seen by its base */
+	int64_t		 valid_at;	/* complete: unix seconds */
+	int64_t		 since;		/* delta: changes its base has */
 };
 /* How many, and the octets of their DER. */
 int	 store_crl_count(struct store *, const struct crl_query *,
@@ -47,20 +47,23 @@ int	 store_crl_count(struct store *, const struct crl_query *,
 int	 store_crl_entries(struct store *, const struct crl_query *,
 	    struct crl *, struct err *);
 
-struct crl_made {
+struct crl_made {		/* times, seen, base as in struct crl_list */
 	const char	*ca;
-	uint64_t	 number, entries, octets;
+	uint64_t	 number, entries;
+	uint64_t	 octets;	/* of the whole list */
 	int64_t		 this_update, next_update, seen;
-	uint64_t	 base;		/* as in struct crl_list */
+	uint64_t	 base;
 	bool		 followed;
-	struct slice	 digest;
+	struct slice	 digest;	/* of the TBSCertList */
 };
+/* A piece of its bytes: 1, 2, ... as they pass, 0 at last. */
 int	 store_crl_part(struct store *, const struct crl_made *,
 	    unsigned part, struct slice, struct err *);
+/* The row, when all parts are there. */
 int	 store_crl_put(struct store *, const struct crl_made *,
 	    struct err *);
 
-/* The row of a list as ledgers keep it. */
+/* The row of a list as ledgers keep it, a tuple; appended. */
 int	 store_crl_row(struct store *, const struct crl_made *,
 	    struct buf *row, struct err *);
 
@@ -81,10 +84,11 @@ int	 store_revocations_told(struct store *, const char *ca,
 enum cert_state { CERT_UNKNOWN, CERT_GOOD, CERT_REVOKED };
 struct cert_status {
 	enum cert_state	 state;
-	unsigned	 reason;
-	int64_t		 at;
+	unsigned	 reason;	/* enum crl_reason; revoked */
+	int64_t		 at;		/* unix seconds; revoked */
 	bool		 untold;	/* in no ledger yet */
 };
+/* serial: magnitude, as everywhere in this file. */
 int	 store_cert_status(struct store *, const char *ca, struct slice serial,
 	    struct cert_status *, struct err *);
 
@@ -92,9 +96,9 @@ struct ocsp_row {
 	const char		*ca;
 	struct slice		 serial;
 	int			 hash;		/* column "hash" */
-	struct cert_status	 status;
-	int64_t			 this_update, next_update;
-	struct slice		 der;
+	struct cert_status	 status;	/* that the answer tells */
+	int64_t			 this_update, next_update; /* unix seconds */
+	struct slice		 der;		/* OCSPResponse */
 };
 /* *kept is false when the status is no longer what the answer says. */
 int	 store_ocsp_keep(struct store *, const struct ocsp_row *, bool *kept,
@@ -107,7 +111,9 @@ PGresult	*store_ocsp_due(struct store *, const char *ca, int64_t before,
 		    struct err *);
 void	 store_ocsp_due_get(const PGresult *, int row, struct slice *serial,
 	    int *hash);
+/* Drop answers that ended a day ago: nobody made them anew. */
 int	 store_ocsp_forget(struct store *, struct err *);
+/* The row of a responder's certificate. */
 int	 store_responder(struct store *, const char *ca, struct slice serial,
 	    int64_t not_after, struct slice der, struct err *);
 

@@ -4,10 +4,13 @@
 
 #include "store.h"
 
-/* DER of the newest exchange certificate good for a day or more, or empty. */
+/*
+ * DER of the newest exchange certificate good for a day or more, appended;
+ * nothing when there is none.
+ */
 int	 store_exchange_current(struct store *, const char *ca,
 	    struct buf *der, struct err *);
-/* The sealed key of one, empty when there is none any more. */
+/* The sealed key of one, appended; nothing when there is none any more. */
 int	 store_exchange_find(struct store *, const char *ca,
 	    struct slice serial, struct buf *sealed, struct err *);
 /* Drop the keys of those that nobody may use any more. */

@@ -15,7 +15,7 @@ struct tbs {
 	const struct decision	*decision;
 	const struct pubkey	*key;
 	uint8_t			 serial[SERIAL_LEN];
-	int64_t			 not_before, not_after;
+	int64_t			 not_before, not_after;	/* unix seconds */
 };
 
 /*
@@ -33,7 +33,7 @@ int	 tbs_validity(struct tbs *, int64_t now, struct err *);
  */
 int	 tbs_build(const struct tbs *, struct buf *out, struct err *);
 
-/* Certificate ::= SEQUENCE { tbs, signatureAlgorithm, signature }. */
+/* Certificate ::= SEQUENCE { tbs, signatureAlgorithm, signature }; appended. */
 void	 tbs_certificate(const struct ca *, struct slice tbs, struct slice sig,
 	    struct buf *out);
 
