@@ -36,7 +36,7 @@ struct auth	*auth_new(struct snapshot *, struct backoff *,
 void		 auth_free(struct auth *);
 
 /*
- * The account these credentials belong to; give it back with
+ * The account these credentials belong to ([WSS-UNT] 3.1); give it back with
  * snapshot_account_put.  ERR_UNAUTHENTICATED (the text is for the log only)
  * or ERR_UNAVAILABLE.
  */

@@ -15,6 +15,7 @@
 #include "xmlw.h"
 
 struct cep;
+/* now: unix seconds; this process hears of changes from then on. */
 struct cep	*cep_new(int64_t now);
 void		 cep_free(struct cep *);
 
@@ -27,7 +28,7 @@ struct cep_ask {
 	const struct getpolicies *query;
 	uint64_t		  epoch;	/* snapshot_epoch */
 	int64_t			  now;		/* unix seconds */
-	int64_t			  ahead;	/* of us, the client's clock */
+	int64_t			  ahead;	/* seconds, of us: its clock */
 };
 
 /*

@@ -26,6 +26,7 @@ struct cep_view {		/* what this caller can see */
 bool	 cep_reachable(const struct cep_view *, const struct template *,
 	    const struct policy_ca *);
 
-void	 cep_write(const struct cep_view *, struct xmlw *);
+/* GetPoliciesResponse ([MS-XCEP] 3.1.4.1.2.2); added to w. */
+void	 cep_write(const struct cep_view *, struct xmlw *w);
 
 #endif

@@ -19,8 +19,8 @@ struct certlogon *certlogon_new(struct snapshot *);
 void		 certlogon_free(struct certlogon *);
 
 /*
- * certauth_identify under the policy in force; only a yes is remembered.  The
- * account may be disabled: ask it.
+ * certauth_identify under the policy in force, with its errors; only a yes is
+ * remembered.  now: unix seconds.  The account may be disabled: ask it.
  */
 int		 certlogon_identify(struct certlogon *, struct slice der,
 		    int64_t now, struct certauth *, struct err *);

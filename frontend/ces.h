@@ -28,8 +28,8 @@ struct ces_reply {
 };
 
 /*
- * The question for a signer, appended.  newer: a signer has said that there
- * is a newer policy.
+ * The question for a signer (msg.h), appended.  newer: a signer has said that
+ * there is a newer policy.  -1: as snapshot_policy.
  */
 int	 ces_compose(const struct ces_ask *, bool newer, struct buf *,
 	    struct err *);
@@ -41,7 +41,7 @@ int	 ces_compose(const struct ces_ask *, bool newer, struct buf *,
 int	 ces_read(const struct ces_ask *, struct ces_reply *, struct err *);
 void	 ces_reply_free(struct ces_reply *);
 
-/* The same for the answer to KET. */
+/* The body of an answer to KET: the exchange certificate. */
 void	 ces_write_ket(const struct answer *, struct xmlw *);
 /*
  * RequestSecurityTokenResponseCollection for issued or pending; uri is where

@@ -10,7 +10,10 @@
 
 struct conns;
 
-/* After fork: every process has its own, all with the same listening socket. */
+/*
+ * After fork: every process has its own, all with the same listening socket.
+ * ERR_INTERNAL.
+ */
 struct conns	*conns_new(const struct wconf *, int listen_fd, struct err *);
 /* Only without threads; what is kept is closed when the process ends. */
 void		 conns_free(struct conns *);
@@ -23,7 +26,7 @@ void		 conns_free(struct conns *);
  */
 #define CONNS_TAG	(-1)
 int	 conns_next(struct conns *, bool *turn, int wait_ms);
-int	 conns_epoll(const struct conns *);
+int	 conns_epoll(const struct conns *);	/* its descriptor; lent */
 /* May this one stay open after its request? */
 bool	 conns_room(const struct conns *, int fd);
 /* Gives it back, with nothing of a request left in it. */

@@ -33,7 +33,9 @@ struct envelope {
 /*
  * Zero *e before, envelope_free after, also when it fails: what was read by
  * then (the MessageID above all) is there for the fault.  now is in unix
- * seconds, for the Timestamp.
+ * seconds, for the Timestamp.  ERR_MALFORMED, ERR_TOO_BIG, ERR_ACTION,
+ * ERR_NOT_UNDERSTOOD; ERR_NO_SECURITY for a Timestamp that is over and a token
+ * without name or password.
  */
 int	 envelope_parse(struct xmlin *, struct slice, int64_t now,
 	    struct envelope *, struct err *);
@@ -41,7 +43,7 @@ void	 envelope_free(struct envelope *);	/* clears its xmlin */
 
 /*
  * wsa:To, when there is one, must have the path of our own URI (scheme, host
- * and port are nginx's business; IIS ignores case).
+ * and port are nginx's business; IIS ignores case).  ERR_DESTINATION.
  */
 int	 envelope_check_to(const struct envelope *, const char *uri,
 	    struct err *);

@@ -7,7 +7,7 @@
 #define GETPOLICIES_OIDS	256
 
 struct getpolicies {
-	int64_t		 last_update;	/* unix; INT64_MIN = never */
+	int64_t		 last_update;	/* unix seconds; INT64_MIN = never */
 	struct slice	*oids;		/* policyOIDs; lent by the document */
 	size_t		 noids;
 	bool		 by_oid;	/* policyOIDs was there */

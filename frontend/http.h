@@ -65,7 +65,7 @@ int	 http_read(const struct http_request *, FCGX_Stream *, struct buf *,
 #define HTTP_JSON	"application/json"
 #define HTTP_METRICS_TEXT	"text/plain; version=0.0.4; charset=utf-8"
 
-/* The whole answer; body may be empty. */
+/* The whole answer, header and body, which may be empty. */
 void	 http_reply(FCGX_Stream *, int status, const char *type,
 	    struct slice body);
 

@@ -6,7 +6,7 @@
 
 /*
  * Takes the place of whatever socket has the path, in one step, so that there
- * is no moment without one.  Returns the descriptor.
+ * is no moment without one.  Returns the descriptor; -1: ERR_INTERNAL.
  */
 int	 listen_open(const struct wconf *, struct err *);
 /* Removes the path if it is still the socket of listen_open. */

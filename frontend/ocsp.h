@@ -29,7 +29,8 @@ struct ocsp_ask {
 
 struct ocsp_reply {
 	struct buf	 der;		/* of an OCSPResponse; empty: refused */
-	int64_t		 this_update, next_update;	/* 0: not to be kept */
+	/* Unix seconds; 0: not to be kept by who is in between. */
+	int64_t		 this_update, next_update;
 	const char	*from;		/* for the log */
 };
 
@@ -41,19 +42,20 @@ int	 ocsp_answer(const struct ocsp_ask *, struct ocsp_reply *,
 	    struct err *);
 
 /*
- * The question in the path of a GET, behind the address of the service;
- * appended.
+ * The question in the path of a GET ([RFC6960] A.1), behind the address of the
+ * service; DER, appended.  ERR_MALFORMED, ERR_TOO_BIG.
  */
 int	 ocsp_path(const char *target, const char *uri, struct buf *,
 	    struct err *);
 
 /*
- * The answer with its HTTP header, or what err says in the words of OCSP, or
- * only that the client has it already (304, [RFC9110] 15.4.5).  now is in
- * unix seconds.
+ * The answer with its HTTP header, or what err says in the words of OCSP
+ * ([RFC6960] 4.2.1, OCSPResponseStatus), or only that the client has it already
+ * (304, [RFC9110] 15.4.5).  now: unix seconds.
  */
 void	 ocsp_write(const struct http_request *, const struct ocsp_reply *,
 	    const struct err *, int64_t now, FCGX_Stream *);
+/* Its one line in the log. */
 void	 ocsp_log(const uint8_t id[16], const struct http_request *,
 	    const struct ocsp_reply *, const struct err *);
 

@@ -11,11 +11,13 @@
 
 struct turns;
 
+/* running: how many may at a time. */
 struct turns	*turns_new(unsigned running);
 void		 turns_free(struct turns *);
 
 /* Stand by until fewer run; false: no more, end. */
 bool		 turns_take(struct turns *);
+/* Let another run. */
 void		 turns_give(struct turns *);
 /*
  * Gives the turn if more run than should, since some are back from waiting: of

@@ -26,6 +26,7 @@ struct wconf {
 	int		 total_ms;	/* all of them */
 };
 
+/* NULL: ERR_MALFORMED, which option is wrong; wconf_free by the caller. */
 struct wconf	*wconf_load(const char *path, struct err *);
 void		 wconf_free(struct wconf *);
 

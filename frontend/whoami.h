@@ -17,8 +17,9 @@ struct whoami {
 	bool			 json;
 };
 
+/* As text or as one JSON object; appended. */
 void	 whoami_write(const struct whoami *, struct buf *);
-/* A refusal in the same form. */
+/* A refusal in the same form, with the request's id. */
 void	 whoami_refuse(bool json, const char *text, const uint8_t id[16],
 	    struct buf *);
 

@@ -22,7 +22,7 @@ struct slice	 xml_trim(struct slice);	/* without white space around */
  * fraction is cut off.  -1 when it is none.
  */
 int	 xml_datetime(struct slice, int64_t *);
-/* xs:int; -1 when it is none. */
+/* xs:int, xs:boolean; -1 when it is none. */
 int	 xml_int(struct slice, int32_t *);
 int	 xml_bool(struct slice, bool *);
 

@@ -59,7 +59,9 @@ struct slice	 xml_attr(const xmlNode *, const char *ns, const char *name);
 /* xsi:nil="true"? */
 bool		 xml_is_nil(const xmlNode *);
 /*
- * Remember a child that may come once: sets *slot, refuses a second one.
+ * Remember a child that may come once: sets *slot, refuses a second one.  what
+ * names it; here and above a refusal is ERR_MALFORMED, over a limit
+ * ERR_TOO_BIG.
  */
 int		 xml_once(const xmlNode **slot, const xmlNode *,
 		    const char *what, struct err *);

@@ -18,13 +18,14 @@ struct xmlw {
 	bool		 in_tag;		/* attributes may still come */
 };
 
+/* name is lent until it is closed; attributes come before any content. */
 void	 xmlw_open(struct xmlw *, const char *name);
 void	 xmlw_attr(struct xmlw *, const char *name, struct slice);
 void	 xmlw_attr_str(struct xmlw *, const char *name, const char *);
 void	 xmlw_text(struct xmlw *, struct slice);
 void	 xmlw_number(struct xmlw *, int64_t);
 void	 xmlw_base64(struct xmlw *, struct slice);	/* unbroken */
-void	 xmlw_close(struct xmlw *);
+void	 xmlw_close(struct xmlw *);	/* the innermost that is open */
 
 /* Whole elements. */
 void	 xmlw_leaf(struct xmlw *, const char *name, struct slice);
