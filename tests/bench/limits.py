@@ -1,11 +1,12 @@
 """The limits that the figures are compared with, measured in the same run."""
-import os
+import contextlib
 import re
-import socket
+import shutil
 import subprocess
 import time
 
 import rig
+from second_site import second_site  # noqa: E402
 
 PGBENCH = '/usr/lib/postgresql/15/bin/pgbench'
 # [the project's own measurements] CPU us of one enrollment's parts on the
@@ -100,53 +101,31 @@ class Hello:
         top = stack.state.resolve()
         sock = top / 'run/hello.sock'
         sock.unlink(missing_ok=True)
+        folder = top / 'hello'
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         self.program = subprocess.Popen(
             [str(build / 'hello'), str(sock), str(answer_bytes),
              str(processes), '80'])
-        site = (top / 'etc/site.conf').read_text()
-        site = re.sub(r'(?<=upstream countersign_worker \{)[^}]*',
-                      'server unix:%s; keepalive 64;' % sock, site)
-        with socket.create_server(('127.0.0.1', 0)) as s:
-            port = s.getsockname()[1]
-        old = re.search(r':(\d+)/', stack.env['CS_CEP_URL'])[1]
-        # Its own port for HTTPS; the other two are taken: any.
-        site = re.sub(r'(?<=listen )127.0.0.1:(\d+)', lambda m:
-                      '127.0.0.1:%d' % port if m[1] == old
-                      else 'unix:%s/run/hello-%s.sock' % (top, m[1]), site)
-        (top / 'etc/hello-site.conf').write_text(site)
-        conf = (top / 'etc/nginx.conf').read_text()
-        for name, new in (('etc/site.conf', 'etc/hello-site.conf'),
-                          ('nginx/master.pid', 'nginx/hello.pid')):
-            conf = conf.replace(str(top / name), str(top / new))
-        if os.geteuid() == 0:       # the stack's folders are private
-            conf = 'user root;\n' + conf
-        (top / 'etc/hello.conf').write_text(conf)
-        for s in (top / 'run').glob('hello-*.sock'):
-            s.unlink()
         while not sock.exists():
             time.sleep(0.05)
         sock.chmod(0o777)
-        self.nginx = subprocess.Popen(
-            ['nginx', '-c', str(top / 'etc/hello.conf')],
-            stderr=subprocess.DEVNULL)
-        self.env = stack.env
-        self.url = stack.env['CS_CEP_URL'].replace(':%s/' % old,
-                                                   ':%d/' % port)
-        for _ in range(100):
-            try:
-                socket.create_connection(('127.0.0.1', port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        self.site = contextlib.ExitStack()
+        there = self.site.enter_context(second_site(
+            stack, folder, lambda site: re.sub(
+                r'(?<=upstream countersign_worker \{)[^}]*',
+                'server unix:%s; keepalive 64;' % sock, site)))
+        self.nginx = int((folder / 'pid').read_text())
+        self.url = there(stack.env['CS_CEP_URL'])
 
     def cpu(self):
         """As Stack.cpu."""
         table = rig.proc_table()
-        return {part: rig.cpu_of(rig.below({p.pid}, table), table)
-                for part, p in (('nginx', self.nginx),
-                                ('hello', self.program))}
+        return {part: rig.cpu_of(rig.below({pid}, table), table)
+                for part, pid in (('nginx', self.nginx),
+                                  ('hello', self.program.pid))}
 
     def stop(self):
-        for p in (self.nginx, self.program):
-            p.terminate()
-            p.wait(10)
+        self.site.close()
+        self.program.terminate()
+        self.program.wait(10)

@@ -116,8 +116,11 @@ def gather(kinds, o, todo, run):
     return took
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def measure(doc, case, kinds, prepare, run):
+    """A benchmark of this sort, from its command line to its exit status.
+    prepare gets a stack and the number of samples, and makes what is asked
+    for: the arguments of each run."""
+    p = argparse.ArgumentParser(description=doc.splitlines()[0])
     p.add_argument('--samples', type=int, default=100000)
     p.add_argument('--connections', type=int, default=8)
     o = p.parse_args()
@@ -125,17 +128,20 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     stack = rig.Stack(out / 'stack', {})
     try:
-        rig.say('making accounts')
-        make_accounts(stack.env, stack.state / 'etc/countersign.conf',
-                      math.ceil(o.samples / len(KINDS) / TRIES))
-        took = gather(KINDS, o, [(stack, *b) for b in blocks(o.samples)],
-                      run_block)
+        took = gather(kinds, o, prepare(stack, o.samples), run)
     finally:
         stack.stop()
     log = ''.join(f.read_text() for f in
                   (stack.state / 'log').glob('worker*'))
     assert 'held back' not in log, 'some attempts were held back'
-    sys.exit(report('logon-timing', took, out / 'results.json'))
+    sys.exit(report(case, took, out / 'results.json'))
+
+
+def prepare(stack, samples):
+    rig.say('making accounts')
+    make_accounts(stack.env, stack.state / 'etc/countersign.conf',
+                  math.ceil(samples / len(KINDS) / TRIES))
+    return [(stack, *b) for b in blocks(samples)]
 
 
 def report(case, took, results):
@@ -159,4 +165,4 @@ def report(case, took, results):
 
 
 if __name__ == '__main__':
-    main()
+    measure(__doc__, 'logon-timing', KINDS, prepare, run_block)

@@ -6,11 +6,9 @@ requests that wait, were approved, were issued at once, and of numbers that no
 request has, in random order, over TLS.  |t| below 4.5 for every pair, or exit
 1.  The result is one JSON object a line at the end of var/bench/results.json.
 """
-import argparse
 import itertools
 import random
 import subprocess
-import sys
 import time
 
 import rig
@@ -70,27 +68,15 @@ def blocks(made, samples):
     return [asks[i:i + BLOCK] for i in range(0, len(asks), BLOCK)]
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('--samples', type=int, default=100000)
-    p.add_argument('--connections', type=int, default=8)
-    o = p.parse_args()
-    out = rig.TOP / 'var/bench'
-    out.mkdir(parents=True, exist_ok=True)
-    stack = rig.Stack(out / 'stack', {})
-    try:
-        rig.say('making %d requests' % (3 * EACH))
-        made = make_requests(stack.env)
-        user = ('curious', 'correct horse')
-        subprocess.run(stack.env['CS_CTL'].split() + [
-            'account', 'add', user[0], '--password-stdin'], check=True,
-            text=True, input=user[1] + '\n', stdout=subprocess.DEVNULL)
-        took = logon.gather(KINDS, o, [(stack.env, user, b) for b in
-                                       blocks(made, o.samples)], run_block)
-    finally:
-        stack.stop()
-    sys.exit(logon.report('numbers-timing', took, out / 'results.json'))
+def prepare(stack, samples):
+    rig.say('making %d requests' % (3 * EACH))
+    made = make_requests(stack.env)
+    user = ('curious', 'correct horse')
+    subprocess.run(stack.env['CS_CTL'].split() + [
+        'account', 'add', user[0], '--password-stdin'], check=True,
+        text=True, input=user[1] + '\n', stdout=subprocess.DEVNULL)
+    return [(stack.env, user, b) for b in blocks(made, samples)]
 
 
 if __name__ == '__main__':
-    main()
+    logon.measure(__doc__, 'numbers-timing', KINDS, prepare, run_block)

@@ -73,6 +73,11 @@ class Stack:
         self.env = dict(part.split('=', 1) for line in open(state / 'env')
                         for part in shlex.split(line) if '=' in part)
 
+    @property
+    def dir(self):
+        """For second_site."""
+        return self.state
+
     def recycle_wal(self, segments=32):
         """As where a database has run for a while: a new one makes each 16 MB
         of its log when it needs them, and no COMMIT ends meanwhile."""

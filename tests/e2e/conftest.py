@@ -4,7 +4,6 @@ a stack that runs already (quicker while writing tests)."""
 import contextlib
 import os
 import pathlib
-import re
 import shlex
 import signal
 import subprocess
@@ -18,6 +17,7 @@ SHARED = TOP.parent / 'shared'
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import client  # noqa: E402
+from second_site import ctl_words  # noqa: E402
 
 
 def read_env(path):
@@ -35,12 +35,8 @@ class Stack:
 
     def ctl_words(self, conf=None):
         """Program and options of the command line, perhaps with another
-        configuration.  Where root's stack runs as somebody else CS_CTL is a
-        script that changes over first: its words are taken."""
-        words = shlex.split(self.env['CS_CTL'])
-        if len(words) == 1:
-            ways = re.findall(r'exec (.*?) "\$@"', open(words[0]).read())
-            words = shlex.split(ways[0 if os.geteuid() == 0 else -1])
+        configuration."""
+        words = ctl_words(self.env)
         if conf is not None:
             words[words.index('-c') + 1] = str(conf)
         return words

@@ -3,15 +3,27 @@ workers or others."""
 import contextlib
 import os
 import re
+import shlex
 import socket
 import subprocess
 import time
 
 
+def ctl_words(env):
+    """Program and options of a stack's command line.  Where root's stack runs
+    as somebody else CS_CTL is a script that changes over first: its words are
+    taken."""
+    words = shlex.split(env['CS_CTL'])
+    if len(words) == 1:
+        ways = re.findall(r'exec (.*?) "\$@"', open(words[0]).read())
+        words = shlex.split(ways[0 if os.geteuid() == 0 else -1])
+    return words
+
+
 @contextlib.contextmanager
 def second_site(stack, folder, change):
     """change: the site's text to another.  Gives a function from an address
-    of the stack to the one there."""
+    of the stack to the one there; nginx's pid is in the file pid of folder."""
     for part in [folder, *folder.parents][:3]:
         part.chmod(part.stat().st_mode | 0o111)
     ports = {}
@@ -37,7 +49,7 @@ def second_site(stack, folder, change):
     (folder / 'nginx.conf').write_text(text)
     owner = os.stat(stack.dir)
     os.chown(folder, owner.st_uid, owner.st_gid)
-    words = stack.ctl_words()
+    words = ctl_words(stack.env)
     p = subprocess.Popen(
         words[:words.index('-c') - 1] + ['nginx', '-c',
                                          str(folder / 'nginx.conf')],
