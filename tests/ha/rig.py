@@ -313,7 +313,8 @@ class Site:
             HTTP_URL='http://front', CLIENT_CAS=self.dir / 'cas.pem',
             CERTIFICATE=self.dir / 'tls.pem', KEY=self.dir / 'tls.key',
             WORKER='unix:%s' % sock, WEB=h.dir, RATE=10000, BURST=10000,
-            CONNECTIONS=1000, FASTCGI=TOP / 'nginx/countersign_fastcgi.conf')
+            CONNECTIONS=1000, INFLIGHT=3000,
+            FASTCGI=TOP / 'nginx/countersign_fastcgi.conf')
         site = re.sub(r'(listen (443|8443|80))\b', r'\1 proxy_protocol', site)
         site += ('set_real_ip_from %s;\nreal_ip_header proxy_protocol;\n' %
                  address('front'))
