@@ -9,6 +9,7 @@
 #include "args.h"
 #include "name.h"
 
+/* In small letters: verifiers are not agreed on how constraints compare. */
 #define HOST_CHARS	"abcdefghijklmnopqrstuvwxyz0123456789.-"
 #define OID_OCSP_SIGNING "1.3.6.1.5.5.7.3.9"
 
@@ -82,6 +83,7 @@ is_host(const char *s)
 	    strspn(s, HOST_CHARS) == strlen(s) && strstr(s, "..") == NULL;
 }
 
+/* [RFC5280] 4.2.1.10: one mailbox, all of a host, or ".host" for below it. */
 static bool
 is_mail(const char *s)
 {
@@ -174,6 +176,7 @@ add_eku(X509 *x, const struct ca_plan *plan, struct err *err)
 	return rc;
 }
 
+/* The issuer's key identifier is asked of its certificate: NULL is itself. */
 int
 ca_ext_add(X509 *x, const struct ca_plan *plan, struct err *err)
 {

@@ -92,6 +92,7 @@ days_of(const struct ca_plan *plan)
 	return (long)(plan->years * 1461 / 4);
 }
 
+/* No later than end, if there is one. */
 static bool
 cut(X509 *x, const ASN1_TIME *end)
 {

@@ -15,6 +15,7 @@
 
 #define REQUEST_MAX	(64 * 1024)
 
+/* [RFC2986] by way of PKCS#9's extensionRequest; an issuer may ignore it. */
 static int
 add_extensions(X509_REQ *req)
 {
@@ -134,6 +135,7 @@ check_extension(X509_EXTENSION *e, struct err *err)
 	    "the request says that it is for no ca");
 }
 
+/* None at all is good: that it is for a CA, the command says. */
 static int
 check_extensions(X509_REQ *req, struct err *err)
 {

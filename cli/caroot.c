@@ -21,9 +21,11 @@
 
 #define DAY	86400
 
+/* Without .pass: a passphrase may have been put there beforehand. */
 static const char *const endings[] = { ".pem", ".key", ".register" };
 #define NENDINGS (sizeof endings / sizeof endings[0])
 
+/* Before the key is touched: who can write there can exchange files. */
 static int
 check_folder(const char *dir, struct err *err)
 {
@@ -172,6 +174,7 @@ save_certificate(const struct root *r, struct err *err)
 	return rc;
 }
 
+/* The certificate's file comes last: where it is, everything else is. */
 static int
 create(struct root *r, const struct ca_plan *plan, bool in_token,
     const char *passphrase_file, struct err *err)
@@ -202,6 +205,7 @@ root_create(struct root *r, const struct ca_plan *plan,
 	return -1;
 }
 
+/* Nothing that is not in the register is handed out. */
 static X509 *
 sign_with(struct root *r, struct ca_plan *plan, EVP_PKEY *key,
     struct err *err)
@@ -291,6 +295,7 @@ root_revoke(struct root *r, const char *serial, unsigned reason,
 	return rc;
 }
 
+/* As OpenSSL's functions: 1, or 0 with its errors; so the next ones. */
 static int
 add_entry(X509_CRL *crl, const struct register_entry *e)
 {
@@ -321,6 +326,7 @@ add_entry(X509_CRL *crl, const struct register_entry *e)
 	return ok;
 }
 
+/* [RFC5280] 5.2.1 and 5.2.3: those that every list must have. */
 static int
 add_extensions(X509_CRL *crl, X509 *issuer, uint64_t number)
 {

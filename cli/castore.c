@@ -16,6 +16,7 @@
 #include "camake.h"
 #include "file.h"
 
+/* All that "ca create", "ca request" and "ca import" leave under a name. */
 static const char *const suffixes[] = { ".pem", ".key", ".pass", ".chain.pem",
 	".csr",
 	"-root.pem", "-root.key", "-root.pass" };
@@ -143,6 +144,7 @@ put_array(const struct certs *certs, size_t first, struct buf *out)
 	buf_addc(out, '}');
 }
 
+/* n: the statement's parameters, of the five. */
 static int
 put_row(struct cli *c, const char *stmt, const struct ca_row *row, int n,
     struct err *err)

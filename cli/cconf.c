@@ -64,6 +64,10 @@ read_signers(cfg_t *cfg, struct cconf *c, struct err *err)
 	return 0;
 }
 
+/*
+ * What only some commands need is optional: a publisher's host has no keys
+ * and no signers.
+ */
 struct cconf *
 cconf_load(const char *path, struct err *err)
 {

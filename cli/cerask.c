@@ -68,6 +68,7 @@ next_char(int signals, char *c, struct err *err)
 	return 0;
 }
 
+/* A longer line is read to its end and kept one octet too long: refused. */
 static int
 read_answer(int signals, struct buf *out, struct err *err)
 {

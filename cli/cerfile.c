@@ -64,6 +64,7 @@ is_ours(const char *opt)
 	return false;
 }
 
+/* A path names a root that is there already, a name one made here. */
 static char *
 in_dir(const char *dir, const char *root)
 {
@@ -99,6 +100,10 @@ add_opt(struct args *a, const char *name, const char *value)
 	a->opt[a->nopt++].value = value;
 }
 
+/*
+ * The command line that people would type (step_text), made of the section's
+ * options and the places that the ceremony has for files.
+ */
 int
 step_run(struct cli *c, const struct step *s, const char *dir,
     struct err *err)
@@ -155,6 +160,7 @@ step_text(const struct step *s, struct buf *out)
 	CFG_STR(prefix "module", NULL, CFGF_NODEFAULT), \
 	CFG_STR(prefix "pin-file", NULL, CFGF_NODEFAULT)
 
+/* Each section's options are those of its command; numbers stay text. */
 static cfg_t *
 parse(const struct ceremony *c, struct err *err)
 {
@@ -230,6 +236,7 @@ check_line(const char *what, const char *s, struct err *err)
 	return 0;
 }
 
+/* Four places are left for what step_run adds. */
 static int
 take_option(struct step *s, const char *name, const char *value,
     struct err *err)
@@ -362,6 +369,7 @@ check_steps(const struct ceremony *c, struct err *err)
 	return 0;
 }
 
+/* Two at least: one alone is no witness of what he does. */
 static int
 check_people(const struct ceremony *c, struct err *err)
 {

@@ -17,6 +17,7 @@
 #define DAY	INT64_C(86400)
 #define LIST_MAX	(16 * 1024 * 1024)
 
+/* Always -1; OpenSSL's own words about it are dropped. */
 static int
 bad(struct err *err, const char *name, const char *why)
 {
@@ -49,6 +50,7 @@ good_serial(const X509 *x)
 	    ASN1_STRING_length(n) >= 8 && ASN1_STRING_length(n) <= 20;
 }
 
+/* There, once, and critical. */
 static bool
 is_critical(const X509 *x, int nid)
 {
@@ -224,6 +226,7 @@ issuer(const struct step *s, const char *opt, const char *dir,
 	return x;
 }
 
+/* The file has the certificate and, behind it, the root's. */
 static int
 check_issuing(const struct step *s, const char *dir, struct err *err)
 {
@@ -272,6 +275,7 @@ check_cross(const char *dir, X509 *of, X509 *by, const char *names[2],
 	return rc;
 }
 
+/* [RFC4210] 4.4: the new root, and a cross certificate each way. */
 static int
 check_rollover(const struct step *s, const char *dir, struct err *err)
 {
@@ -313,6 +317,7 @@ read_list(const char *dir, const char *file, struct err *err)
 	return crl;
 }
 
+/* What the step revokes, if it does. */
 static int
 check_entry(const struct step *s, X509_CRL *crl, const char *file,
     struct err *err)

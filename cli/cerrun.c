@@ -50,6 +50,7 @@ note(struct run *r, const char *word, const char *text)
 	buf_printf(&r->transcript, " %s\n", text);
 }
 
+/* A yes is in the transcript with its time; anything else ends it all. */
 static int
 confirm(struct run *r, const char *question, struct err *err)
 {
@@ -76,6 +77,7 @@ show_hash(struct run *r, const char *word, const char *what,
 	buf_free(&text);
 }
 
+/* The hashes of program and file come before anybody gives a name for them. */
 static int
 open_with(struct run *r, struct err *err)
 {
@@ -180,6 +182,7 @@ fetch_cross(struct run *r, const struct step *s, struct err *err)
 	return rc;
 }
 
+/* The file may name the request by its hash: then no other is signed. */
 static int
 check_pin(const struct step *s, const uint8_t md[32], struct err *err)
 {
@@ -230,6 +233,7 @@ show_request(struct run *r, const struct step *s, struct err *err)
 	    "that made it showed them?", err);
 }
 
+/* One step: shown, agreed to, done, checked from the disk, written down. */
 static int
 walk(struct run *r, size_t i, struct err *err)
 {
@@ -271,6 +275,7 @@ walk(struct run *r, size_t i, struct err *err)
 	return rc;
 }
 
+/* The folder must be new, and so must what a killed ceremony left be gone. */
 static int
 begin(struct run *r, struct err *err)
 {

@@ -52,6 +52,7 @@ add_der(struct certs *c, struct slice s, const char *path, struct err *err)
 	return rc;
 }
 
+/* What stands between the certificates, text or keys, is passed over. */
 static int
 add_pem(struct certs *c, struct slice s, const char *path, struct err *err)
 {

@@ -100,7 +100,10 @@ get_ca(struct chronicle *c, const struct ledger_entry *e, uint16_t *out,
 	return rc == 0 ? 0 : ledger_bad(e, "ca", err);
 }
 
-/* 1: there, decoded; 0: no such field. */
+/*
+ * 1: there, decoded; 0: no such field, as in entries of older versions; -1.
+ * One look-up, not ledger_get_base64's second: there are millions.
+ */
 static int
 get_base64(const struct ledger_entry *e, const char *key, struct buf *out,
     struct err *err)
@@ -161,6 +164,10 @@ take_start(struct reading *r, const struct ledger_entry *e, struct err *err)
 	return rc == 0 ? 0 : ledger_bad(e, "signer", err);
 }
 
+/*
+ * An entry has the row that came with the request, the row of the decision, or
+ * both; older versions wrote neither, and then only ids are compared.
+ */
 static int
 take_rows(struct chr_row *row, const struct ledger_entry *e, struct err *err)
 {
@@ -178,6 +185,7 @@ take_rows(struct chr_row *row, const struct ledger_entry *e, struct err *err)
 	return 0;
 }
 
+/* "intent", "denied", "pending": open until "done" or "void" ends it. */
 static int
 take_decision(struct reading *r, const struct ledger_entry *e,
     struct err *err)
@@ -205,6 +213,7 @@ take_decision(struct reading *r, const struct ledger_entry *e,
 	return 0;
 }
 
+/* Keeps the order: find_open relies on it. */
 static void
 drop_open(struct reading *r, size_t i)
 {
@@ -233,6 +242,7 @@ find_open(const struct reading *r, const uint8_t *id, const uint8_t *serial,
 	return NULL;
 }
 
+/* Damage that no hash shows: whoever wrote the chain left something out. */
 static void
 without_intent(const struct reading *r, const struct ledger_entry *e)
 {
@@ -277,6 +287,7 @@ take_issued(struct reading *r, const struct ledger_entry *e, struct err *err)
 	return rc == -1 ? -1 : 0;
 }
 
+/* What was begun has no row; with a serial, it may have been signed. */
 static int
 take_void(struct reading *r, const struct ledger_entry *e, struct err *err)
 {
@@ -322,6 +333,7 @@ take_approved(struct reading *r, const struct ledger_entry *e,
 	return 0;
 }
 
+/* True once for each: the place is given up. */
 static bool
 end_of_approval(struct reading *r, const uint8_t id[CHR_ID])
 {
@@ -336,6 +348,7 @@ end_of_approval(struct reading *r, const uint8_t id[CHR_ID])
 	return false;
 }
 
+/* Their transaction is committed: from here on the database must have them. */
 static int
 take_done(struct reading *r, const struct ledger_entry *e, struct err *err)
 {
@@ -366,6 +379,7 @@ take_done(struct reading *r, const struct ledger_entry *e, struct err *err)
 	return rc;
 }
 
+/* Of its texts only digests are kept: chr_what, chr_who. */
 static int
 take_revocation(struct reading *r, const struct ledger_entry *e,
     struct err *err)
@@ -425,6 +439,10 @@ take_list(struct reading *r, const struct ledger_entry *e, struct err *err)
 	return 0;
 }
 
+/*
+ * "responder" before the signature, "responder-issued" behind the commit: two
+ * records, which join_halves puts together.
+ */
 static int
 take_responder(struct reading *r, const struct ledger_entry *e,
     struct err *err)
@@ -449,6 +467,7 @@ take_responder(struct reading *r, const struct ledger_entry *e,
 	return 0;
 }
 
+/* In a vault: a bundle was taken. */
 static int
 take_round(struct reading *r, const struct ledger_entry *e, struct err *err)
 {
@@ -495,6 +514,7 @@ take_signatures(struct reading *r, const struct ledger_entry *e,
 	return sigcounts_add(&r->c->counts, e, err);
 }
 
+/* Types that are not in the table say nothing about rows: heads, segments. */
 static int
 take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 {

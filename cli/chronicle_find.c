@@ -84,6 +84,7 @@ by_serial(const void *a, const void *b)
 	    (*(struct chr_row *const *)b)->serial, CHR_SERIAL);
 }
 
+/* Order of the certificates that two revocations are about: 0, the same. */
 static int
 same_certificate(const struct chr_revocation *x,
     const struct chr_revocation *y)
@@ -106,6 +107,7 @@ by_change(const void *a, const void *b)
 	return c != 0 ? c : (x->order > y->order) - (x->order < y->order);
 }
 
+/* Attempts before the one that was listed. */
 static int
 by_number(const void *a, const void *b)
 {
@@ -170,6 +172,7 @@ merge(struct chr_row *row, const struct chr_row *pending)
 	memcpy(row->submitted, pending->submitted, CHR_DIGEST);
 }
 
+/* No two signers share a prefix, so this is damage, whoever has done it. */
 static void
 find_doubles(struct chronicle *c)
 {
@@ -188,6 +191,10 @@ find_doubles(struct chronicle *c)
 #define SORT(v, n, by)	do { if ((n) > 0) \
 	qsort((v), (n), sizeof *(v), (by)); } while (0)
 
+/*
+ * Into the order of the header, and each later decision completed by what its
+ * request came with (merge): only then it is comparable with a row.
+ */
 void
 chronicle_sort(struct chronicle *c)
 {

@@ -64,6 +64,7 @@ check_group(const char *g, struct err *err)
 	return 0;
 }
 
+/* Octets: a value of 64 characters in UTF-8 may be refused here, not cut. */
 static bool
 is_text(const char *s)
 {
@@ -135,6 +136,7 @@ refuse_clash(struct cli *c, const char *name, const struct args *a,
 	return rc;
 }
 
+/* The password is asked for last: no mistake above costs typing it twice. */
 static int
 insert(struct cli *c, const char *name, const struct args *a,
     const struct strlist *groups, struct err *err)

@@ -31,6 +31,7 @@ const struct opt opts_explain[] = {
 	{ NULL, NULL, NULL, false }
 };
 
+/* Without a request: a row for each template. */
 static const struct out_col template_cols[] = {
 	{ "template", OUT_TEXT }, { "version", OUT_TEXT },
 	{ "ca", OUT_TEXT }, { "type", OUT_TEXT }, { "enroll", OUT_BOOL },
@@ -40,6 +41,7 @@ static const struct out_col template_cols[] = {
 	{ NULL, OUT_TEXT }
 };
 
+/* With one: what would be issued, or denied and why. */
 static const struct out_col csr_cols[] = {
 	{ "outcome", OUT_TEXT }, { "account", OUT_TEXT },
 	{ "template", OUT_TEXT }, { "template_version", OUT_TEXT },
@@ -108,6 +110,7 @@ find_service(const struct question *q, const struct template *t,
 	return -1;
 }
 
+/* 1 when the account may have it, 0 when not: with the rule in "text". */
 static int
 template_row(const struct question *q, const struct template *t,
     struct out *o)
@@ -221,6 +224,7 @@ add_validity(const struct decision *d, struct out *o)
 	out_add(o, text);
 }
 
+/* Cells in the order of csr_cols, as add_refused's. */
 static void
 add_accepted(const struct question *q, const struct decision *d,
     struct out *o)
@@ -481,6 +485,7 @@ find_method(struct question *q, struct err *err)
 	return 0;
 }
 
+/* Connects in any case: identify may need the database yet. */
 static int
 find_account(struct question *q, struct err *err)
 {

@@ -68,6 +68,7 @@ digest_columns(const PGresult *res, int row, int first, int n,
 	buf_free(&b);
 }
 
+/* Is its ledger here?  name as in a row: no NUL. */
 static bool
 is_known_signer(struct compare *m, struct slice name)
 {
@@ -196,6 +197,10 @@ take_request(struct compare *m, const PGresult *res, int row)
 		((struct chr_row *)(uintptr_t)last)->row_seen = true;
 }
 
+/*
+ * Every row against the record of its id, in pages by (day, id); then every
+ * record that no row has shown.
+ */
 int
 compare_requests(struct compare *m, struct err *err)
 {
@@ -271,6 +276,7 @@ strange(struct compare *m, const char *what, const uint8_t *serial,
 		    "not in the ledger of its signer");
 }
 
+/* By its serial, which no two ledgers share: the prefix is the signer's. */
 static int
 take_certificate(struct compare *m, const PGresult *res, int row,
     struct err *err)
@@ -304,6 +310,7 @@ take_certificate(struct compare *m, const PGresult *res, int row,
 	return rc;
 }
 
+/* Columns: serial, ca, request_id, signer. */
 static int
 take_void(struct compare *m, const PGresult *res, int row, struct err *err)
 {
@@ -495,6 +502,7 @@ check_contradictions(struct compare *m, struct err *err)
 	return 0;
 }
 
+/* Each start names the deployment: a ledger of another fits nothing here. */
 static int
 check_deployment(struct compare *m, struct err *err)
 {

@@ -13,8 +13,8 @@ struct out {
 	const struct out_col	*cols;
 	size_t			 ncols;
 	enum out_form		 form;
-	char			**cell;
-	size_t			 n;
+	char			**cell;		/* row by row; owned; or NULL */
+	size_t			 n;		/* of all */
 };
 
 /*
@@ -263,6 +263,7 @@ width(const struct buf *b)
 	return n;
 }
 
+/* As a column or a "name: value" line, for people. */
 static bool
 shown(const struct out_col *col)
 {
@@ -314,6 +315,7 @@ table_row(const struct out *o, size_t row, const size_t *wide, struct buf *b)
 	buf_free(&cell);
 }
 
+/* Nothing at all without rows: "grep" and people see the same. */
 static void
 render_table(const struct out *o, struct buf *b)
 {
@@ -351,6 +353,7 @@ block(struct buf *b, const char *text)
 	free(copy);
 }
 
+/* Blocks of text stand behind the lines, whatever their place in cols. */
 static void
 record_row(const struct out *o, size_t row, size_t wide, struct buf *b)
 {

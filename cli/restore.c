@@ -82,6 +82,7 @@ open_rows(struct buf *b)
 		buf_add(b, head, 19);
 }
 
+/* The stream so far, with its end; b is empty again. */
 static int
 copy(struct restore *r, struct buf *b, const char *sql, struct err *err)
 {
@@ -96,6 +97,7 @@ copy(struct restore *r, struct buf *b, const char *sql, struct err *err)
 	return rc;
 }
 
+/* Certificates first: the row of a request names its serial. */
 static int
 copy_all(struct restore *r, struct err *err)
 {
@@ -181,6 +183,10 @@ is_back(const struct chronicle *c, const struct chr_row *row)
 	return false;
 }
 
+/*
+ * A certificate of which neither ledger nor database has the bytes: a crash
+ * came between its signature and the entry "issued".
+ */
 static bool
 is_lost(const struct chr_row *row)
 {
@@ -248,6 +254,7 @@ put_decision(struct restore *r, const struct chr_row *row, struct err *err)
 	return restore_run(r, "decide", p, 2 + DEC_N, err);
 }
 
+/* Else a one-time secret that was used would be good once more. */
 static int
 spend(struct restore *r, const struct ledger_entry *e, struct chr_row *row,
     struct err *err)
@@ -265,6 +272,10 @@ spend(struct restore *r, const struct ledger_entry *e, struct chr_row *row,
 	return rc;
 }
 
+/*
+ * The row of a request that is missing.  A decision about one that is there,
+ * or is put back from its own entry, waits for put_rest.
+ */
 static int
 take_decision(struct restore *r, const struct ledger_entry *e,
     struct err *err)
@@ -292,6 +303,7 @@ drop_issuer(struct restore *r)
 	r->issuer_cert = NULL;
 }
 
+/* r->issuer_cert is NULL for a CA that the database does not know. */
 static int
 load_issuer(struct restore *r, struct slice name, struct err *err)
 {
@@ -347,6 +359,7 @@ check_signed(struct restore *r, struct slice ca, struct slice serial,
 	    NULL ? r->l->signer : "", hex, r->issuer);
 }
 
+/* The ledger's row has the certificate's hash; here it gets the bytes. */
 static int
 take_issued(struct restore *r, const struct ledger_entry *e, struct err *err)
 {
@@ -373,6 +386,7 @@ take_issued(struct restore *r, const struct ledger_entry *e, struct err *err)
 	return rc;
 }
 
+/* The row alone: the next list has bytes, and a number above this one's. */
 static int
 take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
 {
@@ -401,6 +415,7 @@ take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
 	return rc;
 }
 
+/* Only counted here: what is voided later may still be committed. */
 static int
 take_void(struct restore *r, const struct ledger_entry *e, struct err *err)
 {
@@ -475,6 +490,7 @@ dispatch(struct restore *r, const struct taker *t,
 	return 0;
 }
 
+/* The first walk: all that is a row of its own, some MB at a time. */
 static int
 row_entry(void *arg, const struct ledger_entry *e, struct err *err)
 {
@@ -492,6 +508,7 @@ row_entry(void *arg, const struct ledger_entry *e, struct err *err)
 	    copy_all(r, err);
 }
 
+/* The second walk: what marks rows that the first has put there. */
 static int
 revocation_entry(void *arg, const struct ledger_entry *e, struct err *err)
 {

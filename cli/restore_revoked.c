@@ -24,6 +24,10 @@ restore_void(struct restore *r, struct chr_row *row, const char *at,
 enum { T_CA, T_SERIAL, T_CHANGE, T_AT, T_REASON, T_UNTIL, T_WHO, T_NOTE,
     T_N };
 
+/*
+ * By the database's own functions, as "cert revoke" and "cert release"; a
+ * serial that is void ("infinity": it has no certificate) goes its own way.
+ */
 static int
 put_revocation(struct restore *r, struct chr_revocation *rev, struct buf *v,
     struct err *err)
