@@ -89,6 +89,7 @@ operator_name(char out[65])
 		snprintf(out, 65, "%u", (unsigned)getuid());
 }
 
+/* Both stand in messages, rows and answers: as long as those take. */
 static int
 check_text(struct cli *c, const char *opt, const char *v, size_t max,
     struct err *err)
@@ -111,6 +112,7 @@ opt_slice(const struct args *a, const char *opt)
 	return slice_str(v == NULL ? "" : v);
 }
 
+/* Everything but the policy's hash, which decide_request asks for last. */
 static int
 prepare(struct cli *c, const struct args *a, struct call *k, struct err *err)
 {
@@ -166,6 +168,7 @@ print_state(struct cli *c, const struct call *k, const char *state,
 	return cli_print(c, o, err);
 }
 
+/* What the signer answered; whatever is no decision is an error here. */
 static int
 outcome(struct cli *c, const struct call *k, const struct answer *answer,
     struct err *err)

@@ -75,6 +75,7 @@ hashes_of(struct slice der, char hex[HEX_MAX + 1], struct buf *list,
 	return 0;
 }
 
+/* hex: the key's SHA-256, for people; list: all that is blocked with it. */
 static int
 take_cert(struct cli *c, const char *serial, char hex[HEX_MAX + 1],
     struct buf *list, struct err *err)
@@ -191,6 +192,10 @@ send_piece(struct list *l, struct err *err)
 	return n == -1 ? -1 : 0;
 }
 
+/*
+ * In pieces, each a transaction: signers take some ten thousand changes at a
+ * time, and a list of a million must not lock the table for minutes.
+ */
 static int
 send_all(struct list *l, struct err *err)
 {

@@ -71,7 +71,7 @@ default_subject(const char *name, const char *more)
 	return text;
 }
 
-struct tier {
+struct tier {			/* of a hierarchy of one or two */
 	EVP_PKEY	*key;
 	X509		*cert;
 };
@@ -92,6 +92,7 @@ make_tier(struct tier *t, const struct ca_plan *plan, struct err *err)
 	return t->cert == NULL ? -1 : 0;
 }
 
+/* NAME-root.pem, .key and .pass in ca-dir, to be taken away (operations.md). */
 static int
 make_root(struct cli *c, const char *name, const struct ca_plan *plan,
     struct tier *root, struct err *err)
@@ -113,6 +114,7 @@ make_root(struct cli *c, const char *name, const struct ca_plan *plan,
 	return rc;
 }
 
+/* root_plan NULL: one tier.  What was made goes away again on failure. */
 static int
 create(struct cli *c, const char *name, const struct ca_plan *root_plan,
     struct ca_plan *plan, struct catoken *token, struct err *err)
@@ -202,6 +204,7 @@ cmd_ca_create(struct cli *c, const struct args *a, struct err *err)
 	return rc;
 }
 
+/* From here on signers leave its requests to the rounds of an air gap. */
 static int
 set_apart(struct cli *c, const char *name, struct err *err)
 {
@@ -269,6 +272,7 @@ read_import(const struct args *a, struct import *in, struct err *err)
 	return castore_check_chain(&in->all, err);
 }
 
+/* res: airgap_wishes, a row for each key behind an air gap. */
 static bool
 is_apart(const PGresult *res, const char *name)
 {
@@ -302,6 +306,7 @@ compare_last(const struct import *in, const struct certs *now,
 	return rc;
 }
 
+/* --replace: of a key that is apart, and the next of what it has now. */
 static int
 check_last(struct cli *c, const struct import *in, struct err *err)
 {

@@ -110,6 +110,7 @@ make_request(struct cli *c, const char *name, const char *subject,
 	return rc;
 }
 
+/* The subject that was given, or CN=NAME. */
 static int
 request(struct cli *c, const char *name, const struct args *a,
     struct err *err)
@@ -148,6 +149,7 @@ asked(struct cli *c, const char *name, struct err *err)
 	return req;
 }
 
+/* Key and subject are ours to say; everything else is the issuer's. */
 static int
 check_asked(X509 *x, X509_REQ *req, struct err *err)
 {
@@ -251,6 +253,7 @@ check_all(struct cli *c, const char *name, const struct certs *all,
 	return rc;
 }
 
+/* Cross certificates go into each answer: nothing else may come along. */
 static int
 check_also(const struct certs *also, struct err *err)
 {
@@ -321,6 +324,7 @@ check_place(struct cli *c, const struct install *in, struct err *err)
 	return rc;
 }
 
+/* The very same certificate again is a mistake of who carries files. */
 static int
 replace_row(struct cli *c, const struct install *in, struct err *err)
 {
@@ -430,6 +434,7 @@ same_key(struct cli *c, const char *name, const struct args *a,
 	return rc;
 }
 
+/* Key and request under the CA's name and a number; it is in no use yet. */
 static int
 next_key(struct cli *c, const char *of, const struct args *a,
     struct err *err)
@@ -503,6 +508,7 @@ check_marks(const char *ca, const char *opt, const struct strlist *urls,
 	return 0;
 }
 
+/* Before a second key issues: one address cannot have two keys' lists. */
 static int
 check_addresses(struct cli *c, const char *name, struct err *err)
 {
@@ -519,6 +525,10 @@ check_addresses(struct cli *c, const char *name, struct err *err)
 	return rc;
 }
 
+/*
+ * The database's function judges and changes over in one step: signers look
+ * at each batch which key is in use (signer/caset.c).
+ */
 int
 cmd_ca_activate(struct cli *c, const struct args *a, struct err *err)
 {

@@ -144,6 +144,7 @@ cross(struct root *by, struct root *of, struct err *err)
 	return rc;
 }
 
+/* [RFC5280] 6.3.3 finds a list by its issuer's name. */
 static int
 check_replaced(const struct root *old, const char *subject, struct err *err)
 {
@@ -257,6 +258,10 @@ cmd_ca_create_root(struct cli *c, const struct args *a, struct err *err)
 	return rc;
 }
 
+/*
+ * The file comes after the register: what could not be written was signed all
+ * the same, and the register says so.
+ */
 static int
 sign(struct cli *c, struct root *r, const struct args *a,
     struct ca_plan *plan, struct err *err)

@@ -75,9 +75,9 @@ serial_parse(struct cli *c, const char *text, char out[41], struct err *err)
 	return 0;
 }
 
-struct query {
+struct query {			/* options, as the statement takes them */
 	char	 after[41], serial[41], account[129];
-	char	 within[24], limit[24];
+	char	 within[24], limit[24];	/* seconds; rows */
 	int64_t	 limit_n;
 };
 
@@ -108,6 +108,7 @@ list_options(struct cli *c, const struct args *a, struct query *q,
 	return 0;
 }
 
+/* SQL NULL, which selects nothing, where the option is absent. */
 static const char *
 given(const struct args *a, const char *opt, const char *value)
 {

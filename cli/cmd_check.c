@@ -41,6 +41,7 @@ struct check {
 	struct certlint_ask issuer;
 };
 
+/* One is enough for exit status 1. */
 static void
 finding(struct check *k, const char *object, const struct certlint_rule *r)
 {
@@ -100,6 +101,7 @@ check_key(struct check *k, const char *object, struct slice tbs, bool counts)
 	pubkey_free(key);
 }
 
+/* [RFC5280] 4.1.1.3, over the very bytes of the TBSCertificate. */
 static bool
 is_signed(const struct certlint_ask *ask, struct slice der, EVP_PKEY *key)
 {
@@ -132,6 +134,7 @@ is_signed(const struct certlint_ask *ask, struct slice der, EVP_PKEY *key)
 	return good;
 }
 
+/* with_issuer: that of take_issuer; counts: neither revoked nor ended. */
 static void
 check_one(struct check *k, const char *object, struct slice der,
     bool with_issuer, bool counts)
@@ -236,6 +239,7 @@ take_row(struct check *k, const PGresult *res, int row, struct err *err)
 	return rc;
 }
 
+/* In pages by serial: millions go through, a thousand are in memory. */
 static int
 check_all(struct check *k, struct err *err)
 {

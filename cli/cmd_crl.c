@@ -206,6 +206,7 @@ tell(struct publication *p, const struct list *l)
 	out_bool(p->out, l->delta);
 }
 
+/* Only what was put: a failure is tried again with the next news. */
 static void
 remember(struct publication *p, const char *key)
 {
@@ -271,6 +272,7 @@ forget(struct strlist *seen)
 	memset(seen, 0, sizeof *seen);
 }
 
+/* Until a signal ends the process: failures are logged, never the end. */
 static int
 watch(struct publication *p, struct err *err)
 {

@@ -75,6 +75,7 @@ find_issuer(struct cli *c, X509_CRL *crl, struct buf *hex, struct err *err)
 	return rc;
 }
 
+/* As the statement takes them: decimal, times in unix seconds. */
 struct list_facts {
 	char	 number[64], this_update[24], next_update[24], entries[24];
 };

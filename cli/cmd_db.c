@@ -31,6 +31,7 @@ is_migration(const struct dirent *e)
 	    e->d_name[3] == '_' && strcmp(e->d_name + n - 4, ".sql") == 0;
 }
 
+/* Always -1.  The first line of PostgreSQL's text; the others are details. */
 static int
 pq_error(PGconn *conn, const PGresult *res, const char *name, struct err *err)
 {
@@ -186,6 +187,10 @@ migrate(PGconn *conn, const char *dir, struct out *o, struct err *err)
 	return rc;
 }
 
+/*
+ * The list of what was applied is in the schema public: the first migration
+ * makes ours.  The lock goes with the session.
+ */
 static int
 prepare(PGconn *conn, struct err *err)
 {

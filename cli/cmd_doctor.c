@@ -99,6 +99,7 @@ check_args(struct cli *c, const struct args *a, struct err *err)
 	return 0;
 }
 
+/* From what is near to what is far; each part goes on where one could not. */
 int
 cmd_doctor(struct cli *c, const struct args *a, struct err *err)
 {

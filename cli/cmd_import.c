@@ -36,6 +36,7 @@ struct import {
 	struct buf	 text, notes;
 };
 
+/* A remark in the section, and in the column "notes". */
 static void
 note(struct import *im, const char *text)
 {
@@ -113,6 +114,7 @@ put_oid(struct import *im, const struct adtemplate *t, char *oid, size_t n)
 	buf_printf(&im->text, "\toid = \"%s\"\n", oid);
 }
 
+/* Whole days where it is such; else hours, rounded up. */
 static void
 put_period(struct import *im, const char *opt, int64_t seconds)
 {
@@ -178,6 +180,7 @@ add_part(struct strlist *l, const struct adtemplate *t, uint32_t flag,
 		adtemplate_list(l, word);
 }
 
+/* [MS-CRTD] 2.28, msPKI-Certificate-Name-Flag. */
 static void
 put_account_names(struct import *im, const struct adtemplate *t)
 {
@@ -213,6 +216,10 @@ put_account_names(struct import *im, const struct adtemplate *t)
 	strlist_free(&san);
 }
 
+/*
+ * Names that anybody may choose are what most attacks on templates live from:
+ * no section is written that would let them through unseen.
+ */
 static void
 put_names(struct import *im, const struct adtemplate *t)
 {
@@ -323,6 +330,7 @@ put_usage(struct import *im, const struct adtemplate *t)
 	strlist_free(&usage);
 }
 
+/* What asks for more than a policy of ours gives by itself is a remark. */
 static void
 put_issuance(struct import *im, const struct adtemplate *t)
 {

@@ -178,6 +178,7 @@ get_or(const struct args *a, const char *opt, const char *dflt)
 	return v != NULL ? v : dflt;
 }
 
+/* Every value that goes into a file is checked before the first is made. */
 static int
 take_texts(struct plan *p, const struct args *a, struct err *err)
 {
@@ -205,6 +206,7 @@ take_texts(struct plan *p, const struct args *a, struct err *err)
 	return check_host(p->host, err);
 }
 
+/* nginx on Debian runs as www-data; whoever is not root runs his own. */
 static void
 take_files(struct plan *p, const struct args *a)
 {
@@ -228,6 +230,7 @@ take_files(struct plan *p, const struct args *a)
 	p->peers.v[p->peers.n++] = xstrdup(getuid() == 0 ? "www-data" : uid);
 }
 
+/* One that is there is taken as it is: its owner may have set its mode. */
 static int
 make_folder(const char *path, struct err *err)
 {
@@ -269,6 +272,7 @@ make_folders(struct plan *p, const char *dir, struct err *err)
 	return rc;
 }
 
+/* A row of what is printed; always 0. */
 static int
 made(struct plan *p, const char *path, const char *what)
 {
@@ -409,6 +413,7 @@ put_ca(const struct plan *p, struct buf *b)
 	buf_puts(b, "}\n");
 }
 
+/* Workers and operators are different peers: only the one may decide. */
 static int
 write_signer(struct plan *p, int i, struct err *err)
 {
@@ -520,6 +525,7 @@ write_policy(struct plan *p, struct err *err)
 	return rc;
 }
 
+/* countersign.conf comes last: where it is, the rest is. */
 static int
 write_all(struct plan *p, struct err *err)
 {

@@ -37,6 +37,7 @@ no_prompt(char *buf, int size, int rwflag, void *arg)
 	return -1;
 }
 
+/* OpenSSL asks for the passphrase: that of a file. */
 static int
 give(char *buf, int size, int rwflag, void *arg)
 {
@@ -61,6 +62,7 @@ read_passphrase(const char *path, struct buf *out, struct err *err)
 	return 0;
 }
 
+/* The agent's key may be without a passphrase: its file is a secret then. */
 static EVP_PKEY *
 read_agent(const struct args *a, struct err *err)
 {
@@ -172,6 +174,7 @@ fetch(struct cli *c, const char *serial, struct buf *out, struct err *err)
 	return rc;
 }
 
+/* Passphrase before blob: after fetch there is a line in audit. */
 static int
 recover(struct cli *c, const struct args *a, EVP_PKEY *pkey, X509 *cert,
     struct err *err)

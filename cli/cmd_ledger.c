@@ -54,6 +54,7 @@ finding(void *arg, const char *check, const char *object, const char *text)
 	out_add(v->out, text);
 }
 
+/* What was looked at and found good: a count that is too small tells, too. */
 static void
 results(struct verify *v, const struct compare *m)
 {

@@ -143,6 +143,7 @@ commit_row(struct edition *e, struct err *err)
 	return db_commit(db, &e->in_doubt, err);
 }
 
+/* A file that is there and cannot be read is an error, not none. */
 static int
 keep_old(struct edition *e, struct err *err)
 {
@@ -262,6 +263,10 @@ raise_versions(struct cli *c, struct policy **p, struct buf *raised,
 	return rc;
 }
 
+/*
+ * Whatever would keep signers from signing is found before anything changes:
+ * the linter, versions, a CA without a certificate (cli_attach).
+ */
 static int
 publish(struct cli *c, struct slice text, struct err *err)
 {
@@ -421,6 +426,7 @@ static const struct out_col diff_cols[] = {
 	{ "differs", OUT_BOOL }, { "diff", OUT_TEXT }, { NULL, OUT_TEXT }
 };
 
+/* Status 1 when there is one, as diff(1). */
 static int
 show_diff(struct cli *c, const char *file, const char *version,
     struct buf *diff, struct err *err)

@@ -107,6 +107,7 @@ page_after(struct cli *c, const char *id, struct page *p, struct err *err)
 	return rc;
 }
 
+/* Where the page ends, newest first, and how far back it may have to look. */
 static int
 page_begin(struct cli *c, const struct args *a, struct page *p,
     struct err *err)
@@ -305,6 +306,7 @@ choose_ca(const struct policy *p, const struct args *a, struct slice *ca,
 	return 0;
 }
 
+/* As a worker's ask, but for the method: no address of a CA is needed. */
 static int
 submit(struct cli *c, const struct args *a, const struct policy *p,
     struct ask *ask, struct err *err)

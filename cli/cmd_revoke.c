@@ -54,6 +54,7 @@ static const struct {
 };
 #define NREASONS (sizeof reasons / sizeof reasons[0])
 
+/* The number, as text; NULL: none was given, or it is none. */
 static const char *
 reason_code(struct cli *c, const char *name, struct err *err)
 {
@@ -80,6 +81,7 @@ struct match {
 	const char	*v[MATCH];	/* as the statement takes them */
 };
 
+/* Hex digits need no quotes in PostgreSQL's text form of an array. */
 static int
 match_serials(struct cli *c, const struct args *a, struct match *m,
     struct err *err)
@@ -178,6 +180,7 @@ match_time(struct cli *c, const struct args *a, const char *opt, char out[24],
 	return 0;
 }
 
+/* At least one thing that selects: nobody revokes all by leaving it out. */
 static int
 match_read(struct cli *c, const struct args *a, struct match *m,
     struct err *err)
@@ -332,6 +335,7 @@ release(struct cli *c, const char *typed, const char *note, struct out *o,
 	return rc;
 }
 
+/* [RFC5280] 5.3.1: a hold ends, and the next delta says removeFromCRL. */
 int
 cmd_cert_release(struct cli *c, const struct args *a, struct err *err)
 {

@@ -128,6 +128,7 @@ parse_name(const char *dns, char out[129], struct err *err)
 	return 0;
 }
 
+/* field: dns, template (or NULL), expires. */
 static int
 add(const struct policy *p, struct entries *e, char *const field[3],
     struct err *err)
@@ -306,6 +307,7 @@ refuse_clash(struct cli *c, const char *names, struct err *err)
 	return rc;
 }
 
+/* All in one statement: all or none. */
 static int
 insert(struct cli *c, const struct entries *e, struct err *err)
 {

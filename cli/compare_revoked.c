@@ -43,6 +43,7 @@ in_force(const struct chronicle *c, size_t *at)
 	return end;
 }
 
+/* Columns of verify_revoked; FITS: the certificate's row says the same. */
 enum { COL_CA, COL_SERIAL, COL_AT, COL_REASON, COL_UNTIL, COL_WHO, COL_NOTE,
     COL_VOID, COL_FITS, COL_CHANGE, COL_STAMPED };
 
@@ -58,6 +59,7 @@ fits_change(const struct chr_revocation *r, const PGresult *res, int row)
 	    (change == stamped && r->change <= stamped);
 }
 
+/* Of a void serial nobody is told who and why: a signer wrote it. */
 static bool
 fits(const struct chr_revocation *r, const PGresult *res, int row)
 {
@@ -85,6 +87,7 @@ was_once(const struct chronicle *c, size_t first, size_t end,
 	return false;
 }
 
+/* With a ledger missing, its entries may be the ones that count. */
 static void
 take_revoked(struct compare *m, const PGresult *res, int row)
 {
@@ -152,6 +155,10 @@ each_revoked(struct compare *m, struct err *err)
 	return n;
 }
 
+/*
+ * Rows against ledgers, ledgers against rows, and the two tables that tell of
+ * a revocation against each other.
+ */
 int
 compare_revoked(struct compare *m, struct err *err)
 {
@@ -284,8 +291,10 @@ is_signed_list(struct slice der, const char *tbs_hex, EVP_PKEY *key)
 	return good;
 }
 
+/* Columns of verify_last_lists; IS: the last of its kind. */
 enum { LAST_CA, LAST_NUMBER, LAST_OCTETS, LAST_DIGEST, LAST_CERT, LAST_IS };
 
+/* Clients see the bytes, not the row: parts without a gap, hash, signature. */
 static int
 check_bytes(struct compare *m, const PGresult *last, int row,
     struct err *err)

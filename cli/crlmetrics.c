@@ -110,6 +110,7 @@ set_expiring(struct crlmetrics *p, struct cli *c, struct err *err)
 	return 0;
 }
 
+/* Counting certificates reads an index of all of them: less often. */
 int
 crlmetrics_write(struct crlmetrics *p, struct cli *c, struct err *err)
 {

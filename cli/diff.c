@@ -69,6 +69,7 @@ lengths(const struct lines *a, const struct lines *b, uint32_t *len)
 		}
 }
 
+/* Deletions before additions, as people are used to. */
 static int
 middle(const struct lines *a, const struct lines *b, struct script *s,
     struct err *err)
@@ -96,6 +97,7 @@ middle(const struct lines *a, const struct lines *b, struct script *s,
 	return 0;
 }
 
+/* What both begin and end with is no part of the table: edits are small. */
 static int
 compare(const struct lines *a, const struct lines *b, struct script *s,
     struct err *err)

@@ -30,6 +30,7 @@ ask_db(struct doctor *d, const char *stmt)
 	return res;
 }
 
+/* Columns of airgap_lists: key, number, until when, seconds left. */
 static void
 list(struct doctor *d, const PGresult *res, int row)
 {
@@ -48,6 +49,7 @@ list(struct doctor *d, const PGresult *res, int row)
 		    PQgetvalue(res, row, 2));
 }
 
+/* Columns of airgap_round: number, is it open?, age in seconds. */
 static void
 last_round(struct doctor *d)
 {
@@ -74,6 +76,7 @@ last_round(struct doctor *d)
 	PQclear(res);
 }
 
+/* Columns of airgap_waiting: what, how many, age of the oldest in seconds. */
 static void
 waiting(struct doctor *d)
 {

@@ -98,6 +98,7 @@ ask_db(struct doctor *d, struct db *db, const char *stmt)
 	return res;
 }
 
+/* What db_commit promises rests on these: off, it is no promise. */
 static void
 setting(struct doctor *d, const char *name, const char *value)
 {
@@ -138,6 +139,7 @@ settings(struct doctor *d, struct db *db)
 	PQclear(res);
 }
 
+/* Columns: name, there?, login?, more than that?, expired?, member of. */
 static void
 role(struct doctor *d, const PGresult *res, int i)
 {
@@ -208,6 +210,7 @@ now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* The answer's way back and forth is taken to be equal. */
 static void
 clock_and_months(struct doctor *d, struct db *db)
 {
@@ -251,6 +254,7 @@ rollbacks(struct doctor *d, struct db *db)
 	PQclear(res);
 }
 
+/* The file against the hash under which it was applied. */
 static void
 migration(struct doctor *d, struct db *db, const char *name)
 {

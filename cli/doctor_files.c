@@ -27,6 +27,7 @@ advice_for(mode_t forbidden)
 	    "chmod go-w it, and read what stands in it";
 }
 
+/* What we may not look at is skipped: doctor need not run as root. */
 static void
 file_mode(struct doctor *d, const char *path, mode_t forbidden)
 {
@@ -118,6 +119,7 @@ worker_files(struct doctor *d, const char *path)
 	wconf_free(w);
 }
 
+/* Tokens come last, behind the files that they need. */
 static void
 signer_files(struct doctor *d, const char *path)
 {

@@ -27,7 +27,7 @@ enum metric {
 	M_CRL_ENDS,
 	M_DELTA_MADE,		/* ca */
 	M_DELTA_ENDS,
-	M_EXPIRING,		/* template, within */
+	M_EXPIRING,		/* template, days */
 	M_UPDATED,
 	METRICS
 };

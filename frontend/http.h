@@ -35,7 +35,7 @@ struct http_request {
 	bool		 post;		/* there is a message to read */
 	bool		 json;		/* what the client likes to read */
 	const char	*target;	/* OCSP by GET: as requested; or NULL */
-	const char	*none_match;	/* with target: If-None-Match, or NULL */
+	const char	*none_match;	/* with target: If-None-Match; NULL */
 	size_t		 length;
 };
 
