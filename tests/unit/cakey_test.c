@@ -6,6 +6,10 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
+#include <sys/time.h>
+#include <time.h>
+
 #include "ca_fixture.h"
 #include "cakey_int.h"
 #include "der.h"
@@ -217,6 +221,61 @@ counts(void **state)
 	fixture_remove(&f);
 }
 
+static void
+doze(int sig)
+{
+	const struct timespec t = { 0, 6 * 1000 * 1000L };
+
+	(void)sig;
+	nanosleep(&t, NULL);
+}
+
+static int64_t
+cpu_usec(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int64_t
+sign_twice(struct cakey *k)
+{
+	int64_t t = cpu_usec();
+	struct buf sig = { 0 };
+	struct err err = ERR_INIT;
+
+	assert_int_equal(cakey_sign(k, slice_str("x"), true, &sig, &err), 0);
+	assert_int_equal(cakey_sign(k, slice_str("x"), false, &sig, &err), 0);
+	buf_free(&sig);
+	return cpu_usec() - t;
+}
+
+/* A host that is busy when the signer starts does not make its key slow. */
+static void
+costs_own_time(void **state)
+{
+	const struct itimerval often = { { 0, 12000 }, { 0, 1000 } };
+	const struct itimerval never = { { 0, 0 }, { 0, 0 } };
+	struct sigaction act = { .sa_handler = doze, .sa_flags = SA_RESTART };
+	struct ca_fixture f;
+	struct err err = ERR_INIT;
+	struct cakey *k;
+
+	(void)state;
+	fixture_make(&f, "rsa:4096");
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	k = cakey_load(f.key, f.pass, &err);
+	setitimer(ITIMER_REAL, &never, NULL);
+	assert_non_null(k);
+	sign_twice(k);
+	assert_in_range(cakey_cost(k), 1, 2 * sign_twice(k));
+	cakey_free(k);
+	fixture_remove(&f);
+}
+
 int
 main(void)
 {
@@ -226,6 +285,7 @@ main(void)
 		cmocka_unit_test(refuses_files),
 		cmocka_unit_test(other_key),
 		cmocka_unit_test(not_a_ca),
+		cmocka_unit_test(costs_own_time),
 		cmocka_unit_test(derives), cmocka_unit_test(counts),
 	};
 
