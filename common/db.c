@@ -35,6 +35,8 @@ struct db {
 	bool			 changed;
 	bool			 in_tx;		/* between begin and its end */
 	bool			 lost_in_tx;
+	void			(*meanwhile)(void *);	/* or NULL */
+	void			*meanwhile_arg;
 	unsigned		 notices;	/* since COMMIT began */
 	char			 notice[DB_TEXT_MAX];
 };
@@ -541,6 +543,15 @@ db_in_transaction(const struct db *db)
 	return db->in_tx;
 }
 
+/* The rows that were put last, and what the server says of them. */
+static PGresult *
+copy_end(struct db *db, bool commits)
+{
+	if (commits && db->meanwhile != NULL && db_wait_sent(&db->wait) == 0)
+		db->meanwhile(db->meanwhile_arg);
+	return db->wait.silent ? NULL : db_wait(&db->wait, 1);
+}
+
 /*
  * What the server says last.  The end of one and the beginning of the next
  * come as one result; after the last one's rows nothing keeps it from
@@ -550,6 +561,7 @@ static PGresult *
 copy_all(struct db *db, const struct db_copy *c, size_t n)
 {
 	struct buf sql = { NULL, 0, 0 };
+	bool commits = false;
 	PGresult *r;
 	size_t i;
 
@@ -560,11 +572,12 @@ copy_all(struct db *db, const struct db_copy *c, size_t n)
 	for (i = 0; i < n && PQresultStatus(r) == PGRES_COPY_IN; i++) {
 		PQclear(r);
 		r = NULL;
-		if (i + 1 == n && !db->in_tx)
+		commits = i + 1 == n && !db->in_tx;
+		if (commits)
 			fail_point("before-commit");
 		if (db_wait_copy(&db->wait, c[i].rows) == 0 ||
 		    !db->wait.silent)
-			r = db_wait(&db->wait, 1);
+			r = copy_end(db, commits);
 	}
 	return r;
 }
@@ -596,6 +609,13 @@ db_copy_durable(struct db *db, const struct db_copy *c, size_t n,
 	db->notices = 0;
 	*in_doubt = true;
 	return commit_result(db, copy_all(db, c, n), "copy", in_doubt, err);
+}
+
+void
+db_meanwhile(struct db *db, void (*meanwhile)(void *), void *arg)
+{
+	db->meanwhile = meanwhile;
+	db->meanwhile_arg = arg;
 }
 
 void

@@ -117,6 +117,11 @@ int	 db_copy(struct db *, const struct db_copy *, size_t, struct err *);
  */
 int	 db_copy_durable(struct db *, const struct db_copy *, size_t,
 	    bool *in_doubt, struct err *);
+/*
+ * What to do in each db_copy_durable from now on, when everything is sent and
+ * the server commits: nothing is known of how that ends.  NULL: only wait.
+ */
+void	 db_meanwhile(struct db *, void (*)(void *), void *arg);
 
 PGconn	*db_conn(struct db *);		/* lent, for the cli's migrations */
 

@@ -82,6 +82,12 @@ db_wait(struct db_wait *w, int sent)
 }
 
 int
+db_wait_sent(struct db_wait *w)
+{
+	return flush(w, end_of(w));
+}
+
+int
 db_wait_copy(struct db_wait *w, struct slice rows)
 {
 	int64_t end = end_of(w);

@@ -23,6 +23,8 @@ struct db_wait {
  * the connection broke, or silent.
  */
 PGresult	*db_wait(struct db_wait *, int sent);
+/* What was sent has left, as far as we know: 0, or -1. */
+int		 db_wait_sent(struct db_wait *);
 /* The rows of a COPY and its end; 0 or -1.  Its result is not yet read. */
 int		 db_wait_copy(struct db_wait *, struct slice rows);
 

@@ -174,6 +174,37 @@ look_up_patiently(struct signer *s, struct job **v, size_t *n,
 	return -1;
 }
 
+struct ahead {
+	struct signer	*s;
+	struct job	**v;
+	size_t		 n;
+};
+
+/* A token that fails once is not asked for each of the others. */
+static void
+answer_ahead(void *arg)
+{
+	const struct ahead *a = arg;
+	size_t i;
+
+	for (i = 0; i < a->n && job_answer_ahead(a->s, a->v[i]) == 0; i++)
+		;
+}
+
+/* The answers are signed while the database commits; they leave later. */
+static int
+insert(struct signer *s, struct job **v, size_t n, bool *in_doubt,
+    struct err *err)
+{
+	struct ahead a = { s, v, n };
+	int rc;
+
+	store_meanwhile(s->store, answer_ahead, &a);
+	rc = store_insert(s->store, v, n, in_doubt, err);
+	store_meanwhile(s->store, NULL, NULL);
+	return rc;
+}
+
 void
 commit(struct signer *s, struct job **v, size_t n, int64_t deadline)
 {
@@ -183,7 +214,7 @@ commit(struct signer *s, struct job **v, size_t n, int64_t deadline)
 
 	while (n > 0) {
 		memset(&err, 0, sizeof(err));
-		if (store_insert(s->store, v, n, &in_doubt, &err) == 0) {
+		if (insert(s, v, n, &in_doubt, &err) == 0) {
 			for (i = 0; i < n; i++)
 				v[i]->committed = true;
 			return;

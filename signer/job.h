@@ -160,6 +160,12 @@ int		 job_respond(const struct signer *, const struct job *,
  * sent together, one behind the other: each would wake two threads else.
  */
 struct log_line;
+/*
+ * The answer of a job whose row is being committed, as it will be when that
+ * has gone well; 0 or -1.  job_answer keeps it for a job that has stayed
+ * JOB_RECORD, and makes it anew for any other.
+ */
+int		 job_answer_ahead(struct signer *, struct job *);
 void		 job_answer(struct signer *, struct job *);
 void		 job_send(struct signer *, struct job *, struct log_line *);
 

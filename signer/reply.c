@@ -249,27 +249,48 @@ answered(const struct job *j)
 	return j->state == JOB_COPY ? j->first : j;
 }
 
-void
-job_answer(struct signer *s, struct job *j)
+static int
+compose(struct signer *s, struct job *j, const struct job *from,
+    struct err *err)
 {
-	const struct job *from = answered(j);
 	struct answer a = { 0 };
 	struct buf built = { 0 };
 	struct slice response;
-	struct err err = ERR_INIT;
+	int rc;
 
-	if (j->state == JOB_DROPPED)
-		return;
-	if (respond(s, from, &built, &response, &err) == -1) {
-		/* The row is there: a repeated request gets its answer. */
-		log_note("response", "%s", err.text);
-		job_unavailable(j, err.text);
-		from = j;
+	buf_reset(&j->answer);
+	rc = respond(s, from, &built, &response, err);
+	if (rc == 0) {
+		memcpy(a.id, j->ask.id, sizeof(a.id));
+		fill(&a, from, response);
+		answer_encode(&a, &j->answer);
 	}
-	memcpy(a.id, j->ask.id, sizeof(a.id));
-	fill(&a, from, response);
-	answer_encode(&a, &j->answer);
 	buf_free(&built);
+	return rc;
+}
+
+int
+job_answer_ahead(struct signer *s, struct job *j)
+{
+	struct err ignored = ERR_INIT;
+
+	return j->answer.n > 0 ? 0 : compose(s, j, j, &ignored);
+}
+
+void
+job_answer(struct signer *s, struct job *j)
+{
+	struct err err = ERR_INIT, none = ERR_INIT;
+
+	if (j->state == JOB_DROPPED ||
+	    (j->state == JOB_RECORD && j->answer.n > 0))
+		return;
+	if (compose(s, j, answered(j), &err) == 0)
+		return;
+	/* The row is there: a repeated request gets its answer. */
+	log_note("response", "%s", err.text);
+	job_unavailable(j, err.text);
+	(void)compose(s, j, j, &none);	/* has no signature */
 }
 
 void

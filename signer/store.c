@@ -574,6 +574,12 @@ store_begin(struct store *st, struct err *err)
 	return store_same_session(st, err);
 }
 
+void
+store_meanwhile(struct store *st, void (*meanwhile)(void *), void *arg)
+{
+	db_meanwhile(st->db, meanwhile, arg);
+}
+
 int
 store_insert(struct store *st, struct job *const *jobs, size_t n,
     bool *in_doubt, struct err *err)

@@ -133,6 +133,11 @@ void		 store_release(struct store *);
 int		 store_insert(struct store *, struct job *const *, size_t,
 		    bool *in_doubt, struct err *);
 /*
+ * What to do in each store_insert while the database commits, unless the rows
+ * come with something else; nothing is known of them yet.  NULL: only wait.
+ */
+void		 store_meanwhile(struct store *, void (*)(void *), void *arg);
+/*
  * Commit something that waits for the standby: what was committed before is
  * then durable too, also when its own COMMIT said that it might not be.
  */

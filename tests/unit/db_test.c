@@ -379,6 +379,56 @@ test_copy_durable(void **state)
 	db_close(db);
 }
 
+struct other {
+	struct db	*db;
+	int		 times;
+	bool		 saw;		/* the rows, committed */
+};
+
+static void
+look(void *arg)
+{
+	const struct timespec pause = { 0, 10 * 1000 * 1000L };
+	struct other *o = arg;
+	char v[16];
+	int i;
+
+	o->times++;
+	for (i = 0; i < 500 && !o->saw; i++) {
+		o->saw = strcmp(value(o->db, "count", v, sizeof(v)), "4") == 0;
+		if (!o->saw)
+			nanosleep(&pause, NULL);
+	}
+}
+
+/* The server needs nothing more of us to commit while we do something else. */
+static void
+test_meanwhile(void **state)
+{
+	const struct db_copy c[] = { COPIED, COPIED };
+	struct db *db = open_db("owner", stmts);
+	struct other other = { .db = open_db("owner", stmts) };
+	struct err err = ERR_INIT;
+	bool in_doubt = true;
+
+	(void)state;
+	owner("TRUNCATE x.t");
+	db_meanwhile(db, look, &other);
+	assert_int_equal(copy_durably(db, &in_doubt, &err), 0);
+	assert_int_equal(other.times, 1);
+	assert_true(other.saw);
+
+	/* Within a transaction nothing is committed yet. */
+	assert_int_equal(db_begin(db, &err), 0);
+	assert_int_equal(db_copy(db, c, 2, &err), 0);
+	assert_int_equal(db_commit(db, &in_doubt, &err), 0);
+	db_meanwhile(db, NULL, NULL);
+	assert_int_equal(copy_durably(db, &in_doubt, &err), 0);
+	assert_int_equal(other.times, 1);
+	db_close(other.db);
+	db_close(db);
+}
+
 /* A server that says nothing at all is not waited for without end. */
 static void
 test_silent_server(void **state)
@@ -595,6 +645,7 @@ main(void)
 		cmocka_unit_test(test_lost_transaction),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_copy_durable),
+		cmocka_unit_test(test_meanwhile),
 		cmocka_unit_test(test_silent_server),
 		cmocka_unit_test(test_absent_server),
 		cmocka_unit_test(test_bad_statement),
