@@ -116,6 +116,7 @@ class Hello:
                 r'(?<=upstream countersign_worker \{)[^}]*',
                 'server unix:%s; keepalive 64;' % sock, site)))
         self.nginx = int((folder / 'pid').read_text())
+        self.env = stack.env
         self.url = there(stack.env['CS_CEP_URL'])
 
     def cpu(self):
