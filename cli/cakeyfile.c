@@ -191,19 +191,6 @@ ca_key_save(EVP_PKEY *key, const char *dir, const char *name,
 	return rc;
 }
 
-/* OpenSSL asks here; without a passphrase file the answer is none. */
-static int
-give_pass(char *out, int max, int writing, void *arg)
-{
-	const struct buf *pass = arg;
-
-	(void)writing;
-	if (pass->n == 0 || pass->n > (size_t)max)
-		return -1;
-	memcpy(out, pass->p, pass->n);
-	return (int)pass->n;
-}
-
 EVP_PKEY *
 ca_key_load(const char *path, const char *passphrase_file, struct err *err)
 {
@@ -215,7 +202,7 @@ ca_key_load(const char *path, const char *passphrase_file, struct err *err)
 	    (passphrase_file == NULL || secret_read(passphrase_file,
 	    PASSPHRASE_MAX, true, &pass, err) == 0)) {
 		bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-		key = PEM_read_bio_PrivateKey(bio, NULL, give_pass, &pass);
+		key = PEM_read_bio_PrivateKey(bio, NULL, secret_pem, &pass);
 		BIO_free(bio);
 		if (key == NULL)
 			err_openssl(err, "%.80s: no key, or not its "

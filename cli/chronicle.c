@@ -224,7 +224,7 @@ drop_open(struct reading *r, size_t i)
 
 /* The oldest first: it ends first.  NULL: none is open. */
 static struct chr_row *
-find_open(const struct reading *r, const uint8_t *id, const uint8_t *serial,
+find_open(const struct reading *r, const uint8_t *key, bool is_serial,
     size_t *at)
 {
 	struct chr_row *row;
@@ -232,9 +232,9 @@ find_open(const struct reading *r, const uint8_t *id, const uint8_t *serial,
 
 	for (i = 0; i < r->nopen; i++) {
 		row = &r->c->row[r->open[i]];
-		if ((serial != NULL && row->kind == CHR_ISSUE &&
-		    memcmp(row->serial, serial, CHR_SERIAL) == 0) ||
-		    (serial == NULL && memcmp(row->id, id, CHR_ID) == 0)) {
+		if (is_serial ? row->kind == CHR_ISSUE &&
+		    memcmp(row->serial, key, CHR_SERIAL) == 0 :
+		    memcmp(row->id, key, CHR_ID) == 0) {
 			*at = i;
 			return row;
 		}
@@ -268,7 +268,7 @@ take_issued(struct reading *r, const struct ledger_entry *e, struct err *err)
 
 	if (ledger_get_hex(e, "serial", serial, CHR_SERIAL, err) != 0)
 		return -1;
-	if ((row = find_open(r, NULL, serial, &at)) == NULL) {
+	if ((row = find_open(r, serial, true, &at)) == NULL) {
 		without_intent(r, e);
 		return 0;
 	}
@@ -301,7 +301,7 @@ take_void(struct reading *r, const struct ledger_entry *e, struct err *err)
 	    &none) == 0;
 	if (ledger_get_hex(e, "id", id, CHR_ID, err) != 0)
 		return -1;
-	row = find_open(r, id, has_serial ? serial : NULL, &at);
+	row = find_open(r, has_serial ? serial : id, has_serial, &at);
 	if (row == NULL) {
 		without_intent(r, e);
 		return 0;
@@ -366,7 +366,7 @@ take_done(struct reading *r, const struct ledger_entry *e, struct err *err)
 		if (strlen(one) != 2 * CHR_ID ||
 		    hex_decode(one, id, CHR_ID) != 0)
 			rc = ledger_bad(e, "ids", err);
-		else if ((row = find_open(r, id, NULL, &at)) == NULL) {
+		else if ((row = find_open(r, id, false, &at)) == NULL) {
 			if (!end_of_approval(r, id))
 				without_intent(r, e);
 		} else {

@@ -61,6 +61,20 @@ cli_print(struct cli *c, struct out *o, struct err *err)
 }
 
 int
+cli_rows(struct cli *c, PGresult *res, const struct out_col *cols,
+    enum out_form form, struct err *err)
+{
+	struct out *o;
+
+	if (res == NULL)
+		return -1;
+	o = out_new(cols, form);
+	out_result(o, res);
+	PQclear(res);
+	return cli_print(c, o, err);
+}
+
+int
 cli_outcome(struct cli *c, const char *name, const char *outcome,
     struct err *err)
 {

@@ -57,6 +57,9 @@ int	 cli_usage(struct cli *, struct err *, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
 /* Print on standard output and free; -1 when it could not be written. */
 int	 cli_print(struct cli *, struct out *, struct err *);
+/* The same of a query's rows, which are cleared; NULL (it failed): -1. */
+int	 cli_rows(struct cli *, PGresult *, const struct out_col *,
+	    enum out_form, struct err *);
 /*
  * For programs: what was changed and what it is now.  People who ask for a
  * change want to hear of failure alone: nothing is printed without --json.

@@ -279,13 +279,7 @@ int
 cmd_account_list(struct cli *c, const struct args *a, struct err *err)
 {
 	const char *group = args_get(a, "group");
-	PGresult *res = cli_query(c, "account_list", &group, 1, err);
-	struct out *o;
 
-	if (res == NULL)
-		return -1;
-	o = out_new(cols, OUT_TABLE);
-	out_result(o, res);
-	PQclear(res);
-	return cli_print(c, o, err);
+	return cli_rows(c, cli_query(c, "account_list", &group, 1, err), cols,
+	    OUT_TABLE, err);
 }

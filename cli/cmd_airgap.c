@@ -114,8 +114,6 @@ cmd_airgap_status(struct cli *c, const struct args *a, struct err *err)
 	const char *limit;
 	char text[24];
 	int64_t n = 10;
-	PGresult *res;
-	struct out *o;
 
 	if (args_num(a, "limit", 1, 100000, &n, err) != 0) {
 		c->code = EXIT_USAGE;
@@ -123,10 +121,6 @@ cmd_airgap_status(struct cli *c, const struct args *a, struct err *err)
 	}
 	snprintf(text, sizeof text, "%" PRId64, n);
 	limit = text;
-	if ((res = cli_query(c, "airgap_rounds", &limit, 1, err)) == NULL)
-		return -1;
-	o = out_new(status_cols, OUT_TABLE);
-	out_result(o, res);
-	PQclear(res);
-	return cli_print(c, o, err);
+	return cli_rows(c, cli_query(c, "airgap_rounds", &limit, 1, err),
+	    status_cols, OUT_TABLE, err);
 }

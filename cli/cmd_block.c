@@ -267,14 +267,7 @@ cmd_key_unblock(struct cli *c, const struct args *a, struct err *err)
 int
 cmd_key_list(struct cli *c, const struct args *a, struct err *err)
 {
-	PGresult *res = cli_query(c, "key_list", NULL, 0, err);
-	struct out *o;
-
 	(void)a;
-	if (res == NULL)
-		return -1;
-	o = out_new(cols, OUT_TABLE);
-	out_result(o, res);
-	PQclear(res);
-	return cli_print(c, o, err);
+	return cli_rows(c, cli_query(c, "key_list", NULL, 0, err), cols,
+	    OUT_TABLE, err);
 }

@@ -26,30 +26,6 @@ const struct opt opts_key_recover[] = {
 	{ NULL, NULL, NULL, false }
 };
 
-/* Never a prompt: whoever scripts this would wait for ever. */
-static int
-no_prompt(char *buf, int size, int rwflag, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)rwflag;
-	(void)arg;
-	return -1;
-}
-
-/* OpenSSL asks for the passphrase: that of a file. */
-static int
-give(char *buf, int size, int rwflag, void *arg)
-{
-	const struct buf *pass = arg;
-
-	(void)rwflag;
-	if (size < 0 || pass->n > (size_t)size)
-		return -1;
-	memcpy(buf, pass->p, pass->n);
-	return (int)pass->n;
-}
-
 static int
 read_passphrase(const char *path, struct buf *out, struct err *err)
 {
@@ -74,8 +50,7 @@ read_agent(const struct args *a, struct err *err)
 	    err) == 0 && secret_read(args_get(a, "agent-key"), KEY_FILE_MAX,
 	    false, &pem, err) == 0 &&
 	    (bio = BIO_new_mem_buf(pem.p, (int)pem.n)) != NULL) {
-		pkey = PEM_read_bio_PrivateKey(bio, NULL,
-		    pass.n == 0 ? no_prompt : give, &pass);
+		pkey = PEM_read_bio_PrivateKey(bio, NULL, secret_pem, &pass);
 		if (pkey == NULL)
 			err_set(err, ERR_DENIED, "%.120s: is no private key "
 			    "in pem, or its passphrase is another",

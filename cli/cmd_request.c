@@ -228,7 +228,6 @@ int
 cmd_request_show(struct cli *c, const struct args *a, struct err *err)
 {
 	const char *id = a->pos[0];
-	struct out *o;
 	int64_t number;
 	char day[8];
 	PGresult *res;
@@ -242,16 +241,11 @@ cmd_request_show(struct cli *c, const struct args *a, struct err *err)
 		c->code = EXIT_USAGE;
 		return -1;
 	}
-	if (res == NULL)
-		return -1;
-	if (PQntuples(res) == 0) {
+	if (res != NULL && PQntuples(res) == 0) {
 		PQclear(res);
 		return err_set(err, ERR_DENIED, "no request %.40s", id);
 	}
-	o = out_new(show_cols, OUT_RECORD);
-	out_result(o, res);
-	PQclear(res);
-	return cli_print(c, o, err);
+	return cli_rows(c, res, show_cols, OUT_RECORD, err);
 }
 
 /* What the signer said, for people and scripts. */

@@ -389,16 +389,9 @@ cmd_secret_create(struct cli *c, const struct args *a, struct err *err)
 int
 cmd_secret_list(struct cli *c, const struct args *a, struct err *err)
 {
-	PGresult *res = cli_query(c, "secret_list", NULL, 0, err);
-	struct out *o;
-
 	(void)a;
-	if (res == NULL)
-		return -1;
-	o = out_new(list_cols, OUT_TABLE);
-	out_result(o, res);
-	PQclear(res);
-	return cli_print(c, o, err);
+	return cli_rows(c, cli_query(c, "secret_list", NULL, 0, err),
+	    list_cols, OUT_TABLE, err);
 }
 
 int

@@ -44,17 +44,6 @@ wrap(EVP_PKEY *pkey, const char *path, struct err *err)
 	return k;
 }
 
-/* Never asks for a passphrase on the terminal. */
-static int
-no_passphrase(char *buf, int size, int rwflag, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)rwflag;
-	(void)arg;
-	return 0;
-}
-
 struct bundlekey *
 bundlekey_private(const char *path, struct err *err)
 {
@@ -64,7 +53,7 @@ bundlekey_private(const char *path, struct err *err)
 
 	if (secret_read(path, KEY_FILE_MAX, false, &pem, err) == 0) {
 		bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-		k = wrap(PEM_read_bio_PrivateKey(bio, NULL, no_passphrase,
+		k = wrap(PEM_read_bio_PrivateKey(bio, NULL, secret_pem,
 		    NULL), path, err);
 		BIO_free(bio);
 	}
@@ -82,7 +71,7 @@ bundlekey_public(const char *path, struct err *err)
 		err_openssl(err, "%s", path);
 		return NULL;
 	}
-	k = wrap(PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL), path,
+	k = wrap(PEM_read_bio_PUBKEY(bio, NULL, secret_pem, NULL), path,
 	    err);
 	BIO_free(bio);
 	return k;

@@ -301,7 +301,7 @@ int	 policy_ready(const struct policy *, struct err *);
 const struct policy_ca	*policy_ca_find(const struct policy *, const char *);
 /* The CA that has this key, and the key; NULL when there is none. */
 const struct policy_ca	*policy_key_find(const struct policy *,
-			    const char *key, const struct policy_key **);
+			    const char *name, const struct policy_key **key);
 /* Is this certificate that of a key of ours? */
 bool			 policy_is_ours(const struct policy *, struct slice);
 /* Does the key belong to that CA? */

@@ -15,6 +15,11 @@
  */
 int	 secret_read(const char *path, size_t max, bool strip, struct buf *out,
 	    struct err *);
+/*
+ * For OpenSSL's PEM functions, in place of a prompt on the terminal; arg is
+ * the passphrase, a struct buf.  NULL or empty: there is none.
+ */
+int	 secret_pem(char *out, int size, int writing, void *arg);
 /* Create with mode 0400, O_EXCL, fsync of file and folder. */
 int	 secret_write(const char *path, struct slice, struct err *);
 
