@@ -23,15 +23,16 @@ struct export {			/* one bundle being made */
 	struct cli		*cli;
 	struct bundlekey	*key;
 	struct policy		*policy;
-	char			 round[24];
-	unsigned		 parts;
-	int64_t			 made_at;
-	uint8_t			 previous[BUNDLE_HASH];
-	PGresult		*wishes;
+	char			 round[24];	/* decimal, for the database */
+	unsigned		 parts;		/* stored so far */
+	int64_t			 made_at;	/* Unix seconds */
+	uint8_t			 previous[BUNDLE_HASH];	/* zeros: first round */
+	PGresult		*wishes;	/* airgap_wishes, one row a CA */
 	struct bundle_out	*out;
 	char			 maker[64];
 };
 
+/* The sink of bundle_out: each part is a row of the round. */
 static int
 put_part(void *arg, struct slice body, struct err *err)
 {
@@ -70,7 +71,6 @@ static void
 take_approval(const PGresult *res, int row, struct bundle_item *i)
 {
 	struct slice by = db_field(res, row, 12);
-
 	struct slice decision = db_field(res, row, 17);
 
 	i->approved = by.n > 0 && decision.n == MSG_ID;
@@ -83,6 +83,11 @@ take_approval(const PGresult *res, int row, struct bundle_item *i)
 	i->subject = db_field(res, row, 15);
 }
 
+/*
+ * One request, its columns in the order of airgap_items.  Column 16 is
+ * whether the stored bytes still have the hash taken at submission: a row
+ * that was changed ends the export, ERR_DENIED.
+ */
 static int
 put_item(struct export *x, const PGresult *res, int row, struct err *err)
 {
@@ -205,6 +210,7 @@ put_orders(struct export *x, struct err *err)
 	return rc;
 }
 
+/* Which list the vault is to sign, and up to which change it shows. */
 static int
 put_wishes(struct export *x, struct err *err)
 {
@@ -220,6 +226,7 @@ put_wishes(struct export *x, struct err *err)
 	return rc;
 }
 
+/* In the order of bundle.h: the vault obeys the orders before it lists. */
 static int
 make_bundle(struct export *x, struct err *err)
 {
@@ -240,7 +247,8 @@ make_bundle(struct export *x, struct err *err)
 
 /*
  * What a list is to show is read first: a revocation that comes now is in no
- * order of this round, and must not seem to be on the list.
+ * order of this round, and must not seem to be on the list.  *old: the last
+ * round is not answered yet, and is written out again.
  */
 static int
 open_round(struct export *x, bool *old, struct err *err)
@@ -312,6 +320,7 @@ write_parts(struct export *x, int fd, const char *path, struct err *err)
 	}
 }
 
+/* Beside its place and then renamed: a stick pulled out has no half bundle. */
 static int
 write_file(struct export *x, const char *path, struct err *err)
 {

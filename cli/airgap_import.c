@@ -18,7 +18,7 @@ static const struct out_col cols[] = {
 	{ "lists", OUT_NUMBER }, { "hash", OUT_TEXT }, { NULL, OUT_TEXT }
 };
 
-struct issuer {
+struct issuer {			/* a CA of this deployment */
 	char		*name;
 	X509		*cert;
 };
@@ -27,8 +27,8 @@ struct import {
 	struct cli		*cli;
 	struct bundlekey	*peer;
 	struct bundle_in	*in;
-	uint8_t			 hash[BUNDLE_HASH];
-	char			 round[24];
+	uint8_t			 hash[BUNDLE_HASH];	/* of the answer */
+	char			 round[24];	/* decimal, for the database */
 	char			*maker;
 	struct issuer		*ca;
 	size_t			 ncas;
@@ -39,11 +39,11 @@ struct import {
 struct facts {
 	const char	*ca;
 	struct slice	 serial;	/* borrows from the certificate */
-	int64_t		 not_before, not_after;
-	uint8_t		 spki[32];
+	int64_t		 not_before, not_after;	/* Unix seconds */
+	uint8_t		 spki[32];	/* SHA-256, of the DER */
 };
 
-struct number {
+struct number {			/* decimal: statements take text */
 	char	 text[24];
 };
 
@@ -62,6 +62,7 @@ dup_slice(struct slice s)
 	return xstrndup((const char *)s.p, s.n);
 }
 
+/* Empty, never NULL: libpq would send SQL's NULL. */
 static struct db_param
 bin(struct slice s)
 {
@@ -146,6 +147,10 @@ read_facts(const struct import *m, X509 *x, struct facts *f, struct err *err)
 	return 0;
 }
 
+/*
+ * The database looks whether the request is of this round, unanswered, and
+ * for this key and CA; what it says otherwise is ERR_DENIED's text.
+ */
 static int
 put_result(struct import *m, const struct bundle_result *r,
     const struct facts *f, struct err *err)
@@ -181,6 +186,7 @@ put_result(struct import *m, const struct bundle_result *r,
 	return rc;
 }
 
+/* The certificate is one DER and nothing behind it. */
 static int
 take_result(struct import *m, const struct bundle_result *r, struct err *err)
 {
@@ -204,6 +210,7 @@ take_result(struct import *m, const struct bundle_result *r, struct err *err)
 	return rc;
 }
 
+/* A serial number that may have been signed, and reached nobody. */
 static int
 take_void(struct import *m, const struct bundle_void *v, struct err *err)
 {
@@ -230,6 +237,7 @@ take_part(struct import *m, const struct bundle_part *t, struct err *err)
 	return rc;
 }
 
+/* The end of a list whose parts were taken before it. */
 static int
 take_list(struct import *m, const struct bundle_list *l, struct err *err)
 {

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TIMEOUT_S	10
+#define TIMEOUT_S	10	/* to connect, and between two reads */
 #define ANSWER_MAX	((size_t)2 * 1024 * 1024)
 
 struct conn {
@@ -21,7 +21,7 @@ struct conn {
 	int	 fd;
 };
 
-/* "[::1]:8443", "host:8443", "host" to copies. */
+/* "[::1]:8443", "host:8443", "host" to copies, the caller's even on -1. */
 static int
 split_host(const char *s, size_t n, char **host, char **port)
 {
@@ -107,6 +107,7 @@ connect_one(const struct addrinfo *ai)
 	return -1;
 }
 
+/* The addresses in getaddrinfo's order; the error is the last one's. */
 static int
 connect_any(const struct https_site *s, struct err *err)
 {
