@@ -37,12 +37,12 @@ void	 doctor_signers(struct doctor *);
 /* The web server's certificate, the workers behind it, an enrollment. */
 void	 doctor_web(struct doctor *);
 
-/* A clock that differs from ours by this much, as a finding. */
+/* A clock so far ahead of ours; behind, when negative. */
 void	 doctor_clock(struct doctor *, const char *object, int64_t skew_ms);
-/* A policy that somebody has, compared with the one in force. */
+/* A policy that somebody has, by its SHA-256: is it the one in force? */
 void	 doctor_compare(struct doctor *, const char *object,
 	    uint64_t version, const uint8_t hash[32]);
-/* The end of a certificate, as a finding. */
+/* The end of a certificate, in Unix seconds: advice from 30 days before. */
 void	 doctor_expiry(struct doctor *, const char *object, int64_t not_after,
 	    const char *advice);
 
