@@ -26,7 +26,7 @@ struct export {			/* one bundle being made */
 	char			 round[24];	/* decimal, for the database */
 	unsigned		 parts;		/* stored so far */
 	int64_t			 made_at;	/* Unix seconds */
-	uint8_t			 previous[BUNDLE_HASH];	/* zeros: first round */
+	uint8_t			 previous[BUNDLE_HASH];	/* or zeros */
 	PGresult		*wishes;	/* airgap_wishes, one row a CA */
 	struct bundle_out	*out;
 	char			 maker[64];
