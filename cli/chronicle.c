@@ -507,6 +507,42 @@ take_answer(struct reading *r, const struct ledger_entry *e, struct err *err)
 	return ledger_get_hex(e, "bundle", round->response, 32, err);
 }
 
+int
+chr_audit_row(struct slice bytes, struct chr_audit *out)
+{
+	struct tuple t;
+
+	if (tuple_parse(bytes, &t) != 0 || t.n != AUDIT_FIELDS)
+		return -1;
+	out->n = slice_int(t.field[AUDIT_N]);
+	out->at = slice_int(t.field[AUDIT_AT]);
+	chr_digest(bytes, out->row);
+	return 0;
+}
+
+static int
+take_audit(struct reading *r, const struct ledger_entry *e, struct err *err)
+{
+	struct chronicle *c = r->c;
+	struct chr_audit *a = GROW(c->audit, c->naudit, c->capaudit);
+	struct buf row = { 0 };
+	int rc;
+
+	a->claimed = is_claimed(r, e);
+	rc = ledger_get_base64(e, "row", &row, err);
+	if (rc == 0 && chr_audit_row(buf_slice(&row), a) != 0)
+		rc = ledger_bad(e, "row", err);
+	if (rc == 0 && (a->n > r->l->audit_n || (a->n == r->l->audit_n &&
+	    a->at > r->l->audit_at))) {
+		r->l->audit_n = a->n;
+		r->l->audit_at = a->at;
+	}
+	if (rc == 0 && a->at > r->l->audit_latest)
+		r->l->audit_latest = a->at;
+	buf_free(&row);
+	return rc;
+}
+
 static int
 take_signatures(struct reading *r, const struct ledger_entry *e,
     struct err *err)
@@ -531,7 +567,7 @@ take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 		{ "released", take_revocation }, { "crl", take_list },
 		{ "listed", take_list }, { "responder", take_responder },
 		{ "responder-issued", take_responder },
-		{ "signatures", take_signatures },
+		{ "signatures", take_signatures }, { "audit", take_audit },
 		{ "airgap-in", take_round }, { "airgap-out", take_answer },
 	};
 	struct reading *r = arg;

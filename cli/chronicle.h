@@ -66,6 +66,13 @@ struct chr_responder {
 	bool		 has_der, claimed, seen;
 };
 
+/* A row of the table audit; perhaps in several ledgers. */
+struct chr_audit {
+	int64_t		 n, at;		/* its key: number, PostgreSQL's time */
+	uint8_t		 row[CHR_DIGEST];
+	bool		 claimed, seen;
+};
+
 struct chr_round {		/* over an air gap, as the vault says */
 	uint64_t	 n;
 	uint8_t		 bundle[32], response[32];
@@ -80,6 +87,8 @@ struct chr_ledger {
 					   was read */
 	uint64_t	 entries;
 	uint64_t	 signed_to;	/* see headset_signed */
+	int64_t		 audit_n, audit_at;	/* key of its last audit row */
+	int64_t		 audit_latest;	/* the latest time of one */
 };
 
 /* What does not fit: which check, which object, and why. */
@@ -99,6 +108,8 @@ struct chronicle {
 	size_t			 nlist, caplist;
 	struct chr_responder	*resp;
 	size_t			 nresp, capresp;
+	struct chr_audit	*audit;		/* by key */
+	size_t			 naudit, capaudit;
 	struct chr_round	*round;
 	size_t			 nround, capround;
 	struct chr_ledger	*ledger;
@@ -131,6 +142,9 @@ struct chr_revocation *chronicle_revocation(const struct chronicle *,
 		    const char *ca, const uint8_t *serial, size_t octets);
 struct chr_list	*chronicle_list(const struct chronicle *, const char *ca,
 		    uint64_t number);
+/* Key and digest of a row of the table audit, a tuple; -1: it is none. */
+int		 chr_audit_row(struct slice tuple, struct chr_audit *);
+int		 chr_audit_cmp(const void *, const void *);	/* by key */
 /* Is the ledger of this signer among them?  By prefix / by name. */
 bool		 chronicle_has_prefix(const struct chronicle *, unsigned);
 bool		 chronicle_has_signer(const struct chronicle *, const char *);

@@ -49,6 +49,7 @@ chronicle_free(struct chronicle *c)
 	free(c->by_serial);
 	free(c->rev);
 	free(c->list);
+	free(c->audit);
 	free(c->round);
 	free(c->resp);
 	free(c->ledger);
@@ -128,6 +129,15 @@ by_responder(const void *a, const void *b)
 	return c != 0 ? c : (int)x->has_der - (int)y->has_der;
 }
 
+int
+chr_audit_cmp(const void *a, const void *b)
+{
+	const struct chr_audit *x = a, *y = b;
+
+	return x->n != y->n ? (x->n > y->n) - (x->n < y->n) :
+	    (x->at > y->at) - (x->at < y->at);
+}
+
 /* One record of each responder: the halves put together. */
 static void
 join_halves(struct chronicle *c)
@@ -205,6 +215,7 @@ chronicle_sort(struct chronicle *c)
 	SORT(c->rev, c->nrev, by_change);
 	SORT(c->list, c->nlist, by_number);
 	SORT(c->resp, c->nresp, by_responder);
+	SORT(c->audit, c->naudit, chr_audit_cmp);
 	join_halves(c);
 	c->by_serial = xcalloc(c->nrow + 1, sizeof *c->by_serial);
 	for (i = 0; i < c->nrow; i++) {

@@ -77,6 +77,8 @@ results(struct verify *v, const struct compare *m)
 	result(v, "void serials", NULL, m->voids);
 	result(v, "revocations", NULL, m->revoked);
 	result(v, "lists", NULL, m->lists);
+	result(v, "audit rows", NULL, m->audit);
+	result(v, "audit rows in no ledger yet", NULL, m->untold);
 	for (i = 0; i < c->counts.n; i++)
 		result(v, "signatures", c->counts.v[i].ca,
 		    c->counts.v[i].n);

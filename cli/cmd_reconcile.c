@@ -136,11 +136,13 @@ triggers(struct db *db, bool on, struct err *err)
 		"ALTER TABLE countersign.request DISABLE TRIGGER "
 		"decide_pending; ALTER TABLE countersign.crl DISABLE TRIGGER "
 		"crl_check; ALTER TABLE countersign.airgap_round DISABLE "
-		"TRIGGER keep_round",
+		"TRIGGER keep_round; ALTER TABLE countersign.audit "
+		"DISABLE TRIGGER keep",
 		"ALTER TABLE countersign.request ENABLE TRIGGER "
 		"decide_pending; ALTER TABLE countersign.crl ENABLE TRIGGER "
 		"crl_check; ALTER TABLE countersign.airgap_round ENABLE "
-		"TRIGGER keep_round"
+		"TRIGGER keep_round; ALTER TABLE countersign.audit "
+		"ENABLE TRIGGER keep"
 	};
 	PGresult *res = PQexec(db_conn(db), sql[on]);
 	bool good = PQresultStatus(res) == PGRES_COMMAND_OK;
@@ -168,6 +170,7 @@ summary(struct reconcile *r, const struct chronicle *c,
 		{ "lists", d->lists },
 		{ "certificates that are void now", d->lost },
 		{ "rounds over an air gap", d->rounds },
+		{ "audit rows", d->audit },
 	};
 	size_t i;
 

@@ -416,11 +416,14 @@ compare_signers(struct compare *m, struct err *err)
 	res = cli_query(m->cli, "signer_names", NULL, 0, err);
 	if (res == NULL)
 		return -1;
-	m->all_here = true;
+	m->all_here = m->all_tell = true;
 	for (row = 0; row < PQntuples(res); row++) {
 		m->known[atoi(PQgetvalue(res, row, 1)) & 0xffff] = true;
-		if (!chronicle_has_signer(m->c, PQgetvalue(res, row, 0)))
-			m->all_here = false;
+		if (chronicle_has_signer(m->c, PQgetvalue(res, row, 0)))
+			continue;
+		m->all_here = false;
+		if (*PQgetvalue(res, row, 2) == 'f')
+			m->all_tell = false;
 	}
 	for (i = 0; i < m->c->nledger; i++) {
 		l = &m->c->ledger[i];
@@ -484,6 +487,8 @@ check_contradictions(struct compare *m, struct err *err)
 	} checks[] = {
 		/* Requests name the policy they were decided by by its hash. */
 		{ "verify_policies", "policy", "is not the text of its hash" },
+		{ "verify_policies_gone", "policy", "is gone" },
+		{ "verify_policies_alien", "policy", "is not in audit" },
 		{ "verify_loose_parts", "list", "has bytes and no row" },
 	};
 	PGresult *res;
@@ -551,7 +556,7 @@ compare_all(struct compare *m, struct err *err)
 	    compare_requests(m, err) != 0 ||
 	    compare_certificates(m, err) != 0 || compare_voids(m, err) != 0 ||
 	    compare_revoked(m, err) != 0 || compare_lists(m, err) != 0 ||
-	    compare_rounds(m, err) != 0)
+	    compare_rounds(m, err) != 0 || compare_audit(m, err) != 0)
 		return -1;
 	return compare_responders(m, err);
 }

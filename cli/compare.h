@@ -18,8 +18,10 @@ struct compare {
 	struct cli	*cli;
 	struct chronicle *c;
 	bool		 known[65536];	/* prefixes in the database */
-	bool		 all_here;	/* the ledger of each of them */
-	uint64_t	 requests, certificates, voids, revoked, lists;
+	bool		 all_here;	/* the ledger of each of them ... */
+	bool		 all_tell;	/* ... that is no vault's */
+	uint64_t	 requests, certificates, voids, revoked, lists, audit;
+	uint64_t	 untold;	/* audit rows that came since */
 	uint64_t	 elsewhere;	/* rows of ledgers that are not here */
 	uint64_t	 bare;		/* requests put back without bytes */
 };
@@ -40,6 +42,7 @@ int	 compare_revoked(struct compare *, struct err *);
 int	 compare_lists(struct compare *, struct err *);
 int	 compare_responders(struct compare *, struct err *);
 int	 compare_rounds(struct compare *, struct err *);
+int	 compare_audit(struct compare *, struct err *);
 
 /* A finding about a row: object is "what name". */
 void	 compare_find(const struct compare *, const char *check,

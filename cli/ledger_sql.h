@@ -11,15 +11,29 @@
 #define LEDGER_STMTS \
 	{ "snapshot", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, " \
 	    "READ ONLY", 0 }, \
-	{ "signer_names", "SELECT name, prefix FROM countersign.signer", 0 }, \
+	{ "signer_names", "SELECT name, prefix, apart " \
+	    "FROM countersign.signer", 0 }, \
 	{ "verify_rounds", "SELECT n::text, coalesce(bundle, ''), " \
 	    "coalesce(response, '') FROM countersign.airgap_round", 0 }, \
 	{ "verify_policies", "SELECT version FROM countersign.policy " \
 	    "WHERE sha256(body) <> sha256 ORDER BY version", 0 }, \
+	/* What was lost with a backup a reconcile explains. */ \
+	{ "verify_policies_gone", "SELECT substr(a.detail, 9) " \
+	    "FROM countersign.audit a WHERE a.action = 'policy publish' " \
+	    "AND NOT EXISTS (SELECT FROM countersign.policy p " \
+	    "WHERE 'version ' || p.version = a.detail) AND NOT EXISTS " \
+	    "(SELECT FROM countersign.audit r WHERE r.action = 'reconcile' " \
+	    "AND r.at > a.at)", 0 }, \
+	{ "verify_policies_alien", "SELECT p.version " \
+	    "FROM countersign.policy p WHERE NOT EXISTS (SELECT " \
+	    "FROM countersign.audit a WHERE a.action = 'policy publish' " \
+	    "AND a.detail = 'version ' || p.version)", 0 }, \
 	{ "verify_loose_parts", "SELECT DISTINCT p.ca || ' ' || p.number " \
 	    "FROM countersign.crl_part p WHERE NOT EXISTS (SELECT " \
 	    "FROM countersign.crl l WHERE l.ca = p.ca " \
 	    "AND l.number = p.number)", 0 }, \
+	{ "verify_audit", "SELECT " AUDIT_AS_KEPT " FROM countersign.audit " \
+	    "WHERE (n, at) > ($1, $2) ORDER BY n, at LIMIT 2000", 2 }, \
 	{ "verify_heads", "SELECT head FROM countersign.ledger_head", 0 }, \
 	{ "verify_events", "SELECT ca, change, encode(serial, 'hex'), " \
 	    USEC("at") ", coalesce(reason::text, ''), " USEC("not_after") \

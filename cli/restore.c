@@ -40,6 +40,11 @@ const struct db_stmt restore_sql[] = {
 	{ "change", "SELECT countersign.change_put_back($1, $2::bigint)", 2 },
 	{ "round", "SELECT countersign.airgap_round_put_back($1::bigint, $2, "
 	    "$3)", 3 },
+	{ "audit_numbers", "SELECT setval('countersign.audit_n_seq', "
+	    "greatest($1::bigint, (SELECT last_value "
+	    "FROM countersign.audit_n_seq)))", 1 },
+	{ "audit_anew", "UPDATE countersign.audit SET n = DEFAULT "
+	    "WHERE n <= $1::bigint AND at > $2", 2 },
 	{ "end", "SELECT countersign.rollback_end($1)", 1 },
 	{ "issuer", "SELECT certificate FROM countersign.ca WHERE name = $1",
 	    1 },
@@ -72,9 +77,8 @@ binary(struct slice s)
 	return (struct db_param){ s.p, (int)s.n };
 }
 
-/* What a stream of COPY begins with, in front of the first row. */
-static void
-open_rows(struct buf *b)
+void
+restore_open_rows(struct buf *b)
 {
 	static const uint8_t head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
 
@@ -106,6 +110,9 @@ copy_all(struct restore *r, struct err *err)
 	    copy(r, &r->requests, "COPY countersign.request ("
 	    REQUEST_SUBMITTED ", " REQUEST_DECIDED ") FROM STDIN "
 	    "(FORMAT binary)", err) != 0)
+		return -1;
+	if (copy(r, &r->audit, "COPY countersign.audit (" AUDIT_COLUMNS
+	    ") FROM STDIN (FORMAT binary)", err) != 0)
 		return -1;
 	return copy(r, &r->lists, "COPY countersign.crl (" CRL_COLUMNS
 	    ") FROM STDIN (FORMAT binary)", err);
@@ -222,7 +229,7 @@ put_request(struct restore *r, const struct ledger_entry *e,
 		for (i = 0; i < DEC_N; i++)
 			s.field[SUB_N + i] = d.field[i];
 		s.n = SUB_N + DEC_N;
-		open_rows(&r->requests);
+		restore_open_rows(&r->requests);
 		tuple_put(&r->requests, &s);
 		r->done->requests++;
 		row->row_seen = true;
@@ -376,7 +383,7 @@ take_issued(struct restore *r, const struct ledger_entry *e, struct err *err)
 		restore_vouch(r, e);
 		t.field[CERT_DER] = buf_slice(&der);
 		t.n = CERT_N;
-		open_rows(&r->certs);
+		restore_open_rows(&r->certs);
 		tuple_put(&r->certs, &t);
 		row->cert_seen = true;
 		r->done->certificates++;
@@ -405,7 +412,7 @@ take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
 			t.field[LIST_BASE] = slice_of(NULL, 0);
 		t.n = LIST_N;
 		restore_vouch(r, e);
-		open_rows(&r->lists);
+		restore_open_rows(&r->lists);
 		tuple_put(&r->lists, &t);
 		l->seen = true;
 		r->done->lists++;
@@ -498,14 +505,15 @@ row_entry(void *arg, const struct ledger_entry *e, struct err *err)
 		{ "intent", take_decision }, { "denied", take_decision },
 		{ "pending", take_decision }, { "issued", take_issued },
 		{ "listed", take_listed }, { "void", take_void },
-		{ "responder-issued", take_responder }, { NULL, NULL }
+		{ "responder-issued", take_responder },
+		{ "audit", restore_audit }, { NULL, NULL }
 	};
 	struct restore *r = arg;
 
 	if (dispatch(r, takers, e, err) != 0)
 		return -1;
-	return r->requests.n + r->certs.n + r->lists.n < CHUNK ? 0 :
-	    copy_all(r, err);
+	return r->requests.n + r->certs.n + r->lists.n + r->audit.n < CHUNK ?
+	    0 : copy_all(r, err);
 }
 
 /* The second walk: what marks rows that the first has put there. */
@@ -600,11 +608,13 @@ restore_all(struct db *db, struct chronicle *c, struct restored *done,
 	int rc = -1;
 
 	if (put_signers(&r, err) == 0 && restore_changes(&r, err) == 0 &&
+	    restore_audit_numbers(&r, err) == 0 &&
 	    walk(&r, row_entry, err) == 0 && copy_all(&r, err) == 0)
 		rc = put_rest(&r, err);
 	buf_free(&r.requests);
 	buf_free(&r.certs);
 	buf_free(&r.lists);
+	buf_free(&r.audit);
 	drop_issuer(&r);
 	return rc;
 }

@@ -9,7 +9,7 @@
 
 struct restored {
 	uint64_t	 requests, decisions, certificates, voids;
-	uint64_t	 revocations, lists, responders, signers;
+	uint64_t	 revocations, lists, responders, signers, audit;
 	uint64_t	 rounds;	/* over an air gap */
 	/* Certificates whose bytes a crash took: their serials are void now. */
 	uint64_t	 lost;

@@ -29,7 +29,8 @@
  *		deployment: in the vault, taken and answered
  *	done	ids (comma between): their transaction is committed
  *	segment	signer, prefix, and of one request that was committed last id,
- *		serial, ca and status: first in each file but the oldest
+ *		serial, ca and status, and key (n and at) of the last audit
+ *		row: first in each file but the oldest
  *	numbers	ca, number, listed: of its lists, behind a segment
  *	void	id, ca: has no row, and with a serial: may have been signed
  *	crl	ca, number, tbs (digest): before signing a revocation list; a
@@ -41,6 +42,7 @@
  *	responder	ca, serial, tbs (SHA-256): before signing the
  *		certificate of an OCSP responder
  *	responder-issued	ca, serial, certificate: it is committed
+ *	audit	n, row: the next of the table of what operators did
  *	signatures	ca, count: how often the CA's key was used since the
  *		entry before, for certificates, answers, lists, all
  */

@@ -24,6 +24,7 @@
 	"chain_start"
 #define CRL_COLUMNS "ca, number, this_update, next_update, entries, octets, " \
 	"tbs_digest, change, signer, base"
+#define AUDIT_COLUMNS "n, at, who, action, detail"
 
 enum submitted {		/* fields of REQUEST_SUBMITTED */
 	SUB_DAY, SUB_ID, SUB_REPLAY, SUB_NUMBER, SUB_RECEIVED, SUB_CA,
@@ -45,6 +46,10 @@ enum crl_field {		/* fields of CRL_COLUMNS */
 	LIST_CA, LIST_NUMBER, LIST_THIS, LIST_NEXT, LIST_ENTRIES, LIST_OCTETS,
 	LIST_DIGEST, LIST_CHANGE, LIST_SIGNER, LIST_BASE, LIST_N
 };
+enum audit_field {		/* fields of AUDIT_COLUMNS; n, at: the key */
+	AUDIT_N, AUDIT_AT, AUDIT_WHO, AUDIT_ACTION, AUDIT_DETAIL,
+	AUDIT_FIELDS
+};
 /* Without a base a ledger has no field for it: so were all, once. */
 #define LIST_LEAST	LIST_BASE
 
@@ -55,6 +60,11 @@ enum crl_field {		/* fields of CRL_COLUMNS */
 	"account, method, worker, client_address, template, renews, " \
 	HASHED("evidence") ", " HASHED("token") ", agent, token_sha256, " \
 	"expires_at"
+/* A text that no line of a ledger has room for is its hash. */
+#define SHORT(x) "CASE WHEN octet_length(" x ") <= 16384 THEN " x \
+	" ELSE 'sha256 ' || encode(sha256(convert_to(" x ", 'UTF8')), 'hex') END"
+#define AUDIT_AS_KEPT "n, at, " SHORT("who") ", " SHORT("action") ", " \
+	SHORT("detail")
 #define CERTIFICATE_AS_KEPT "serial, ca, request_id, account, template, " \
 	"subject, san, not_before, not_after, spki_sha256, sha256(der), " \
 	"renewals, chain_start"

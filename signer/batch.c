@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "approval.h"
+#include "audittable.h"
 #include "batch.h"
 #include "caset.h"
 #include "commit.h"
@@ -600,6 +601,7 @@ housekeeping(struct signer *s)
 {
 	struct err err = ERR_INIT;
 	int64_t now = log_usec() / 1000000;
+	int told;
 
 	if (now >= s->next_crl && store_ready(s->store, &err) == 0 &&
 	    check_clock(s, &err) == 0)
@@ -613,10 +615,13 @@ housekeeping(struct signer *s)
 	s->next_check = now + 30;
 	if (signer_ready(s, &err) == -1 || rollback_check(s, &err) == -1 ||
 	    store_settings(s->store, &err) == -1 ||
-	    check_clock(s, &err) == -1 || recover_resolve(s, &err) == -1) {
+	    check_clock(s, &err) == -1 || recover_resolve(s, &err) == -1 ||
+	    (told = audittable_tell(s, &err)) == -1) {
 		log_note("housekeeping", "%s", err.text);
 		return;
 	}
+	if (told > 0)		/* perhaps a page of many */
+		s->next_check = now + 1;
 	if (now < s->next_partitions)
 		return;
 	if (store_partitions(s->store, &err) == -1 ||
@@ -631,6 +636,7 @@ int
 batch_loop(struct signer *s, struct err *err)
 {
 	struct batch b = { .n = 0 };
+	struct err ignored = ERR_INIT;
 	int rc = 0;
 
 	while (rc == 0 && !stop_pending()) {
@@ -654,6 +660,8 @@ batch_loop(struct signer *s, struct err *err)
 			    "another process took it over", s->conf->name);
 	}
 	batch_free(s, &b);
+	if (rc == 0)
+		audittable_tell(s, &ignored);
 	if (rc == 0 && s->unsynced)
 		rc = signer_sync(s, err);
 	if (rc == 0)

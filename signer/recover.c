@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audittable.h"
 #include "caset.h"
 #include "journal.h"
 #include "ledger_chain.h"
@@ -253,16 +254,37 @@ walk_crl(struct walk *w, const struct ledger_entry *e, struct err *err)
 	return rc;
 }
 
+/* A line that is not what it should be verify tells of; nothing rests on it. */
+static int
+walk_audit(struct walk *w, const struct ledger_entry *e, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	struct buf row = { 0 };
+	struct tuple t;
+
+	(void)err;
+	if (ledger_get_base64(e, "row", &row, &ignored) == 0 &&
+	    tuple_parse(buf_slice(&row), &t) == 0)
+		audittable_take(&t, &w->s->audited);
+	buf_free(&row);
+	return 0;
+}
+
 /* What the files before it would have told: see segment.c. */
 static int
 walk_segment(struct walk *w, const struct ledger_entry *e, struct err *err)
 {
 	struct intents *marks = &w->s->marks;
+	struct audit_row audited;
+	struct err ignored = ERR_INIT;
 	struct intent last;
 	int64_t status;
 
 	if (walk_start(w, e, err) == -1)
 		return -1;
+	if (ledger_get_hex(e, "audit", (uint8_t *)&audited, sizeof(audited),
+	    &ignored) == 0)
+		w->s->audited = audited;
 	if (marks->n > 0 || ledger_get_num(e, "status", &status) == -1)
 		return 0;
 	if (get_intent(e, (enum msg_status)status, &last, err) == -1)
@@ -309,6 +331,7 @@ walk_entry(void *arg, const struct ledger_entry *e, struct err *err)
 		{ "listed", walk_crl },
 		{ "segment", walk_segment },
 		{ "numbers", walk_numbers },
+		{ "audit", walk_audit },
 		{ "start", walk_start }
 	};
 	struct walk *w = arg;

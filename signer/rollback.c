@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "audittable.h"
 #include "log.h"
 #include "rollback.h"
 #include "signer.h"
@@ -65,6 +66,19 @@ check_lists(struct signer *s, struct err *err)
 	return 0;
 }
 
+/* Whoever disabled an account since the backup did it for nothing. */
+static int
+check_audit(struct signer *s, struct err *err)
+{
+	bool there = true;
+
+	if (audittable_number(&s->audited) != 0 &&
+	    store_audit_there(s->store, &s->audited, &there, err) == -1)
+		return -1;
+	return there ? 0 : rollback_report(s, err, "audit row %" PRIu64
+	    " is lost", audittable_number(&s->audited));
+}
+
 int
 rollback_check(struct signer *s, struct err *err)
 {
@@ -72,6 +86,7 @@ rollback_check(struct signer *s, struct err *err)
 	char who[64] = "";
 
 	if (check_marks(s, err) == -1 || check_lists(s, err) == -1 ||
+	    check_audit(s, err) == -1 ||
 	    store_rollback_open(s->store, who, err) == -1)
 		return -1;
 	if (who[0] != '\0') {

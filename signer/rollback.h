@@ -15,7 +15,7 @@
 struct signer;
 
 /*
- * Ask for what was committed last (s->marks, ca->crl_listed).
+ * Ask for what was committed last (s->marks, ca->crl_listed, s->audited).
  * ERR_UNAVAILABLE when it is not there or another signer says so.
  */
 int	 rollback_check(struct signer *, struct err *);

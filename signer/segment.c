@@ -23,6 +23,8 @@ add_segment(struct signer *s)
 		ledger_field(&f, "ca", slice_str(last->ca));
 		ledger_field_num(&f, "status", last->status);
 	}
+	ledger_field_hex(&f, "audit", (const uint8_t *)&s->audited,
+	    sizeof(s->audited));
 	ledger_add(s->ledger, "segment", buf_slice(&f));
 	buf_free(&f);
 }

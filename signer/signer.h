@@ -29,6 +29,7 @@ struct signer {
 						   the slowest CA */
 	struct intents		 unresolved;	/* signed or not, row or not? */
 	struct intents		 marks;		/* committed last: must stay */
+	struct audit_row	 audited;	/* in the ledger, the last */
 	unsigned long		 checked;	/* session: see rollback.h */
 	bool			 rolled_back;
 	struct blocked		*blocked;	/* public keys */

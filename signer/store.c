@@ -32,6 +32,8 @@
 static const struct db_stmt statements[] = {
 	{ "session", "SELECT " DB_PLANS ", "
 	    "set_config('lock_timeout', '2s', false), "
+	    "set_config('default_transaction_isolation', 'read committed', "
+	    "false), "
 	    "set_config('countersign.one_account', 'on', false)", 0 },
 	{ "lock", "SELECT pg_try_advisory_lock(" LOCK_CLASS ", hashtext($1))",
 	    1 },

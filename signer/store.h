@@ -159,6 +159,16 @@ int		 store_rollback_found(struct store *, const char *what,
 /* Who told; "" when nobody did, or "reconcile" has ended it. */
 int		 store_rollback_open(struct store *, char who[64],
 		    struct err *);
+/* The key of a row of audit, as PostgreSQL sends it; zeros: before all. */
+struct audit_row {
+	uint8_t		 n[8], at[8];
+};
+/* A page of the rows behind it, as ledgers have them; binary; PQclear. */
+PGresult	*store_audit_after(struct store *, const struct audit_row *,
+		    struct err *);
+/* Is it there? */
+int		 store_audit_there(struct store *, const struct audit_row *,
+		    bool *, struct err *);
 /* The number of the last change of the list of blocked keys. */
 int		 store_blocked_change(struct store *, int64_t *,
 		    struct err *);

@@ -125,6 +125,10 @@ enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
 	{ "rollback_found", "SELECT countersign.rollback_found($1, $2)", 2 }, \
 	{ "rollback_open", "SELECT signer FROM countersign.rollback " \
 	    "WHERE ended_at IS NULL ORDER BY n LIMIT 1", 0 }, \
+	{ "audit_after", "SELECT " AUDIT_AS_KEPT \
+	    " FROM countersign.audit_after($1, $2)", 2 }, \
+	{ "audit_there", "SELECT EXISTS (SELECT FROM countersign.audit " \
+	    "WHERE n = $1 AND at = $2)", 2 }, \
 	{ "blocked_change", "SELECT coalesce(max(change), 0) " \
 	    "FROM countersign.blocked_key", 0 }, \
 	{ "blocked", "SELECT spki_sha256, blocked, change " \

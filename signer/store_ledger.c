@@ -59,6 +59,29 @@ store_rollback_open(struct store *st, char who[64], struct err *err)
 	return 0;
 }
 
+PGresult *
+store_audit_after(struct store *st, const struct audit_row *last,
+    struct err *err)
+{
+	struct db_param p[] = { DB_BIN(last->n, 8), DB_BIN(last->at, 8) };
+
+	return db_exec_bin(st->db, "audit_after", p, 2, err);
+}
+
+int
+store_audit_there(struct store *st, const struct audit_row *row, bool *yes,
+    struct err *err)
+{
+	struct db_param p[] = { DB_BIN(row->n, 8), DB_BIN(row->at, 8) };
+	PGresult *r = db_exec(st->db, "audit_there", p, 2, err);
+
+	if (r == NULL)
+		return -1;
+	*yes = *PQgetvalue(r, 0, 0) == 't';
+	PQclear(r);
+	return 0;
+}
+
 int
 store_blocked_change(struct store *st, int64_t *out, struct err *err)
 {

@@ -1,5 +1,6 @@
 """Random changes in ledgers and tables: what somebody might do who got into a
 signer's host or the database, one at a time, and each taken back."""
+from datetime import timedelta
 import hashlib
 import json
 import os
@@ -32,7 +33,7 @@ def damages(own, conf, *args, code=None):
 # Not the columns that no ledger has: what PostgreSQL itself filled in, and
 # an answer to pollers that can be made again.
 TABLES = {'request': ('response',), 'certificate': (), 'void_serial': (), 'revoked': (),
-          'crl': (), 'crl_part': (), 'responder': ('issued_at',)}
+          'crl': (), 'crl_part': (), 'responder': ('issued_at',), 'audit': ()}
 EXTREMES = {'state': ['issued', 'pending', 'denied']}
 
 
@@ -69,6 +70,7 @@ class Edits:
         self.db = root('copy')
         self.db.execute('SET session_replication_role = replica')
         self.db.execute('CREATE SCHEMA saved')
+        self.db.execute('ALTER TABLE countersign.audit ALTER n DROP IDENTITY')
         self.columns = {}
         for t, skip in TABLES.items():
             self.db.execute('CREATE TABLE saved.%s AS TABLE countersign.%s'
@@ -134,7 +136,7 @@ class Edits:
     def truncate(self):
         t = self.table()
         key = {'crl': 'number', 'crl_part': 'part', 'revoked': 'serial',
-               'request': 'id'}.get(t, 'serial')
+               'request': 'id', 'audit': 'n'}.get(t, 'serial')
         n = self.db.execute(
             'DELETE FROM countersign.%s WHERE %s >= (SELECT %s FROM '
             'countersign.%s ORDER BY 1 DESC LIMIT 1 OFFSET %d)' % (
@@ -144,12 +146,13 @@ class Edits:
 
     def insert(self):
         t = self.table()
-        key = {'crl': 'number', 'crl_part': 'part', 'request': 'id'}.get(
-            t, 'serial')
+        key = {'crl': 'number', 'crl_part': 'part', 'request': 'id',
+               'audit': 'at'}.get(t, 'serial')
         row = dict(zip([c for c, _ in self.columns[t]], self.pick(t)[2:]))
         kind = dict(self.columns[t])[key]
         row[key] = other_value(self.rng, key, kind, row[key]) if \
-            kind == 'bytea' else row[key] + 1000
+            kind == 'bytea' else row[key] - timedelta(seconds=1) if \
+            key == 'at' else row[key] + 1000
         if kind == 'bytea':
             row[key] = row[key].ljust(16, b'z')
         if t == 'request':
@@ -161,11 +164,11 @@ class Edits:
 
     def swap(self):
         """Two rows exchange a value."""
-        t = self.rng.choice(['request', 'certificate', 'revoked'])
+        t = self.rng.choice(['request', 'certificate', 'revoked', 'audit'])
         a, b = self.pick(t), self.pick(t)
         i = self.rng.randrange(len(self.columns[t]))
         if a[2 + i] == b[2 + i] or self.columns[t][i][0] in (
-                'id', 'serial', 'day', 'replay_key'):
+                'id', 'serial', 'day', 'replay_key', 'n'):
             return self.alter()
         for row, value in ((a, b[2 + i]), (b, a[2 + i])):
             self.db.execute(

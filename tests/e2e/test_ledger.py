@@ -146,7 +146,8 @@ def test_everything_is_in_the_chain(own, lived):
     kinds = {e['type'] for e in entries}
     assert kinds >= {'start', 'head', 'intent', 'issued', 'done', 'denied',
                      'pending', 'void', 'crl', 'listed', 'revoked',
-                     'released', 'responder', 'responder-issued'}
+                     'released', 'responder', 'responder-issued',
+                     'audit'}
     code, found = damages(own, own.conf, '--heads', own.dir / 'ledger/heads')
     assert code == 0, found
     assert own.sql('SELECT count(*) FROM countersign.revocation_event'

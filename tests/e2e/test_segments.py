@@ -91,6 +91,10 @@ def test_a_signer_goes_on_from_the_newest(own, long_lived):
     number = fetch_crl(long_lived[3]).extensions.get_extension_for_class(
         x509.CRLNumber).value.crl_number
     restart_signers(own)
+    for n in (1, 2):        # no row of audit twice: a later file goes on
+        rows = [e['n'] for f in older(own, n) + [folder(own, n) / 'ledger']
+                for e in entries(f) if e['type'] == 'audit']
+        assert len(set(rows)) == len(rows) > 0
     revoke(own, long_lived[3], 'superseded')
     serial = long_lived[3].serial_number
     wait_for(lambda: fetch_crl(long_lived[3]).
