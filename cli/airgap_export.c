@@ -27,7 +27,7 @@ struct export {			/* one bundle being made */
 	unsigned		 parts;		/* stored so far */
 	int64_t			 made_at;	/* Unix seconds */
 	uint8_t			 previous[BUNDLE_HASH];	/* or zeros */
-	PGresult		*wishes;	/* airgap_wishes, one row a CA */
+	PGresult		*wishes;	/* a row for each CA */
 	struct bundle_out	*out;
 	char			 maker[64];
 };
