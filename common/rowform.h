@@ -62,7 +62,8 @@ enum audit_field {		/* fields of AUDIT_COLUMNS; n, at: the key */
 	"expires_at"
 /* A text that no line of a ledger has room for is its hash. */
 #define SHORT(x) "CASE WHEN octet_length(" x ") <= 16384 THEN " x \
-	" ELSE 'sha256 ' || encode(sha256(convert_to(" x ", 'UTF8')), 'hex') END"
+	" ELSE 'sha256 ' || encode(sha256(convert_to(" x ", 'UTF8')), 'hex')" \
+	" END"
 #define AUDIT_AS_KEPT "n, at, " SHORT("who") ", " SHORT("action") ", " \
 	SHORT("detail")
 #define CERTIFICATE_AS_KEPT "serial, ca, request_id, account, template, " \

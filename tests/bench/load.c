@@ -216,7 +216,8 @@ new_request(struct run *r, struct conn *c)
 	h = snprintf(c->out, 600, "POST %s HTTP/1.1\r\nHost: %s:%s\r\n"
 	    "Content-Type: %s\r\n"
 	    "Content-Length: %zu\r\n%s\r\n", r->o->path, r->o->host, r->o->port,
-	    r->o->type, n, r->o->handshake == HS_KEEP ? "" : "Connection: close\r\n");
+	    r->o->type, n, r->o->handshake == HS_KEEP ? "" :
+	    "Connection: close\r\n");
 	memcpy(c->out + h, body, n);
 	free(body);
 	c->outlen = (size_t)h + n;
@@ -314,7 +315,8 @@ answer_whole(struct conn *c)
 	if (h != NULL && h < body)
 		return c->inlen - (size_t)(body - c->in) >=
 		    (size_t)strtoul(h + 17, NULL, 10);
-	return c->inlen >= 5 && memcmp(c->in + c->inlen - 5, "0\r\n\r\n", 5) == 0;
+	return c->inlen >= 5 &&
+	    memcmp(c->in + c->inlen - 5, "0\r\n\r\n", 5) == 0;
 }
 
 static void

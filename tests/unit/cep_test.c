@@ -31,7 +31,8 @@ static const char text[] =
     "template \"New\" { " COMMON " oid = \"" OIDS "2\" type = user\n"
     "  schema = 3 version = \"100.7\" keys = {\"ec:P-384\", \"rsa:2048\"}\n"
     "  providers = {\"Microsoft Software Key Storage Provider\"}\n"
-    "  ca = {\"CA\"} hash = sha384 supersedes = {\"Old\"} autoenroll = {\"users\"} }\n"
+    "  ca = {\"CA\"} hash = sha384 supersedes = {\"Old\"}\n"
+    "  autoenroll = {\"users\"} }\n"
     "template \"Spare\" { " COMMON " oid = \"" OIDS "3\" type = user\n"
     "  providers = {\"Microsoft Software Key Storage Provider\"}\n"
     "  keys = {\"rsa:2048\"} enroll = {\"admins\"} ca = {\"Unused\"} }\n";
@@ -40,7 +41,8 @@ static struct policy	*policy;
 static struct cep	*cep;
 static char		*users[] = { (char []){ "users" } };
 static struct account	 user = { .name = (char []){ "alice" },
-    .cn = (char []){ "Alice" }, .password = (char []){ "$" }, .groups = { users, 1 } };
+    .cn = (char []){ "Alice" }, .password = (char []){ "$" },
+    .groups = { users, 1 } };
 static struct account	 stranger = { .name = (char []){ "bob" },
     .cn = (char []){ "Bob" } };
 static struct getpolicies everything = { .last_update = INT64_MIN };
@@ -328,7 +330,8 @@ test_memory(void **state)
 static const char addresses[] =
     "ca \"CA\" { uri \"password\" { uri = \"https://h.example/P\" }\n"
     "  uri \"certificate\" { uri = \"https://h.example/C\" priority = 5 }\n"
-    "  uri \"anonymous\" { uri = \"https://h.example/A\" renewal-only = true }\n"
+    "  uri \"anonymous\" { uri = \"https://h.example/A\"\n"
+    "    renewal-only = true }\n"
     "  uri \"kerberos\" { uri = \"https://h.example/K\" } }\n"
     "ca \"Renew\" { uri \"certificate\" { uri = \"https://h.example/R\" "
     "    renewal-only = true } }\n"

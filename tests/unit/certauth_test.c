@@ -401,7 +401,8 @@ test_forgotten(void **state)
 	owner("DELETE FROM countersign.account_group WHERE account = 'alice'");
 	assert_int_equal(logon(c, &der, 0, &hr), -1);
 	assert_int_equal(hr, HR_ACCESS_DENIED);
-	owner("INSERT INTO countersign.account_group VALUES ('alice', 'users')");
+	owner("INSERT INTO countersign.account_group "
+	    "VALUES ('alice', 'users')");
 	for (i = 0; i < 2; i++)
 		assert_int_equal(logon(c, &der, 0, &hr), 0);
 	owner("SELECT countersign.policy_publish(convert_to($p$" POLICY

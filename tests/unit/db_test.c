@@ -33,7 +33,8 @@ open_db(const char *role, const struct db_stmt *list)
 {
 	char dsn[160];
 
-	return db_open(pg_dsn(&pg, role, dsn, sizeof(dsn)), list, "countersign");
+	return db_open(pg_dsn(&pg, role, dsn, sizeof(dsn)), list,
+	    "countersign");
 }
 
 static void
@@ -337,7 +338,8 @@ test_copy(void **state)
 		assert_string_equal(value(db, "count", v, sizeof(v)), "6");
 		c[i].rows = all;
 	}
-	c[1] = (struct db_copy){ "COPY absent FROM STDIN", slice_of(copied, 3) };
+	c[1] = (struct db_copy){ "COPY absent FROM STDIN",
+	    slice_of(copied, 3) };
 	assert_int_equal(db_copy(db, c, 2, &err), -1);
 	assert_non_null(strstr(err.text, "42P01"));
 	assert_string_equal(value(db, "count", v, sizeof(v)), "6");

@@ -218,7 +218,7 @@ entries(void)
 
 /* Set up, run, take down; for main to return. */
 #define RUN_LISTS(name, tests)						\
-	(!pg_installed(name) ? 0 : pg_new(&pg) == -1 ? no_cluster(name) :	\
+	(!pg_installed(name) ? 0 : pg_new(&pg) == -1 ? no_cluster(name) : \
 	    done(cmocka_run_group_tests(tests, set_up, tear_down)))
 
 static inline int

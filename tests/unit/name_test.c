@@ -322,8 +322,8 @@ test_bad_text(void **state)
 {
 	static const char *const bad[] = {
 		"CN", "CN=", "=x", "XX=y", "1.2.3=y", "CN=a,", ",CN=a",
-		"CN=a+O=b", "CN=\"a\"", "CN=a\\", "CN=a\\g", "CN=a\\0", "CN=\\00",
-		"CN=<", "CN=a;O=b", "CN=\x01", "CN=\xc3",
+		"CN=a+O=b", "CN=\"a\"", "CN=a\\", "CN=a\\g", "CN=a\\0",
+		"CN=\\00", "CN=<", "CN=a;O=b", "CN=\x01", "CN=\xc3",
 		"OU=1,OU=2,OU=3,OU=4,OU=5,OU=6,OU=7,OU=8,OU=9"
 	};
 	size_t i;
@@ -346,8 +346,8 @@ test_encodable(void **state)
 		const char	*type, *value;
 	} bad[] = {
 		{ "CN", "" }, { "C", "DEU" }, { "C", "\xc3\xb6" },
-		{ "1.2.3.4", "x" }, { "DC", "\xc3\xb6" }, { "E", "\xc3\xb6@a.b" },
-		{ "SERIALNUMBER", "a@b" }, { "CN",
+		{ "1.2.3.4", "x" }, { "DC", "\xc3\xb6" },
+		{ "E", "\xc3\xb6@a.b" }, { "SERIALNUMBER", "a@b" }, { "CN",
 		"1234567890123456789012345678901234567890123456789012345678901"
 		"2345" }
 	};

@@ -56,8 +56,10 @@ static const struct {
 	{ "name-rule \"hosts\"", "name-rule \"HOSTS\" { groups = {\"a\"} "
 	    "cn = {\"x\"} } name-rule \"hosts\"", "name: stands twice" },
 	{ "\tgroups = {\"admins\"}\n", "", "the rule would apply to nobody" },
-	{ "groups = {\"admins\"}", "groups = {\"ad mins\"}", "group ad mins" },
-	{ "groups = {\"admins\"}", "groups = {\"\"}", "groups: entry is empty" },
+	{ "groups = {\"admins\"}", "groups = {\"ad mins\"}",
+	    "group ad mins" },
+	{ "groups = {\"admins\"}", "groups = {\"\"}",
+	    "groups: entry is empty" },
 	{ "\tdns = {\"*.lab.example\"}\n", "", "allows no name" },
 	{ "dns = {\"*.lab.example\"}", "wildcard = true cn = {\"x\"}",
 	    "wildcard: needs dns" },
@@ -82,7 +84,8 @@ static const struct {
 	{ "dns = {\"*.lab.example\"}", "uri = {\"t%61g:microsoft.com,x\"}",
 	    "claim of a sid" },
 	{ "dns = {\"*.lab.example\"}", "rdn = {\"O\"}", "TYPE=value" },
-	{ "dns = {\"*.lab.example\"}", "rdn = {\"cn=x\"}", "use the option cn" },
+	{ "dns = {\"*.lab.example\"}", "rdn = {\"cn=x\"}",
+	    "use the option cn" },
 	{ "dns = {\"*.lab.example\"}", "cn = {\"*.x\"}", "\"*\" within" },
 	/* Identity. */
 	{ "template \"Person\"", "template \"Per/son\"", "name: only" },

@@ -103,7 +103,8 @@ test_methods(void **state)
 static void
 test_priorities_and_policies(void **state)
 {
-	char		*text = edit(base, "{ uri = \"https://h.example/CES\" }",
+	char		*text = edit(base,
+			    "{ uri = \"https://h.example/CES\" }",
 			    "{ uri = {\"https://a.example/\", "
 			    "\"https://b.example/\"} priority = 5 }");
 	char		*more = edit(text, "\tversion", "\tpolicies = "

@@ -79,7 +79,8 @@ test_template_names(void **state)
 	} values[] = {
 #define S(s)	{ (const uint8_t *)(s), sizeof(s) - 1 }
 		{ S("\x1e\x02\0A"), true }, { S("\x0c\x01" "A"), true },
-		{ S("\x13\x01" "A"), true }, { S("\x30\x03\x0c\x01" "A"), true },
+		{ S("\x13\x01" "A"), true },
+		{ S("\x30\x03\x0c\x01" "A"), true },
 		{ S("\x1e\x04\0A\0\0"), false }, { S("\x0c\x02" "A\0"), false },
 		{ S("\x16\x01" "A"), false }, { S("\x0c\0"), false },
 		{ S("\x30\0"), false }, { S("\x04\x01" "A"), false },
