@@ -135,8 +135,12 @@ test: deps-test
 	+@$(SUB) CC=clang BUILD=build-clang WERROR=-Werror all
 	+@$(SUB) asan
 	+@$(SUB) fuzz
-	+@$(SUB) asan-e2e
+	+@$(call SIDE_BY_SIDE,test-1,test-2)
+test-1:
+	+@$(SUB) -j1 asan-e2e-1
 	+@$(SUB) -j1 e2e PYTEST='-k "life or enroll or crash"'
+test-2:
+	+@$(SUB) -j1 asan-e2e-2
 	+@$(SUB) faults
 
 asan: deps-test
@@ -144,10 +148,23 @@ asan: deps-test
 	+@ASAN_OPTIONS=detect_stack_use_after_return=1 \
 	    $(SUB) -j1 BUILD=build-asan SANITIZE=1 unit
 
-# The whole stack with the sanitizers in it.
+# Tests wait more than they work.  What the second says comes at the end.
+SIDE_BY_SIDE = mkdir -p var; \
+	env --default-signal=INT $(SUB) $(2) >var/second.out 2>&1 & \
+	second=$$!; $(SUB) $(1); first=$$?; \
+	wait $$second || first=1; cat var/second.out; exit $$first
+
+# The whole stack with the sanitizers in it, in two halves, each with stacks
+# of its own.
+HALF_1 = tests/e2e/test_[a-k]*.py
+HALF_2 = tests/e2e/test_[l-z]*.py
 asan-e2e: deps-test
-	+@ASAN_OPTIONS=detect_leaks=0 BUILD=build-asan SANITIZE=1 \
-	    $(SUB) -j1 e2e-halves
+	+@$(SUB) BUILD=build-asan SANITIZE=1 all p11-fault
+	+@$(call SIDE_BY_SIDE,asan-e2e-1,asan-e2e-2)
+asan-e2e-1 asan-e2e-2: asan-e2e-%:
+	@STATE=var/e2e-$* deploy/demo.sh clean
+	ASAN_OPTIONS=detect_leaks=0 BUILD=build-asan SANITIZE=1 \
+	    CS_TEST_STATE='$(CURDIR)/var/e2e-$*' $(E2E) $(HALF_$*) $(PYTEST)
 
 # Races between threads; libraries are not looked into.  Not in "make test".
 tsan-e2e: deps-test
@@ -169,16 +186,6 @@ e2e: deps-test p11-fault
 	@STATE=var/e2e deploy/demo.sh clean
 	@mkdir -p var
 	$(E2E) tests/e2e $(PYTEST)
-
-# The same in two halves side by side, each with stacks of its own: tests wait
-# more than they work.  What the second says comes when both have ended.
-e2e-halves: deps-test p11-fault
-	@for s in var/e2e var/e2e-2; do STATE=$$s deploy/demo.sh clean; done
-	@mkdir -p var
-	@CS_TEST_STATE='$(CURDIR)/var/e2e-2' env --default-signal=INT \
-	    $(E2E) tests/e2e/test_[i-z]*.py $(PYTEST) >var/second.out 2>&1 & \
-	second=$$!; $(E2E) tests/e2e/test_[a-h]*.py $(PYTEST); first=$$?; \
-	wait $$second || first=1; cat var/second.out; exit $$first
 
 # A signer that can be told where to die; see common/failpoint.h.
 FAULTS = $(SUB) BUILD=build-faults CFLAGS='$(CFLAGS) -DFAILPOINTS' \
@@ -299,7 +306,8 @@ install: all
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .PHONY: all unit programs-unit p11-fault fuzzers deps deps-test deps-bench demo demo-airgap run \
-	clean test asan asan-e2e tsan-e2e fuzz e2e faults test-faults test-ledger \
+	clean test test-1 test-2 asan asan-e2e asan-e2e-1 asan-e2e-2 tsan-e2e \
+	fuzz e2e faults test-faults test-ledger \
 	test-validators load bench bench-airgap bench-crl lint \
 	install
 .SECONDARY:
