@@ -196,6 +196,15 @@ check_clock(struct signer *s, struct err *err)
 	return 0;
 }
 
+/* Heads and the end of a file bar the way back like any other entry. */
+static bool
+clock_is_right(struct signer *s)
+{
+	struct err ignored = ERR_INIT;
+
+	return check_clock(s, &ignored) == 0;
+}
+
 /*
  * The policy in force; once a second at most it is read again because a
  * worker has another: the notification may be on its way.
@@ -647,10 +656,11 @@ batch_loop(struct signer *s, struct err *err)
 		else if (s->unsynced)
 			rc = signer_sync(s, err);
 		batch_free(s, &b);
-		if (rc == 0)
+		if (rc == 0 && clock_is_right(s)) {
 			rc = heads_round(s, now_usec() / 1000000, err);
-		if (rc == 0)
-			rc = segment_round(s, err);
+			if (rc == 0)
+				rc = segment_round(s, err);
+		}
 		if (rc == 0)
 			housekeeping(s);
 		if (s->ledger_failed)
@@ -660,11 +670,11 @@ batch_loop(struct signer *s, struct err *err)
 			    "another process took it over", s->conf->name);
 	}
 	batch_free(s, &b);
-	if (rc == 0)
+	if (rc == 0 && clock_is_right(s))
 		audittable_tell(s, &ignored);
 	if (rc == 0 && s->unsynced)
 		rc = signer_sync(s, err);
-	if (rc == 0)
+	if (rc == 0 && clock_is_right(s))
 		rc = heads_now(s, err);
 	return rc;
 }

@@ -1,8 +1,12 @@
 """A machine's whole life, unattended: it gets one secret, and renews for
 years.  The clock of the whole stack is moved for it."""
 import datetime
+import json
 import os
 import re
+import signal
+import subprocess
+import time
 
 import psycopg
 import pytest
@@ -14,6 +18,7 @@ from schema import check_policies, check_rstrc
 from test_archive import (enveloped, exchanged, ket, pkcs8, recover,
                           recovery_agent, request, with_archive)
 from test_certificate import pem_key
+from test_ledger import dead, signers
 from test_renewal import EXPIRED, Held, REVOKED, refused
 from test_revocation import ask, entry, fetch_crl, wait_for
 from test_secrets import create
@@ -246,3 +251,55 @@ def restarted(stack, machine):
         wait_for(lambda: db.execute(
             'SELECT count(*), count(sealed) FROM countersign.exchange_key'
         ).fetchone() == (2, 0))
+
+
+# A clock from the future ----------------------------------------------------
+
+def ledger(stack, n):
+    lines = (stack.dir / ('ledger/signer-%d/ledger' % n)).read_text()
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def issue(stack):
+    check_rstrc(stack.client().enroll(client.make_csr(
+        client.ec_key(), 'future.demo.example', ['future.demo.example'],
+        stack.env['CS_TEMPLATE'])))
+
+
+def issued_since(stack, seq):
+    issue(stack)
+    return any(e['type'] == 'issued' and e['seq'] > seq
+               for e in ledger(stack, 1))
+
+
+def test_a_clock_from_the_future(stack, tmp_path):
+    """Whatever a signer writes while its clock alone is ten years ahead bars
+    the way back: it writes nothing, not even a head."""
+    supervisor = int((stack.dir / 'run/supervisor.pid').read_text())
+    old = stack.pids('signer')[0]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        os.kill(old, signal.SIGTERM)
+        wait_for(lambda: dead(old))
+        words = stack.ctl_words(stack.conf.with_name('signer-1.conf'))
+        words[words.index('-c') - 1] += '-signer'
+        offset, said = tmp_path / 'offset', tmp_path / 'said'
+        offset.write_text(stack.file.read_text())
+        with open(said, 'w') as f:
+            p = subprocess.Popen(words, stderr=f, env=dict(
+                stack.environ, FAKETIME_TIMESTAMP_FILE=str(offset)))
+        wait_for(lambda: 'event=ready' in said.read_text())
+        wait_for(lambda: issue(stack) or ledger(stack, 1)[-1]['type'] !=
+                 'head')
+        offset.write_text('+%dd\n' % (stack.days + 3650))
+        time.sleep(1.1)
+        p.terminate()
+        assert p.wait(30) == 0, said.read_text()
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    entries = ledger(stack, 1)
+    soon = (stack.now() + datetime.timedelta(1)).isoformat()
+    assert all(e['at'] < soon for e in entries)
+    signers(stack, [old])
+    wait_for(lambda: issued_since(stack, entries[-1]['seq']), 30)
+    stack.ctl('ledger', 'verify')

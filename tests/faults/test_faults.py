@@ -173,8 +173,10 @@ DOCTORED = [
     ('I2', 'key', change('certificate', 'spki_sha256', b'0' * 32)),
     ('I2', 'other request', change('certificate', 'request_id', b'0' * 16)),
     ('I2', 'intent gone', drop(b'intent')),
-    ('I2', 'last 30 lines gone', lambda e: edit(
-        e, lambda x: x.__delitem__(slice(-30, None)))),
+    ('I2', 'last certificate and all behind it gone', lambda e: edit(
+        e, lambda x: x.__delitem__(slice(max(
+            i for i, y in enumerate(x) if b'"type":"issued"' in y),
+            None)))),
     ('I3', 'no end', lambda e: [n['certificate'].pop() for n in
                                 e.nodes.values()]),
     ('I3', 'void, not on the list', lambda e: void(e, False)),
