@@ -15,6 +15,7 @@
 
 #define CLIENT_DEAD_MS	3000	/* how long a mute signer is left alone */
 #define CLIENT_SLICE_MS	100	/* how soon a lost connection is seen */
+#define CLIENT_REOPEN_MS 6000	/* longer than a handshake may: link.c */
 
 /* What came of asking one signer. */
 enum { GOT_REPLY, ELSEWHERE, NO_CONNECTION, NO_REPLY, BROKEN, ASKED };
@@ -28,6 +29,7 @@ struct link {
 	pthread_mutex_t	  lock;		/* of all below but epoll */
 	void		**sock;		/* one per endpoint, NULL until used */
 	bool		 *up;		/* connected, when last looked at */
+	int64_t		 *seen;		/* connected, or opened, then */
 	int		  epoll;	/* of all sockets */
 	int		  watcher, tag;	/* another that wants to know, or -1 */
 	struct queue	  open, done;
@@ -76,6 +78,7 @@ link_new(struct link_pool *p, int try_ms, int total_ms, struct err *err)
 	l->pool = p;
 	l->sock = xcalloc(p->n, sizeof(*l->sock));
 	l->up = xcalloc(p->n, sizeof(*l->up));
+	l->seen = xcalloc(p->n, sizeof(*l->seen));
 	l->watcher = -1;
 	l->open.end = &l->open.first;
 	l->done.end = &l->done.first;
@@ -107,6 +110,7 @@ link_free(struct link *l)
 	(void)pthread_mutex_destroy(&l->lock);
 	free(l->sock);
 	free(l->up);
+	free(l->seen);
 	free(l);
 }
 
@@ -126,14 +130,32 @@ link_watch(struct link *l, int epoll, int tag)
 	l->tag = tag;
 }
 
+/*
+ * ZeroMQ connects again after a lost connection, but never after bytes that
+ * break the protocol: as a broken network has, or another server at that
+ * address.  Nothing tells that apart from a signer that is not there.
+ */
+static bool
+is_stuck(const struct link *l, size_t i, int64_t now)
+{
+	return now - l->seen[i] >= CLIENT_REOPEN_MS &&
+	    !sock_connected(l->sock[i]);
+}
+
 static int
 client_open(struct link *l, size_t i, struct err *err)
 {
+	int64_t now = link_now_ms();
 	void *sock;
 	int fd;
 
-	if (l->sock[i] != NULL)
+	if (l->sock[i] != NULL && !is_stuck(l, i, now))
 		return 0;
+	if (l->sock[i] != NULL)
+		(void)zmq_close(l->sock[i]);
+	l->sock[i] = NULL;
+	l->up[i] = false;
+	l->seen[i] = now;
 	sock = sock_open(l->pool, &l->pool->ep[i], err);
 	if (sock == NULL)
 		return -1;
@@ -228,8 +250,11 @@ look_whether_up(struct link *l)
 {
 	size_t i;
 
-	for (i = 0; i < l->pool->n; i++)
+	for (i = 0; i < l->pool->n; i++) {
 		l->up[i] = l->sock[i] != NULL && sock_connected(l->sock[i]);
+		if (l->up[i])
+			l->seen[i] = link_now_ms();
+	}
 }
 
 /*
