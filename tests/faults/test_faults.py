@@ -78,6 +78,15 @@ def line_of(lines, kind):
                 if b'"type":"%s"' % kind in x)
 
 
+def cut_at_the_last(e, lines):
+    """From the intent of the last certificate that has a row."""
+    rows = {r.serial.hex().encode() for r in e.rows['certificate']}
+    serials = [re.search(b'"serial":"([0-9a-f]+)"', x)[1] for x in lines
+               if b'"type":"issued"' in x]
+    last = [s for s in serials if s in rows][-1]
+    del lines[next(i for i, x in enumerate(lines) if last in x):]
+
+
 def drop(kind):
     return lambda e: edit(e, lambda x: x.pop(line_of(x, kind)))
 
@@ -174,9 +183,7 @@ DOCTORED = [
     ('I2', 'other request', change('certificate', 'request_id', b'0' * 16)),
     ('I2', 'intent gone', drop(b'intent')),
     ('I2', 'last certificate and all behind it gone', lambda e: edit(
-        e, lambda x: x.__delitem__(slice(max(
-            i for i, y in enumerate(x) if b'"type":"issued"' in y),
-            None)))),
+        e, lambda x: cut_at_the_last(e, x))),
     ('I3', 'no end', lambda e: [n['certificate'].pop() for n in
                                 e.nodes.values()]),
     ('I3', 'void, not on the list', lambda e: void(e, False)),

@@ -265,7 +265,7 @@ test_signer_gone_and_back(void **state)
 struct crowd {
 	struct link_question	 q[MANY];
 	struct buf		 reply[MANY];
-	char			 text[MANY][16];
+	char			 text[MANY][20];
 };
 
 static void

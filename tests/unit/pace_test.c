@@ -96,7 +96,7 @@ static void
 test_templates_apart(void **state)
 {
 	struct pace *p = pace_new();
-	char name[8];
+	char name[16];
 	int i, round;
 
 	(void)state;
