@@ -8,15 +8,6 @@
 #include "rowform.h"
 #include "tuple.h"
 
-static void
-put_be64(int64_t v, uint8_t out[8])
-{
-	int i;
-
-	for (i = 7; i >= 0; i--, v >>= 8)
-		out[i] = (uint8_t)v;
-}
-
 /*
  * What was done since the restore has numbers of lost rows, which no signer
  * will copy: they begin behind the last that they know.
@@ -35,7 +26,7 @@ restore_audit_numbers(struct restore *r, struct err *err)
 	for (i = 0; i < c->nledger; i++)
 		if (c->ledger[i].audit_latest > latest)
 			latest = c->ledger[i].audit_latest;
-	put_be64(latest, at);
+	be64_put((uint64_t)latest, at);
 	snprintf(n, sizeof n, "%" PRId64, c->audit[c->naudit - 1].n);
 	if (restore_run(r, "audit_numbers", (struct db_param[]){ DB_TEXT(n) },
 	    1, err) != 0)

@@ -265,6 +265,15 @@ slice_int(struct slice s)
 	return (int64_t)v;
 }
 
+void
+be64_put(uint64_t v, uint8_t out[8])
+{
+	int	i;
+
+	for (i = 7; i >= 0; i--, v >>= 8)
+		out[i] = (uint8_t)v;
+}
+
 bool
 slice_is(struct slice a, const char *s)
 {

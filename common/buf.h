@@ -43,6 +43,8 @@ bool	 slice_eq(struct slice, struct slice);
 bool	 slice_is(struct slice, const char *);	/* bytes equal the string's */
 /* Big endian, of at most its first 8 octets; 0 for an empty one. */
 int64_t	 slice_int(struct slice);
+/* The way back: 8 octets, big endian. */
+void	 be64_put(uint64_t, uint8_t out[8]);
 /*
  * Octets of the UTF-8 character at p; 0 when it is broken, longer than n or
  * a control character.  slice_is_text: all of them are good.

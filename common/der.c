@@ -423,10 +423,8 @@ void
 der_put_uint(struct buf *b, uint64_t v)
 {
 	uint8_t	be[8];
-	int	i;
 
-	for (i = 7; i >= 0; i--, v >>= 8)
-		be[i] = (uint8_t)v;
+	be64_put(v, be);
 	der_put_bigint(b, be, sizeof(be));
 }
 

@@ -301,12 +301,9 @@ msg_new_id(int64_t now, uint8_t out[MSG_ID])
 static int
 hash_part(EVP_MD_CTX *ctx, struct slice s)
 {
-	uint8_t		be[8];
-	uint64_t	n = s.n;
-	int		i;
+	uint8_t	be[8];
 
-	for (i = 7; i >= 0; i--, n >>= 8)
-		be[i] = (uint8_t)n;
+	be64_put(s.n, be);
 	return EVP_DigestUpdate(ctx, be, sizeof(be)) == 1 &&
 	    EVP_DigestUpdate(ctx, s.p, s.n) == 1;
 }
