@@ -181,7 +181,8 @@ tsan-e2e: deps-test
 FUZZ_MAKE = $(SUB) BUILD=build-fuzz CC=clang SANITIZE=1 FUZZ=,fuzzer-no-link
 fuzz-programs:
 	+@$(FUZZ_MAKE) fuzzers
-fuzz: deps-test fuzz-programs
+fuzz: deps-test
+	+@$(SUB) fuzz-programs
 	@deploy/fuzz.sh build-fuzz/fuzz $(FUZZ_SECONDS)
 
 # More slow clients: make e2e SLOW=2000 PYTEST="-s -k slow_clients".
@@ -310,9 +311,10 @@ install: all
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit programs-unit p11-fault fuzzers deps deps-test deps-bench demo demo-airgap run \
-	clean test test-unit test-clang test-1 test-2 asan asan-e2e asan-e2e-1 asan-e2e-2 tsan-e2e \
-	fuzz fuzz-programs e2e faults test-faults test-ledger \
-	test-validators load bench bench-airgap bench-crl lint \
-	install
+.PHONY: all unit programs-unit p11-fault fuzzers deps deps-test deps-bench \
+	demo demo-airgap run clean test test-unit test-clang test-1 test-2 \
+	asan asan-e2e asan-e2e-1 asan-e2e-2 tsan-e2e fuzz fuzz-programs e2e \
+	faults test-faults test-ha test-ledger test-validators load bench \
+	bench-peers bench-growth bench-logon bench-numbers bench-airgap \
+	bench-crl lint install
 .SECONDARY:
