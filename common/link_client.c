@@ -248,12 +248,13 @@ begin_round(struct link *l, struct link_question *q)
 static void
 look_whether_up(struct link *l)
 {
+	int64_t now = link_now_ms();
 	size_t i;
 
 	for (i = 0; i < l->pool->n; i++) {
 		l->up[i] = l->sock[i] != NULL && sock_connected(l->sock[i]);
 		if (l->up[i])
-			l->seen[i] = link_now_ms();
+			l->seen[i] = now;
 	}
 }
 

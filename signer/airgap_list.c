@@ -66,9 +66,10 @@ take_order(struct vault *v, struct bundle_order *o)
 	}
 	if (revoked && (r->reason != CRL_HOLD || o->reason == CRL_HOLD)) {
 		/* What was void here: the ledger has the desk's row, too. */
-		if (r->untold && o->reason == r->reason)
+		if (r->untold && o->reason == r->reason) {
 			tell_order(v, o);
-		r->untold = r->untold && o->reason != r->reason;
+			r->untold = false;
+		}
 		return;
 	}
 	/* The ledger has the date that the row has; a list none to come. */

@@ -599,19 +599,18 @@ static void
 run_load(struct run *r)
 {
 	struct epoll_event ev[256];
-	struct conn *conns;
 	int i, n;
 
-	if ((conns = calloc((size_t)r->o->connections, sizeof(*conns))) == NULL)
+	r->conns = calloc((size_t)r->o->connections, sizeof(*r->conns));
+	if (r->conns == NULL)
 		err(1, NULL);
-	r->conns = conns;
 	start_clock(r);
 	r->unopened = r->o->handshake == HS_KEEP ? r->o->connections : 0;
 	r->end += r->unopened > 0 ? OPEN_SECONDS * INT64_C(1000000) : 0;
 	for (i = 0; i < r->o->connections; i++) {
-		if ((conns[i].in = malloc(IN_MAX + 1)) == NULL)
+		if ((r->conns[i].in = malloc(IN_MAX + 1)) == NULL)
 			err(1, NULL);
-		conns[i].fd = -1;
+		r->conns[i].fd = -1;
 	}
 	for (i = 0; i < r->o->connections && (i < OPEN_AT_ONCE ||
 	    r->o->handshake != HS_KEEP); i++)
