@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #include "cakey.h"
+#include "p256check.h"
 
 struct cakey {
 	enum key_kind	 kind;
@@ -12,6 +13,7 @@ struct cakey {
 	EVP_PKEY_CTX	*sign;		/* of a file; set up once: costs 5 us
 					   each time */
 	EVP_PKEY_CTX	*verify;
+	struct p256check *p256;		/* verifies faster; may be NULL */
 	struct digest	*digest;	/* once, for the same reason */
 	struct buf	 spki;
 	int64_t		 cost;
