@@ -10,6 +10,7 @@ is measured, each on the stack it needs; with one of them that stack alone.
 import argparse
 import json
 import os
+import statistics
 import time
 
 import limits
@@ -19,6 +20,25 @@ from rig import PARTS, TOP, say
 NAMES = {'ec:P-256': 'p256', 'ec:P-384': 'p384', 'rsa:2048': 'rsa2048',
          'rsa:3072': 'rsa3072', 'rsa:4096': 'rsa4096'}
 CALM, CROWD, AFTER = 10, 10, 15     # seconds
+SLICES = 3
+
+
+def in_turn(name, *runs):
+    """Each several times and in turn, so that what else the machine does
+    falls on all alike: the rows of each.  A run takes a case's name's end."""
+    rows = [[] for _ in runs]
+    for i in range(SLICES):
+        for k in sorted(range(len(runs)), reverse=i % 2 == 1):
+            rows[k].append(runs[k]('-%s-%d' % (name, i + 1)))
+    return rows
+
+
+def spent(row):
+    return sum(row['cpu_us'][p] for p in PARTS)
+
+
+def rate(row):
+    return row['per_second']
 
 
 class Results:
@@ -43,6 +63,13 @@ class Results:
                                      for r in self.rows))
         return row
 
+    def medians(self, name, these, those, what, line, at_most=False):
+        """The median of what these rows have over that of those."""
+        top, base = (statistics.median(what(r) for r in rows)
+                     for rows in (these, those))
+        self.ratio(name, top / base, line, [r['case'] for r in these + those],
+                   at_most)
+
     def ratio(self, name, value, line, came_from, at_most=False):
         """value against the line to reach; came_from: the cases' names."""
         self.put({'case': 'ratio', 'name': name, 'value': round(value, 3),
@@ -58,11 +85,14 @@ class Results:
 class Bench:
     """One stack, and the cases that it is asked for."""
 
-    def __init__(self, args, results, ca='ec:P-256', signers=1, delay=0):
+    def __init__(self, args, results, ca='ec:P-256', signers=1, delay=0,
+                 place='.'):
         self.args, self.results, self.name = args, results, NAMES[ca]
-        self.out = TOP / 'var/bench'
+        self.out = TOP / 'var/bench' / place
+        self.out.mkdir(exist_ok=True)
         self.tag = ('-signers%d' % signers if signers > 1 else '') + \
-            ('-fsync%gms' % delay if delay else '')
+            ('-fsync%gms' % delay if delay else '') + \
+            ('-base' if place == 'base' else '')
         options = {'PROCESSES': str(args.workers), 'SIGNERS': str(signers),
                    'CA_KEY': ca}
         if delay:
@@ -117,9 +147,9 @@ class Bench:
             say('    first failure: %s' % res.get('first_failure'))
         return row
 
-    def enroll(self, n, **kw):
-        return self.case('enroll-%s-userpass-c%d%s' % (
-            self.name, n, self.tag), self.stack.env['CS_CES_URL'],
+    def enroll(self, n, end='', **kw):
+        return self.case('enroll-%s-userpass-c%d%s%s' % (
+            self.name, n, self.tag, end), self.stack.env['CS_CES_URL'],
             'enroll.xml', n, expect='RequestedSecurityToken',
             tokens='tokens-rsa2048', **kw)
 
@@ -127,34 +157,34 @@ class Bench:
         """The stack's CPU over the cryptography that it must do."""
         size = (self.out / 'enroll.xml').stat().st_size + 1200
         least = limits.floor(self.costs, self.name, 2 * size / 1024)
-        spent = sum(row['cpu_us'][p] for p in PARTS)
         bare = self.results.put({'case': 'cryptography-' + row['case'],
                                  'us': round(least, 1)})
         self.results.ratio('cpu-over-cryptography ' + row['case'],
-                           spent / least, 2.0, [row['case'], bare['case']],
+                           spent(row) / least, 2.0, [row['case'], bare['case']],
                            True)
 
-    def beside(self, new, name, line, url=None, **kw):
-        """A case and its CPU time as a multiple of a new enrollment's."""
-        n = new['connections']
-        row = self.case('%s-c%d' % (name, n), url or
-                        self.stack.env['CS_CES_URL'], connections=n,
-                        expect='RequestedSecurityToken', **kw)
-        spent, base = (sum(r['cpu_us'][p] for p in PARTS)
-                       for r in (row, new))
-        self.results.ratio(name + ' cpu over enrollment', spent / base, line,
-                           [row['case'], new['case']], True)
-
-    def life(self, new):
-        """Renewals and polls."""
+    def life(self):
+        """Renewals and polls: their CPU time as a multiple of a new
+        enrollment's."""
         rig.renewal_files(self.out, self.stack.env)
         rig.poll_files(self.out, self.stack.env)
-        for kind in ('same', 'new'):
-            self.beside(new, 'renew-%s-key-cmc-userpass' % kind, 1.3,
-                        body='renew.xml', tokens='tokens-renewal-' + kind)
-        for kind in ('pending', 'approved', 'issued'):
-            self.beside(new, 'poll-%s-userpass' % kind, 0.5,
-                        body='poll-%s.xml' % kind)
+        kinds = [('renew-%s-key-cmc-userpass' % k, 1.3, 'renew.xml',
+                  'tokens-renewal-' + k) for k in ('same', 'new')]
+        kinds += [('poll-%s-userpass' % k, 0.5, 'poll-%s.xml' % k, None)
+                  for k in ('pending', 'approved', 'issued')]
+
+        def run(name, _, body, tokens):
+            return lambda end: self.case(
+                name + '-c64' + end, self.stack.env['CS_CES_URL'], body, 64,
+                expect='RequestedSecurityToken', tokens=tokens,
+                seconds=self.args.seconds / 2)
+
+        new, *others = in_turn(
+            'life', lambda end: self.enroll(64, end, seconds=self.args.seconds / 2),
+            *[run(*kind) for kind in kinds])
+        for (name, line, *_), rows in zip(kinds, others):
+            self.results.medians(name + ' cpu over enrollment', rows, new,
+                                 spent, line, True)
 
     def forms(self):
         """Other requests, logons and handshakes, for the table only."""
@@ -279,9 +309,9 @@ def main_lines(args, results):
         results.ratio('p99 ms at half the peak', half['p99_ms'], 10,
                       [half['case']], True)
         b.cep()
-        b.life(top)
+        b.life()
         b.forms()
-        again = b.enroll(64)
+        again = b.enroll(64, '-again')
         # Long enough for every connection's turn, several times.
         many = b.enroll(2000, seconds=max(
             args.seconds, 10000 / again['per_second']))
@@ -298,26 +328,23 @@ def main_lines(args, results):
         say('bare inserts, 50 rows each: %.0f rows/s' % rate)
         if args.memory:
             b.memory()
-    return again
 
 
-def other_lines(args, results, base):
-    """Those that need a stack of their own."""
-    with Bench(args, results, delay=2) as b:
-        slow = b.enroll(64)
-    results.ratio('fsync 2 ms slower over none', slow['per_second'] /
-                  base['per_second'], 0.5, [slow['case'], base['case']])
-    rsa = []
-    for signers in (1, 2):
-        with Bench(args, results, 'rsa:3072', signers) as b:
-            rsa.append(b.enroll(64))
-            if signers == 1:
-                results.ratio('RSA-3072 over raw signatures / 2',
-                              rsa[0]['per_second'] /
-                              b.answers['per_second'], 0.9,
-                              [rsa[0]['case'], b.answers['case']])
-    results.ratio('2 signers over 1, RSA-3072', rsa[1]['per_second'] /
-                  rsa[0]['per_second'], 1.8, [r['case'] for r in rsa])
+def other_lines(args, results):
+    """Those that need two stacks."""
+    def run(b):
+        return lambda end: b.enroll(64, end)
+
+    with Bench(args, results, place='base') as b, \
+            Bench(args, results, delay=2, place='other') as slow:
+        results.medians('fsync 2 ms slower over none', *in_turn(
+            'fsync', run(slow), run(b)), rate, 0.5)
+    with Bench(args, results, 'rsa:3072') as b, \
+            Bench(args, results, 'rsa:3072', 2, place='other') as two:
+        more, one = in_turn('signers', run(two), run(b))
+        results.medians('RSA-3072 over raw signatures / 2', one, [b.answers],
+                        rate, 0.9)
+    results.medians('2 signers over 1, RSA-3072', more, one, rate, 1.8)
 
 
 def overload(args, results):
@@ -393,7 +420,8 @@ def main():
             if args.memory:
                 b.memory()
     else:
-        other_lines(args, results, main_lines(args, results))
+        main_lines(args, results)
+        other_lines(args, results)
         say('lines missed: %s' % (', '.join(results.missed) or 'none'))
     say('written to var/bench/results.json')
 
