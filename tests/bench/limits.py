@@ -23,14 +23,14 @@ def speed(*words):
             if line.startswith('+F')]
 
 
-def raw_costs():
+def raw_costs(ca):
     """What nobody can avoid, measured at the same moment: CPU us each, and
     of a kilobyte of TLS."""
-    names = {('+F2', '2048'): 'rsa2048', ('+F2', '3072'): 'rsa3072',
-             ('+F4', '256'): 'p256'}
+    families = {'+F2': 'rsa', '+F4': 'p'}
     out = {}
-    for f in speed('ecdsap256', 'rsa2048', 'rsa3072'):
-        name = names[f[0], f[2]]
+    for f in speed(*(('ecdsa' if n[0] == 'p' else '') + n for n in sorted(
+            {'p256', 'rsa2048', 'rsa3072', ca}))):
+        name = families[f[0]] + f[2]
         out['sign-' + name] = round(1e6 / float(f[3]), 1)
         out['verify-' + name] = round(1e6 / float(f[4]), 1)
     for f in speed('-bytes', '8192', '-evp', 'aes-256-gcm'):
@@ -122,9 +122,18 @@ class Hello:
     def cpu(self):
         """As Stack.cpu."""
         table = rig.proc_table()
-        return {part: rig.cpu_of(rig.below({pid}, table), table)
+        return {part: rig.cpu_of(pids, table)
+                for part, pids in self.members(table)}
+
+    def rss(self):
+        """As Stack.rss."""
+        return {part: rig.rss_of(pids)
+                for part, pids in self.members(rig.proc_table())}
+
+    def members(self, table):
+        return [(part, rig.below({pid}, table))
                 for part, pid in (('nginx', self.nginx),
-                                  ('hello', self.program.pid))}
+                                  ('hello', self.program.pid))]
 
     def stop(self):
         self.site.close()

@@ -52,6 +52,19 @@ def cpu_of(pids, table):
     return sum(table[p][1] + table[p][2] for p in pids) / TICK
 
 
+def rss_of(pids):
+    """Resident MB of the largest of them, shared pages too."""
+    kb = 0
+    for p in pids:
+        try:
+            for line in open('/proc/%d/status' % p):
+                if line.startswith('VmRSS'):
+                    kb = max(kb, int(line.split()[1]))
+        except OSError:
+            pass
+    return round(kb / 1024, 1)
+
+
 class Stack:
     """"make run" in a folder, from nothing; options are its environment."""
 
@@ -110,18 +123,8 @@ class Stack:
 
     def rss(self):
         """part -> resident MB of its largest process, shared pages too."""
-        table, out = proc_table(), {}
-        for part in PARTS:
-            kb = 0
-            for p in self.members(part, table):
-                try:
-                    for line in open('/proc/%d/status' % p):
-                        if line.startswith('VmRSS'):
-                            kb = max(kb, int(line.split()[1]))
-                except OSError:
-                    pass
-            out[part] = round(kb / 1024, 1)
-        return out
+        table = proc_table()
+        return {part: rss_of(self.members(part, table)) for part in PARTS}
 
     def rows(self):
         r = subprocess.run(['psql', '-Atc', 'SELECT count(*) FROM '
