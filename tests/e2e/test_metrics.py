@@ -1,11 +1,20 @@
 """What Prometheus reads: all processes of the host added up."""
+import json
+import pathlib
 import re
+import shutil
+import subprocess
 import time
 
+import pytest
 import requests
 
 import client
 from test_refusals import csr_for, refused
+
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+MONITORING = TOP / 'deploy/monitoring'
 
 
 def scrape(stack, path='metrics'):
@@ -113,3 +122,64 @@ def test_only_this_host(stack):
         r = requests.get(stack.env['CS_HOME_URL'] + path,
                          verify=stack.env['CS_ROOT_PEM'], timeout=20)
         assert r.status_code == 404
+
+
+def expressions():
+    """What the rules and the dashboard ask Prometheus for."""
+    text = (MONITORING / 'alerts.yml').read_text()
+    rules = re.findall(r'expr: (?:\|\n((?:          .*\n)+)|(.*))', text)
+    todo, panels = [json.loads((MONITORING / 'grafana.json').read_text())], []
+    while todo:
+        x = todo.pop()
+        todo += x.values() if isinstance(x, dict) else \
+            x if isinstance(x, list) else []
+        if isinstance(x, dict) and 'expr' in x:
+            panels.append(x['expr'])
+    assert len(rules) == text.count('- alert:') and len(panels) > 10
+    return [a or b for a, b in rules] + panels
+
+
+def test_rules_and_dashboard_name_what_there_is(stack, demo):
+    """Each metric is of a program, and is there with its labels; only delta
+    lists are not in this policy."""
+    assert demo.enroll(csr_for(stack)).leaf
+    known = set(re.findall(r'\{ "(countersign_\w+)"',
+                           (TOP / 'common/metrics.c').read_text()))
+    deltas = {n for n in known if '_delta_' in n}
+    until = time.time() + 70        # the publisher writes each minute
+    while True:
+        labels = {}
+        for line in scrape(stack):
+            name, _, rest = line.partition('{')
+            base = re.sub('_(bucket|sum|count)$', '', name)
+            labels.setdefault(name if name in known else base, set()).update(
+                re.findall(r'(\w+)="', rest))
+        if known - deltas <= set(labels) or time.time() > until:
+            break
+        time.sleep(1)
+    assert known - deltas == set(labels) - deltas
+    everyone = set().union(*labels.values()) | {'instance'}
+    for expr in expressions():
+        for names in re.findall(r'by \(([^)]*)\)', expr):
+            assert set(re.findall(r'\w+', names)) <= everyone, expr
+        for name, asked in re.findall(r'(countersign_\w+)(\{[^}]*\})?', expr):
+            base = re.sub('_(bucket|sum|count)$', '', name)
+            base = name if name in known else base
+            assert base in known, expr
+            assert base in deltas or set(re.findall(
+                r'(\w+)(?:=|!~)', asked)) <= labels[base], expr
+
+
+@pytest.mark.skipif(shutil.which('promtool') is None, reason='no promtool')
+def test_promtool(stack, tmp_path):
+    """Prometheus' own judgement of rules, of when they fire, and of what it
+    is told."""
+    for path in (MONITORING / 'alerts.yml', TOP / 'tests/data/alerts-test.yml'):
+        shutil.copy(path, tmp_path)
+    text = requests.get(stack.env['CS_HOME_URL'] + 'metrics', timeout=20,
+                        verify=stack.env['CS_ROOT_PEM']).text
+    for words in (['check', 'rules', 'alerts.yml'],
+                  ['test', 'rules', 'alerts-test.yml'], ['check', 'metrics']):
+        r = subprocess.run(['promtool', *words], cwd=tmp_path, text=True,
+                           input=text, capture_output=True)
+        assert r.returncode == 0, r.stdout + r.stderr
