@@ -21,7 +21,8 @@ import types
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 ANSWER_SECONDS = 120
@@ -37,6 +38,7 @@ TABLES = {
     'responder': 'serial, ca, der',
     'policy': 'version, sha256',
     'signer': 'name, prefix, epoch',
+    'ledger_head': 'signer, seq, hash, head',
 }
 
 
@@ -48,6 +50,7 @@ class Evidence:
         self.nodes, self.primary = {}, None     # name -> table -> rows
         self.ledgers, self.spied = {}, {}       # name -> bytes, [digest]
         self.lists, self.cas = [], {}           # DER in order; name -> DER
+        self.audit_keys = {}                    # of signers, in hex
         self.leaks = []
         self.verify = ''        # what "countersign ledger verify" says
         self.replayed = []      # number, what explain says
@@ -135,6 +138,9 @@ def collect(state):
     e.lists = [p.read_bytes() for p in sorted(
         (state / 'lists').iterdir(), key=lambda p: float(
             p.name.rsplit('-', 1)[1]))]
+    e.audit_keys = dict(re.findall(
+        r'^signer "([^"]+)".*?audit-key = "([0-9a-f]+)"',
+        (state / 'etc/fault-countersign.conf').read_text(), re.M | re.S))
     e.leaks = find_leaks(state)
     ctl = [str(TOP / 'build/countersign'), '-c',
            str(state / 'etc/fault-countersign.conf')]
@@ -176,6 +182,8 @@ class Books:
         self.bad, self.intents, self.issued = [], [], {}
         self.closed, self.void = set(), set()
         self.signed = collections.defaultdict(set)      # signer -> TBS hashes
+        self.lines = collections.defaultdict(set)       # (signer, number)
+        self.heads = []         # signer, number, hash, signature
         for name, text in e.ledgers.items():
             es, bad = entries(text)
             self.bad += ['%s: %s' % (name, b) for b in bad]
@@ -183,7 +191,10 @@ class Books:
                 self.take(name, x)
 
     def take(self, name, x):
-        t = x['type']
+        t, signer = x['type'], name.split()[0]
+        self.lines[signer, x['seq']].add(x['hash'])
+        if t == 'head':         # of the line before
+            self.heads.append((signer, x['seq'] - 1, x['prev'], x['sig']))
         if t == 'intent':
             self.intents.append((name, x))
         elif t == 'issued':
@@ -193,7 +204,7 @@ class Books:
         elif t == 'void' and 'serial' in x:
             self.void.add(x['serial'])
         if 'tbs' in x:
-            self.signed[name.split()[0]].add(x['tbs'])
+            self.signed[signer].add(x['tbs'])
 
 
 # Certificates --------------------------------------------------------------
@@ -308,11 +319,32 @@ def i4(e, b):
             yield '%s is not of %s' % (x['serial'], name)
 
 
+def signed_head(keys, signer, seq, digest, sig):
+    """By the signer's audit key?"""
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(
+            bytes.fromhex(keys[signer])).verify(
+                bytes.fromhex(sig), b'countersign ledger head\0%s\n%d\n%s\n' %
+                (signer.encode(), seq, digest.encode()))
+        return True
+    except (InvalidSignature, KeyError):
+        return False
+
+
 def i5(e, b):
-    "the ledgers' chains are whole, and agree with the database"
+    "the ledgers' chains are whole, as their heads and the database say"
     yield from b.bad
     if e.verify:
         yield 'countersign ledger verify: ' + e.verify.strip()
+    rows = [(r.signer, r.seq, r.hash.hex(), json.loads(r.head)['sig'])
+            for r in e.rows['ledger_head']]
+    for signer, seq, digest, sig in rows + b.heads:
+        if digest not in b.lines[signer, seq]:
+            yield '%s: line %d is not what its head says' % (signer, seq)
+        if not signed_head(e.audit_keys, signer, seq, digest, sig):
+            yield '%s: the head of line %d is not signed' % (signer, seq)
+    yield from ('%s has no head' % n for n in e.audit_keys
+                if n not in {r[0] for r in rows})
     for s, der in b.issued.items():
         row = [r for r in e.rows_by_serial.get(s, [])]
         if row and row[0].der != der:
@@ -424,7 +456,7 @@ def i8(e, b):
 
 
 def i9(e, b):
-    "the CA's key signed what the ledgers had before, each once"
+    "the CA's key signed what the ledgers had before, each once, and no other"
     for name, digests in e.spied.items():
         n = collections.Counter(d for d in digests if d != MEASURE)
         for d, k in n.items():
@@ -432,6 +464,13 @@ def i9(e, b):
                 yield '%s signed %s, which no ledger has' % (name, d)
             if k > 1:
                 yield '%s signed %s %d times' % (name, d, k)
+    # A process that took a signer's name for a moment was not watched.
+    seen = {d for v in e.spied.values() for d in v} | {
+        x['tbs'] for name, x in b.intents if ' ' in name}
+    for der in {d for v in told(e).values() for d in v}:
+        c = load(der)
+        if hashlib.sha256(c.tbs_certificate_bytes).hexdigest() not in seen:
+            yield '%x: no signer signed it' % c.serial_number
 
 
 def i10(e, b):

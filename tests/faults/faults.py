@@ -128,6 +128,7 @@ class Faults(Programs, Servers):
         self.stop = threading.Event()
         self.policy = (cluster.state / 'etc/policy.conf').read_text()
         self.deltas = False     # the first new one has them again
+        self.turning = set()    # who dies when a file of its ledger ends
 
     def seconds(self, r, short, long):
         a, b = long if self.long else short

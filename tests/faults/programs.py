@@ -85,20 +85,32 @@ class Programs:
         """A signer at a certain point of its work."""
         name, point = r.choice(self.c.signers), r.choice(POINTS)
         path = self.c.state / 'control' / name / 'point'
-        path.with_suffix('.new').write_text(point)
-        path.with_suffix('.new').rename(path)
+        if name in self.turning and not path.exists():
+            self.count['at turning'] += 1
+        self.arm(path, point)
         deadline = time.time() + 5
         while path.exists() and time.time() < deadline:
             time.sleep(0.01)
-        if path.exists():
-            path.unlink(missing_ok=True)
-            return 0
-        self.count['at ' + point] += 1
+        died = not path.exists()
+        path.unlink(missing_ok=True)
+        self.turning.discard(name)
+        # Rare, so without waiting: when a file of its ledger ends.
+        if r.random() < 0.5:
+            self.arm(path, 'turning')
+            self.turning.add(name)
+        if died:
+            self.count['at ' + point] += 1
+        return died
+
+    def arm(self, path, point):
+        path.with_suffix('.new').write_text(point)
+        path.with_suffix('.new').rename(path)
 
     def stopped(self, r):
         """SIGSTOP: it comes back and does not know that it was away."""
-        name = r.choice([*self.c.signers, 'worker'])
+        name = r.choice([*self.c.signers, 'worker', 'nginx', 'publisher'])
         pids = descendants(self.c.pid(name))
+        self.count['stopped ' + name] += 1
         send(pids, signal.SIGSTOP)
         time.sleep(self.seconds(r, (2, 4), (5, 32)))
         send(pids, signal.SIGCONT)

@@ -56,7 +56,11 @@ class Servers:
         self.c.in_sync()
 
     def stop_postgres(self, r):
-        pids = self.c.primary.pids()
+        """Either of the two: the primary, or who its COMMITs wait for."""
+        node = r.choice([self.c.primary, self.c.standby])
+        pids = node.pids()
+        self.count['stopped postgres, %s' % (
+            'primary' if node.primary else 'standby')] += 1
         send(pids, signal.SIGSTOP)
         time.sleep(self.seconds(r, (2, 3), (10, 45)))
         send(pids, signal.SIGCONT)

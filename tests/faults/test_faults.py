@@ -205,6 +205,10 @@ DOCTORED = [
         2, x.pop(5)), False)),
     ('I5', 'torn', lambda e: e.ledgers.update(
         {n: t[:-9] for n, t in e.ledgers.items()})),
+    ('I5', 'no heads', lambda e: e.rows['ledger_head'].clear()),
+    ('I5', 'a head by another key', lambda e: e.audit_keys.update(
+        dict.fromkeys(e.audit_keys, '00' * 32))),
+    ('I5', 'a head of another line', change('ledger_head', 'hash', flip)),
     ('I5', 'the program says so', lambda e: setattr(e, 'verify', 'bad')),
     ('I5', 'another certificate', lambda e: setattr(
         row_of(e), 'der', e.rows['certificate'][-1].der if
@@ -233,6 +237,7 @@ DOCTORED = [
         e.spied.values())).append('00')),
     ('I9', 'signed twice', lambda e: next(iter(e.spied.values())).append(
         [d for d in next(iter(e.spied.values())) if d != check.MEASURE][0])),
+    ('I9', 'signed by nobody', lambda e: e.spied.clear()),
     ('I10', 'denied, then issued', lambda e: e.journal.insert(0, {
         'e': 'told', 't': 0, 'n': given(e)['n'], 'what': 'denied',
         'hresult': '0', 'reason': ''})),
