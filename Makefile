@@ -304,7 +304,8 @@ install: all
 	install -m 644 sql/*.sql $(SHARE)/sql
 	install -m 644 nginx/* $(SHARE)/nginx
 	install -m 644 web/* $(SHARE)/web
-	install -m 644 deploy/policy.conf.in deploy/monitoring/* $(SHARE)
+	install -m 644 deploy/policy.conf.in deploy/monitoring/* deploy/ha/* \
+	    $(SHARE)
 	install deploy/site.sh $(SHARE)
 	for u in deploy/systemd/*; do \
 	    sed 's|/usr/local/|$(PREFIX)/|g' $$u \

@@ -18,7 +18,7 @@ BUILD = TOP / os.environ.get('BUILD', 'build')
 HOSTS = {'front': 2, 'operator': 5, 'db-1': 11, 'db-2': 12, 'db-3': 13,
          'web-1': 21, 'web-2': 22, 'signer-1': 31, 'signer-2': 32}
 DBS = ('db-1', 'db-2', 'db-3')
-NET = '10.77.7.%d'
+NET = '10.77.%d.%%d' % (os.getpid() % 250)   # runs may be side by side
 CA = 'HA-CA'
 
 
@@ -228,6 +228,11 @@ class Site:
                   "'%s'" % self.password['owner'], db='postgres')
         self.psql('CREATE DATABASE countersign OWNER countersign_owner',
                   db='postgres')
+        # libpq does not go on behind a host that has no such database yet.
+        for name in DBS:
+            self.wait_for(lambda: self.psql(
+                "SELECT 1 FROM pg_database WHERE datname = 'countersign'",
+                db='postgres', host=address(name)), 30)
 
     def configure(self):
         """countersign init, and every file told about the other hosts."""
@@ -316,6 +321,9 @@ class Site:
             CONNECTIONS=1000, INFLIGHT=3000,
             FASTCGI=TOP / 'nginx/countersign_fastcgi.conf')
         site = re.sub(r'(listen (443|8443|80))\b', r'\1 proxy_protocol', site)
+        site = site.replace('listen 443 proxy_protocol ssl http2;',
+                            'listen 443 proxy_protocol ssl http2;\n'
+                            '\tlisten 127.0.0.1:9443 ssl;', 1)
         site += ('set_real_ip_from %s;\nreal_ip_header proxy_protocol;\n' %
                  address('front'))
         (h.dir / 'site.conf').write_text(site)

@@ -195,6 +195,20 @@ def test_without_standbys_nothing_is_issued(site):
     check(site, c)
 
 
+def test_metrics(site):
+    """Each web host's, to itself; through the balancer to nobody."""
+    def get(host, to):
+        return site.host[host].run(
+            'curl', '-s', '-w', '%{http_code}', '--cacert',
+            site.env()['CS_ROOT_PEM'], '--connect-to', '::%s' % to,
+            'https://front/metrics').stdout
+    for name in ('web-1', 'web-2'):
+        text = get(name, '127.0.0.1:9443')
+        assert text.endswith('200') and '\ncountersign_policy_version ' in text
+        assert get(name, rig.address('front') + ':443').endswith('403')
+    assert get('operator', rig.address('front') + ':443').endswith('403')
+
+
 def test_doctor(site):
     """From the operator's host: all but what is another host's."""
     site.wait_for(site.leader, 60)
