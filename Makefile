@@ -198,14 +198,14 @@ FAULTS = $(SUB) BUILD=build-faults CFLAGS='$(CFLAGS) -DFAILPOINTS' \
 	build-faults/countersign-signer
 # A short round, and whether its judge would have noticed.
 faults: deps-test
-	+@$(SUB) all
+	+@$(SUB) all p11-fault
 	+@$(FAULTS)
 	@mkdir -p var
 	/usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/faults $(PYTEST)
 
 # A long one: make test-faults SEED=7 MINUTES=30.
 test-faults: deps-test
-	+@$(SUB) all
+	+@$(SUB) all p11-fault
 	+@$(FAULTS)
 	@mkdir -p var
 	@SEED='$(SEED)' MINUTES='$(MINUTES)' /usr/bin/python3 tests/faults/faults.py
