@@ -2,9 +2,12 @@
 #include <string.h>
 
 #include "audittable.h"
+#include "log.h"
 #include "rollback.h"
 #include "rowform.h"
 #include "signer.h"
+
+#define OTHERS	4	/* times a page's time for who waits */
 
 uint64_t
 audittable_number(const struct audit_row *r)
@@ -41,8 +44,8 @@ add(struct signer *s, const struct tuple *t)
  * A row can be read whose COMMIT was not waited for: what stands in the ledger
  * must outlive a failover.
  */
-int
-audittable_tell(struct signer *s, struct err *err)
+static int
+take_page(struct signer *s, struct err *err)
 {
 	unsigned long session;
 	struct tuple t;
@@ -65,4 +68,42 @@ audittable_tell(struct signer *s, struct err *err)
 	}
 	PQclear(r);
 	return n;
+}
+
+/* Synced here, or a signer that is asked for nothing new would buffer all. */
+int
+audittable_tell(struct signer *s, struct err *err)
+{
+	struct audit_pace *a = &s->audit;
+	int64_t now, began = log_usec();
+	int n = take_page(s, err);
+
+	if (n > 0 && signer_sync(s, err) == -1)
+		n = -1;
+	now = log_usec();
+	a->behind = n > 0;
+	a->next = a->asked ? now + OTHERS * (now - began) : now;
+	a->asked = false;
+	return n == -1 ? -1 : 0;
+}
+
+void
+audittable_round(struct signer *s, bool asked)
+{
+	struct err err = ERR_INIT;
+
+	s->audit.asked = s->audit.asked || asked;
+	if (s->audit.behind && log_usec() >= s->audit.next &&
+	    audittable_tell(s, &err) == -1)
+		log_note("audit", "%s", err.text);
+}
+
+int
+audittable_wait(const struct signer *s, int ms)
+{
+	int64_t left = (s->audit.next - log_usec() + 999) / 1000;
+
+	if (!s->audit.behind || left >= ms)
+		return ms;
+	return left > 0 ? (int)left : 0;
 }

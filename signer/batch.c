@@ -122,7 +122,7 @@ gather(struct signer *s, struct batch *b, struct err *err)
 
 	s->cost = ca_cost(s->cas, s->ncas);
 	max = most(s->cost);
-	rc = receive(s, b, IDLE_MS, err);
+	rc = receive(s, b, audittable_wait(s, IDLE_MS), err);
 	while (rc == 1 && b->n < max && bytes < BATCH_BYTES) {
 		bytes += b->job[b->n - 1]->link.msg.n;
 		rc = receive(s, b, 0, err);
@@ -610,7 +610,6 @@ housekeeping(struct signer *s)
 {
 	struct err err = ERR_INIT;
 	int64_t now = log_usec() / 1000000;
-	int told;
 
 	if (now >= s->next_crl && store_ready(s->store, &err) == 0 &&
 	    check_clock(s, &err) == 0)
@@ -624,13 +623,12 @@ housekeeping(struct signer *s)
 	s->next_check = now + 30;
 	if (signer_ready(s, &err) == -1 || rollback_check(s, &err) == -1 ||
 	    store_settings(s->store, &err) == -1 ||
-	    check_clock(s, &err) == -1 || recover_resolve(s, &err) == -1 ||
-	    (told = audittable_tell(s, &err)) == -1) {
+	    check_clock(s, &err) == -1 || recover_resolve(s, &err) == -1) {
 		log_note("housekeeping", "%s", err.text);
 		return;
 	}
-	if (told > 0)		/* perhaps a page of many */
-		s->next_check = now + 1;
+	if (audittable_tell(s, &err) == -1)
+		log_note("audit", "%s", err.text);
 	if (now < s->next_partitions)
 		return;
 	if (store_partitions(s->store, &err) == -1 ||
@@ -646,17 +644,20 @@ batch_loop(struct signer *s, struct err *err)
 {
 	struct batch b = { .n = 0 };
 	struct err ignored = ERR_INIT;
+	bool asked;
 	int rc = 0;
 
 	while (rc == 0 && !stop_pending()) {
 		if ((rc = gather(s, &b, err)) == -1)
 			break;
-		if (b.n > 0)
+		asked = b.n > 0;
+		if (asked)
 			rc = handle(s, &b, err);
 		else if (s->unsynced)
 			rc = signer_sync(s, err);
 		batch_free(s, &b);
 		if (rc == 0 && clock_is_right(s)) {
+			audittable_round(s, asked);
 			rc = heads_round(s, now_usec() / 1000000, err);
 			if (rc == 0)
 				rc = segment_round(s, err);

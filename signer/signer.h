@@ -12,6 +12,12 @@
 #include "store.h"
 #include "tokenkey.h"
 
+struct audit_pace {			/* see audittable.h */
+	bool	 behind;	/* there may be another page */
+	bool	 asked;		/* requests came since the last */
+	int64_t	 next;		/* not before: monotonic us */
+};
+
 struct signer {
 	struct sconf		*conf;
 	struct tokens		*tokens;
@@ -30,6 +36,7 @@ struct signer {
 	struct intents		 unresolved;	/* signed or not, row or not? */
 	struct intents		 marks;		/* committed last: must stay */
 	struct audit_row	 audited;	/* in the ledger, the last */
+	struct audit_pace	 audit;
 	unsigned long		 checked;	/* session: see rollback.h */
 	bool			 rolled_back;
 	struct blocked		*blocked;	/* public keys */

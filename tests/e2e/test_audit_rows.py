@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -159,6 +160,27 @@ def test_more_than_a_page_and_long_texts(own, root):  # noqa: F811
         db.execute("SELECT countersign.note('test', repeat(E'\\x01é', "
                    '1000000))')
     wait_for(lambda: all_told(own), 60)
+    assert damages(own, own.conf) == (0, [])
+
+
+def test_a_mass_revocation_is_told_soon(own, root):  # noqa: F811
+    """A row for each certificate; whoever asks meanwhile is not held up."""
+    wait_for(lambda: all_told(own), 40)
+    with root() as db:
+        db.execute("SELECT countersign.note('cert revoke', repeat('x', 100) "
+                   '|| n) FROM generate_series(1, 30000) n')
+    restart_signers(own)
+    c, took = client.Client(own.env), []
+
+    def done():
+        began = time.monotonic()
+        r = c.enroll(csr(own, 'meanwhile.demo.example'))
+        took.append(time.monotonic() - began)
+        assert r.fault is None
+        return len(took) % 10 == 0 and all_told(own)
+
+    wait_for(done, 30)
+    assert max(took) < 3
     assert damages(own, own.conf) == (0, [])
 
 

@@ -52,6 +52,45 @@ def test_a_key_is_certified_for_one_account(pg):
             '%s', (key,)).fetchall() == [('ann',)]
 
 
+def test_pages_of_audit(pg, owner):
+    """1,000 rows or a MiB, each once and in order; nobody waits for a reader,
+    and who is writing holds back what comes behind."""
+    def page():
+        nonlocal last
+        rows = signer.execute('SELECT n, at FROM countersign.audit_after(%s, '
+                              '%s)', last).fetchall()
+        last = rows[-1] if rows else last
+        got.extend(rows)
+        return len(rows)
+
+    note = "SELECT countersign.note('test', "
+    last, got = (0, '-infinity'), []
+    many = note + 'n::text) FROM generate_series(1, 2500) n'
+    long = note + "repeat('x', 16000)) FROM generate_series(1, 100)"
+    with pg.connect('countersign_signer') as signer, pg.connect() as other:
+        while page():
+            pass
+        owner.execute(many)
+        assert [page() for _ in range(4)] == [1000, 1000, 500, 0]
+        owner.execute(long)
+        owner.execute(note + "repeat('y', 3000000))")
+        assert [page() for _ in range(3)] == [65, 36, 0]
+        other.execute("SET lock_timeout = '2s'")
+        with signer.transaction():
+            other.execute(note + "'first')")
+            assert page() == 1
+            other.execute(note + "'reader in a transaction')")
+        with other.transaction():
+            other.execute(note + "'not yet')")
+            owner.execute(note + "'overtakes')")
+            began = time.monotonic()
+            assert page() == 0
+            assert time.monotonic() - began < 2
+        assert page() == 3 and page() == 0
+    assert got == owner.execute('SELECT n, at FROM audit ORDER BY n, '
+                                'at').fetchall()
+
+
 def test_second_migration_of_another_database(pg):
     """Roles belong to the cluster: a second deployment finds them there."""
     with pg.connect(db='postgres') as db:
