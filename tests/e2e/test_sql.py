@@ -91,6 +91,21 @@ def test_pages_of_audit(pg, owner):
                                 'at').fetchall()
 
 
+def test_a_note_has_room_in_a_ledger(pg, owner):
+    """A longer one would end each signer that copies the revocation."""
+    owner.execute("SELECT ca_register('CA', '', '{}')")
+    serial = put_certificate(owner, serial_at(int(time.time())))
+    revoke = ("SELECT outcome FROM countersign.cert_revoke(ARRAY[%s::bytea], "
+              "NULL, NULL, NULL, NULL, NULL, NULL, 6::smallint, repeat('x', "
+              "%s), false)")
+    release = "SELECT countersign.cert_release(%s, repeat('x', %s))"
+    with pg.connect('countersign_operator') as db:
+        for call, said in (revoke, 'revoked'), (release, 'released'):
+            with pytest.raises(errors.CheckViolation, match='16384 octets'):
+                db.execute(call, (serial, 16385))
+            assert db.execute(call, (serial, 16384)).fetchone() == (said,)
+
+
 def test_second_migration_of_another_database(pg):
     """Roles belong to the cluster: a second deployment finds them there."""
     with pg.connect(db='postgres') as db:
