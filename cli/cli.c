@@ -11,6 +11,8 @@
 
 #include "sql.h"
 
+#define COMMIT_MS	30000
+
 int
 cli_conf(struct cli *c, struct err *err)
 {
@@ -19,7 +21,11 @@ cli_conf(struct cli *c, struct err *err)
 	return c->conf == NULL ? -1 : 0;
 }
 
-/* Programs give a silent server up; people wait, or press Ctrl-C. */
+/*
+ * Programs give a silent server up; people wait for what takes long, or press
+ * Ctrl-C.  A COMMIT takes long only where no standby is left: at a former
+ * primary for ever.
+ */
 int
 cli_db(struct cli *c, struct err *err)
 {
@@ -27,7 +33,7 @@ cli_db(struct cli *c, struct err *err)
 		return -1;
 	if (c->db == NULL) {
 		c->db = db_open(c->conf->database, cli_sql, NULL);
-		db_patient(c->db);
+		db_patience(c->db, 0, COMMIT_MS);
 	}
 	return db_ready(c->db, err);
 }

@@ -28,6 +28,7 @@ struct db {
 	const char		*listen;
 	PGconn			*conn;		/* NULL = not connected */
 	struct db_wait		 wait;
+	int			 commit_ms;	/* 0 = as long as it takes */
 	atomic_int		 fd;		/* its socket, or -1 */
 	int64_t			 retry_at;	/* monotonic ms */
 	size_t			 first;		/* host to begin with */
@@ -73,7 +74,7 @@ db_open(const char *dsn, const struct db_stmt *stmts, const char *listen)
 	db->dsn = xstrdup(dsn);
 	db->stmts = stmts;
 	db->listen = listen;
-	db->wait.ms = DB_PATIENCE_MS;
+	db->wait.ms = db->commit_ms = DB_PATIENCE_MS;
 	atomic_init(&db->fd, -1);
 	return db;
 }
@@ -155,8 +156,9 @@ db_fail(struct db *db, PGresult *r, const char *what, struct err *err)
 	/* Without a state libpq itself speaks: the server, or our memory. */
 	bool lost = PQstatus(db->conn) != CONNECTION_OK || state == NULL;
 
-	(void)one_line(db->wait.silent ? "no answer" : own != NULL ? own :
-	    PQerrorMessage(db->conn), text, sizeof(text));
+	(void)one_line(db->wait.silent ? "no answer: it may be done all the "
+	    "same" : own != NULL ? own : PQerrorMessage(db->conn), text,
+	    sizeof(text));
 	if (lost || state_is_passing(state))
 		err_set(err, ERR_UNAVAILABLE, "database: %s: %s", what, text);
 	else
@@ -247,6 +249,7 @@ static int
 db_connect(struct db *db, struct err *err)
 {
 	struct db_hosts hosts;
+	int rc, ms = db->wait.ms;
 
 	if (now_ms() < db->retry_at)
 		return err_set(err, ERR_UNAVAILABLE,
@@ -264,7 +267,10 @@ db_connect(struct db *db, struct err *err)
 		(void)PQsetNoticeReceiver(db->conn, db_notice, db);
 		db->wait.conn = db->conn;
 		(void)PQsetnonblocking(db->conn, 1);
-		if (db_set_up(db, err) == 0) {
+		db->wait.ms = DB_PATIENCE_MS;	/* there is nothing to do */
+		rc = db_set_up(db, err);
+		db->wait.ms = ms;
+		if (rc == 0) {
 			db->changed = true;
 			atomic_store(&db->fd, PQsocket(db->conn));
 			return 0;
@@ -475,7 +481,7 @@ commit_result(struct db *db, PGresult *r, const char *what, bool *in_doubt,
 int
 db_commit(struct db *db, bool *in_doubt, struct err *err)
 {
-	int rc;
+	int rc, ms = db->wait.ms;
 
 	/* Lost before COMMIT was sent: nothing was committed. */
 	*in_doubt = false;
@@ -489,8 +495,10 @@ db_commit(struct db *db, bool *in_doubt, struct err *err)
 	}
 	db->notices = 0;
 	*in_doubt = true;
+	db->wait.ms = db->commit_ms;
 	rc = commit_result(db, db_wait(&db->wait,
 	    PQsendQuery(db->conn, "COMMIT")), "commit", in_doubt, err);
+	db->wait.ms = ms;
 	db->in_tx = db->lost_in_tx = false;
 	return rc;
 }
@@ -619,9 +627,10 @@ db_meanwhile(struct db *db, void (*meanwhile)(void *), void *arg)
 }
 
 void
-db_patient(struct db *db)
+db_patience(struct db *db, int ms, int commit_ms)
 {
-	db->wait.ms = 0;
+	db->wait.ms = ms;
+	db->commit_ms = commit_ms;
 }
 
 PGconn *

@@ -42,10 +42,10 @@ void		 db_close(struct db *);
 /*
  * A server that does not answer within half a minute is given up: the
  * connection is dropped, ERR_UNAVAILABLE, what was asked may still come true,
- * and of several servers the next one in the DSN is tried first.  After
- * db_patient it is waited for as long as it takes.
+ * and of several servers the next one in the DSN is tried first.  This is
+ * another time for it, in ms, and one for db_commit; 0: as long as it takes.
  */
-void		 db_patient(struct db *);
+void		 db_patience(struct db *, int ms, int commit_ms);
 /* Drop the connection; of several servers the next is tried first. */
 void		 db_next_host(struct db *);
 

@@ -24,6 +24,7 @@ static const struct db_stmt stmts[] = {
 	{ "settings", "SELECT current_setting('synchronous_commit'),"
 	  " current_setting('client_encoding')", 0 },
 	{ "kill", "SELECT pg_terminate_backend(pg_backend_pid())", 0 },
+	{ "doze", "SELECT pg_sleep(0.8)", 0 },
 	{ "readonly", "SET default_transaction_read_only = on", 0 },
 	{ NULL, NULL, 0 }
 };
@@ -454,6 +455,33 @@ test_silent_server(void **state)
 	PQfinish(w.conn);
 }
 
+/* Who waits for what takes long does not wait for a standby that has left. */
+static void
+test_patience(void **state)
+{
+	struct db *db = open_db("owner", stmts);
+	struct db_param p = DB_TEXT("1");
+	struct err err = ERR_INIT;
+	int64_t start = ms();
+	bool in_doubt = false;
+
+	(void)state;
+	owner("UPDATE x.how SET how = 'slow'");
+	db_patience(db, 0, 500);
+	assert_int_equal(db_begin(db, &err), 0);
+	PQclear(db_exec(db, "doze", NULL, 0, &err));
+	assert_string_equal(err.text, "");
+	PQclear(db_exec(db, "put", &p, 1, &err));
+	assert_int_equal(db_commit(db, &in_doubt, &err), -1);
+	assert_true(in_doubt);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_non_null(strstr(err.text, "it may be done"));
+	assert_null(db_conn(db));
+	assert_true(ms() - start < 15000);
+	db_close(db);
+	owner("UPDATE x.how SET how = 'ok'");
+}
+
 static void
 test_absent_server(void **state)
 {
@@ -619,6 +647,7 @@ set_up(void **state)
 	    " AS $$ DECLARE h text; BEGIN SELECT how INTO h FROM x.how;"
 	    " IF h = 'warning' THEN RAISE WARNING 'canceling wait';"
 	    " ELSIF h = 'error' THEN RAISE EXCEPTION 'deferred';"
+	    " ELSIF h = 'slow' THEN PERFORM pg_sleep(20);"
 	    " ELSIF h = 'kill' THEN"
 	    " PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
 	    " RETURN NULL; END $$;"
@@ -653,6 +682,7 @@ main(void)
 		cmocka_unit_test(test_bad_statement),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_account),
+		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_restarted_server),
 	};
 
