@@ -661,7 +661,8 @@ batch_loop(struct signer *s, struct err *err)
 			rc = heads_round(s, now_usec() / 1000000, err);
 			if (rc == 0)
 				rc = segment_round(s, err);
-		}
+		} else		/* no page, and no loop that burns */
+			s->audit.behind = false;
 		if (rc == 0)
 			housekeeping(s);
 		if (s->ledger_failed)

@@ -145,7 +145,8 @@ open_ledger(struct signer *s, struct err *err)
 	struct buf f = { 0 };
 	int rc;
 
-	if ((s->ledger = ledger_open(s->conf->ledger, err)) == NULL ||
+	if (recover_look(s, err) == -1 ||
+	    (s->ledger = ledger_open(s->conf->ledger, err)) == NULL ||
 	    recover_start(s, err) == -1)
 		return -1;
 	ledger_field(&f, "signer", slice_str(s->conf->name));

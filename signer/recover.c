@@ -2,8 +2,10 @@
  * Intents whose end is not known: read out of the ledger at start, or left by
  * commit.c; each is settled before anything new is signed.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "audittable.h"
 #include "caset.h"
@@ -414,13 +416,34 @@ recover_has_rows(struct signer *s, const struct intents *l, bool *all,
 
 /* [security] P10: what others hold against a ledger that was cut off. */
 static int
+lacks(const struct store_head *known, struct err *err)
+{
+	return err_set(err, ERR_INTERNAL, "ledger: lacks entry %llu whose "
+	    "signed head the database has: it was cut off or is an old copy; "
+	    "put the right one back, or give this signer a new name",
+	    (unsigned long long)known->seq);
+}
+
+int
+recover_look(struct signer *s, struct err *err)
+{
+	struct store_head known;
+	struct buf path = { 0 };
+	int rc = store_head(s->store, &known, err);
+
+	buf_printf(&path, "%s/" LEDGER_FILE, s->conf->ledger);
+	if (rc == 0 && known.seq > 0 && access(buf_str(&path), F_OK) == -1 &&
+	    errno == ENOENT)
+		rc = lacks(&known, err);
+	buf_free(&path);
+	return rc;
+}
+
+static int
 check_ledger(const struct walk *w, struct err *err)
 {
 	if (w->known.seq > 0 && !w->head_seen)
-		return err_set(err, ERR_INTERNAL, "ledger: lacks entry %llu "
-		    "whose signed head the database has: it was cut off or is "
-		    "an old copy; put the right one back, or give this signer "
-		    "a new name", (unsigned long long)w->known.seq);
+		return lacks(&w->known, err);
 	if (w->prefix != 0 && w->prefix != w->s->prefix)
 		return rollback_report(w->s, err, "signer %s has prefix %u "
 		    "there and %u in its ledger", w->s->conf->name,

@@ -31,6 +31,12 @@ void	 intents_copy(struct intents *, const struct intents *);
 void	 intents_free(struct intents *);
 
 /*
+ * Before the ledger is opened, which makes a new one where there is none: an
+ * empty file under this name is a damage that keeps reconcile from all work.
+ * ERR_INTERNAL: the database knows of a ledger, and it is not there.
+ */
+int	 recover_look(struct signer *, struct err *);
+/*
  * At start: read the ledger for open intents into s->unresolved and for what
  * was committed last into s->marks; refuse a ledger that lacks what the
  * database knows of it.  A database that is older than the ledger is no
