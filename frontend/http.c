@@ -360,6 +360,12 @@ status_words(int status)
 }
 
 void
+http_retry_after(FCGX_Stream *out, unsigned seconds)
+{
+	FCGX_FPrintF(out, "Retry-After: %u\r\n", seconds);
+}
+
+void
 http_reply(FCGX_Stream *out, int status, const char *type, struct slice body)
 {
 	FCGX_FPrintF(out, "Status: %s\r\nContent-Length: %lu\r\n",

@@ -65,6 +65,9 @@ int	 http_read(const struct http_request *, FCGX_Stream *, struct buf *,
 #define HTTP_JSON	"application/json"
 #define HTTP_METRICS_TEXT	"text/plain; version=0.0.4; charset=utf-8"
 
+/* Before http_reply: when to ask again ([RFC9110] 10.2.3). */
+void	 http_retry_after(FCGX_Stream *, unsigned seconds);
+
 /* The whole answer, header and body, which may be empty. */
 void	 http_reply(FCGX_Stream *, int status, const char *type,
 	    struct slice body);

@@ -594,6 +594,17 @@ answer_other(struct req *r)
 	return true;
 }
 
+/*
+ * Those of one wave must not all come back at the same moment: each is told
+ * another of 3 to 66 seconds, by a random octet of its request's id.
+ */
+static void
+put_later(const struct req *r)
+{
+	if (r->err.kind == ERR_UNAVAILABLE)
+		http_retry_after(r->fcgi->out, 3 + r->id[15] % 64);
+}
+
 static void
 answer(struct req *r, int ok)
 {
@@ -601,8 +612,10 @@ answer(struct req *r, int ok)
 	bool		 whoami = r->http.service == HTTP_WHOAMI;
 	int		 status = 200;
 
-	if (ok == -1)
+	if (ok == -1) {
 		status = whoami ? refuse(r) : fault(r);
+		put_later(r);
+	}
 	if (whoami)
 		http_reply(fcgi->out, status, r->http.json ? HTTP_JSON :
 		    HTTP_TEXT, buf_slice(&r->text));

@@ -34,6 +34,7 @@ def site(stack, tmp_path_factory):
 
 def later(reply):
     assert reply.status == 500 and reply.hresult == RETRY, reply.reason
+    assert 3 <= int(reply.http.headers['Retry-After']) <= 66
     return True
 
 
@@ -52,6 +53,10 @@ def test_a_wave(site, alice):                           # noqa: F811
     granted = [r for r in replies if r.status == 200]
     assert len(granted) < len(site.pids('signer'))
     assert all(later(r) for r in replies if r.status != 200)
+    assert all('Retry-After' not in r.http.headers for r in granted)
+    # They do not all come back at one time.
+    assert len({r.http.headers['Retry-After'] for r in replies
+                if r.status != 200}) > 1
     # Nothing is recorded of the others, and the log has the rule.
     assert rows(site, alice.user, 'WavePlain') == 1 + len(granted)
     assert 'template WavePlain: rate-per-minute is 1, the next in ' in \
