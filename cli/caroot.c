@@ -77,7 +77,7 @@ load_key(const struct root *r, const char *passphrase_file, struct err *err)
 	char *pass = file_path(r->dir, r->name, ".pass");
 	EVP_PKEY *key = NULL;
 
-	if (access(path, F_OK) != 0)
+	if (!file_exists(path))
 		err_set(err, ERR_DENIED, "%.120s: %s; a key in a token needs "
 		    "--token", path, strerror(errno));
 	else

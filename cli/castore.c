@@ -269,7 +269,7 @@ is_key_of(const char *dir, const char *file, EVP_PKEY *root, char **key)
 	bool is = false;
 
 	*key = file_path(dir, name, ".key");
-	if (access(*key, F_OK) == 0 && certs_read(&certs, pem, &ignored) == 0 &&
+	if (file_exists(*key) && certs_read(&certs, pem, &ignored) == 0 &&
 	    (x = certs_x509(&certs, 0, &ignored)) != NULL)
 		is = EVP_PKEY_eq(X509_get0_pubkey(x), root) == 1;
 	X509_free(x);

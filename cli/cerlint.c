@@ -173,8 +173,7 @@ check_key(const struct step *s, const char *dir, X509 *x, struct err *err)
 	EVP_PKEY *pkey;
 	int rc = 0;
 
-	if (access(key, F_OK) == 0 && access(told != NULL ? told : pass,
-	    F_OK) == 0) {
+	if (file_exists(key) && file_exists(told != NULL ? told : pass)) {
 		pkey = ca_key_load(key, told != NULL ? told : pass, err);
 		if (pkey == NULL)
 			rc = -1;

@@ -151,7 +151,7 @@ copy_root(struct run *r, const struct step *s, struct err *err)
 		return 0;
 	from = file_path("", root, ".pem");
 	to = file_path(r->dir, name + 1, ".pem");
-	if (access(to, F_OK) != 0 &&
+	if (!file_exists(to) &&
 	    (rc = file_read(from + 1, PEM_MAX, &pem, err)) == 0)
 		rc = file_create(to, 0644, buf_slice(&pem), err);
 	buf_free(&pem);

@@ -73,7 +73,7 @@ step_undo(struct cli *c, const struct step *s, const char *dir)
 	int rc = 0;
 
 	if (step_makes_root(s) && step_get(s, "token") != NULL &&
-	    access(pem, F_OK) == 0) {
+	    file_exists(pem)) {
 		rc = catoken_take(c, &s->args, &t, &err);
 		t.made = rc == 0;
 		if (rc == 0)

@@ -54,7 +54,7 @@ make_key(struct cli *c, struct bundlekey **out, struct err *err)
 {
 	const char *path = c->conf->airgap_key;
 
-	if (access(path, F_OK) != 0 && errno == ENOENT &&
+	if (!file_exists(path) && errno == ENOENT &&
 	    bundlekey_make(path, err) != 0)
 		return -1;
 	*out = bundlekey_private(path, err);

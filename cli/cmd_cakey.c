@@ -140,7 +140,7 @@ asked(struct cli *c, const char *name, struct err *err)
 	char *path = file_path(c->conf->ca_dir, name, ".csr");
 	X509_REQ *req = NULL;
 
-	if (access(path, F_OK) != 0)
+	if (!file_exists(path))
 		err_set(err, ERR_DENIED, "%.120s is missing: countersign ca "
 		    "request or ca rollover makes key and request", path);
 	else

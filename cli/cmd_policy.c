@@ -149,7 +149,7 @@ keep_old(struct edition *e, struct err *err)
 {
 	const char *path = e->cli->conf->policy;
 
-	e->was = access(path, F_OK) == 0 || errno != ENOENT;
+	e->was = file_exists(path) || errno != ENOENT;
 	return e->was ? file_read(path, POLICY_MAX, &e->old, err) : 0;
 }
 

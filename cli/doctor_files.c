@@ -1,6 +1,7 @@
 /* doctor: what lies on this host. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,8 @@ secret_file(struct doctor *d, const char *path)
 static void
 bad_conf(struct doctor *d, const char *path, const struct err *err)
 {
-	check_add(d->checks, access(path, R_OK) != 0 && errno == EACCES ?
+	check_add(d->checks, faccessat(AT_FDCWD, path, R_OK,
+	    AT_EACCESS) != 0 && errno == EACCES ?
 	    CHECK_SKIP : CHECK_FAIL, "config", path,
 	    "correct it; the program's -t option tries it", "%s", err->text);
 }
@@ -104,7 +106,7 @@ worker_files(struct doctor *d, const char *path)
 	struct err err = ERR_INIT;
 	struct wconf *w;
 
-	if (access(path, F_OK) != 0 && errno == ENOENT) {
+	if (!file_exists(path) && errno == ENOENT) {
 		check_add(d->checks, CHECK_SKIP, "config", path, NULL,
 		    "no worker on this host");
 		return;

@@ -190,7 +190,7 @@ verify_file(struct reading *r, const char *class, char *line)
 	    sizeof *r->files.v);
 	r->files.v[r->files.n++] = xstrdup(name);
 	path = file_path(r->dir, name, "");
-	if (access(path, F_OK) != 0 && strcmp(class, "secret") == 0)
+	if (!file_exists(path) && strcmp(class, "secret") == 0)
 		row(r, class, name, true, "is elsewhere");
 	else if (hash_file(path, strcmp(class, "growing") == 0 ? size : 0, md,
 	    &now, &why) != 0)

@@ -49,6 +49,14 @@ file_read(const char *path, size_t max, struct buf *out, struct err *err)
 	return rc;
 }
 
+bool
+file_exists(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0;
+}
+
 int
 file_write_all(int fd, struct slice s)
 {

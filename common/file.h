@@ -29,6 +29,11 @@ int	 file_stage(const char *path, unsigned mode, struct slice,
 int	 file_commit(const char *staged, const char *path, struct err *);
 /* All of it, EINTR or not: 0, or -1 with errno. */
 int	 file_write_all(int fd, struct slice);
+/*
+ * Is there such a file?  If not, errno says why.  Not access(2), which asks
+ * for the real user and without capabilities: open(2) may get there.
+ */
+bool	 file_exists(const char *path);
 /* "dir/name.suffix", caller frees. */
 char	*file_path(const char *dir, const char *name, const char *suffix);
 

@@ -186,6 +186,33 @@ def test_another_host_name(state):
     until_gone(state)
 
 
+def test_where_namespaces_are_forbidden(tmp_path):
+    """As in a chroot: the stack runs as postgres, with leave to enter a
+    folder that is root's alone."""
+    if os.getuid() != 0:
+        pytest.skip('needs root')
+    shim = tmp_path / 'bin' / 'unshare'
+    shim.parent.mkdir()
+    shim.write_text('#!/bin/sh\nexit 1\n')
+    shim.chmod(0o755)
+    closed = tmp_path / 'closed'
+    closed.mkdir(mode=0o700)
+    state = closed / 'state'
+    run = Run(state, PATH='%s:%s' % (shim.parent, os.environ['PATH']))
+    try:
+        env = run.ready()
+        enrolls(env, 'chroot')
+        assert pathlib.Path(state / 'etc').stat().st_uid != 0
+        r = subprocess.run(env['CS_CTL'].split() + ['doctor'],
+                           capture_output=True, text=True)
+        assert 'ermission denied' not in r.stdout + r.stderr, r.stdout
+        assert r.returncode == 0, r.stdout
+    finally:
+        run.stop()
+    until_gone(state)
+    shutil.rmtree(closed)
+
+
 def test_as_root_elsewhere(tmp_path):
     """Nobody but root may enter the folder, and its name is long."""
     if os.getuid() != 0:
