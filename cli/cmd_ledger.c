@@ -79,6 +79,9 @@ results(struct verify *v, const struct compare *m)
 	result(v, "lists", NULL, m->lists);
 	result(v, "audit rows", NULL, m->audit);
 	result(v, "audit rows in no ledger yet", NULL, m->untold);
+	result(v, "accounts", NULL, m->accounts);
+	result(v, "blocked keys", NULL, m->keys);
+	result(v, "keys with an owner", NULL, m->owners);
 	for (i = 0; i < c->counts.n; i++)
 		result(v, "signatures", c->counts.v[i].ca,
 		    c->counts.v[i].n);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lastword.h"
 #include "restore.h"
 
 #define SHOWN	1000		/* rows of the table; the counts are exact */
@@ -154,6 +155,27 @@ triggers(struct db *db, bool on, struct err *err)
 	return good ? 0 : -1;
 }
 
+/* Of accounts and keys each: somebody has to know what to do again. */
+static void
+tell_words(struct reconcile *r, const PGresult *res)
+{
+	const struct lastword *w;
+	struct buf object = { 0 };
+	char text[800];
+	int row;
+
+	for (row = 0; row < PQntuples(res); row++) {
+		if ((w = lastword_of(res, row)) == NULL)
+			continue;
+		buf_reset(&object);
+		buf_printf(&object, "%s %s", w->what,
+		    PQgetvalue(res, row, LASTWORD_OBJECT));
+		lastword_text(res, row, w->done, text, sizeof text);
+		line(r, buf_str(&object), -1, text);
+	}
+	buf_free(&object);
+}
+
 static void
 summary(struct reconcile *r, const struct chronicle *c,
     const struct restored *d, bool applied)
@@ -174,6 +196,8 @@ summary(struct reconcile *r, const struct chronicle *c,
 	};
 	size_t i;
 
+	if (applied)
+		tell_words(r, d->words);
 	line(r, "missing", (int64_t)r->missing, r->missing == 0 ?
 	    "the database has everything" : applied ? "put back" :
 	    "put it back with --apply");
@@ -185,6 +209,9 @@ summary(struct reconcile *r, const struct chronicle *c,
 	}
 	for (i = 0; applied && i < sizeof counts / sizeof counts[0]; i++)
 		line(r, counts[i].what, (int64_t)counts[i].n, "put back");
+	if (applied)
+		line(r, "accounts and keys", PQntuples(d->words),
+		    "made the stricter of what they are and what audit said");
 }
 
 static int
@@ -240,6 +267,7 @@ apply(struct reconcile *r, struct chronicle *c, struct restored *d,
 		if (triggers(db, false, err) == 0 &&
 		    restore_all(db, c, d, err) == 0 &&
 		    restore_rounds(db, c, d, err) == 0 &&
+		    restore_accounts(db, d, err) == 0 &&
 		    check_vouched(r, d, err) == 0 &&
 		    end_rollback(db, d, err) == 0 &&
 		    triggers(db, true, err) == 0)
@@ -264,6 +292,7 @@ reconcile(struct reconcile *r, bool do_it, struct err *err)
 		rc = apply(r, c, &done, err);
 	if (rc == 0)
 		summary(r, c, &done, do_it);
+	PQclear(done.words);
 	chronicle_free(c);
 	headset_free(set);
 	free(m);

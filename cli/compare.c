@@ -556,7 +556,8 @@ compare_all(struct compare *m, struct err *err)
 	    compare_requests(m, err) != 0 ||
 	    compare_certificates(m, err) != 0 || compare_voids(m, err) != 0 ||
 	    compare_revoked(m, err) != 0 || compare_lists(m, err) != 0 ||
-	    compare_rounds(m, err) != 0 || compare_audit(m, err) != 0)
+	    compare_rounds(m, err) != 0 || compare_audit(m, err) != 0 ||
+	    compare_accounts(m, err) != 0)
 		return -1;
 	return compare_responders(m, err);
 }

@@ -2,6 +2,7 @@
 #ifndef LEDGER_SQL_H
 #define LEDGER_SQL_H
 
+#include "lastword_sql.h"
 #include "rowform.h"
 
 /* As ledgers have times: signer/store_int.h. */
@@ -34,6 +35,20 @@
 	    "AND l.number = p.number)", 0 }, \
 	{ "verify_audit", "SELECT " AUDIT_AS_KEPT " FROM countersign.audit " \
 	    "WHERE (n, at) > ($1, $2) ORDER BY n, at LIMIT 2000", 2 }, \
+	{ "verify_counts", "SELECT (SELECT count(*) " \
+	    "FROM countersign.account), (SELECT count(*) " \
+	    "FROM countersign.blocked_key WHERE blocked), (SELECT count(*) " \
+	    "FROM countersign.key_owner)", 0 }, \
+	{ "verify_words", LASTWORD_SQL, 5 }, \
+	{ "verify_unowned", "SELECT encode(c.serial, 'hex') " \
+	    "FROM countersign.certificate c WHERE NOT EXISTS (SELECT " \
+	    "FROM countersign.key_owner o " \
+	    "WHERE o.spki_sha256 = c.spki_sha256)", 0 }, \
+	{ "verify_owners", "SELECT encode(o.spki_sha256, 'hex') " \
+	    "FROM countersign.key_owner o WHERE NOT EXISTS (SELECT " \
+	    "FROM countersign.certificate c " \
+	    "WHERE c.spki_sha256 = o.spki_sha256 " \
+	    "AND c.account = o.account)", 0 }, \
 	{ "verify_heads", "SELECT head FROM countersign.ledger_head", 0 }, \
 	{ "verify_events", "SELECT ca, change, encode(serial, 'hex'), " \
 	    USEC("at") ", coalesce(reason::text, ''), " USEC("not_after") \

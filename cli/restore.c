@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lastword_sql.h"
 #include "rowform.h"
 #include "tuple.h"
 
@@ -45,6 +46,17 @@ const struct db_stmt restore_sql[] = {
 	    "FROM countersign.audit_n_seq)))", 1 },
 	{ "audit_anew", "UPDATE countersign.audit SET n = DEFAULT "
 	    "WHERE n <= $1::bigint AND at > $2", 2 },
+	{ "words", LASTWORD_SQL, 5 },
+	/* Of lastword.c: the object, and a group, which may say nothing. */
+	{ "disable", "SELECT countersign.account_set_disabled($1, true), "
+	    "$2::text", 2 },
+	{ "leave", "SELECT countersign.account_set_group($1, $2, false)", 2 },
+	{ "lost", "SELECT countersign.note('account lost', $1), $2::text", 2 },
+	{ "secret", "SELECT countersign.secret_revoke($1), $2::text", 2 },
+	{ "block", "SELECT countersign.key_block_all(ARRAY[decode($1, "
+	    "'hex')], true, 'reconcile'), $2::text", 2 },
+	{ "keep", "SELECT countersign.note('key block', $1 || ': reconcile'), "
+	    "$2::text", 2 },
 	{ "end", "SELECT countersign.rollback_end($1)", 1 },
 	{ "issuer", "SELECT certificate FROM countersign.ca WHERE name = $1",
 	    1 },

@@ -5,12 +5,17 @@
 #ifndef RESTORE_H
 #define RESTORE_H
 
+#include <libpq-fe.h>
+
 #include "compare.h"
 
 struct restored {
 	uint64_t	 requests, decisions, certificates, voids;
 	uint64_t	 revocations, lists, responders, signers, audit;
 	uint64_t	 rounds;	/* over an air gap */
+	/* What accounts and keys were made again, as lastword.h has it; the
+	   caller's to PQclear. */
+	PGresult	*words;
 	/* Certificates whose bytes a crash took: their serials are void now. */
 	uint64_t	 lost;
 	/* Entries acted upon behind the last head of their ledger; the signer
@@ -32,6 +37,12 @@ int	 restore_all(struct db *, struct chronicle *, struct restored *,
  */
 int	 restore_rounds(struct db *, const struct chronicle *,
 	    struct restored *, struct err *);
+/*
+ * In the same transaction, behind restore_all: accounts and keys become what
+ * audit says last, as far as that is stricter, and audit says what is true
+ * where that is.  done->words also after -1.
+ */
+int	 restore_accounts(struct db *, struct restored *done, struct err *);
 extern const struct db_stmt restore_sql[];
 
 #endif

@@ -33,7 +33,12 @@ def damages(own, conf, *args, code=None):
 # Not the columns that no ledger has: what PostgreSQL itself filled in, and
 # an answer to pollers that can be made again.
 TABLES = {'request': ('response',), 'certificate': (), 'void_serial': (), 'revoked': (),
-          'crl': (), 'crl_part': (), 'responder': ('issued_at',), 'audit': ()}
+          'crl': (), 'crl_part': (), 'responder': ('issued_at',), 'audit': (),
+          'account_group': (), 'key_owner': ()}
+# What makes a row another one, where it is no serial number.
+KEYS = {'crl': 'number', 'crl_part': 'part', 'revoked': 'serial',
+        'request': 'id', 'audit': 'n', 'account_group': 'name',
+        'key_owner': 'spki_sha256'}
 EXTREMES = {'state': ['issued', 'pending', 'denied']}
 
 
@@ -135,8 +140,7 @@ class Edits:
 
     def truncate(self):
         t = self.table()
-        key = {'crl': 'number', 'crl_part': 'part', 'revoked': 'serial',
-               'request': 'id', 'audit': 'n'}.get(t, 'serial')
+        key = KEYS.get(t, 'serial')
         n = self.db.execute(
             'DELETE FROM countersign.%s WHERE %s >= (SELECT %s FROM '
             'countersign.%s ORDER BY 1 DESC LIMIT 1 OFFSET %d)' % (
@@ -146,12 +150,11 @@ class Edits:
 
     def insert(self):
         t = self.table()
-        key = {'crl': 'number', 'crl_part': 'part', 'request': 'id',
-               'audit': 'at'}.get(t, 'serial')
+        key = 'at' if t == 'audit' else KEYS.get(t, 'serial')
         row = dict(zip([c for c, _ in self.columns[t]], self.pick(t)[2:]))
         kind = dict(self.columns[t])[key]
         row[key] = other_value(self.rng, key, kind, row[key]) if \
-            kind == 'bytea' else row[key] - timedelta(seconds=1) if \
+            kind in ('bytea', 'text') else row[key] - timedelta(seconds=1) if \
             key == 'at' else row[key] + 1000
         if kind == 'bytea':
             row[key] = row[key].ljust(16, b'z')

@@ -232,7 +232,8 @@ def test_restored_from_an_old_backup(own, root, tmp_path):  # noqa: F811
                    'ORDER BY n', was[-1][0]) == was
     assert [d for d, in own.sql('SELECT detail FROM countersign.audit '
                                 "WHERE n > %s AND action = 'account group'",
-                                was[-1][0])] == ['demo + anew']
+                                was[-1][0])] == ['demo + anew'] + [
+                                    'demo - lost-%d' % i for i in range(4)]
     wait_for(lambda: client.Client(own.env).enroll(
         csr(own, 'yes.demo.example')).fault is None, 60)
     wait_for(lambda: all_told(own), 60)
