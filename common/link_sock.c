@@ -125,8 +125,8 @@ sock_open(const struct link_pool *p, const struct endpoint *e,
 {
 	void *sock = zmq_socket(p->ctx, ZMQ_DEALER);
 
-	if (sock == NULL) {
-		err_set(err, ERR_INTERNAL, "zeromq socket: %s",
+	if (sock == NULL) {	/* no descriptor left: later, perhaps */
+		err_set(err, ERR_UNAVAILABLE, "zeromq socket: %s",
 		    zmq_strerror(zmq_errno()));
 		return NULL;
 	}

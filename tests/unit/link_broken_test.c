@@ -1,6 +1,12 @@
-/* What answers at a signer's address speaks another protocol, or breaks it. */
+/*
+ * What answers at a signer's address speaks another protocol, or breaks it;
+ * or there is nothing left to ask with.
+ */
 #include <arpa/inet.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+
+#include <fcntl.h>
 
 #include "link_fixture.h"
 
@@ -89,12 +95,47 @@ test_broken_handshake(void **state)
 	broken(said, sizeof(said));
 }
 
+/* As in a process whose other threads have them all. */
+static void
+test_no_descriptors(void **state)
+{
+	struct err err = ERR_INIT;
+	struct rlimit old, none;
+	struct link_pool *p;
+	struct link *l, *other;
+	struct signer s;
+	char got[64];
+	int fd;
+
+	(void)state;
+	signer_start(&s, "tcp://127.0.0.1:*");
+	p = pool_of(s.uri, NULL, &worker_keys);
+	l = link_of(p);
+	other = link_of(p);
+	assert_connected(l, 1, ">worker-1:hello");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_true((fd = open("/dev/null", O_RDONLY)) != -1);
+	close(fd);
+	none = old;
+	none.rlim_cur = (rlim_t)fd;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(ask(other, 2, got, sizeof(got), &err), -1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_connected(other, 3, ">worker-1:hello");
+	link_free(l);
+	link_free(other);
+	link_pool_free(p);
+	signer_stop(&s);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_another_protocol),
 		cmocka_unit_test(test_broken_handshake),
+		cmocka_unit_test(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
