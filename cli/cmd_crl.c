@@ -215,12 +215,16 @@ remember(struct publication *p, const char *key)
 	p->seen.v[p->seen.n++] = xstrdup(key);
 }
 
-/* Whatever has changed since it was last seen. */
+/*
+ * Whatever has changed since it was last seen.  What may not take the place of
+ * what is out keeps no other from being published.
+ */
 static int
 publish_all(struct publication *p, struct err *err)
 {
+	struct err why;
 	PGresult *res = cli_query(p->c, "crl_to_publish", NULL, 0, err);
-	int row, rc = res == NULL ? -1 : 0;
+	int row, failed = 0, rc = res == NULL ? -1 : 0;
 	struct list l;
 	struct buf key = { 0 };
 
@@ -235,14 +239,20 @@ publish_all(struct publication *p, struct err *err)
 		if (strlist_has(&p->seen, buf_str(&key)) ||
 		    !is_good_name(l.ca))
 			continue;
-		if ((rc = publish(p, &l, err)) != 0)
+		memset(&why, 0, sizeof why);
+		if (publish(p, &l, &why) != 0) {
+			failed = err_set(err, why.kind, "%s", why.text);
+			if (why.kind == ERR_DENIED)
+				continue;
 			break;
+		}
 		tell(p, &l);
 		remember(p, buf_str(&key));
 	}
 	PQclear(res);
 	buf_free(&key);
-	return rc != 0 ? -1 : p->publisher->type->flush(p->publisher, err);
+	return rc != 0 || failed != 0 ? -1 :
+	    p->publisher->type->flush(p->publisher, err);
 }
 
 static void

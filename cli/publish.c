@@ -10,6 +10,8 @@
 #include "file.h"
 #include "publish.h"
 
+#define LIST_MAX	(512UL * 1024 * 1024)
+
 bool
 publish_is_ldap(const char *to)
 {
@@ -43,6 +45,23 @@ put_file(const struct folder *f, const char *name, const char *ending,
 	return rc;
 }
 
+/* What cannot be read is no list, and can be replaced. */
+static int
+check_file(const struct folder *f, const struct publish_item *i,
+    const char *ending, struct err *err)
+{
+	char *path = file_path(f->dir, i->name, ending);
+	struct err ignored = ERR_INIT;
+	struct buf there = { 0 };
+	int rc = 0;
+
+	if (file_read(path, LIST_MAX, &there, &ignored) == 0)
+		rc = publish_is_next(buf_slice(&there), i, err);
+	buf_free(&there);
+	free(path);
+	return rc;
+}
+
 /*
  * By the names the landing page uses, the list last.  No CA has a name with
  * "+": that is a delta's.
@@ -52,14 +71,16 @@ folder_put(struct publisher *p, const struct publish_item *i,
     struct err *err)
 {
 	const struct folder *f = (const struct folder *)p;
+	const char *ending = i->kind == PUBLISH_DELTA ? "+.crl" : ".crl";
 
+	if (check_file(f, i, ending, err) != 0)
+		return -1;
 	if (i->cert.n > 0 && put_file(f, i->name, ".cer", i->cert, err) != 0)
 		return -1;
 	if (i->root.n > 0 && put_file(f, i->name, "-root.cer", i->root,
 	    err) != 0)
 		return -1;
-	return put_file(f, i->name, i->kind == PUBLISH_DELTA ? "+.crl" :
-	    ".crl", i->list, err);
+	return put_file(f, i->name, ending, i->list, err);
 }
 
 static int

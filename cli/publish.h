@@ -26,7 +26,10 @@ struct publish_item {
 struct publisher;
 
 struct publisher_type {
-	/* It is there, whole, when this returns 0; ERR_UNAVAILABLE: later. */
+	/*
+	 * It is there, whole, when this returns 0.  ERR_UNAVAILABLE: later;
+	 * ERR_DENIED: see publish_is_next, for folders and directories.
+	 */
 	int	(*put)(struct publisher *, const struct publish_item *,
 		    struct err *);
 	/* Nothing more comes for now. */
@@ -46,6 +49,14 @@ struct publish_options {
 	const char	*password;	/* a file */
 	const char	*ca_file;	/* NULL: the system's */
 };
+
+/*
+ * May it take the place of this list, which is out (empty: none)?  Whoever
+ * reads an older one of the same key takes what was revoked since for good.
+ * ERR_DENIED; 0 when the one there is not of this key, or no list.
+ */
+int	 publish_is_next(struct slice there, const struct publish_item *,
+	    struct err *);
 
 bool	 publish_is_ldap(const char *to);	/* ldap, ldaps, ldapi */
 bool	 publish_is_ldif(const char *to);	/* ends with .ldif */

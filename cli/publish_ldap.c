@@ -211,6 +211,34 @@ modify(struct directory *d, const char *dn, const struct publish_item *i)
 	return ldap_modify_ext_s(d->ld, dn, mods, NULL, NULL);
 }
 
+/* What cannot be read is no list; the change itself says what is wrong. */
+static int
+check_entry(struct directory *d, const char *dn, const struct publish_item *i,
+    struct err *err)
+{
+	struct publish_attribute a[PUBLISH_ATTRIBUTES];
+	size_t k, n = publish_attributes(i, a);
+	struct berval **v = NULL;
+	LDAPMessage *res = NULL, *entry = NULL;
+	char *types[2] = { NULL, NULL };
+	int rc = 0;
+
+	for (k = 0; k < n; k++)
+		if (a[k].value.p == i->list.p)
+			types[0] = (char *)(uintptr_t)a[k].type;
+	if (types[0] != NULL && ldap_search_ext_s(d->ld, dn, LDAP_SCOPE_BASE,
+	    NULL, types, 0, NULL, NULL, NULL, 1, &res) == LDAP_SUCCESS)
+		entry = ldap_first_entry(d->ld, res);
+	if (entry != NULL)
+		v = ldap_get_values_len(d->ld, entry, types[0]);
+	for (k = 0; rc == 0 && v != NULL && v[k] != NULL; k++)
+		rc = publish_is_next(slice_of(v[k]->bv_val, v[k]->bv_len), i,
+		    err);
+	ldap_value_free_len(v);
+	ldap_msgfree(res);
+	return rc;
+}
+
 static int
 directory_put(struct publisher *p, const struct publish_item *i,
     struct err *err)
@@ -222,6 +250,10 @@ directory_put(struct publisher *p, const struct publish_item *i,
 	if (call(d, err) != 0)
 		return -1;
 	publish_dn(i->name, d->url->lud_dn, &dn);
+	if (check_entry(d, buf_str(&dn), i, err) != 0) {
+		buf_free(&dn);
+		return -1;
+	}
 	rc = modify(d, buf_str(&dn), i);
 	if (rc == LDAP_NO_SUCH_OBJECT) {
 		rc = make_entry(d, i->name, buf_str(&dn));

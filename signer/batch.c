@@ -608,7 +608,7 @@ handle(struct signer *s, struct batch *b, struct err *err)
 static void
 housekeeping(struct signer *s)
 {
-	struct err err = ERR_INIT;
+	struct err err = ERR_INIT, untold = ERR_INIT;
 	int64_t now = log_usec() / 1000000;
 
 	if (now >= s->next_crl && store_ready(s->store, &err) == 0 &&
@@ -627,8 +627,8 @@ housekeeping(struct signer *s)
 		log_note("housekeeping", "%s", err.text);
 		return;
 	}
-	if (audittable_tell(s, &err) == -1)
-		log_note("audit", "%s", err.text);
+	if (audittable_tell(s, &untold) == -1)
+		log_note("audit", "%s", untold.text);
 	if (now < s->next_partitions)
 		return;
 	if (store_partitions(s->store, &err) == -1 ||

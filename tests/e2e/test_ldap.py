@@ -1,6 +1,7 @@
 """countersign crl publish into a directory: a slapd of our own, on a socket
 and with TLS on a loopback port; what it refuses, and what the messages say."""
 import base64
+import datetime
 import os
 import pathlib
 import pwd
@@ -13,6 +14,8 @@ import urllib.parse
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import client
 from test_revocation import revoke, wait_for
@@ -185,6 +188,68 @@ def test_by_socket(stack, directory):
     publish(directory, directory.socket + '/' + BASE)
     assert directory.values('Demo-CA')['cACertificate'] == \
         ours['cACertificate']
+
+
+def crl(stack, number, key=None):
+    """A list of the demo's CA, made behind its back."""
+    ca = stack.dir / 'ca/Demo-CA'
+    now = datetime.datetime.utcnow()
+    return (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(x509.load_pem_x509_certificate(
+            ca.with_suffix('.pem').read_bytes()).subject)
+        .last_update(now).next_update(now + datetime.timedelta(1))
+        .add_extension(x509.CRLNumber(number), False)
+        .sign(key or serialization.load_pem_private_key(
+            ca.with_suffix('.key').read_bytes(),
+            ca.with_suffix('.pass').read_bytes().strip()), hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER))
+
+
+@pytest.fixture(params=['folder', 'directory'])
+def target(request, directory):
+    """Where to, and how to read and to replace the list that is there."""
+    if request.param == 'directory':
+        def put(der):
+            subprocess.run(
+                ['ldapmodify', '-x', '-D', WRITER, '-w', 'writersecret', '-H',
+                 directory.socket], check=True, capture_output=True, text=True,
+                input='dn: cn=Demo-CA,%s\nchangetype: modify\nreplace: '
+                'certificateRevocationList;binary\ncertificateRevocationList;'
+                'binary:: %s\n' % (BASE, base64.b64encode(der).decode()))
+        yield (directory.socket + '/' + BASE, lambda: directory.values(
+            'Demo-CA')['certificateRevocationList'], put)
+        return
+    folder = directory.dir / 'lists'
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    file = folder / 'Demo-CA.crl'
+
+    def put(der):
+        file.unlink()
+        file.write_bytes(der)
+    yield str(folder), file.read_bytes, put
+
+
+def test_a_later_list_stays(stack, directory, target):
+    """From a restored database an older one would come; another key's list,
+    or no list, is in nobody's way."""
+    to, there, put = target
+    publish(directory, to)
+    now = number(there())
+    later = crl(stack, now + 100)
+    put(later)
+    r = publish(directory, to, ok=1)
+    assert 'would take the place of %d' % (now + 100) in r.stderr, r.stderr
+    assert 'reconcile' in r.stderr and there() == later
+    others = [crl(stack, now + 100, ec.generate_private_key(ec.SECP256R1())),
+              crl(stack, 1)]
+    if to.startswith('/'):      # a directory takes nothing else
+        others.append(b'no list')
+    for other in others:
+        put(other)
+        publish(directory, to)
+        assert number(there()) >= now
 
 
 @pytest.mark.parametrize('scheme', ['ldap', 'ldaps'])
