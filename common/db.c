@@ -32,7 +32,6 @@ struct db {
 	atomic_int		 fd;		/* its socket, or -1 */
 	int64_t			 retry_at;	/* monotonic ms */
 	size_t			 first;		/* host to begin with */
-	bool			 unfit;		/* ... next time, not this */
 	bool			 changed;
 	bool			 in_tx;		/* between begin and its end */
 	bool			 lost_in_tx;
@@ -80,17 +79,17 @@ db_open(const char *dsn, const struct db_stmt *stmts, const char *listen)
 }
 
 /*
- * One that kept silent may be a former primary whose standby has left it: it
- * takes connections and writes, and no COMMIT comes back.  Others are asked
- * before it.
+ * The others are asked before this one.  If its host is gone, each attempt
+ * would begin with the seconds until it is given up; and one that kept silent
+ * may be a former primary whose standby has left it, which takes connections
+ * and writes, and no COMMIT comes back.
  */
 static void
 db_drop(struct db *db)
 {
 	atomic_store(&db->fd, -1);
-	if (db->wait.silent || db->unfit)
+	if (db->conn != NULL)
 		db->first = db_hosts_after(db->dsn, db->conn);
-	db->unfit = false;
 	PQfinish(db->conn);
 	db->conn = NULL;
 	db->wait.silent = false;
@@ -101,7 +100,6 @@ db_drop(struct db *db)
 void
 db_next_host(struct db *db)
 {
-	db->unfit = true;
 	db_drop(db);
 }
 

@@ -41,12 +41,15 @@ struct db	*db_open(const char *dsn, const struct db_stmt *stmts,
 void		 db_close(struct db *);
 /*
  * A server that does not answer within half a minute is given up: the
- * connection is dropped, ERR_UNAVAILABLE, what was asked may still come true,
- * and of several servers the next one in the DSN is tried first.  This is
- * another time for it, in ms, and one for db_commit; 0: as long as it takes.
+ * connection is dropped, ERR_UNAVAILABLE, what was asked may still come true.
+ * This is another time for it, in ms, and one for db_commit; 0: as long as it
+ * takes.
+ *
+ * Whenever a connection ends or cannot be made, the next attempt begins with
+ * the server that stands behind its own in the DSN.
  */
 void		 db_patience(struct db *, int ms, int commit_ms);
-/* Drop the connection; of several servers the next is tried first. */
+/* Drop the connection, as if the server had. */
 void		 db_next_host(struct db *);
 
 /* Connect or reconnect if needed; ERR_UNAVAILABLE on failure. */

@@ -1,4 +1,6 @@
-/* The servers of a connection string, turned. */
+/* The servers of a connection string, turned, and whose turn it is. */
+#include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include "db.h"
 #include "db_hosts.h"
+#include "pg.h"
 
 static void
 assert_hosts(const char *dsn, size_t first, const char *host,
@@ -81,12 +85,64 @@ next_in_turn(void **state)
 	assert_int_equal(db_hosts_after(dsn, NULL), 0);
 }
 
+static const struct db_stmt stmts[] = {
+	{ "one", "SELECT 1", 0 },
+	{ "kill", "SELECT pg_terminate_backend(pg_backend_pid())", 0 },
+	{ NULL, NULL, 0 }
+};
+
+static void
+assert_answers(struct db *db)
+{
+	struct err err = ERR_INIT;
+	PGresult *r = db_exec(db, "one", NULL, 0, &err);
+
+	assert_string_equal(err.text, "");
+	assert_non_null(r);
+	PQclear(r);
+}
+
+/* The server that has gone is not the first to be asked again. */
+static void
+lost(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct pollfd mute = { socket(AF_INET, SOCK_STREAM, 0), POLLIN, 0 };
+	socklen_t len = sizeof(a);
+	struct err err = ERR_INIT;
+	char dsn[400], one[160];
+	struct pg pg;
+	struct db *db;
+
+	(void)state;
+	if (!pg_installed("db_hosts_test"))
+		skip();
+	assert_int_equal(pg_new(&pg), 0);
+	assert_int_equal(bind(mute.fd, (void *)&a, len), 0);
+	assert_int_equal(listen(mute.fd, 4), 0);
+	assert_int_equal(getsockname(mute.fd, (void *)&a, &len), 0);
+	snprintf(dsn, sizeof(dsn), "%s host=%s,127.0.0.1 port=5432,%u "
+	    "connect_timeout=2", pg_dsn(&pg, "owner", one, sizeof(one)),
+	    pg.dir, ntohs(a.sin_port));
+	db = db_open(dsn, stmts, NULL);
+	assert_answers(db);
+	assert_int_equal(poll(&mute, 1, 0), 0);
+	assert_null(db_exec(db, "kill", NULL, 0, &err));
+	assert_answers(db);
+	assert_int_equal(poll(&mute, 1, 0), 1);
+	db_close(db);
+	close(mute.fd);
+	pg_free(&pg);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(turned),
 		cmocka_unit_test(next_in_turn),
+		cmocka_unit_test(lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
