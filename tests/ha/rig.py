@@ -1,6 +1,7 @@
 """Hosts in network namespaces on one machine, set up with the files of
 deploy/ha as docs/ha.md says: a balancer, two web hosts, two signers, three
 database hosts under Patroni and etcd, and an operator."""
+import contextlib
 import os
 import pathlib
 import re
@@ -99,6 +100,14 @@ class Host:
         """The network cable."""
         subprocess.run(['ip', 'link', 'set', self.card,
                         'down' if off else 'up'], check=True)
+
+    @contextlib.contextmanager
+    def away(self):
+        self.cut()
+        try:
+            yield time.time()
+        finally:
+            self.cut(False)
 
 
 class Site:
@@ -215,6 +224,17 @@ class Site:
                 hosts, db, user, self.dir / 'db-ca.pem',
                 self.dir / 'pgpass', mode)).stdout.strip()
 
+    def replayed(self):
+        """Has every host what the primary has?"""
+        try:
+            lsn = self.psql('SELECT pg_current_wal_lsn()', db='postgres')
+            return all(self.psql(
+                "SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >="
+                "'%s'" % lsn, db='postgres', host=address(n)) == 't'
+                for n in DBS)
+        except subprocess.CalledProcessError:
+            return False
+
     def make_database(self):
         roles = ['owner', 'worker', 'signer', 'operator', 'auditor']
         self.password = {r: secrets.token_hex(16) for r in roles}
@@ -229,10 +249,7 @@ class Site:
         self.psql('CREATE DATABASE countersign OWNER countersign_owner',
                   db='postgres')
         # libpq does not go on behind a host that has no such database yet.
-        for name in DBS:
-            self.wait_for(lambda: self.psql(
-                "SELECT 1 FROM pg_database WHERE datname = 'countersign'",
-                db='postgres', host=address(name)), 30)
+        self.wait_for(self.replayed, 60)
 
     def configure(self):
         """countersign init, and every file told about the other hosts."""
@@ -266,6 +283,7 @@ class Site:
         self.ctl('db', 'migrate')
         for role, word in self.password.items():
             self.psql("ALTER ROLE countersign_%s PASSWORD '%s'" % (role, word))
+        self.wait_for(self.replayed, 60)
         self.psql('\n'.join(
             (TOP / 'sql/070_no_gifts.sql').read_text().splitlines()))
         self.ctl('ca', 'create', CA)
@@ -343,6 +361,7 @@ class Site:
 
     def start_front(self):
         h = self.host['front']
+        h.run('sysctl', '-q', '-p', TOP / 'deploy/ha/front.sysctl.conf')
 
         def servers(port):
             return ' '.join('server %s:%d max_fails=1 fail_timeout=5s;' % (
