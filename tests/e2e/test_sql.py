@@ -94,7 +94,7 @@ def test_pages_of_audit(pg, owner):
 def test_a_note_has_room_in_a_ledger(pg, owner):
     """A longer one would end each signer that copies the revocation."""
     owner.execute("SELECT ca_register('CA', '', '{}')")
-    serial = put_certificate(owner, serial_at(int(time.time())))
+    serial = put_certificate(owner, serial_at(int(time.time()), b'n' * 13))
     revoke = ("SELECT outcome FROM countersign.cert_revoke(ARRAY[%s::bytea], "
               "NULL, NULL, NULL, NULL, NULL, NULL, 6::smallint, repeat('x', "
               "%s), false)")
