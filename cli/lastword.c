@@ -18,6 +18,12 @@ static const struct lastword faults[] = {
 	{ "secret", COMPARE_MISSING, "account", "has a secret that was "
 	    "revoked, says audit, but is good", "secret", "its secret is "
 	    "revoked again" },
+	{ "replaced", COMPARE_MISSING, "account", "has another secret than "
+	    "was made last, says audit", "secret", "its secret is revoked: "
+	    "make another" },
+	{ "password", COMPARE_MISSING, "account", "has another password than "
+	    "was set last, says audit", "no_password", "has no password now: "
+	    "set it again" },
 	{ "in", COMPARE_MISSING, "account", "was taken out of group %s, says "
 	    "audit, but is in it", "leave", "is taken out of group %s again" },
 	{ "out", COMPARE_MISSING, "account", "was put into group %s, says "

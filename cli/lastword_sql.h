@@ -37,6 +37,15 @@
 	    "WHERE action IN ('account add', 'account lost', " \
 		"'secret create', 'secret revoke') " \
 	    "ORDER BY name, late DESC, n DESC, at DESC), " \
+	/* Rows of before 176_passwords_told.sql do not say which password. */ \
+	"pass AS (SELECT DISTINCT ON (name) name, CASE action " \
+	    "WHEN 'account passwd' THEN substring(rest " \
+		"FROM '^(none|sha256 [0-9a-f]{64})$') " \
+	    "WHEN 'secret create' THEN substring(rest " \
+		"FROM '(sha256 [0-9a-f]{64})$') END AS told, action " \
+	    "FROM acc WHERE action IN ('account add', 'account lost', " \
+		"'account passwd', 'secret create', 'secret revoke') " \
+	    "ORDER BY name, late DESC, n DESC, at DESC), " \
 	/* What was said of groups before an account was lost is void. */ \
 	"base AS (SELECT DISTINCT ON (name) name, late, n, at FROM acc " \
 	    "WHERE action IN ('account add', 'account lost') " \
@@ -82,6 +91,10 @@
 	"UNION ALL SELECT a.name, 'secret', '' FROM countersign.account a " \
 	    "JOIN secret s ON s.name = a.name " \
 	    "WHERE s.action = 'secret revoke' AND a.one_time_expires > s.at " \
+	"UNION ALL SELECT p.name, CASE WHEN p.action = 'secret create' " \
+	    "THEN 'replaced' ELSE 'password' END, '' FROM pass p " \
+	    "JOIN countersign.passwords_told() t ON t.account = p.name " \
+	    "WHERE p.told <> t.told " \
 	"UNION ALL SELECT g.account, CASE WHEN m.member IS NULL " \
 	    "THEN 'alien' ELSE 'in' END, g.name " \
 	    "FROM countersign.account_group g LEFT JOIN member m " \

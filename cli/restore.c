@@ -53,6 +53,8 @@ const struct db_stmt restore_sql[] = {
 	{ "leave", "SELECT countersign.account_set_group($1, $2, false)", 2 },
 	{ "lost", "SELECT countersign.note('account lost', $1), $2::text", 2 },
 	{ "secret", "SELECT countersign.secret_revoke($1), $2::text", 2 },
+	{ "no_password", "SELECT countersign.account_set_password($1, NULL), "
+	    "$2::text", 2 },
 	{ "block", "SELECT countersign.key_block_all(ARRAY[decode($1, "
 	    "'hex')], true, 'reconcile'), $2::text", 2 },
 	{ "keep", "SELECT countersign.note('key block', $1 || ': reconcile'), "

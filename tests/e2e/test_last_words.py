@@ -58,6 +58,7 @@ def lived(own, tmp_path_factory):
     for name in ('on', 'off', 'again', 'moved'):
         own.account(name, groups=['users', 'g-1'])
     own.account('bare')
+    own.ctl('account', 'add', 'shut', '--no-password')
     own.ctl('account', 'disable', 'off')
     own.ctl('account', 'disable', 'again')
     own.ctl('account', 'enable', 'again')
@@ -71,6 +72,8 @@ def lived(own, tmp_path_factory):
         secret(own, name)
     own.ctl('secret', 'revoke', 'ended.demo.example')
     secret(own, 'kept.demo.example')
+    secret(own, 'made.demo.example')
+    secret(own, 'anew.demo.example')
     for name in ('bad', 'good', 'twice'):
         key(own, 'block', sha(name))
     key(own, 'unblock', sha('good'))
@@ -132,6 +135,19 @@ MISSING = [
      "'ended.demo.example'", 'account ended.demo.example',
      'has a secret that was revoked, says audit, but is good',
      'its secret is revoked again'),
+    (ACCOUNT + "password = (SELECT password FROM countersign.account WHERE "
+     "name = 'moved') WHERE name = 'again'", 'account again',
+     'has another password than was set last, says audit',
+     'has no password now: set it again'),
+    (ACCOUNT + "password = (SELECT password FROM countersign.account WHERE "
+     "name = 'moved') WHERE name = 'shut'", 'account shut',
+     'has another password than was set last, says audit',
+     'has no password now: set it again'),
+    (ACCOUNT + "password = (SELECT password FROM countersign.account WHERE "
+     "name = 'moved') WHERE name = 'kept.demo.example'",
+     'account kept.demo.example',
+     'has another secret than was made last, says audit',
+     'its secret is revoked: make another'),
     ("DELETE FROM countersign.account_group WHERE account = 'bare'; "
      "DELETE FROM countersign.account WHERE name = 'bare'", 'account bare',
      'was added, says audit, but is not in the database',
@@ -223,16 +239,16 @@ def test_reconcile_makes_the_stricter_true(own, lived, root):  # noqa: F811
     """Signers are at work: with a database that one of them found old."""
     said = {}
     with root() as db:
-        for edit, thing, text, done in MISSING[:10]:
+        for edit, thing, text, done in MISSING[:-1]:
             change(db, edit)
             said.setdefault(thing, set()).add(done)
         db.execute("SELECT countersign.rollback_found('signer-1', 'a test')")
     told = reconcile(own, '--apply')
     for thing, done in said.items():
         assert {r['text'] for r in told if r['what'] == thing} == done | {
-            t for _, o, t, _ in MISSING[:10] if o == thing}
+            t for _, o, t, _ in MISSING[:-1] if o == thing}
     row, = [r for r in told if r['what'] == 'accounts and keys']
-    assert row['count'] == 10
+    assert row['count'] == len(MISSING) - 1
     assert damages(own, own.conf) == (0, [])
     assert own.sql('SELECT name FROM countersign.account WHERE disabled '
                    'ORDER BY 1') == [('again',), ('off',), ('on',)]
@@ -261,7 +277,9 @@ def test_restored_from_an_old_backup(own, lived, root, tmp_path):  # noqa: F811
     own.account('late', groups=['g-1'])
     key(own, 'block', sha('late "\\ key'))
     key(own, 'unblock', sha('twice'))
-    own.ctl('secret', 'revoke', 'kept.demo.example')
+    own.ctl('secret', 'revoke', 'made.demo.example')
+    secret(own, 'anew.demo.example')
+    own.ctl('account', 'passwd', 'bare', '--password-stdin', input='new\n')
     restart_signers(own)
     restore(own, root, dump)
     # Numbers are given anew: the last word is the one after the restore.
@@ -272,7 +290,9 @@ def test_restored_from_an_old_backup(own, lived, root, tmp_path):  # noqa: F811
         'account off': 'stays disabled: enable it if it should not',
         'account on': 'is taken out of group g-1 again',
         'account late': 'is lost: add it again',
-        'account kept.demo.example': 'its secret is revoked again',
+        'account made.demo.example': 'its secret is revoked again',
+        'account anew.demo.example': 'its secret is revoked: make another',
+        'account bare': 'has no password now: set it again',
         'key ' + sha('late "\\ key'): 'is blocked again',
         'key ' + sha('twice'): 'stays blocked: unblock it if it should not'}
     wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '

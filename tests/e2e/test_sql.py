@@ -182,7 +182,8 @@ def test_nothing_can_be_made(owner, role):
 
 EXECUTES = {
     'countersign_worker': set(),
-    'countersign_auditor': {'renewal_chain', 'migrations'},
+    'countersign_auditor': {'renewal_chain', 'migrations',
+                            'passwords_told'},
     'countersign_signer': {'make_partitions', 'signer_lease', 'crl_stored',
                            'ocsp_keep', 'ocsp_forget', 'secret_lock',
                            'secret_use', 'exchange_wipe',
@@ -196,7 +197,8 @@ EXECUTES = {
                              'cert_release', 'secret_create',
                              'secret_revoke', 'renewal_chain',
                              'key_recover', 'key_block',
-                             'key_block_all', 'migrations', 'airgap_add_ca',
+                             'key_block_all', 'migrations', 'passwords_told',
+                             'airgap_add_ca',
                              'airgap_vault', 'airgap_open', 'airgap_part_put',
                              'airgap_made', 'airgap_result', 'airgap_void',
                              'airgap_list_part', 'airgap_list',
