@@ -239,8 +239,12 @@ make_if_due(struct making *m, struct err *err)
 		return -1;
 	if (!is_due(m))
 		return 0;
-	/* A number given away twice cannot be taken back. */
-	if (rollback_check(m->s, err) == -1)
+	/*
+	 * A number given away twice cannot be taken back.  Nor can what goes
+	 * into the ledger below: revocations that a failover would take back
+	 * are no news, and at a former primary all are such.
+	 */
+	if (rollback_check(m->s, err) == -1 || store_barrier(st, err) == -1)
 		return -1;
 	if ((got = store_crl_begin(st, m->ca->name, err)) != 1)
 		return got;

@@ -266,6 +266,41 @@ def test_policy_whose_commit_fails(stack, demo, tmp_path, what):
                                       stack.env['CS_TEMPLATE']))
 
 
+def test_a_revocation_that_may_be_lost(stack, demo):
+    """Its COMMIT was not waited for: no ledger has it before it is durable."""
+    import psycopg
+    serial = '%x' % demo.enroll(client.make_csr(
+        client.ec_key(), 'lost.demo.example', [],
+        stack.env['CS_TEMPLATE'])).certificate.serial_number
+
+    def told():
+        return any('"revoked"' in line and serial in line.lower()
+                   for f in stack.dir.glob('ledger/*/ledger')
+                   for line in f.open())
+    with psycopg.connect(stack.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        try:
+            db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
+            db.execute('SELECT pg_reload_conf()')
+            r = pool.submit(stack.ctl, 'cert', 'revoke', serial, '--reason',
+                            'superseded', ok=3)
+            end = time.time() + 15
+            while time.time() < end:
+                db.execute("SELECT pg_cancel_backend(pid) FROM "
+                           "pg_stat_activity WHERE wait_event = 'SyncRep'")
+                time.sleep(0.1)
+                assert not told()
+            assert 'not durable' in r.result(60).stderr
+        finally:
+            db.execute('ALTER SYSTEM RESET synchronous_standby_names')
+            db.execute('SELECT pg_reload_conf()')
+    deadline = time.time() + 60
+    while not told():
+        assert time.time() < deadline
+        time.sleep(0.3)
+
+
 def test_what_may_be_lost_is_not_told(stack, demo):
     """A row whose wait for the standby was cancelled can be read.  Whoever
     asks again is not told of it before it is durable."""
