@@ -16,6 +16,7 @@
 
 #define LOOK_S		2	/* between looks */
 #define PAUSE_S		4	/* between lists: a crowd is one list */
+#define BARRIERS	5	/* until no revocation came behind one */
 
 /* One list being made. */
 struct making {
@@ -228,6 +229,37 @@ tell_listed(struct making *m)
 	buf_free(&f);
 }
 
+/*
+ * [security] P4: a revocation can be read whose COMMIT was not waited for; the
+ * ledger must not have it when a failover takes it back.  Within the
+ * transaction, whose rows are those of its begin, nothing can be waited for:
+ * what came since the barrier is met by another one.  1, 0: another makes the
+ * list, or -1.
+ */
+static int
+begin(struct making *m, struct err *err)
+{
+	struct store *st = m->s->store;
+	bool durable;
+	int got, i;
+
+	for (i = 0; i < BARRIERS; i++) {
+		if (store_barrier(st, err) == -1)
+			return -1;
+		if ((got = store_crl_begin(st, m->ca->name, err)) != 1)
+			return got;
+		got = store_revocations_durable(st, m->ca->name, &durable,
+		    err);
+		if (got == 0 && durable)
+			return 1;
+		store_crl_rollback(st);
+		if (got == -1)
+			return -1;
+	}
+	return err_set(err, ERR_UNAVAILABLE, "ca %s: a list between all these "
+	    "revocations has to wait", m->ca->name);
+}
+
 static int
 make_if_due(struct making *m, struct err *err)
 {
@@ -246,7 +278,7 @@ make_if_due(struct making *m, struct err *err)
 	 */
 	if (rollback_check(m->s, err) == -1 || store_barrier(st, err) == -1)
 		return -1;
-	if ((got = store_crl_begin(st, m->ca->name, err)) != 1)
+	if ((got = begin(m, err)) != 1)
 		return got;
 	/* Another signer may have made one meanwhile. */
 	if (store_crl_state(st, m->ca->name, &m->state, err) == -1 ||

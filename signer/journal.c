@@ -212,15 +212,21 @@ int
 journal_revocation_of(struct signer *s, const struct ca *ca,
     struct slice serial, struct err *err)
 {
+	unsigned long session = store_session(s->store);
 	PGresult *r = store_revocation_of(s->store, ca->name, serial, err);
-	int i;
+	int i, rc = 0;
 
 	if (r == NULL)
 		return -1;
-	for (i = 0; i < PQntuples(r); i++)
+	/* As in audittable.c: what stands there must outlive a failover. */
+	if (PQntuples(r) > 0 && store_barrier(s->store, err) == -1)
+		rc = -1;
+	else if (store_session(s->store) != session)
+		rc = err_set(err, ERR_UNAVAILABLE, "database: another session");
+	for (i = 0; rc == 0 && i < PQntuples(r); i++)
 		add_revocation(s, ca, r, i);
 	PQclear(r);
-	return signer_sync(s, err);
+	return rc == -1 ? -1 : signer_sync(s, err);
 }
 
 void

@@ -75,6 +75,9 @@ enum { REV_CHANGE, REV_SERIAL, REV_AT, REV_REASON, REV_UNTIL, REV_WHO,
     REV_NOTE };
 PGresult *store_revocations(struct store *, const char *ca,
 	    const char *change, struct slice serial, struct err *);
+/* Were all of them there before a store_barrier of this session? */
+int	 store_revocations_durable(struct store *, const char *ca, bool *,
+	    struct err *);
 PGresult *store_revocation_of(struct store *, const char *ca,
 	    struct slice serial, struct err *);
 /* In the transaction of the list: a ledger has them now. */

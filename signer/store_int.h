@@ -145,6 +145,10 @@ enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
 	    "FROM countersign.revocation_event WHERE ca = $1 " \
 	    "AND (change, serial) > ($2::bigint, $3) " \
 	    "ORDER BY change, serial LIMIT 1000", 3 }, \
+	{ "revocations_old", "SELECT NOT EXISTS (SELECT " \
+	    "FROM countersign.revocation_event WHERE ca = $1 AND " \
+	    "mod(xmin::text::bigint - $2::bigint + 4294967296, 4294967296) " \
+	    "< 2147483648)", 2 }, \
 	{ "revocation_of", "SELECT " REVOCATION_COLUMNS \
 	    " FROM countersign.revocation_event WHERE ca = $1 " \
 	    "AND serial = $2 ORDER BY change", 2 }, \

@@ -184,6 +184,23 @@ store_revocations(struct store *st, const char *ca, const char *change,
 	return db_exec(st->db, "revocations", p, 3, err);
 }
 
+/* As found_durable, in the server. */
+int
+store_revocations_durable(struct store *st, const char *ca, bool *yes,
+    struct err *err)
+{
+	char settled[16];
+	struct db_param p[] = { DB_TEXT(ca), DB_TEXT(settled) };
+	PGresult *r;
+
+	snprintf(settled, sizeof(settled), "%u", (unsigned)st->settled);
+	if ((r = db_exec(st->db, "revocations_old", p, 2, err)) == NULL)
+		return -1;
+	*yes = st->settled != 0 && *PQgetvalue(r, 0, 0) == 't';
+	PQclear(r);
+	return 0;
+}
+
 PGresult *
 store_revocation_of(struct store *st, const char *ca, struct slice serial,
     struct err *err)
