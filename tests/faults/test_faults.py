@@ -15,7 +15,7 @@ import check
 from cluster import TOP
 
 STATE = TOP / 'var/faults-round'
-SEED, MINUTES = '6', '0.7'
+SEED, MINUTES = '6', '3'
 
 
 @pytest.fixture(scope='module')
@@ -23,7 +23,7 @@ def evidence():
     r = subprocess.run([sys.executable, TOP / 'tests/faults/faults.py',
                         '--seed', SEED, '--minutes', MINUTES,
                         '--state', STATE], capture_output=True, text=True,
-                       timeout=400)
+                       timeout=600)
     print(r.stdout + r.stderr)
     assert (STATE / 'evidence.pickle').exists(), r.stdout + r.stderr
     e = check.Evidence()
