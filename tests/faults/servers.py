@@ -265,6 +265,10 @@ class Servers:
                         'postgres', '-D', str(backup), '-c', 'fast', '-X',
                         'stream'], check=True, stdout=c.log('basebackup'),
                        stderr=subprocess.STDOUT)
+        # Who lost nothing has nothing to notice.
+        before = self.rows()
+        if not self.wait_for(lambda: self.rows() > before, 60):
+            return
         time.sleep(self.seconds(r, (3, 4), (5, 15)))
         # What is revoked is in a ledger a moment later; see docs/ledger.md.
         with self.w.desk:
