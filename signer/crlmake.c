@@ -16,7 +16,7 @@
 
 #define LOOK_S		2	/* between looks */
 #define PAUSE_S		4	/* between lists: a crowd is one list */
-#define BARRIERS	5	/* until no revocation came behind one */
+#define TRIES		5	/* until no revocation came meanwhile */
 
 /* One list being made. */
 struct making {
@@ -193,9 +193,7 @@ make(struct making *m, struct err *err)
 	struct crl *crl;
 	int rc = -1;
 
-	if (journal_revocations(m->s, m->ca, err) == -1 ||
-	    store_revocations_told(m->s->store, m->ca->name, err) == -1 ||
-	    plan(m, err) == -1)
+	if (plan(m, err) == -1)
 		return -1;
 	q = query_of(m);
 	if (store_crl_count(m->s->store, &q, &m->made.entries, &h.octets,
@@ -230,27 +228,25 @@ tell_listed(struct making *m)
 }
 
 /*
- * [security] P4: a revocation can be read whose COMMIT was not waited for; the
- * ledger must not have it when a failover takes it back.  Within the
- * transaction, whose rows are those of its begin, nothing can be waited for:
- * what came since the barrier is met by another one.  1, 0: another makes the
- * list, or -1.
+ * [security] P4: what can be read may not be durable, and at a former primary
+ * nothing is; no list is begun there.  The revocations go into the ledger
+ * before the transaction, within which none can be waited for: should others
+ * have come until its begin, again.  1, 0: another makes the list, or -1.
  */
 static int
 begin(struct making *m, struct err *err)
 {
 	struct store *st = m->s->store;
-	bool durable;
 	int got, i;
 
-	for (i = 0; i < BARRIERS; i++) {
-		if (store_barrier(st, err) == -1)
+	for (i = 0; i < TRIES; i++) {
+		if (store_barrier(st, err) == -1 ||
+		    journal_revocations(m->s, m->ca, err) == -1)
 			return -1;
 		if ((got = store_crl_begin(st, m->ca->name, err)) != 1)
 			return got;
-		got = store_revocations_durable(st, m->ca->name, &durable,
-		    err);
-		if (got == 0 && durable)
+		got = store_revocations_untold(st, m->ca->name, err);
+		if (got == 0)
 			return 1;
 		store_crl_rollback(st);
 		if (got == -1)
@@ -271,12 +267,8 @@ make_if_due(struct making *m, struct err *err)
 		return -1;
 	if (!is_due(m))
 		return 0;
-	/*
-	 * A number given away twice cannot be taken back.  Nor can what goes
-	 * into the ledger below: revocations that a failover would take back
-	 * are no news, and at a former primary all are such.
-	 */
-	if (rollback_check(m->s, err) == -1 || store_barrier(st, err) == -1)
+	/* A number given away twice cannot be taken back. */
+	if (rollback_check(m->s, err) == -1)
 		return -1;
 	if ((got = begin(m, err)) != 1)
 		return got;

@@ -159,30 +159,58 @@ add_revocation(struct signer *s, const struct ca *ca, const PGresult *r,
 	buf_free(&f);
 }
 
+/*
+ * Into the ledger, synced.  A row can be read whose COMMIT was not waited for:
+ * what stands in the ledger must outlive a failover.
+ */
+static int
+add_revocations(struct signer *s, const struct ca *ca, const PGresult *r,
+    unsigned long session, struct err *err)
+{
+	int i, n = PQntuples(r);
+
+	if (n == 0)
+		return 0;
+	if (store_barrier(s->store, err) == -1)
+		return -1;
+	if (store_session(s->store) != session)
+		return err_set(err, ERR_UNAVAILABLE,
+		    "database: another session");
+	for (i = 0; i < n; i++)
+		add_revocation(s, ca, r, i);
+	return signer_sync(s, err);
+}
+
+/* Behind which row the next page begins. */
+static void
+keep_place(const PGresult *r, struct buf *change, struct buf *serial)
+{
+	const char *hex = PQgetvalue(r, PQntuples(r) - 1, REV_SERIAL);
+	uint8_t octets[20];
+
+	buf_reset(change);
+	buf_puts(change, PQgetvalue(r, PQntuples(r) - 1, REV_CHANGE));
+	buf_reset(serial);
+	if (strlen(hex) <= 2 * sizeof(octets) &&
+	    hex_decode(hex, octets, strlen(hex) / 2) == 0)
+		buf_add(serial, octets, strlen(hex) / 2);
+}
+
 /* The next ones of the CA: how many, or -1. */
 static int
 some_revocations(struct signer *s, const struct ca *ca, struct buf *change,
     struct buf *serial, struct err *err)
 {
+	unsigned long session = store_session(s->store);
 	PGresult *r = store_revocations(s->store, ca->name, buf_str(change),
 	    buf_slice(serial), err);
-	uint8_t octets[20];
-	const char *hex;
-	int i, n;
+	int n = r == NULL ? -1 : PQntuples(r);
 
-	if (r == NULL)
-		return -1;
-	n = PQntuples(r);
-	for (i = 0; i < n; i++)
-		add_revocation(s, ca, r, i);
 	if (n > 0) {
-		hex = PQgetvalue(r, n - 1, REV_SERIAL);
-		buf_reset(change);
-		buf_puts(change, PQgetvalue(r, n - 1, REV_CHANGE));
-		buf_reset(serial);
-		if (strlen(hex) <= 2 * sizeof(octets) &&
-		    hex_decode(hex, octets, strlen(hex) / 2) == 0)
-			buf_add(serial, octets, strlen(hex) / 2);
+		keep_place(r, change, serial);
+		if (add_revocations(s, ca, r, session, err) == -1 ||
+		    store_revocations_told(s->store, ca->name, r, err) == -1)
+			n = -1;
 	}
 	PQclear(r);
 	return n;
@@ -192,7 +220,7 @@ int
 journal_revocations(struct signer *s, const struct ca *ca, struct err *err)
 {
 	struct buf change = { 0 }, serial = { 0 };
-	int n, rc = 0;
+	int n;
 
 	buf_puts(&change, "-1");
 	buf_extend(&serial, 1);		/* never NULL, which is SQL's NULL */
@@ -200,12 +228,10 @@ journal_revocations(struct signer *s, const struct ca *ca, struct err *err)
 	/* A crowd's entries go to the disk in pieces, not all from memory. */
 	do {
 		n = some_revocations(s, ca, &change, &serial, err);
-		if (n > 0)
-			rc = signer_sync(s, err);
-	} while (n > 0 && rc == 0);
+	} while (n > 0);
 	buf_free(&change);
 	buf_free(&serial);
-	return n == -1 ? -1 : rc;
+	return n;
 }
 
 int
@@ -214,19 +240,10 @@ journal_revocation_of(struct signer *s, const struct ca *ca,
 {
 	unsigned long session = store_session(s->store);
 	PGresult *r = store_revocation_of(s->store, ca->name, serial, err);
-	int i, rc = 0;
+	int rc = r == NULL ? -1 : add_revocations(s, ca, r, session, err);
 
-	if (r == NULL)
-		return -1;
-	/* As in audittable.c: what stands there must outlive a failover. */
-	if (PQntuples(r) > 0 && store_barrier(s->store, err) == -1)
-		rc = -1;
-	else if (store_session(s->store) != session)
-		rc = err_set(err, ERR_UNAVAILABLE, "database: another session");
-	for (i = 0; rc == 0 && i < PQntuples(r); i++)
-		add_revocation(s, ca, r, i);
 	PQclear(r);
-	return rc == -1 ? -1 : signer_sync(s, err);
+	return rc;
 }
 
 void

@@ -16,9 +16,9 @@ int	 journal_stored(struct signer *, const struct intent *,
 
 /*
  * Before a list or an answer of OCSP tells it: revocations that no ledger has
- * yet, all of a CA (in the transaction of its list) or those of one
- * certificate (serial: magnitude), synced.  -1: the database cannot be asked,
- * or the ledger failed.
+ * yet, all of a CA (outside a transaction) or those of one certificate
+ * (serial: magnitude), durable in the database and synced here.  -1: the
+ * database cannot be asked, or the ledger failed.
  */
 int	 journal_revocations(struct signer *, const struct ca *,
 	    struct err *);

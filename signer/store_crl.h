@@ -75,13 +75,13 @@ enum { REV_CHANGE, REV_SERIAL, REV_AT, REV_REASON, REV_UNTIL, REV_WHO,
     REV_NOTE };
 PGresult *store_revocations(struct store *, const char *ca,
 	    const char *change, struct slice serial, struct err *);
-/* Were all of them there before a store_barrier of this session? */
-int	 store_revocations_durable(struct store *, const char *ca, bool *,
-	    struct err *);
 PGresult *store_revocation_of(struct store *, const char *ca,
 	    struct slice serial, struct err *);
-/* In the transaction of the list: a ledger has them now. */
+/* A ledger has these rows of store_revocations now. */
 int	 store_revocations_told(struct store *, const char *ca,
+	    const PGresult *, struct err *);
+/* Is there one that no ledger has?  1, 0, or -1. */
+int	 store_revocations_untold(struct store *, const char *ca,
 	    struct err *);
 
 enum cert_state { CERT_UNKNOWN, CERT_GOOD, CERT_REVOKED };

@@ -145,14 +145,13 @@ enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
 	    "FROM countersign.revocation_event WHERE ca = $1 " \
 	    "AND (change, serial) > ($2::bigint, $3) " \
 	    "ORDER BY change, serial LIMIT 1000", 3 }, \
-	{ "revocations_old", "SELECT NOT EXISTS (SELECT " \
-	    "FROM countersign.revocation_event WHERE ca = $1 AND " \
-	    "mod(xmin::text::bigint - $2::bigint + 4294967296, 4294967296) " \
-	    "< 2147483648)", 2 }, \
 	{ "revocation_of", "SELECT " REVOCATION_COLUMNS \
 	    " FROM countersign.revocation_event WHERE ca = $1 " \
 	    "AND serial = $2 ORDER BY change", 2 }, \
-	{ "revocations_told", "SELECT countersign.revocations_told($1)", 1 }
+	{ "revocations_told", "SELECT countersign.revocations_told($1, " \
+	    "$2::bigint[], $3::bytea[])", 3 }, \
+	{ "revocations_untold", "SELECT EXISTS (SELECT " \
+	    "FROM countersign.revocation_event WHERE ca = $1)", 1 }
 
 #define CRL_LOCK_CLASS	"71200104"
 #define CRL_PAGE	"8192"		/* rows at a time */

@@ -184,23 +184,6 @@ store_revocations(struct store *st, const char *ca, const char *change,
 	return db_exec(st->db, "revocations", p, 3, err);
 }
 
-/* As found_durable, in the server. */
-int
-store_revocations_durable(struct store *st, const char *ca, bool *yes,
-    struct err *err)
-{
-	char settled[16];
-	struct db_param p[] = { DB_TEXT(ca), DB_TEXT(settled) };
-	PGresult *r;
-
-	snprintf(settled, sizeof(settled), "%u", (unsigned)st->settled);
-	if ((r = db_exec(st->db, "revocations_old", p, 2, err)) == NULL)
-		return -1;
-	*yes = st->settled != 0 && *PQgetvalue(r, 0, 0) == 't';
-	PQclear(r);
-	return 0;
-}
-
 PGresult *
 store_revocation_of(struct store *st, const char *ca, struct slice serial,
     struct err *err)
@@ -211,9 +194,36 @@ store_revocation_of(struct store *st, const char *ca, struct slice serial,
 }
 
 int
-store_revocations_told(struct store *st, const char *ca, struct err *err)
+store_revocations_told(struct store *st, const char *ca, const PGresult *r,
+    struct err *err)
+{
+	struct buf changes = { 0 }, serials = { 0 };
+	struct db_param p[] = { DB_TEXT(ca), { 0 }, { 0 } };
+	int i, rc, n = PQntuples(r);
+
+	for (i = 0; i < n; i++) {
+		buf_printf(&changes, "%s%s", i == 0 ? "{" : ",",
+		    PQgetvalue(r, i, REV_CHANGE));
+		buf_printf(&serials, "%s\"\\\\x%s\"", i == 0 ? "{" : ",",
+		    PQgetvalue(r, i, REV_SERIAL));
+	}
+	buf_addc(&changes, '}');
+	buf_addc(&serials, '}');
+	p[1] = DB_TEXT(buf_str(&changes));
+	p[2] = DB_TEXT(buf_str(&serials));
+	rc = store_run(st, "revocations_told", p, 3, err);
+	buf_free(&changes);
+	buf_free(&serials);
+	return rc;
+}
+
+int
+store_revocations_untold(struct store *st, const char *ca, struct err *err)
 {
 	struct db_param p[] = { DB_TEXT(ca) };
+	PGresult *r = db_exec(st->db, "revocations_untold", p, 1, err);
+	int rc = r == NULL ? -1 : *PQgetvalue(r, 0, 0) == 't';
 
-	return store_run(st, "revocations_told", p, 1, err);
+	PQclear(r);
+	return rc;
 }
