@@ -30,8 +30,8 @@
 
 #define BATCH_BYTES	(2 * 1024 * 1024)	/* of messages, in memory */
 #define BATCH_USEC	5000			/* of signing */
-#define FEW		4	/* certificates, where that is less ... */
-#define FEW_USEC	20000			/* ... and this enough */
+#define FEW		16	/* certificates, where that is less ... */
+#define FEW_USEC	64000			/* ... and this enough */
 #define IDLE_MS		1000
 #define CLOCK_SLACK	5			/* seconds */
 #define SIGN_WAIT	(2 * INT64_C(1000000))	/* us, a slow token */
