@@ -20,7 +20,8 @@ struct oidset {			/* what a list has had; lists are short */
 
 struct reqparse {
 	struct request	*req;
-	bool		 unjudged;	/* certificates' signatures are left */
+	bool		 unjudged;	/* signatures that prove no
+						   possession are left */
 	struct oidset	 extensions;	/* of the PKCS#10 */
 	bool		 has_extensions;	/* extensionRequest was there */
 	struct slice	 ski;		/* its SKI extension's value or empty */

@@ -82,9 +82,10 @@ struct request {
 struct request	*request_parse(struct slice der, struct err *);
 /*
  * For who cannot judge certificates, workers: possession of the new key is
- * proven, and all is read, but what a certificate's key signed is not verified
- * (request_signer.verified is false).  Whoever it lets pass could as well have
- * signed with a certificate of his own making.
+ * proven once, and all is read, but what a certificate's key signed is not
+ * verified (request_signer.verified is false), nor what the new key signed
+ * around a PKCS#10 that has proven it.  Whoever it lets pass could as well have
+ * signed with keys of his own making.
  */
 struct request	*request_parse_unjudged(struct slice der, struct err *);
 void		 request_free(struct request *);

@@ -184,6 +184,18 @@ test_unjudged(void **state)
 	make_cmc(&b, INNER_NULL, NOTHING, &c);
 	assert_null(request_parse_unjudged(buf_slice(&b), &err));
 	assert_int_equal(err.hresult, NTE_BAD_SIGNATURE);
+
+	buf_reset(&b);			/* around what has proven the key */
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), NTE_BAD_SIGNATURE, "signer by the new key");
+	memset(&err, 0, sizeof(err));
+	r = request_parse_unjudged(buf_slice(&b), &err);
+	assert_non_null(r);
+	request_free(r);
+	buf_reset(&b);
+	make_cmc(&b, INNER_BAD, NOTHING, &c);
+	assert_null(request_parse_unjudged(buf_slice(&b), &err));
+	assert_int_equal(err.hresult, NTE_BAD_SIGNATURE);
 	buf_free(&b);
 }
 
