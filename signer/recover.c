@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "audittable.h"
 #include "caset.h"
+#include "file.h"
 #include "journal.h"
 #include "ledger_chain.h"
 #include "log.h"
@@ -432,7 +432,7 @@ recover_look(struct signer *s, struct err *err)
 	int rc = store_head(s->store, &known, err);
 
 	buf_printf(&path, "%s/" LEDGER_FILE, s->conf->ledger);
-	if (rc == 0 && known.seq > 0 && access(buf_str(&path), F_OK) == -1 &&
+	if (rc == 0 && known.seq > 0 && !file_exists(buf_str(&path)) &&
 	    errno == ENOENT)
 		rc = lacks(&known, err);
 	buf_free(&path);

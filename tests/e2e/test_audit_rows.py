@@ -57,8 +57,11 @@ def test_every_row_once_in_each_ledger(own):
     said = counts(own)
     assert said['audit rows'] == len(numbers(own))
     assert said['audit rows in no ledger yet'] == 0
-    group(own, 'later')
-    assert counts(own)['audit rows in no ledger yet'] == 1
+    for i in range(5):          # unless a signer looks just then
+        group(own, 'later%d' % i)
+        if counts(own)['audit rows in no ledger yet'] == 1:
+            return
+    assert False
 
 
 def test_an_idle_signer_tells(own):
