@@ -266,6 +266,41 @@ def test_policy_whose_commit_fails(stack, demo, tmp_path, what):
                                       stack.env['CS_TEMPLATE']))
 
 
+def test_a_policy_that_may_be_lost(stack, tmp_path):
+    """The connection ends while COMMIT waits for the standby: the row can be
+    read, and is not published before it is durable."""
+    import psycopg
+    place = stack.dir / 'etc/policy.conf'
+    old = place.read_text()
+    text = tmp_path / 'policy.conf'
+    text.write_text(old + '\n# may be lost %d\n' % time.time_ns())
+    with psycopg.connect(stack.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        try:
+            db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
+            db.execute('SELECT pg_reload_conf()')
+            time.sleep(0.5)
+            r = pool.submit(stack.ctl, 'policy', 'publish', str(text),
+                            ok=None)
+            deadline = time.time() + 60
+            while not r.done():
+                assert time.time() < deadline
+                db.execute("SELECT pg_terminate_backend(pid) FROM "
+                           "pg_stat_activity WHERE wait_event = 'SyncRep' "
+                           "AND usename = 'countersign_operator'")
+                time.sleep(0.1)
+            assert r.result().returncode != 0
+            assert 'publish it again' in r.result().stderr
+        finally:
+            db.execute('ALTER SYSTEM RESET synchronous_standby_names')
+            db.execute('SELECT pg_reload_conf()')
+    stack.ctl('policy', 'publish', str(text))
+    assert place.read_text() == text.read_text()
+    text.write_text(old)
+    stack.ctl('policy', 'publish', str(text))
+
+
 def test_a_revocation_that_may_be_lost(stack, demo):
     """Its COMMIT was not waited for: no ledger has it before it is durable."""
     import psycopg
