@@ -611,3 +611,15 @@ chronicle_read(struct chronicle *c)
 	free(r.open);
 	free(r.approved);
 }
+
+int64_t
+chronicle_audit_latest(const struct chronicle *c)
+{
+	int64_t t = 0;
+	size_t i;
+
+	for (i = 0; i < c->nledger; i++)
+		if (c->ledger[i].audit_latest > t)
+			t = c->ledger[i].audit_latest;
+	return t;
+}

@@ -127,6 +127,8 @@ struct chronicle {
 struct chronicle *chronicle_new(const struct strlist *dirs,
 		    struct headset *, struct chr_sink);
 void		 chronicle_free(struct chronicle *);
+/* The latest time of an audit row that a ledger has, or 0. */
+int64_t		 chronicle_audit_latest(const struct chronicle *);
 /* Read all; damage goes to the sink. */
 void		 chronicle_read(struct chronicle *);
 

@@ -478,33 +478,40 @@ read_database_side(struct compare *m, struct err *err)
 	return 0;
 }
 
+int
+compare_queries(const struct compare *m, const struct compare_query *q,
+    size_t n, struct err *err)
+{
+	PGresult *res;
+	size_t i;
+	int row;
+
+	for (i = 0; i < n; i++) {
+		res = cli_query(m->cli, q[i].stmt, NULL, 0, err);
+		if (res == NULL)
+			return -1;
+		for (row = 0; row < PQntuples(res); row++)
+			compare_find(m, "row", q[i].what,
+			    PQgetvalue(res, row, 0), q[i].text);
+		PQclear(res);
+	}
+	return 0;
+}
+
 /* Rows that no ledger is needed for to know better. */
 static int
 check_contradictions(struct compare *m, struct err *err)
 {
-	static const struct {
-		const char	*stmt, *what, *text;
-	} checks[] = {
+	static const struct compare_query checks[] = {
 		/* Requests name the policy they were decided by by its hash. */
 		{ "verify_policies", "policy", "is not the text of its hash" },
 		{ "verify_policies_gone", "policy", "is gone" },
 		{ "verify_policies_alien", "policy", "is not in audit" },
 		{ "verify_loose_parts", "list", "has bytes and no row" },
 	};
-	PGresult *res;
-	size_t i;
-	int row;
 
-	for (i = 0; i < sizeof checks / sizeof checks[0]; i++) {
-		res = cli_query(m->cli, checks[i].stmt, NULL, 0, err);
-		if (res == NULL)
-			return -1;
-		for (row = 0; row < PQntuples(res); row++)
-			compare_find(m, "row", checks[i].what,
-			    PQgetvalue(res, row, 0), checks[i].text);
-		PQclear(res);
-	}
-	return 0;
+	return compare_queries(m, checks, sizeof checks / sizeof checks[0],
+	    err);
 }
 
 /* Each start names the deployment: a ledger of another fits nothing here. */

@@ -47,6 +47,13 @@ int	 compare_audit(struct compare *, struct err *);
 /* Behind compare_audit: which rows does audit lack? */
 int	 compare_accounts(struct compare *, struct err *);
 
+/* Each row that such a statement returns, by its first column, is a damage. */
+struct compare_query {
+	const char	*stmt, *what, *text;
+};
+int	 compare_queries(const struct compare *, const struct compare_query *,
+	    size_t n, struct err *);
+
 /* A finding about a row: object is "what name". */
 void	 compare_find(const struct compare *, const char *check,
 	    const char *what, const char *name, const char *text);

@@ -112,18 +112,6 @@ has_lost_some(const struct chronicle *c)
 	return false;
 }
 
-static int64_t
-latest(const struct chronicle *c)
-{
-	int64_t t = 0;
-	size_t i;
-
-	for (i = 0; i < c->nledger; i++)
-		if (c->ledger[i].audit_latest > t)
-			t = c->ledger[i].audit_latest;
-	return t;
-}
-
 static void
 find_all(struct compare *m, const PGresult *res)
 {
@@ -151,7 +139,7 @@ compare_words(struct compare *m, struct err *err)
 	PGresult *res;
 	size_t i;
 
-	snprintf(time, sizeof time, "%" PRId64, latest(m->c));
+	snprintf(time, sizeof time, "%" PRId64, chronicle_audit_latest(m->c));
 	p[4] = NULL;
 	if (has_lost_some(m->c)) {
 		p[4] = time;
@@ -179,27 +167,14 @@ compare_words(struct compare *m, struct err *err)
 static int
 compare_owners(struct compare *m, struct err *err)
 {
-	static const struct {
-		const char	*stmt, *what, *text;
-	} checks[] = {
+	static const struct compare_query checks[] = {
 		{ "verify_unowned", "certificate", "its key has no owner" },
 		{ "verify_owners", "key", "belongs to an account that no "
 		    "certificate of it names" },
 	};
-	PGresult *res;
-	size_t i;
-	int row;
 
-	for (i = 0; i < sizeof checks / sizeof checks[0]; i++) {
-		res = cli_query(m->cli, checks[i].stmt, NULL, 0, err);
-		if (res == NULL)
-			return -1;
-		for (row = 0; row < PQntuples(res); row++)
-			compare_find(m, "row", checks[i].what,
-			    PQgetvalue(res, row, 0), checks[i].text);
-		PQclear(res);
-	}
-	return 0;
+	return compare_queries(m, checks, sizeof checks / sizeof checks[0],
+	    err);
 }
 
 int

@@ -16,17 +16,12 @@ int
 restore_audit_numbers(struct restore *r, struct err *err)
 {
 	const struct chronicle *c = r->c;
-	int64_t latest = 0;
 	uint8_t at[8];
 	char n[24];
-	size_t i;
 
 	if (c->naudit == 0)
 		return 0;
-	for (i = 0; i < c->nledger; i++)
-		if (c->ledger[i].audit_latest > latest)
-			latest = c->ledger[i].audit_latest;
-	be64_put((uint64_t)latest, at);
+	be64_put((uint64_t)chronicle_audit_latest(c), at);
 	snprintf(n, sizeof n, "%" PRId64, c->audit[c->naudit - 1].n);
 	if (restore_run(r, "audit_numbers", (struct db_param[]){ DB_TEXT(n) },
 	    1, err) != 0)
