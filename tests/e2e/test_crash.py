@@ -1,6 +1,7 @@
 """kill -9 of the signer and of PostgreSQL under load: no client holds a
 certificate without a committed row, no serial twice, the ledger verifies."""
 import concurrent.futures
+import contextlib
 import os
 import random
 import re
@@ -13,6 +14,18 @@ import pytest
 
 import client
 from schema import check_fault, check_rstrc
+
+
+@contextlib.contextmanager
+def standby_gone(db):
+    """No COMMIT is durable meanwhile."""
+    db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
+    db.execute('SELECT pg_reload_conf()')
+    try:
+        yield
+    finally:
+        db.execute('ALTER SYSTEM RESET synchronous_standby_names')
+        db.execute('SELECT pg_reload_conf()')
 
 
 def children(pid):
@@ -277,9 +290,7 @@ def test_a_policy_that_may_be_lost(stack, tmp_path):
     with psycopg.connect(stack.env['CS_DSN'], user='postgres',
                          autocommit=True) as db, \
             concurrent.futures.ThreadPoolExecutor(1) as pool:
-        try:
-            db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
-            db.execute('SELECT pg_reload_conf()')
+        with standby_gone(db):
             time.sleep(0.5)
             r = pool.submit(stack.ctl, 'policy', 'publish', str(text),
                             ok=None)
@@ -292,9 +303,6 @@ def test_a_policy_that_may_be_lost(stack, tmp_path):
                 time.sleep(0.1)
             assert r.result().returncode != 0
             assert 'publish it again' in r.result().stderr
-        finally:
-            db.execute('ALTER SYSTEM RESET synchronous_standby_names')
-            db.execute('SELECT pg_reload_conf()')
     stack.ctl('policy', 'publish', str(text))
     assert place.read_text() == text.read_text()
     text.write_text(old)
@@ -315,9 +323,7 @@ def test_a_revocation_that_may_be_lost(stack, demo):
     with psycopg.connect(stack.env['CS_DSN'], user='postgres',
                          autocommit=True) as db, \
             concurrent.futures.ThreadPoolExecutor(1) as pool:
-        try:
-            db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
-            db.execute('SELECT pg_reload_conf()')
+        with standby_gone(db):
             r = pool.submit(stack.ctl, 'cert', 'revoke', serial, '--reason',
                             'superseded', ok=3)
             end = time.time() + 15
@@ -327,9 +333,6 @@ def test_a_revocation_that_may_be_lost(stack, demo):
                 time.sleep(0.1)
                 assert not told()
             assert 'not durable' in r.result(60).stderr
-        finally:
-            db.execute('ALTER SYSTEM RESET synchronous_standby_names')
-            db.execute('SELECT pg_reload_conf()')
     deadline = time.time() + 60
     while not told():
         assert time.time() < deadline
@@ -349,9 +352,7 @@ def test_what_may_be_lost_is_not_told(stack, demo):
     with psycopg.connect(stack.env['CS_DSN'], user='postgres',
                          autocommit=True) as db, \
             concurrent.futures.ThreadPoolExecutor(1) as pool:
-        try:
-            db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
-            db.execute('SELECT pg_reload_conf()')
+        with standby_gone(db):
             first = pool.submit(client.Client(stack.env).enroll, csr,
                                 message_id=mid)
             deadline = time.time() + 30
@@ -363,9 +364,6 @@ def test_what_may_be_lost_is_not_told(stack, demo):
             for r in (first.result(60), demo.enroll(csr, message_id=mid)):
                 check_fault(r)
                 assert r.leaf is None and 'again' in r.reason
-        finally:
-            db.execute('ALTER SYSTEM RESET synchronous_standby_names')
-            db.execute('SELECT pg_reload_conf()')
         deadline = time.time() + 60
         while (r := demo.enroll(csr, message_id=mid)).fault is not None:
             assert time.time() < deadline, r.text
