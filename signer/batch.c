@@ -518,11 +518,12 @@ decide_all(struct signer *s, struct batch *b, struct err *err)
 	return 0;
 }
 
+/* A number that waits is news, too, but to who asks with it. */
 static bool
-tells_outcome(const struct job *j)
+tells_news(const struct job *j)
 {
 	return j->stored && !j->durable && j->state == JOB_ANSWERED &&
-	    (j->status == MSG_ISSUED || j->status == MSG_DENIED);
+	    (j->status != MSG_PENDING || j->ask.call != CALL_QUERY);
 }
 
 /*
@@ -538,12 +539,12 @@ confirm_stored(struct signer *s, struct batch *b, unsigned long session)
 	size_t i;
 
 	for (i = 0; i < b->n; i++)
-		any = any || tells_outcome(b->job[i]);
+		any = any || tells_news(b->job[i]);
 	if (!any || (store_barrier(s->store, &err) == 0 &&
 	    store_session(s->store) == session))
 		return;
 	for (i = 0; i < b->n; i++) {
-		if (!tells_outcome(b->job[i]))
+		if (!tells_news(b->job[i]))
 			continue;
 		b->job[i]->stored = false;
 		job_unavailable(b->job[i], err.kind != ERR_NONE ? err.text :

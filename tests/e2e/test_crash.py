@@ -339,16 +339,19 @@ def test_a_revocation_that_may_be_lost(stack, demo):
         time.sleep(0.3)
 
 
-def test_what_may_be_lost_is_not_told(stack, demo):
+@pytest.mark.parametrize('template', ['CS_TEMPLATE', 'CS_TEMPLATE_APPROVAL'])
+def test_what_may_be_lost_is_not_told(stack, demo, template):
     """A row whose wait for the standby was cancelled can be read.  Whoever
-    asks again is not told of it before it is durable."""
+    asks again is not told of it before it is durable, nor of the number of
+    one that waits for approval."""
     import psycopg
-    name = 'wait%d.demo.example' % os.getpid()
-    csr = client.make_csr(client.ec_key(), name, [], stack.env['CS_TEMPLATE'])
-    mid = 'urn:uuid:wait-%d' % os.getpid()
-    row = ("SELECT count(*) FROM countersign.certificate "
-           "WHERE san LIKE '%%%%%s%%%%' OR subject LIKE '%%%%%s%%%%'" %
-           (name, name)).replace('%%', '%')
+    name = 'wait%d.%s.demo.example' % (
+        os.getpid(), template.replace('_', '-').lower())
+    csr = client.make_csr(client.ec_key(), name, [], stack.env[template])
+    mid = 'urn:uuid:wait-%d-%s' % (os.getpid(), template)
+    row = ("SELECT count(*) FROM countersign.request WHERE state IN "
+           "('issued', 'pending') AND (san LIKE '%%%s%%' OR subject LIKE "
+           "'%%%s%%')" % (name, name))
     with psycopg.connect(stack.env['CS_DSN'], user='postgres',
                          autocommit=True) as db, \
             concurrent.futures.ThreadPoolExecutor(1) as pool:
