@@ -15,7 +15,7 @@ import check
 from cluster import TOP
 
 STATE = TOP / 'var/faults-round'
-SEED, MINUTES = '6', '1'
+SEED, MINUTES = '6', '3'
 
 
 @pytest.fixture(scope='module')
