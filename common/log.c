@@ -100,7 +100,7 @@ put_quoted(struct log_line *l, struct slice value)
 
 	buf_addc(&l->b, '"');
 	for (i = 0; i < value.n; i++) {
-		if (l->b.n + 4 > LOG_LINE_MAX - LOG_TAIL) {
+		if (room(l) < 4) {
 			buf_puts(&l->b, "...");
 			break;
 		}
@@ -114,8 +114,7 @@ log_slice(struct log_line *l, const char *key, struct slice value)
 {
 	if (!put_key(l, key))
 		return;
-	if (is_plain_slice(value) &&
-	    value.n < LOG_LINE_MAX - LOG_TAIL - l->b.n)
+	if (is_plain_slice(value) && value.n < room(l))
 		buf_add(&l->b, value.p, value.n);
 	else
 		put_quoted(l, value);

@@ -116,6 +116,44 @@ lines_are_limited(void **state)
 	assert_string_equal(text + strlen(text) - 6, "a...\"\n");
 }
 
+/* As a signer writes those of a batch. */
+static void
+many_lines(void)
+{
+	struct log_line	l = { 0 };
+	char		plain[9000];
+	int		i;
+
+	memset(plain, 'p', sizeof(plain));
+	for (i = 0; i < 60; i++) {
+		log_next(&l, "decision");
+		log_str(&l, "text", "template User: is not for you");
+		log_str(&l, "last", "x");
+	}
+	log_next(&l, "huge");
+	log_slice(&l, "plain", slice_of(plain, sizeof(plain)));
+	log_end(&l);
+}
+
+/* What is in one line takes no room in the next. */
+static void
+each_line_is_limited(void **state)
+{
+	char	text[20000], *at = text, *end;
+	int	i;
+
+	(void)state;
+	capture(many_lines, text, sizeof(text));
+	for (i = 0; i < 60; i++, at = end + 1) {
+		assert_non_null(end = strchr(at, '\n'));
+		*end = '\0';
+		assert_non_null(strstr(at, " event=decision text=\"template "
+		    "User: is not for you\" last=x"));
+	}
+	assert_in_range(strlen(at), 4000, 4096);
+	assert_string_equal(at + strlen(at) - 6, "p...\"\n");
+}
+
 static void
 note(void)
 {
@@ -140,6 +178,7 @@ main(void)
 		cmocka_unit_test(values_are_escaped),
 		cmocka_unit_test(lines_together),
 		cmocka_unit_test(lines_are_limited),
+		cmocka_unit_test(each_line_is_limited),
 		cmocka_unit_test(notes),
 	};
 
