@@ -14,6 +14,7 @@
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/obj_mac.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 
@@ -179,6 +180,155 @@ other_half(void **state)
 	unmake(&k);
 }
 
+/* Numbers modulo the order, and points. */
+struct maths {
+	EC_GROUP	*g;
+	BN_CTX		*ctx;
+	const BIGNUM	*n;
+	BIGNUM		*r, *s, *e, *t;
+};
+
+static void
+begin(struct maths *m)
+{
+	m->g = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+	m->ctx = BN_CTX_new();
+	m->n = EC_GROUP_get0_order(m->g);
+	m->r = BN_new();
+	m->s = BN_new();
+	m->e = BN_new();
+	m->t = BN_new();
+}
+
+static void
+end(struct maths *m)
+{
+	BN_free(m->r);
+	BN_free(m->s);
+	BN_free(m->e);
+	BN_free(m->t);
+	BN_CTX_free(m->ctx);
+	EC_GROUP_free(m->g);
+}
+
+/* r, s and e into the pair. */
+static void
+take(struct pair *k, const struct maths *m)
+{
+	char *r = BN_bn2hex(m->r), *s = BN_bn2hex(m->s);
+
+	put(k, r, s);
+	assert_int_equal(BN_bn2binpad(m->e, k->digest, 32), 32);
+	OPENSSL_free(r);
+	OPENSSL_free(s);
+}
+
+/*
+ * u1 G and u2 Q are one point, whose sum needs another formula, or opposite
+ * ones, whose sum is at infinity: e is r d, or its negative.
+ */
+static void
+same_points(void **state)
+{
+	BIGNUM *d = NULL, *k = BN_new();
+	struct maths m;
+	struct pair p;
+	EC_POINT *q;
+
+	(void)state;
+	begin(&m);
+	make(&p);
+	q = EC_POINT_new(m.g);
+	assert_int_equal(EVP_PKEY_get_bn_param(p.pkey, "priv", &d), 1);
+	assert_int_equal(BN_rand_range(k, m.n), 1);
+	assert_int_equal(EC_POINT_mul(m.g, q, k, NULL, NULL, m.ctx), 1);
+	EC_POINT_get_affine_coordinates(m.g, q, m.t, NULL, m.ctx);
+	BN_nnmod(m.r, m.t, m.n, m.ctx);
+	BN_mod_mul(m.e, m.r, d, m.n, m.ctx);
+	BN_mod_lshift1(m.t, m.e, m.n, m.ctx);
+	BN_mod_inverse(k, k, m.n, m.ctx);
+	BN_mod_mul(m.s, m.t, k, m.n, m.ctx);
+	take(&p, &m);
+	assert_true(is_right(&p));
+	BN_sub(m.e, m.n, m.e);
+	take(&p, &m);
+	assert_false(is_right(&p));
+	EC_POINT_free(q);
+	BN_free(d);
+	BN_free(k);
+	unmake(&p);
+	end(&m);
+}
+
+/* A key for which u1 G + u2 Q is this point. */
+static EVP_PKEY *
+key_for(const struct maths *m, const EC_POINT *sum, const BIGNUM *u1,
+    const BIGNUM *u2)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	EC_POINT *q = EC_POINT_new(m->g);
+	uint8_t octets[65];
+	OSSL_PARAM params[3];
+	EVP_PKEY *pkey = NULL;
+	char curve[] = "P-256";
+
+	BN_mod_inverse(m->t, u2, m->n, m->ctx);
+	EC_POINT_mul(m->g, q, u1, NULL, NULL, m->ctx);
+	EC_POINT_invert(m->g, q, m->ctx);
+	EC_POINT_add(m->g, q, sum, q, m->ctx);
+	EC_POINT_mul(m->g, q, NULL, q, m->t, m->ctx);
+	assert_int_equal(EC_POINT_point2oct(m->g, q,
+	    POINT_CONVERSION_UNCOMPRESSED, octets, 65, m->ctx), 65);
+	params[0] = OSSL_PARAM_construct_utf8_string("group", curve, 0);
+	params[1] = OSSL_PARAM_construct_octet_string("pub", octets, 65);
+	params[2] = OSSL_PARAM_construct_end();
+	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY,
+	    params), 1);
+	EVP_PKEY_CTX_free(ctx);
+	EC_POINT_free(q);
+	return pkey;
+}
+
+/* The point's x is above the order, and r what is left of it. */
+static void
+large_x(void **state)
+{
+	BIGNUM *u1 = BN_new(), *u2 = BN_new(), *x = BN_new();
+	struct pair k = { NULL };
+	struct maths m;
+	EC_POINT *sum;
+
+	(void)state;
+	begin(&m);
+	sum = EC_POINT_new(m.g);
+	BN_copy(x, m.n);
+	do
+		BN_add_word(x, 1);
+	while (EC_POINT_set_compressed_coordinates(m.g, sum, x, 0,
+	    m.ctx) != 1);
+	BN_rand_range(u1, m.n);
+	BN_rand_range(u2, m.n);
+	k.pkey = key_for(&m, sum, u1, u2);
+	k.verify = EVP_PKEY_CTX_new(k.pkey, NULL);
+	assert_int_equal(EVP_PKEY_verify_init(k.verify), 1);
+	assert_non_null(k.check = p256check_new(k.pkey));
+	BN_sub(m.r, x, m.n);
+	BN_mod_mul(m.s, m.r, m.t, m.n, m.ctx);	/* t is 1/u2 */
+	BN_mod_mul(m.e, u1, m.s, m.n, m.ctx);
+	take(&k, &m);
+	assert_true(is_right(&k));
+	BN_copy(m.r, x);
+	take(&k, &m);
+	assert_false(is_right(&k));
+	EC_POINT_free(sum);
+	BN_free(u1);
+	BN_free(u2);
+	BN_free(x);
+	unmake(&k);
+	end(&m);
+}
+
 static void
 not_a_signature(void **state)
 {
@@ -239,6 +389,8 @@ main(void)
 		cmocka_unit_test(extremes),
 		cmocka_unit_test(ranges),
 		cmocka_unit_test(other_half),
+		cmocka_unit_test(same_points),
+		cmocka_unit_test(large_x),
 		cmocka_unit_test(not_a_signature),
 		cmocka_unit_test(other_key),
 		cmocka_unit_test(other_kinds),
