@@ -1,30 +1,112 @@
 /* Whether a list may take the place of the one that is out. */
 #include <openssl/bn.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 
+#include "der.h"
+#include "oid.h"
+#include "pubkey.h"
 #include "publish.h"
+
+/* A list as it is out: [RFC5280] 5.1. */
+struct crl {
+	struct slice	 tbs, alg, sig;
+	struct slice	 number;	/* content of the INTEGER */
+};
+
+/*
+ * Of millions of entries nothing is kept: parsed by OpenSSL they would take
+ * ten times their room, and the publisher has a limit.
+ */
+static int
+enter_extensions(struct slice tbs, struct der *list, struct err *err)
+{
+	struct der d, outer;
+	int tag;
+
+	if (der_only(tbs, DER_SEQ, &d, "tbsCertList", err) == -1)
+		return -1;
+	while ((tag = der_peek(&d)) != -1 && tag != DER_CTXC(0))
+		if (der_any(&d, NULL, NULL, NULL, "tbsCertList", err) == -1)
+			return -1;
+	if (der_enter(&d, DER_CTXC(0), &outer, "crlExtensions", err) == -1)
+		return -1;
+	return der_enter(&outer, DER_SEQ, list, "crlExtensions", err);
+}
+
+static int
+find_number(struct crl *c, struct err *err)
+{
+	struct der list, ext, d;
+	struct slice oid, value;
+	bool critical;
+
+	if (enter_extensions(c->tbs, &list, err) == -1)
+		return -1;
+	while (!der_done(&list)) {
+		if (der_enter(&list, DER_SEQ, &ext, "extension", err) == -1 ||
+		    der_get(&ext, DER_OID, &oid, "extension", err) == -1 ||
+		    (der_peek(&ext) == DER_BOOLEAN &&
+		    der_bool(&ext, &critical, "extension", err) == -1) ||
+		    der_get(&ext, DER_OCTETS, &value, "extension", err) == -1)
+			return -1;
+		if (!slice_eq(oid, OID_EXT_CRL_NUMBER))
+			continue;
+		der_init(&d, value);
+		return der_get(&d, DER_INTEGER, &c->number, "cRLNumber", err);
+	}
+	return -1;
+}
+
+static int
+read_list(struct slice list, struct crl *c, struct err *err)
+{
+	struct der d;
+
+	if (der_only(list, DER_SEQ, &d, "CertificateList", err) == -1 ||
+	    der_tlv(&d, DER_SEQ, &c->tbs, "tbsCertList", err) == -1 ||
+	    der_tlv(&d, DER_SEQ, &c->alg, "signatureAlgorithm", err) == -1 ||
+	    der_bits(&d, &c->sig, "signatureValue", err) == -1 ||
+	    der_end(&d, "CertificateList", err) == -1)
+		return -1;
+	return find_number(c, err);
+}
+
+static bool
+is_signed_by(const struct crl *c, struct slice cert, struct err *err)
+{
+	const uint8_t *p = cert.p;
+	X509 *x = d2i_X509(NULL, &p, (long)cert.n);
+	uint8_t *spki = NULL;
+	struct pubkey *key = NULL;
+	bool is = false;
+	int n = 0;
+
+	if (x != NULL)
+		n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &spki);
+	if (n > 0)
+		key = pubkey_parse(slice_of(spki, (size_t)n), err);
+	if (key != NULL)
+		is = pubkey_verify(key, c->alg, slice_of(NULL, 0), c->tbs,
+		    c->sig, err) == 0;
+	pubkey_free(key);
+	OPENSSL_free(spki);
+	X509_free(x);
+	ERR_clear_error();
+	return is;
+}
 
 /* The number of a list that this key signed, or NULL. */
 static BIGNUM *
 number_of(struct slice list, struct slice cert)
 {
-	const uint8_t *p = list.p, *q = cert.p;
-	X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)list.n);
-	X509 *x = d2i_X509(NULL, &q, (long)cert.n);
-	ASN1_INTEGER *n = NULL;
-	BIGNUM *number = NULL;
+	struct err ignored = ERR_INIT;
+	struct crl c;
 
-	if (crl != NULL && x != NULL &&
-	    X509_CRL_verify(crl, X509_get0_pubkey(x)) == 1)
-		n = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
-	if (n != NULL)
-		number = ASN1_INTEGER_to_BN(n, NULL);
-	ASN1_INTEGER_free(n);
-	X509_CRL_free(crl);
-	X509_free(x);
-	ERR_clear_error();
-	return number;
+	if (read_list(list, &c, &ignored) == -1 ||
+	    !is_signed_by(&c, cert, &ignored))
+		return NULL;
+	return BN_bin2bn(c.number.p, (int)c.number.n, NULL);
 }
 
 int

@@ -17,8 +17,10 @@
 
 #include "ca_fixture.h"
 #include "crl.h"
+#include "publish.h"
 
 #define NOW	INT64_C(1795000000)
+#define MANY	50000
 
 static int
 collect(void *arg, struct slice s, struct err *err)
@@ -59,34 +61,43 @@ head_of(const struct ca *ca, uint64_t n)
 	};
 }
 
-/* The whole list, parsed by OpenSSL and verified with the CA's key. */
-static X509_CRL *
-build(const struct ca *ca, const struct crl_entry *e, size_t n)
+static void
+list_of(const struct ca *ca, const struct crl_entry *e, size_t n,
+    struct buf *out)
 {
 	struct crl_head h = head_of(ca, octets(e, n));
-	struct buf tbs = { 0 }, digest = { 0 }, first = { 0 }, last = { 0 };
+	struct buf tbs = { 0 }, digest = { 0 }, last = { 0 };
 	struct err err = ERR_INIT;
 	struct crl *c = crl_new(&h, (struct crl_sink){ collect, &tbs }, &err);
-	const unsigned char *p;
-	X509_CRL *x;
 	size_t i;
 
 	assert_non_null(c);
 	for (i = 0; i < n; i++)
 		assert_int_equal(crl_add(c, &e[i], &err), 0);
 	assert_int_equal(crl_end(c, &digest, &err), 0);
-	assert_int_equal(crl_sign(c, &first, &last, &err), 0);
+	assert_int_equal(crl_sign(c, out, &last, &err), 0);
 	crl_free(c);
-	buf_add(&first, tbs.p, tbs.n);
-	buf_add(&first, last.p, last.n);
-	p = first.p;
-	x = d2i_X509_CRL(NULL, &p, (long)first.n);
-	assert_non_null(x);
-	assert_ptr_equal(p, first.p + first.n);
+	buf_add(out, tbs.p, tbs.n);
+	buf_add(out, last.p, last.n);
 	buf_free(&tbs);
 	buf_free(&digest);
-	buf_free(&first);
 	buf_free(&last);
+}
+
+/* The whole list, parsed by OpenSSL. */
+static X509_CRL *
+build(const struct ca *ca, const struct crl_entry *e, size_t n)
+{
+	struct buf der = { 0 };
+	const unsigned char *p;
+	X509_CRL *x;
+
+	list_of(ca, e, n, &der);
+	p = der.p;
+	x = d2i_X509_CRL(NULL, &p, (long)der.n);
+	assert_non_null(x);
+	assert_ptr_equal(p, der.p + der.n);
+	buf_free(&der);
 	return x;
 }
 
@@ -248,6 +259,70 @@ wrong_use(void **state)
 	fixture_remove(&f);
 }
 
+static long
+peak_kib(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return u.ru_maxrss;
+}
+
+/* May a list of this number take its place? */
+static void
+follows(struct slice list, const struct ca *ca, const char *number, bool may)
+{
+	struct publish_item item = { .name = "Fixture", .number = number,
+	    .cert = buf_slice(&ca->cert.der) };
+	struct err err = ERR_INIT;
+
+	assert_int_equal(publish_is_next(list, &item, &err), may ? 0 : -1);
+	if (!may) {
+		assert_int_equal(err.kind, ERR_DENIED);
+		assert_non_null(strstr(err.text, "the place of 128"));
+	}
+}
+
+/* What is out is looked at each time: its entries must not cost memory. */
+static void
+published(void **state)
+{
+	static const char *const kinds[] = { "P-256", "P-384", "rsa:2048" };
+	struct crl_entry *e = xcalloc(MANY, sizeof(*e));
+	struct ca_fixture f, g;
+	struct ca *ca, *other;
+	struct buf der = { 0 };
+	long peak;
+	size_t i;
+
+	(void)state;
+	fixture_make(&g, "P-256");
+	other = fixture_ca(&g);
+	for (i = 0; i < MANY; i++)
+		e[i] = shapes[2];
+	for (i = 0; i < 3; i++) {
+		fixture_make(&f, kinds[i]);
+		ca = fixture_ca(&f);
+		list_of(ca, e, i == 0 ? MANY : 0, &der);
+		peak = peak_kib();
+		follows(buf_slice(&der), ca, "127", false);
+		assert_in_range(peak_kib() - peak, 0, 4096);
+		follows(buf_slice(&der), ca, "128", true);
+		follows(buf_slice(&der), other, "127", true);
+		follows(slice_of(der.p, der.n - 1), ca, "127", true);
+		follows(slice_of(NULL, 0), ca, "127", true);
+		der.p[der.n / 2] ^= 1;
+		follows(buf_slice(&der), ca, "127", true);
+		buf_reset(&der);
+		ca_free(ca);
+		fixture_remove(&f);
+	}
+	ca_free(other);
+	fixture_remove(&g);
+	buf_free(&der);
+	free(e);
+}
+
 struct counted {
 	uint64_t	 n;
 	size_t		 largest;
@@ -273,15 +348,6 @@ cpu_usec(void)
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-static long
-peak_kib(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return u.ru_maxrss;
 }
 
 /* Memory of the writer does not grow with the list. */
@@ -348,6 +414,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(published),
 		cmocka_unit_test(empty_lists), cmocka_unit_test(entries),
 		cmocka_unit_test(wrong_use), cmocka_unit_test(large),
 	};
