@@ -160,8 +160,9 @@ add_revocation(struct signer *s, const struct ca *ca, const PGresult *r,
 }
 
 /*
- * Into the ledger, synced.  A row can be read whose COMMIT was not waited for:
- * what stands in the ledger must outlive a failover.
+ * Into the ledger, synced, and away from those that are in none.  A row can be
+ * read whose COMMIT was not waited for: what stands in the ledger must outlive
+ * a failover.
  */
 static int
 add_revocations(struct signer *s, const struct ca *ca, const PGresult *r,
@@ -178,7 +179,9 @@ add_revocations(struct signer *s, const struct ca *ca, const PGresult *r,
 		    "database: another session");
 	for (i = 0; i < n; i++)
 		add_revocation(s, ca, r, i);
-	return signer_sync(s, err);
+	if (signer_sync(s, err) == -1)
+		return -1;
+	return store_revocations_told(s->store, ca->name, r, err);
 }
 
 /* Behind which row the next page begins. */
@@ -208,8 +211,7 @@ some_revocations(struct signer *s, const struct ca *ca, struct buf *change,
 
 	if (n > 0) {
 		keep_place(r, change, serial);
-		if (add_revocations(s, ca, r, session, err) == -1 ||
-		    store_revocations_told(s->store, ca->name, r, err) == -1)
+		if (add_revocations(s, ca, r, session, err) == -1)
 			n = -1;
 	}
 	PQclear(r);

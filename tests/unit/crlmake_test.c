@@ -4,6 +4,8 @@
  */
 #include "lists.h"
 
+#include "journal.h"
+
 static void
 slurp(const char *path, struct buf *b)
 {
@@ -144,6 +146,41 @@ revocations_are_told(void **state)
 	    "THEN RAISE 'still there'; END IF; END $$");
 	buf_free(&path);
 	buf_free(&text);
+}
+
+static unsigned
+lines_of_ledger(const char *with)
+{
+	struct buf path = { 0 }, text = { 0 };
+	const char *at;
+	unsigned n = 0;
+
+	buf_printf(&path, "%s/ledger", dir);
+	slurp(buf_str(&path), &text);
+	for (at = buf_str(&text); (at = strstr(at, with)) != NULL; at++)
+		n++;
+	buf_free(&path);
+	buf_free(&text);
+	return n;
+}
+
+/* Everybody may ask OCSP as often as he likes: the ledger grows once. */
+static void
+revocation_is_told_once(void **state)
+{
+	struct slice serial = slice_of("\x44\x56", 2);
+	struct err err = ERR_INIT;
+	int i;
+
+	(void)state;
+	sql("INSERT INTO countersign.void_serial (serial, ca, request_id, "
+	    "signer) VALUES ('\\x4456', 'Fixture', '\\x00', 'signer-9')");
+	for (i = 0; i < 3; i++)
+		assert_int_equal(journal_revocation_of(&signer, cas[0],
+		    serial, &err), 0);
+	assert_int_equal(lines_of_ledger("\"serial\":\"4456\""), 1);
+	look(STEP);
+	assert_int_equal(lines_of_ledger("\"serial\":\"4456\""), 1);
 }
 
 static void
@@ -318,6 +355,7 @@ main(void)
 		cmocka_unit_test(ended_certificates),
 		cmocka_unit_test(ledger_guards),
 		cmocka_unit_test(revocations_are_told),
+		cmocka_unit_test(revocation_is_told_once),
 		cmocka_unit_test(clock_backwards),
 		cmocka_unit_test(another_signer),
 		cmocka_unit_test(answers_ahead), cmocka_unit_test(responder),
