@@ -235,10 +235,26 @@ certify(struct signer *s, struct responder *r, struct ca *ca,
 	return rc;
 }
 
+/*
+ * A new one while the CA's key is away would be an entry in the ledger for
+ * each question, whoever asks: the last one is good for another week.
+ */
+static struct responder *
+last_one(struct ca *ca, int64_t now, const struct err *why, struct err *err)
+{
+	struct responder *r = ca->responder;
+
+	if (r != NULL && now >= r->not_before && now < r->not_after)
+		return r;
+	err_set(err, why->kind, "%s", why->text);
+	return NULL;
+}
+
 struct responder *
 responder_get(struct signer *s, struct ca *ca, int64_t now, struct err *err)
 {
 	struct responder *r;
+	struct err why = ERR_INIT;
 
 	if (ca->responder != NULL && now < ca->responder->renew_at &&
 	    now >= ca->responder->not_before)
@@ -248,6 +264,8 @@ responder_get(struct signer *s, struct ca *ca, int64_t now, struct err *err)
 		    ca->name);
 		return NULL;
 	}
+	if (cakey_ready(ca->key, &why) == -1)
+		return last_one(ca, now, &why, err);
 	r = xcalloc(1, sizeof(*r));
 	r->not_before = now - SKEW > ca->not_before ? now - SKEW :
 	    ca->not_before;

@@ -4,6 +4,7 @@
  */
 #include "lists.h"
 
+#include "cakey_int.h"
 #include "journal.h"
 
 static void
@@ -281,6 +282,38 @@ responder(void **state)
 	X509_free(issuer);
 }
 
+/* A token that is away: what there is lasts; what there is not costs nothing. */
+static void
+responder_without_key(void **state)
+{
+	static void *token[128];
+	struct cakey *key = cas[0]->key, away = *key;
+	struct err err = ERR_INIT;
+	struct responder *one;
+	unsigned n;
+	int i;
+
+	(void)state;
+	one = get(now);
+	n = lines_of_ledger("\"type\":\"responder\"");
+	away.token = (struct tokenkey *)token;
+	away.next_try = INT64_MAX;
+	strcpy(away.why, "token: is away");
+	cas[0]->key = &away;
+	assert_ptr_equal(get(now + 13 * DAY), one);
+	assert_null(responder_get(&signer, cas[0], now + 14 * DAY, &err));
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_string_equal(err.text, "token: is away");
+	responder_free(one);
+	cas[0]->responder = NULL;
+	for (i = 0; i < 3; i++)
+		assert_null(responder_get(&signer, cas[0], now, &err));
+	assert_int_equal(lines_of_ledger("\"type\":\"responder\""), n);
+	cas[0]->key = key;
+	(void)get(now);
+	assert_int_equal(lines_of_ledger("\"type\":\"responder\""), n + 1);
+}
+
 /* The answer that is kept about serial 4343, and when it ends. */
 static OCSP_BASICRESP *
 kept(int64_t *next_update)
@@ -359,6 +392,7 @@ main(void)
 		cmocka_unit_test(clock_backwards),
 		cmocka_unit_test(another_signer),
 		cmocka_unit_test(answers_ahead), cmocka_unit_test(responder),
+		cmocka_unit_test(responder_without_key),
 	};
 
 	return RUN_LISTS("crlmake_test", tests);
