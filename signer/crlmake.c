@@ -256,6 +256,24 @@ begin(struct making *m, struct err *err)
 	    "revocations has to wait", m->ca->name);
 }
 
+/* m->made.number stays 0 when there is none to be made any more. */
+static int
+make_alone(struct making *m, struct err *err)
+{
+	struct store *st = m->s->store;
+	int got;
+
+	if ((got = begin(m, err)) != 1)
+		return got;
+	/* Another signer may have made one meanwhile. */
+	if (store_crl_state(st, m->ca->name, &m->state, err) == -1 ||
+	    (is_due(m) && make(m, err) == -1)) {
+		store_crl_rollback(st);
+		return -1;
+	}
+	return store_crl_commit(st, err);
+}
+
 static int
 make_if_due(struct making *m, struct err *err)
 {
@@ -270,18 +288,13 @@ make_if_due(struct making *m, struct err *err)
 	/* A number given away twice cannot be taken back. */
 	if (rollback_check(m->s, err) == -1)
 		return -1;
-	if ((got = begin(m, err)) != 1)
+	/* Copying a crowd of revocations takes long: the others go on. */
+	if ((got = store_crl_claim(st, m->ca->name, err)) != 1)
 		return got;
-	/* Another signer may have made one meanwhile. */
-	if (store_crl_state(st, m->ca->name, &m->state, err) == -1 ||
-	    (is_due(m) && make(m, err) == -1)) {
-		store_crl_rollback(st);
-		return -1;
-	}
-	if (store_crl_commit(st, err) == -1)
-		return -1;
-	if (m->made.number == 0)
-		return 0;
+	got = make_alone(m, err);
+	store_crl_yield(st, m->ca->name);
+	if (got == -1 || m->made.number == 0)
+		return got;
 	tell_listed(m);
 	log_note("crl", "ca %s: %snumber %llu, %llu entries, %llu octets, "
 	    "%lld us", m->ca->name, m->made.base != 0 ? "delta, " : "",

@@ -60,6 +60,31 @@ store_crl_state(struct store *st, const char *ca, struct crl_state *out,
 }
 
 int
+store_crl_claim(struct store *st, const char *ca, struct err *err)
+{
+	struct db_param p[] = { DB_TEXT(ca) };
+	PGresult *r;
+	int got;
+
+	if (store_ready(st, err) == -1 ||
+	    (r = db_exec(st->db, "crl_claim", p, 1, err)) == NULL)
+		return -1;
+	got = *PQgetvalue(r, 0, 0) == 't';
+	PQclear(r);
+	return got;
+}
+
+/* What is not given back here the session's end gives back. */
+void
+store_crl_yield(struct store *st, const char *ca)
+{
+	struct db_param p[] = { DB_TEXT(ca) };
+	struct err ignored = ERR_INIT;
+
+	(void)store_run(st, "crl_yield", p, 1, &ignored);
+}
+
+int
 store_crl_begin(struct store *st, const char *ca, struct err *err)
 {
 	struct db_param p[] = { DB_TEXT(ca) };

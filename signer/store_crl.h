@@ -23,8 +23,14 @@ int	 store_crl_state(struct store *, const char *ca, struct crl_state *,
 	    struct err *);
 
 /*
- * Begin the transaction in which a list is made: one view of the rows, one
- * signer for a CA at a time.  1: begun; 0: another signer is at it.
+ * One signer for a CA at a time, from before it copies revocations until the
+ * list is there: 1, or 0: another signer is at it.
+ */
+int	 store_crl_claim(struct store *, const char *ca, struct err *);
+void	 store_crl_yield(struct store *, const char *ca);
+/*
+ * Begin the transaction in which a list is made: one view of the rows.  1:
+ * begun; 0: another signer has claimed it, for our session was lost.
  */
 int	 store_crl_begin(struct store *, const char *ca, struct err *);
 int	 store_crl_commit(struct store *, struct err *);

@@ -210,6 +210,10 @@ enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
 	    "REPEATABLE READ", 0 },					\
 	{ "crl_lock", "SELECT pg_try_advisory_xact_lock("		\
 	    CRL_LOCK_CLASS ", hashtext($1))", 1 },			\
+	{ "crl_claim", "SELECT pg_try_advisory_lock("			\
+	    CRL_LOCK_CLASS ", hashtext($1))", 1 },			\
+	{ "crl_yield", "SELECT pg_advisory_unlock("			\
+	    CRL_LOCK_CLASS ", hashtext($1))", 1 },			\
 	{ "crl_shapes", "SELECT length(serial), "			\
 	    "get_byte(serial, 0) >= 128, at >= '2050-01-01 00:00:00Z', " \
 	    "reason <> 0, count(*) FROM countersign.revoked "		\

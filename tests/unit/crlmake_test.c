@@ -208,11 +208,20 @@ another_signer(void **state)
 
 	(void)state;
 	assert_int_equal(store_crl_begin(other, "Fixture", &err), 1);
-	sql("SELECT countersign.revocation_next('Fixture')");
+	sql("INSERT INTO countersign.void_serial (serial, ca, request_id, "
+	    "signer) VALUES ('\\x4457', 'Fixture', '\\x00', 'signer-9')");
 	assert_int_equal(look(STEP), n);
 	store_crl_rollback(other);
-	store_close(other);
+	/* Nor do both copy what was revoked, with nobody left to issue. */
+	assert_int_equal(store_crl_claim(other, "Fixture", &err), 1);
+	assert_int_equal(look(STEP), n);
+	assert_int_equal(lines_of_ledger("\"serial\":\"4457\""), 0);
+	store_crl_yield(other, "Fixture");
 	assert_int_equal(look(STEP), n + 1);
+	assert_int_equal(lines_of_ledger("\"serial\":\"4457\""), 1);
+	/* It was given back. */
+	assert_int_equal(store_crl_claim(other, "Fixture", &err), 1);
+	store_close(other);
 }
 
 /* A database that is busy is asked again, as by whoever needs an answer. */
