@@ -224,9 +224,9 @@ commit(struct signer *s, struct job **v, size_t n, int64_t deadline)
 			if (log_usec() > deadline ||
 			    look_up_patiently(s, v, &n, deadline) == -1)
 				break;
-		} else if (n > 1) {
-			for (i = 0; i < n; i++)
-				commit(s, &v[i], 1, deadline);
+		} else if (n > 1) {	/* who sends bad ones pays for few */
+			commit(s, v, n / 2, deadline);
+			commit(s, v + n / 2, n - n / 2, deadline);
 			return;
 		} else {
 			(void)look_up(s, v, &n, &err);

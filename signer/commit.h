@@ -15,9 +15,10 @@
  * Insert the rows of v, at most BATCH_MAX.  A database that is away is waited
  * for until the deadline (log_usec), and what it then lacks is inserted again:
  * the certificates are the same, no serial is used twice.  A database that
- * refuses is asked for each row alone, so that one bad row does not take the
- * others with it.  Afterwards each job is committed, answered from another's
- * row, or unavailable with its intent unresolved.
+ * refuses is asked for each half of them, and so on, so that one bad row does
+ * not take the others with it, nor cost each of them a COMMIT of its own.
+ * Afterwards each job is committed, answered from another's row, or
+ * unavailable with its intent unresolved.
  */
 void	 commit(struct signer *, struct job **v, size_t n, int64_t deadline);
 
