@@ -59,6 +59,8 @@ int			 link_call(struct link *, const uint8_t id[16],
 struct link_question {		/* zero it, fill the first part */
 	uint8_t		 id[16];	/* no other pending one has it */
 	struct slice	 msg;		/* lent */
+	uint32_t	 lot;		/* who is asked first: 0, the next in
+					   turn; the same for the same */
 	struct buf	*reply;		/* appended */
 	void		*asker;
 	struct err	 err;		/* taken back: none or why not */

@@ -237,7 +237,7 @@ ask_next(struct link *l, struct link_question *q)
 static void
 begin_round(struct link *l, struct link_question *q)
 {
-	q->first = l->next;
+	q->first = q->lot != 0 ? q->lot : l->next;
 	l->next = (l->next + 1) % l->pool->n;
 	q->k = 0;
 	q->got = NO_CONNECTION;

@@ -342,3 +342,15 @@ pubkey_alike(const struct pubkey *k, struct slice spki)
 	return spki.n == k->spki.n &&
 	    memcmp(spki.p, k->spki.p, spki.n - y) == 0;
 }
+
+uint32_t
+pubkey_lot(const struct pubkey *k)
+{
+	size_t		y = k->kind == KEY_RSA ? 0 : k->bits_content.n / 2;
+	uint8_t		md[SHA256_DIGEST_LENGTH];
+	uint32_t	lot;
+
+	SHA256(k->spki.p, k->spki.n - y, md);
+	memcpy(&lot, md, sizeof(lot));
+	return lot;
+}

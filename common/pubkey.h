@@ -53,6 +53,8 @@ void		 pubkey_sha256(const struct pubkey *, uint8_t out[32]);
 size_t		 pubkey_hashes(const struct pubkey *, uint8_t out[2][32]);
 /* Is this SPKI, of a good key, that key's, or the one of its other point? */
 bool		 pubkey_alike(const struct pubkey *, struct slice spki);
+/* Any number, the same for keys that are alike. */
+uint32_t	 pubkey_lot(const struct pubkey *);
 
 /*
  * Verify a signature made over msg.  sigalg is an AlgorithmIdentifier TLV:

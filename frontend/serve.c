@@ -291,6 +291,11 @@ ask_signer(struct req *r, const struct ces_ask *ask, bool newer)
 	if (ces_compose(ask, newer, &r->question, &r->err) == -1)
 		return -1;
 	memcpy(r->asked.id, r->id, sizeof(r->asked.id));
+	/*
+	 * Who gets a message twice, or one key from two accounts, sees it; of
+	 * two signers that do at once one signs what is void.
+	 */
+	r->asked.lot = r->request == NULL ? 0 : pubkey_lot(r->request->key);
 	r->asked.msg = buf_slice(&r->question);
 	r->asked.reply = &r->reply.bytes;
 	r->asked.asker = r;

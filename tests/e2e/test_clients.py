@@ -1,4 +1,5 @@
 """What clients may send that ours does not."""
+import concurrent.futures
 import hashlib
 import re
 import subprocess
@@ -64,6 +65,44 @@ def test_same_message_for_another_template(stack, demo):
     for r in got:
         check_rstrc(r)
     assert got[0].leaf == got[2].leaf != got[1].leaf
+
+
+def together(stack, who, ask):
+    """What many clients get who ask at once, in each of many rounds; and no
+    signer has signed in vain."""
+    for c in who:
+        check_rstrc(c.enroll(csr_for(stack)))
+    void = 'SELECT count(*) FROM countersign.void_serial'
+    before = stack.sql(void)
+    with concurrent.futures.ThreadPoolExecutor(len(who)) as pool:
+        rounds = [list(pool.map(ask(), who)) for _ in range(20)]
+    for _ in range(8):      # each signer voids what it has signed in vain
+        check_rstrc(who[0].enroll(csr_for(stack)))
+    assert stack.sql(void) == before
+    return rounds
+
+
+def test_same_message_at_once(stack):
+    """From several connections in one moment: one signer gets all of them."""
+    def ask():
+        csr, mid = csr_for(stack), 'urn:uuid:%s' % uuid.uuid4()
+        return lambda c: c.enroll(csr, message_id=mid).leaf
+    for got in together(stack, [client.Client(stack.env) for _ in range(4)],
+                        ask):
+        assert len(set(got)) == 1 and got[0]
+
+
+def test_same_key_at_once(stack):
+    """Of two accounts: the first to come gets a certificate, the others are
+    told so."""
+    def ask():
+        csr = csr_for(stack)
+        return lambda c: c.enroll(csr)
+    who = [stack.account('at-once-%d' % i, groups=['users', 'web-admins'])
+           for i in range(3)]
+    for got in together(stack, who, ask):
+        assert sorted(r.leaf is None for r in got) == [False, True, True]
+        assert {r.hresult for r in got} == {None, 0x80090003}
 
 
 @pytest.mark.parametrize('salt', ['max', '32'])

@@ -373,6 +373,46 @@ test_many_and_a_mute_signer(void **state)
 	signer_stop(&s[1]);
 }
 
+/* One message in several hands goes to one signer. */
+static void
+test_lots(void **state)
+{
+	struct crowd c;
+	struct link_pool *p;
+	struct signer s[2];
+	struct link *l;
+	int i, lot, seen[2];
+
+	(void)state;
+	signer_start(&s[0], "tcp://127.0.0.1:*");
+	signer_start(&s[1], "tcp://127.0.0.1:*");
+	p = pool_of(s[0].uri, s[1].uri, &worker_keys);
+	l = link_of(p);
+	while (atomic_load(&s[0].seen) == 0 || atomic_load(&s[1].seen) == 0) {
+		assert_answer(l, 0xf0, ">worker-1:hello");
+		usleep(10000);
+	}
+	for (lot = 7; lot < 9; lot++) {
+		memset(&c, 0, sizeof(c));
+		seen[0] = atomic_load(&s[0].seen);
+		seen[1] = atomic_load(&s[1].seen);
+		for (i = 0; i < MANY; i++)
+			c.q[i].lot = (uint32_t)lot;
+		crowd_ask(&c, l, 0, MANY);
+		for (i = 0; i < MANY; i++)
+			(void)crowd_next(l);
+		crowd_check(&c);
+		assert_int_equal(atomic_load(&s[lot % 2].seen) -
+		    seen[lot % 2], MANY);
+		assert_int_equal(atomic_load(&s[1 - lot % 2].seen),
+		    seen[1 - lot % 2]);
+	}
+	link_free(l);
+	link_pool_free(p);
+	signer_stop(&s[0]);
+	signer_stop(&s[1]);
+}
+
 struct half {
 	struct crowd	*c;
 	struct link	*l;
@@ -628,6 +668,7 @@ main(void)
 		cmocka_unit_test(test_signer_gone_and_back),
 		cmocka_unit_test(test_many_questions),
 		cmocka_unit_test(test_many_and_a_mute_signer),
+		cmocka_unit_test(test_lots),
 		cmocka_unit_test(test_two_threads),
 		cmocka_unit_test(test_lost_with_questions),
 		cmocka_unit_test(test_watched),

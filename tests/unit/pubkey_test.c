@@ -525,6 +525,8 @@ test_other_point(void **state)
 		assert_true(pubkey_alike(k[0], k[1]->spki));
 		assert_true(pubkey_alike(k[1], k[0]->spki));
 		assert_false(pubkey_alike(k[0], k[2]->spki));
+		assert_int_equal(pubkey_lot(k[0]), pubkey_lot(k[1]));
+		assert_int_not_equal(pubkey_lot(k[0]), pubkey_lot(k[2]));
 		for (j = 0; j < 3; j++)
 			pubkey_free(k[j]);
 	}
