@@ -105,6 +105,40 @@ class Slow:
         return not p.poll(0)
 
 
+@pytest.fixture
+def slow(stack, tmp_path):
+    """The shipped site with a low rate, behind a balancer who says for whom
+    he asks."""
+    def change(site):
+        site, n = re.subn(r'rate=\d+r/s', 'rate=1r/m', site)
+        site, m = re.subn(r'burst=\d+ nodelay', 'burst=2 nodelay', site)
+        assert (n, m) == (1, 3)
+        return site + ('set_real_ip_from 127.0.0.1;\n'
+                       'real_ip_header X-Real-IP;\n')
+    with second_site(stack, tmp_path, change) as there:
+        yield there
+
+
+@pytest.mark.parametrize('same, other', [
+    (['192.0.2.1'], ['192.0.2.2', '192.0.3.1']),
+    (['2001:db8:7:1::1', '2001:db8:7:1:8::', '2001:db8:7:1:1:2:3:4',
+      '2001:db8:7:1:ffff:ffff:ffff:ffff'],
+     ['2001:db8:7:2::1', '2001:db8:8:1::1', '2001:db8:7::1']),
+    (['2001:db8::1', '2001:db8::8:0:0:1', '2001:db8:0:0:1:2:3:4'],
+     ['2001:db8:0:1::1', '2001:db9::1', '::1']),
+    (['::ffff:192.0.2.7'], ['::ffff:192.0.2.8'])])
+def test_rate_of_a_client(stack, slow, same, other):
+    """Who has a network of IPv6 has more addresses than anybody can count."""
+    c, url = client.Client(stack.env), slow(stack.env['CS_HOME_URL'])
+
+    def get(address):
+        return c.http.get(url + 'style.css',
+                          headers={'X-Real-IP': address}).status_code
+    assert [get(same[i % len(same)]) for i in range(6)] == [200] * 3 + [503] * 3
+    for address in other:
+        assert get(address) == 200
+
+
 def test_slow_clients(stack, demo):
     """They wait in nginx, and nobody else for them."""
     url = stack.env['CS_CES_URL']
