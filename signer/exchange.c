@@ -184,12 +184,23 @@ is_made(const struct job *k, const struct job *j)
 	return k->state == JOB_RECORD && k->exchange != NULL && k->ca == j->ca;
 }
 
+/* Who cannot seal a key is asked before it is made: anybody may ask for one. */
+static int
+check_sealing(struct ca *ca, struct err *err)
+{
+	uint8_t key[32];
+	int rc = sealing_key(ca, key, err);
+
+	OPENSSL_cleanse(key, sizeof(key));
+	return rc;
+}
+
 static int
 make(struct signer *s, struct job *j, const struct policy_ca *ca,
     struct err *err)
 {
-	if (serial_new(j->received / 1000000, s->prefix, j->tbs.serial,
-	    err) == -1)
+	if (check_sealing(j->ca, err) == -1 || serial_new(j->received / 1000000,
+	    s->prefix, j->tbs.serial, err) == -1)
 		return -1;
 	j->exchange = exchange_new(j->ca, ca, j->tbs.serial, &j->decision,
 	    err);

@@ -17,6 +17,7 @@ import test_revocation as revocation
 from conftest import TOP, Stack
 from hsm import Hsm, PIN, SOFTHSM, SPY, calls
 from schema import check_fault, check_rstrc
+from test_archive import ket
 from test_run import Run
 
 RETRY = 0x800704D5
@@ -306,6 +307,23 @@ def test_configuration_accepted(token):
                                    ' "%s"' % secret) + '\n' +
             second.replace('Demo-CA', 'Second').replace('issuing', 'second'))
     assert 'configuration is good' in token.test(more, code=0)
+
+
+def cpu(pid):
+    """Seconds that it has used."""
+    stat = pathlib.Path('/proc/%d/stat' % pid).read_text().rsplit(')', 1)[1]
+    return sum(map(int, stat.split()[11:13])) / os.sysconf('SC_CLK_TCK')
+
+
+def test_exchange_key_without_a_secret(token):
+    """To make one takes a tenth of a second, in which a signer does nothing
+    else: what it cannot seal it does not make, however often it is asked."""
+    c, before = client.Client(token.stack.env), cpu(token.signer)
+    for _ in range(40):
+        r = ket(c)
+        check_fault(r)
+        assert r.hresult == 0x8009400A and 'exchange-secret-file' in r.reason
+    assert cpu(token.signer) - before < 1
 
 
 def test_module_others_may_write(token):
