@@ -105,6 +105,19 @@ def test_nothing_is_found_in_what_operators_did(own, lived):
     assert said['accounts'] > 6 and said['blocked keys'] > 100
 
 
+def test_long_remark(own, lived):
+    """Of a row above 16 KiB a ledger has a hash, which names no key."""
+    own.ctl('key', 'block', sha('long'), '--note', 'n' * 20000)
+    (detail,), = own.sql('SELECT detail FROM countersign.audit '
+                         "WHERE action = 'key block' AND detail LIKE %s",
+                         sha('long') + '%')
+    assert detail == sha('long') + ': ' + 'n' * 500
+    (note,), = own.sql('SELECT note FROM countersign.blocked_key WHERE '
+                       "spki_sha256 = decode(%s, 'hex')", sha('long'))
+    assert note == 'n' * 20000
+    assert damages(own, own.conf) == (0, [])
+
+
 def test_rows_of_a_list_fit_into_a_ledger(own, lived):
     rows = own.sql("SELECT detail FROM countersign.audit WHERE detail LIKE "
                    "'%% keys of a list, %%' ORDER BY n")
