@@ -157,18 +157,12 @@ put_token(struct xmlw *w, const char *type, struct slice der)
 }
 
 /* [MS-WSTEP] 3.1.4.1.3.4, KeyExchangeToken: the certificate and no more. */
-void
-ces_write_ket(const struct answer *a, struct xmlw *w)
+static void
+put_exchange(struct xmlw *w, const struct answer *a)
 {
-	xmlw_open(w, "RequestSecurityTokenResponseCollection");
-	xmlw_attr_str(w, "xmlns", NS_WST);
-	xmlw_open(w, "RequestSecurityTokenResponse");
-	xmlw_leaf_str(w, "TokenType", TOKEN_X509);
 	xmlw_open(w, "RequestedSecurityToken");
 	xmlw_open(w, "KeyExchangeToken");
 	put_token(w, TOKEN_X509, a->certificate);
-	xmlw_close(w);
-	xmlw_close(w);
 	xmlw_close(w);
 	xmlw_close(w);
 }
@@ -192,13 +186,9 @@ put_requested(struct xmlw *w, const struct answer *a, const char *uri)
 }
 
 /* The order is that of AD CS; WWSAPI reads no other. */
-void
-ces_write(const struct answer *a, const char *uri, struct xmlw *w)
+static void
+put_issued(struct xmlw *w, const struct answer *a, const char *uri)
 {
-	xmlw_open(w, "RequestSecurityTokenResponseCollection");
-	xmlw_attr_str(w, "xmlns", NS_WST);
-	xmlw_open(w, "RequestSecurityTokenResponse");
-	xmlw_leaf_str(w, "TokenType", TOKEN_X509);
 	xmlw_open(w, "DispositionMessage");
 	xmlw_attr_str(w, "xml:lang", "en-US");
 	xmlw_attr_str(w, "xmlns", NS_WSTEP);
@@ -211,6 +201,22 @@ ces_write(const struct answer *a, const char *uri, struct xmlw *w)
 	xmlw_attr_str(w, "xmlns", NS_WSTEP);
 	xmlw_number(w, a->number);
 	xmlw_close(w);
+}
+
+void
+ces_write(const struct rst *rst, const struct answer *a, const char *uri,
+    struct xmlw *w)
+{
+	xmlw_open(w, "RequestSecurityTokenResponseCollection");
+	xmlw_attr_str(w, "xmlns", NS_WST);
+	xmlw_open(w, "RequestSecurityTokenResponse");
+	if (rst->context != NULL)
+		xmlw_attr_str(w, "Context", rst->context);
+	xmlw_leaf_str(w, "TokenType", TOKEN_X509);
+	if (rst->call == RST_KET)
+		put_exchange(w, a);
+	else
+		put_issued(w, a, uri);
 	xmlw_close(w);
 	xmlw_close(w);
 }

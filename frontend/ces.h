@@ -41,12 +41,11 @@ int	 ces_compose(const struct ces_ask *, bool newer, struct buf *,
 int	 ces_read(const struct ces_ask *, struct ces_reply *, struct err *);
 void	 ces_reply_free(struct ces_reply *);
 
-/* The body of an answer to KET: the exchange certificate. */
-void	 ces_write_ket(const struct answer *, struct xmlw *);
 /*
  * RequestSecurityTokenResponseCollection for issued or pending; uri is where
- * to ask again.
+ * to ask again.  For KET it holds the exchange certificate alone.
  */
-void	 ces_write(const struct answer *, const char *uri, struct xmlw *);
+void	 ces_write(const struct rst *, const struct answer *, const char *uri,
+	    struct xmlw *);
 
 #endif

@@ -209,6 +209,20 @@ read_context(const xmlNode *node, struct rst *r, struct err *err)
 	return 0;
 }
 
+/* [WS-Trust] 3.1, 3.2: the client's own mark, which the answer repeats. */
+static int
+read_mark(const xmlNode *rst, struct rst *r, struct err *err)
+{
+	struct slice	s = xml_attr(rst, NULL, "Context");
+
+	if (s.n > RST_CONTEXT_MAX)
+		return err_set(err, ERR_TOO_BIG, "Context: %zu bytes, limit "
+		    "%d", s.n, RST_CONTEXT_MAX);
+	if (s.p != NULL)
+		r->context = xstrndup((const char *)s.p, s.n);
+	return 0;
+}
+
 static int
 read_call(const xmlNode **found, struct rst *r, struct err *err)
 {
@@ -241,6 +255,7 @@ rst_parse(const xmlNode *body, struct slice action, struct rst *out,
 	if (sort_parts(body, found, err) == -1 ||
 	    check_token_type(found[P_TOKEN_TYPE], err) == -1 ||
 	    find_call(found[P_REQUEST_TYPE], action, &r.call, err) == -1 ||
+	    read_mark(body, &r, err) == -1 ||
 	    read_context(found[P_CONTEXT], &r, err) == -1 ||
 	    read_call(found, &r, err) == -1) {
 		rst_free(&r);
@@ -255,5 +270,6 @@ rst_free(struct rst *r)
 {
 	buf_free(&r->token);
 	free(r->template);
+	free(r->context);
 	*r = (struct rst){ 0 };
 }

@@ -9,12 +9,14 @@
 enum rst_call { RST_ISSUE, RST_QUERY, RST_KET };
 
 #define RST_TEMPLATE_MAX	256
+#define RST_CONTEXT_MAX		1024
 
 struct rst {
 	enum rst_call	 call;
 	struct buf	 token;		/* DER of the request; issue only */
 	char		*template;	/* AdditionalContext, or NULL */
 	uint32_t	 number;	/* RequestID; query only */
+	char		*context;	/* @Context for the answer, or NULL */
 };
 
 /*

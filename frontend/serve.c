@@ -333,8 +333,7 @@ request_token(struct req *r)
 static int
 answer_token(struct req *r)
 {
-	bool			is_ket = r->rst.call == RST_KET;
-	struct reply_head	head = reply_head(r, is_ket ?
+	struct reply_head	head = reply_head(r, r->rst.call == RST_KET ?
 	    ACTION_KET_FINAL : ACTION_RSTRC);
 	struct ces_ask		ask = ces_question(r);
 	int			ok;
@@ -352,10 +351,7 @@ answer_token(struct req *r)
 	if (ok == -1)
 		return -1;
 	envelope_begin(&r->out, &head);
-	if (is_ket)
-		ces_write_ket(&r->reply.answer, &r->out);
-	else
-		ces_write(&r->reply.answer, r->http.uri, &r->out);
+	ces_write(&r->rst, &r->reply.answer, r->http.uri, &r->out);
 	envelope_end(&r->out);
 	r->outcome = r->reply.answer.status == MSG_ISSUED ? "issued" :
 	    "pending";

@@ -126,6 +126,31 @@ def test_key_exchange_token(stack, demo):
     assert re.search('RSTR/KETFinal<', r.text)
 
 
+def test_context_comes_back(stack, demo):
+    """[WS-Trust] 3.2: what the client calls its request."""
+    url = stack.env['CS_CES_URL']
+    mark = 'urn:a b<"c'
+
+    def ask(body, action=client.RST):
+        text = client.envelope(action, url, body, demo.header()).decode()
+        r = demo.post(url, text.replace(
+            '<RequestSecurityToken ', '<RequestSecurityToken Context="%s" '
+            % client.esc(mark)).encode())
+        assert r.fault is None, r.text
+        response = r.find('.//t:RequestSecurityTokenResponse')
+        assert response.attrib.pop('Context') == mark
+        return r
+    check_rstrc(ask(client.rst(csr_for(stack))))
+    r = ask(client.rst(csr_for(stack, template='CS_TEMPLATE_APPROVAL')))
+    check_rstrc(r)
+    check_rstrc(ask(client.rst(
+        None, request_type=client.E + '/QueryTokenStatus',
+        extra='<RequestID xmlns="%s">%s</RequestID>' % (
+            client.E, r.request_id))))
+    ask(client.rst(None, request_type=T + '/KET', extra='<RequestKET/>'),
+        T + '/RST/KET')
+
+
 def protected_cmc(key, csr, hash_name):
     """As Bouncy Castle signs: with [RFC6211]'s attribute, which names this
     hash."""

@@ -181,6 +181,41 @@ test_refusals(void **state)
 	refused(message("getpolicies"), HR_INVALID_ARG, "Action");
 }
 
+/* [WS-Trust] 3.2: to be repeated, as it is, also when it is empty. */
+static void
+test_context(void **state)
+{
+	char		*s = times("x", RST_CONTEXT_MAX + 1);
+	struct buf	 to = { NULL, 0, 0 };
+	struct rst	 r;
+	struct err	 err;
+
+	(void)state;
+	assert_int_equal(parse(message("issue-transport"), &r, &err), 0);
+	assert_null(r.context);
+	rst_free(&r);
+	assert_int_equal(parse(edited("issue-transport",
+	    "<RequestSecurityToken ", "<RequestSecurityToken Context=\"urn:"
+	    "a&amp;b\" "), &r, &err), 0);
+	assert_string_equal(r.context, "urn:a&b");
+	rst_free(&r);
+	assert_int_equal(parse(edited("query", "<RequestSecurityToken ",
+	    "<RequestSecurityToken Context='' "), &r, &err), 0);
+	assert_string_equal(r.context, "");
+	rst_free(&r);
+	/* Of another namespace it is another attribute. */
+	assert_int_equal(parse(edited("ket", "<RequestSecurityToken ",
+	    "<RequestSecurityToken xmlns:t=\"" NS_WST "\" t:Context=\"x\" "),
+	    &r, &err), 0);
+	assert_null(r.context);
+	rst_free(&r);
+	buf_printf(&to, "<RequestSecurityToken Context=\"%s\" ", s);
+	refused(edited("issue-transport", "<RequestSecurityToken ",
+	    buf_str(&to)), HR_INVALID_DATA, "Context: 1025 bytes, limit 1024");
+	buf_free(&to);
+	free(s);
+}
+
 static void
 test_body(void **state)
 {
@@ -222,6 +257,7 @@ main(void)
 		cmocka_unit_test(test_query),
 		cmocka_unit_test(test_ket),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_context),
 		cmocka_unit_test(test_body),
 		cmocka_unit_test(test_limits),
 	};
