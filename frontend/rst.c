@@ -65,11 +65,14 @@ sort_parts(const xmlNode *rst, const xmlNode **found, struct err *err)
 	return 0;
 }
 
+/* [MS-WSTEP] 3.1.4.1.3.3: not needed where no request comes along. */
 static int
-check_token_type(const xmlNode *node, struct err *err)
+check_token_type(const xmlNode *node, enum rst_call call, struct err *err)
 {
 	struct slice	s = { NULL, 0 };
 
+	if (node == NULL && call != RST_ISSUE)
+		return 0;
 	if (node != NULL &&
 	    xml_token(node, URI_MAX, "TokenType", &s, err) == -1)
 		return -1;
@@ -253,8 +256,8 @@ rst_parse(const xmlNode *body, struct slice action, struct rst *out,
 		return err_bad(err, HR_INVALID_ARG,
 		    "Body: not a RequestSecurityToken");
 	if (sort_parts(body, found, err) == -1 ||
-	    check_token_type(found[P_TOKEN_TYPE], err) == -1 ||
 	    find_call(found[P_REQUEST_TYPE], action, &r.call, err) == -1 ||
+	    check_token_type(found[P_TOKEN_TYPE], r.call, err) == -1 ||
 	    read_mark(body, &r, err) == -1 ||
 	    read_context(found[P_CONTEXT], &r, err) == -1 ||
 	    read_call(found, &r, err) == -1) {

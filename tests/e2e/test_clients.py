@@ -151,6 +151,21 @@ def test_context_comes_back(stack, demo):
         T + '/RST/KET')
 
 
+def test_poll_without_token_type(stack, demo):
+    """As acme2certifier asks: [MS-WSTEP] 3.1.4.1.3.3 has it optional."""
+    r = issue(stack, demo)
+    url = stack.env['CS_CES_URL']
+    body = re.sub('<TokenType>.*</TokenType>', '', client.rst(
+        None, request_type=client.E + '/QueryTokenStatus',
+        extra='<RequestID xmlns="%s">%s</RequestID>' % (
+            client.E, r.request_id)))
+    assert 'TokenType' not in body
+    again = demo.post(url, client.envelope(client.RST, url, body,
+                                           demo.header()))
+    check_rstrc(again)
+    assert again.leaf == r.leaf
+
+
 def protected_cmc(key, csr, hash_name):
     """As Bouncy Castle signs: with [RFC6211]'s attribute, which names this
     hash."""

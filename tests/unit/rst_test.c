@@ -90,6 +90,10 @@ test_query(void **state)
 	assert_int_equal(r.call, RST_QUERY);
 	assert_int_equal(r.number, 65);
 	rst_free(&r);
+	assert_int_equal(parse(edited("query", "<TokenType>" TOKEN_X509
+	    "</TokenType>", ""), &r, &err), 0);
+	assert_int_equal(r.number, 65);
+	rst_free(&r);
 	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		snprintf(to, sizeof(to), ">%s</RequestID>", good[i]);
 		assert_int_equal(parse(edited("query", ">65</RequestID>",
@@ -118,6 +122,11 @@ test_ket(void **state)
 	assert_int_equal(parse(message("ket"), &r, &err), 0);
 	assert_int_equal(r.call, RST_KET);
 	rst_free(&r);
+	assert_int_equal(parse(edited("ket", "<TokenType>" TOKEN_X509
+	    "</TokenType>", ""), &r, &err), 0);
+	rst_free(&r);
+	refused(edited("ket", "#X509v3<", "#Other<"), HR_INVALID_ARG,
+	    "TokenType");
 	refused(edited("ket", "<RequestKET/>", ""), HR_INVALID_ARG,
 	    "RequestKET");
 	refused(edited("ket", "200512/KET<", "200512/Issue<"), HR_INVALID_ARG,
@@ -135,6 +144,8 @@ test_refusals(void **state)
 		const char	*why;
 	} t[] = {
 		{ "#X509v3<", "#Other<", HR_INVALID_ARG, "TokenType" },
+		{ "<TokenType>" TOKEN_X509 "</TokenType>", "",
+		    HR_INVALID_ARG, "TokenType" },
 		{ "<TokenType>", "<TokenType/><TokenType>", HR_INVALID_DATA,
 		    "TokenType: stands twice" },
 		{ "200512/Issue<", "200512/Cancel<", HR_INVALID_ARG,
