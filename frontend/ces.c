@@ -167,6 +167,23 @@ put_exchange(struct xmlw *w, const struct answer *a)
 	xmlw_close(w);
 }
 
+/* A CA's name may have blanks; a URI may not ([RFC3986] 2). */
+static void
+put_reference(struct xmlw *w, const char *uri)
+{
+	struct buf	b = { 0 };
+
+	for (; *uri != '\0'; uri++)
+		if (*uri == ' ')
+			buf_puts(&b, "%20");
+		else
+			buf_addc(&b, (uint8_t)*uri);
+	xmlw_open(w, "Reference");
+	xmlw_attr(w, "URI", buf_slice(&b));
+	xmlw_close(w);
+	buf_free(&b);
+}
+
 /* Pending: [MS-WSTEP] 3.1.4.1.3.4, the server names its own URI. */
 static void
 put_requested(struct xmlw *w, const struct answer *a, const char *uri)
@@ -177,9 +194,7 @@ put_requested(struct xmlw *w, const struct answer *a, const char *uri)
 	else {
 		xmlw_open(w, "SecurityTokenReference");
 		xmlw_attr_str(w, "xmlns", NS_WSSE);
-		xmlw_open(w, "Reference");
-		xmlw_attr_str(w, "URI", uri);
-		xmlw_close(w);
+		put_reference(w, uri);
 		xmlw_close(w);
 	}
 	xmlw_close(w);

@@ -2,6 +2,7 @@
  * SOAP envelope, WS-Addressing, WS-Security: the second step of a request,
  * behind http.c.  What it leaves to rst.c and getpolicies.c is one element.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,6 +339,33 @@ uri_path(struct slice uri)
 	return p == NULL ? none : slice_of(p, (size_t)(end - p));
 }
 
+/* The next octet of a path, in lower case and with its escape undone. */
+static int
+path_octet(struct slice *s)
+{
+	char	digits[3] = "";
+	uint8_t	c = s->p[0];
+	size_t	n = 1;
+
+	if (c == '%' && s->n >= 3) {
+		memcpy(digits, s->p + 1, 2);
+		if (hex_decode(digits, &c, 1) == 0)
+			n = 3;
+	}
+	*s = slice_of(s->p + n, s->n - n);
+	return tolower(c);
+}
+
+/* As nginx has found the location: a CA's name may have blanks. */
+static bool
+same_path(struct slice a, struct slice b)
+{
+	while (a.n != 0 && b.n != 0)
+		if (path_octet(&a) != path_octet(&b))
+			return false;
+	return a.n == 0 && b.n == 0;
+}
+
 int
 envelope_check_to(const struct envelope *e, const char *uri, struct err *err)
 {
@@ -346,9 +374,7 @@ envelope_check_to(const struct envelope *e, const char *uri, struct err *err)
 	if (e->to.p == NULL)
 		return 0;
 	theirs = uri_path(e->to);
-	if (theirs.p == NULL || ours.p == NULL || theirs.n != ours.n ||
-	    strncasecmp((const char *)theirs.p, (const char *)ours.p,
-	    ours.n) != 0)
+	if (theirs.p == NULL || ours.p == NULL || !same_path(theirs, ours))
 		return err_set(err, ERR_DESTINATION,
 		    "the message is addressed to another service");
 	return 0;

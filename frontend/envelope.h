@@ -43,7 +43,8 @@ void	 envelope_free(struct envelope *);	/* clears its xmlin */
 
 /*
  * wsa:To, when there is one, must have the path of our own URI (scheme, host
- * and port are nginx's business; IIS ignores case).  ERR_DESTINATION.
+ * and port are nginx's business; IIS ignores case), escaped or not.
+ * ERR_DESTINATION.
  */
 int	 envelope_check_to(const struct envelope *, const char *uri,
 	    struct err *);

@@ -11,6 +11,7 @@ from asn1crypto import algos, cms, core
 import client
 from client import S, T, tlv
 from schema import check_fault, check_rstrc
+from test_attacks_soap import fastcgi, framed
 
 ROLE = ' s:role="%s/role/%s"'
 
@@ -164,6 +165,19 @@ def test_poll_without_token_type(stack, demo):
                                            demo.header()))
     check_rstrc(again)
     assert again.leaf == r.leaf
+
+
+def test_blank_in_the_name_of_a_ca(stack, demo):
+    """nginx hands over the path as decoded; clients write a URI."""
+    url = 'https://localhost/Demo CA_CES_UsernamePassword/service.svc/CES'
+    text = client.envelope(
+        client.RST, url.replace(' ', '%20'), client.rst(csr_for(
+            stack, template='CS_TEMPLATE_APPROVAL')), demo.header())
+    out = fastcgi(stack, framed(
+        stack, text, CS_SERVICE='ces', CS_CA='Demo-CA', CS_URI=url,
+        CONTENT_LENGTH=str(len(text)))).decode(errors='replace')
+    assert 'RequestSecurityTokenResponse' in out, out
+    assert '<Reference URI="%s"' % url.replace(' ', '%20') in out
 
 
 def protected_cmc(key, csr, hash_name):

@@ -307,6 +307,11 @@ test_to(void **state)
 		const char	*to;
 		bool		 ok;
 	} t[] = {
+		{ "https://h/s%76c/C%45S", true },
+		{ "https://h/svc%2FCES", true },
+		{ "https://h/svc/CE%", false }, { "https://h/svc/CE%5", false },
+		{ "https://h/svc/CES%20", false },
+		{ "https://h/svc%252FCES", false },
 		{ "https://pki.example/svc/CES", true },
 		{ "HTTPS://10.0.0.1:8443/SVC/ces", true },
 		{ "http://other/svc/CES", true },
@@ -331,6 +336,10 @@ test_to(void **state)
 		assert_int_equal(err.kind, t[i].ok ? ERR_NONE :
 		    ERR_DESTINATION);
 	}
+	err = (struct err)ERR_INIT;
+	e.to = slice_str("https://h/issuing%20ca_CES/CES");
+	assert_int_equal(envelope_check_to(&e, "https://h/Issuing CA_CES/CES",
+	    &err), 0);
 }
 
 /* Many different words must not stay in a thread's parser for ever. */
