@@ -10,7 +10,6 @@
 #include "reqparse.h"
 
 #define ANYWHERE	(ATTR_CSR | ATTR_ADDED | ATTR_SIGNED)
-#define PAIRS_MAX	16
 
 #define MS(n)	{ (const uint8_t *)"\x2b\x06\x01\x04\x01\x82\x37\x15" n, 9 }
 #define PKCS9(n) { (const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x01\x09" n, 9 }
@@ -87,6 +86,7 @@ judge_pair(struct request *r, struct pairs *list, const char *name,
 	return i == 1 ? set_requester(r, list, value, err) : 0;
 }
 
+/* A pair, the content of its SEQUENCE. */
 static int
 parse_pair(struct request *r, struct pairs *list, struct der *d,
     struct err *err)
@@ -109,28 +109,39 @@ parse_pair(struct request *r, struct pairs *list, struct der *d,
 	return rc;
 }
 
-/* One pair, as clients send, or [MS-WCCE] 2.2.2.7's SEQUENCE of pairs. */
+/*
+ * One pair, as clients send, or [MS-WCCE] 2.2.2.7.10's SEQUENCE of none or
+ * more.
+ */
+static int
+parse_pairs(struct request *r, struct pairs *list, struct der *d,
+    struct err *err)
+{
+	struct der	pair;
+
+	if (!der_done(d) && der_peek(d) != DER_SEQ)
+		return parse_pair(r, list, d, err);
+	while (!der_done(d))
+		if (der_enter(d, DER_SEQ, &pair, "name/value pair",
+		    err) == -1 || parse_pair(r, list, &pair, err) == -1)
+			return -1;
+	return 0;
+}
+
+/* Each name once in all of the attribute's values. */
 static int
 attr_name_value(struct reqparse *p, const struct attr_value *v,
     struct err *err)
 {
 	struct pairs	list = { HINT_NAME_VALUE,
 	    v->is_signed && v->list != ATTR_CSR, 0 };
-	struct der	d, pair;
-	unsigned	i;
+	struct der	values, d;
 
-	if (der_only(v->tlv, DER_SEQ, &d, "name/value pair", err) == -1)
-		return -1;
-	if (der_peek(&d) != DER_SEQ)
-		return parse_pair(p->req, &list, &d, err);
-	for (i = 0; !der_done(&d); i++) {
-		if (i == PAIRS_MAX)
-			return err_set(err, ERR_TOO_BIG, "more than %d "
-			    "name/value pairs", PAIRS_MAX);
-		if (der_enter(&d, DER_SEQ, &pair, "name/value pair",
-		    err) == -1 || parse_pair(p->req, &list, &pair, err) == -1)
+	der_init(&values, v->tlv);
+	while (!der_done(&values))
+		if (der_enter(&values, DER_SEQ, &d, "name/value pair",
+		    err) == -1 || parse_pairs(p->req, &list, &d, err) == -1)
 			return -1;
-	}
 	return 0;
 }
 
@@ -247,10 +258,15 @@ reqattr_read(struct der *list, struct slice *oid, struct slice *value,
 	oid_show(*oid, text, sizeof(text));
 	if (der_done(&set))
 		return err_bad(err, 0, "attribute %s: no value", text);
-	if (der_any(&set, NULL, &v, NULL, "attribute value", err) == -1)
-		return -1;
-	if (!der_done(&set))
-		return err_bad(err, 0, "attribute %s: several values", text);
+	v = slice_of(set.p, (size_t)(set.end - set.p));
+	if (!slice_eq(*oid, OID_NAME_VALUE)) {
+		if (der_any(&set, NULL, &v, NULL, "attribute value",
+		    err) == -1)
+			return -1;
+		if (!der_done(&set))
+			return err_bad(err, 0, "attribute %s: several values",
+			    text);
+	}
 	if (v.n > REQ_VALUE_MAX)
 		return err_set(err, ERR_TOO_BIG, "attribute %s: more than %d "
 		    "octets", text, REQ_VALUE_MAX);

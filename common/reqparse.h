@@ -56,7 +56,10 @@ int	 reqext_parse(struct reqparse *, enum ext_list, struct slice,
 
 /* reqattr.c: attributes. */
 enum attr_list { ATTR_CSR = 1, ATTR_ADDED = 2, ATTR_SIGNED = 4 };
-/* Next Attribute: type and its only value (TLV). */
+/*
+ * Next Attribute: type and its only value (TLV); of name/value pairs all
+ * values.
+ */
 int	 reqattr_read(struct der *, struct slice *oid, struct slice *value,
 	    struct err *);
 /*

@@ -299,6 +299,43 @@ test_name_values(void **state)
 	buf_free(&a);
 }
 
+/* [RFC2986] 4.1: an attribute has values; in a SET, so shorter ones first. */
+static void
+test_values_of_pairs(void **state)
+{
+	struct buf v = { 0 }, a = { 0 };
+	struct request *r;
+
+	(void)state;
+	put_pair(&v, "SAN", "dns=evil");
+	put_pair(&v, "CertificateTemplate", "Web");
+	put_attr(&a, OID_NAME_VALUE, buf_slice(&v));
+	r = accepted_csr(buf_slice(&a));
+	assert_int_equal(r->nhint, 1);
+	assert_string_equal(r->hint[0].name, "Web");
+	assert_int_equal(r->names.nsan, 0);
+	request_free(r);
+	put_pair(&v, "CertificateTemplate", "Web");
+	buf_reset(&a);
+	put_attr(&a, OID_NAME_VALUE, buf_slice(&v));
+	refused_csr(buf_slice(&a), HR_INVALID_DATA, "twice");
+	buf_reset(&a);
+	put_attr(&a, OID_NAME_VALUE, BYTES("\x04\x01x\x30\0"));
+	refused_csr(buf_slice(&a), HR_INVALID_DATA, "name/value pair");
+	buf_reset(&a);
+	put_attr(&a, OID_NAME_VALUE, BYTES("\x30\0\x05"));
+	refused_csr(buf_slice(&a), HR_INVALID_DATA, "");
+	buf_reset(&a);		/* [MS-WCCE] 2.2.2.7.10: zero or more */
+	put_attr(&a, OID_NAME_VALUE, BYTES("\x30\0"));
+	r = accepted_csr(buf_slice(&a));
+	assert_int_equal(r->nhint, 0);
+	request_free(r);
+	put_attr(&a, OID_NAME_VALUE, BYTES("\x30\0"));
+	refused_csr(buf_slice(&a), HR_INVALID_DATA, "twice");
+	buf_free(&v);
+	buf_free(&a);
+}
+
 /* regInfo of this text in a CMC signed so. */
 static uint32_t
 try_reginfo(const char *text, enum outer outer, struct request **out)
@@ -547,6 +584,7 @@ main(void)
 		cmocka_unit_test(test_sid_claims),
 		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_name_values),
+		cmocka_unit_test(test_values_of_pairs),
 		cmocka_unit_test(test_reginfo),
 		cmocka_unit_test(test_controls),
 		cmocka_unit_test(test_added),
