@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "hresult.h"
 #include "oid.h"
@@ -38,10 +39,11 @@ struct pairs {				/* of one list */
 };
 
 /*
- * [MS-WCCE] 2.2.2.7 names that clients send.  They are compared exactly: AD
- * CS drops blanks and dashes first, and two readers that differ in that see
- * two requests.  Those behind the first two are what AD CS ignores as well
- * unless somebody made it unsafe.
+ * [MS-WCCE] 2.2.2.7 names that clients send; it spells the second in lower
+ * case, Windows does not.  But for the case they are compared exactly: AD CS
+ * drops blanks and dashes first, and two readers that differ in that see two
+ * requests.  Those behind the first two are what AD CS ignores as well unless
+ * somebody made it unsafe.
  */
 static const char *const pair_names[] = {
 	"CertificateTemplate", "RequesterName",
@@ -73,13 +75,14 @@ judge_pair(struct request *r, struct pairs *list, const char *name,
 	size_t			i;
 
 	for (i = 0; i < NPAIR_NAMES; i++)
-		if (strcmp(pair_names[i], name) == 0)
+		if (strcasecmp(pair_names[i], name) == 0)
 			break;
 	if (i == NPAIR_NAMES)
 		return err_bad(err, 0, "request attribute %.64s is not known",
 		    name);
 	if ((list->seen & 1u << i) != 0)
-		return err_bad(err, 0, "request attribute %s: twice", name);
+		return err_bad(err, 0, "request attribute %s: twice",
+		    pair_names[i]);
 	list->seen |= 1u << i;
 	if (i == 0)
 		return req_hint(r, &h, err);

@@ -130,12 +130,12 @@ def agent_cert(people):
 
 
 def on_behalf(target, template, signers, key=None, context=None,
-              name_values=(), ski=True):
+              name_values=(), ski=True, said='RequesterName'):
     """CMC with the subject's new key and these (key, certificate)."""
     key = key or client.ec_key()
     info = 'CertificateTemplate=%s&' % template
     if target is not None:
-        info += 'RequesterName=%s&' % target
+        info += '%s=%s&' % (said, target)
     data = client.pki_data(client.make_csr(key), [client.reg_info(info)] +
                            list(name_values))
     infos = [client.ski_signer(key, data)] if ski else []
@@ -178,6 +178,15 @@ def test_agent_signature_alone(people, agent_cert):
     """One SignerInfo, as some brokers send; the PKCS#10 proves its key."""
     r = people['agent'].client.enroll(on_behalf(
         people['bob'].name, 'EoCard', [agent_cert], ski=False), pkcs10=False)
+    check_rstrc(r)
+    assert people['bob'].name in r.certificate.subject.rfc4514_string()
+
+
+def test_name_of_the_attribute_in_lower_case(people, agent_cert):
+    """As certreq's documentation spells it."""
+    r = people['agent'].client.enroll(on_behalf(
+        people['bob'].name, 'EoCard', [agent_cert], said='requestername'),
+        pkcs10=False)
     check_rstrc(r)
     assert people['bob'].name in r.certificate.subject.rfc4514_string()
 

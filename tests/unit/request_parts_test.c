@@ -265,13 +265,13 @@ test_name_values(void **state)
 	static const char *const good[] = { "CertificateTemplate", "Web",
 	    "RequesterName", "EXAMPLE\\root", "SAN", "dns=evil" };
 	static const char *const odd[][4] = {
-		{ "certificatetemplate", "Web" }, { "C-e-rt", "x" },
+		{ "certificate template", "Web" }, { "C-e-rt", "x" },
 		{ "CertificateTemplate ", "Web" }, { "", "x" },
 		{ "CertificateTemplate", "" }, { "certfile", "/etc/passwd" },
 		{ "CertificateTemplate:", "Web" },
 	};
 	static const char *const twice[] = { "CertificateTemplate", "Web",
-	    "CertificateTemplate", "Web" };
+	    "certificateTEMPLATE", "Web" };
 	struct buf a = { 0 };
 	struct request *r;
 	size_t i, n;
@@ -360,7 +360,7 @@ test_reginfo(void **state)
 		"CertificateTemplate=%", "CertificateTemplate=%4",
 		"CertificateTemplate=%zz", "CertificateTemplate=%00",
 		"CertificateTemplate=a&&", "CertificateTemplate=%ff",
-		"certificateTemplate=a", "CertificateTemplate=",
+		"SAN=a&san=a", "CertificateTemplate=",
 		" CertificateTemplate=a", "Certificate%54emplate=a",
 		"RequesterName=a&RequesterName=b",
 	};
@@ -371,6 +371,9 @@ test_reginfo(void **state)
 	for (i = 0; i < ARRAY(bad); i++)
 		if (try_reginfo(bad[i], OUTER_KEY, NULL) != HR_INVALID_DATA)
 			fail_msg("regInfo %s accepted", bad[i]);
+	assert_int_equal(try_reginfo("certificatetemplate=W%20S&"
+	    "requestername=LAB%5Calice&", OUTER_KEY, &r), 0);
+	request_free(r);
 	assert_int_equal(try_reginfo("CertificateTemplate=W%20S&"
 	    "RequesterName=LAB%5Calice&", OUTER_KEY, &r), 0);
 	assert_int_equal(r->hint[0].carrier, HINT_REG_INFO);
@@ -488,7 +491,7 @@ test_added(void **state)
 static void
 test_signed_pair(void **state)
 {
-	static const char *const pair[] = { "RequesterName", "LAB\\alice" };
+	static const char *const pair[] = { "requestername", "LAB\\alice" };
 	struct cms_make c = { .type = OID_PKCS7_DATA, .key = fix.key,
 	    .old = fix.old, .cert = buf_slice(&fix.cert),
 	    .signer = { OUTER_CERT }, .nsigner = 1 };
