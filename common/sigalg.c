@@ -16,6 +16,10 @@
 static const struct slice oid_mgf1 =
     { (const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08", 9 };
 
+/* 1.2.840.10045.4.3 */
+static const struct slice oid_specified =
+    { (const uint8_t *)"\x2a\x86\x48\xce\x3d\x04\x03", 7 };
+
 static const struct {
 	const struct slice	*oid;
 	const EVP_MD		*(*md)(void);
@@ -26,7 +30,8 @@ static const struct {
 	{ &OID_SHA1, EVP_sha1 },
 };
 
-enum params { PARAMS_NULL, PARAMS_ABSENT, PARAMS_PSS, PARAMS_CURVE };
+enum params { PARAMS_NULL, PARAMS_ABSENT, PARAMS_PSS, PARAMS_CURVE,
+	PARAMS_HASH };
 
 /* md NULL: the hash is named elsewhere. */
 static const struct sigalg {
@@ -45,6 +50,7 @@ static const struct sigalg {
 	{ &OID_ECDSA_SHA384, false, PARAMS_ABSENT, EVP_sha384 },
 	{ &OID_ECDSA_SHA512, false, PARAMS_ABSENT, EVP_sha512 },
 	{ &OID_ECDSA_SHA1, false, PARAMS_ABSENT, EVP_sha1 },
+	{ &oid_specified, false, PARAMS_HASH, NULL },
 	{ &OID_EC_PUBLIC_KEY, false, PARAMS_CURVE, NULL },
 };
 
@@ -184,6 +190,22 @@ curve_params(struct der *alg, const struct pubkey *k, struct err *err)
 	return 0;
 }
 
+/*
+ * ecdsa-with-Specified ([X9.62]), as Windows signs with an EC key
+ * where it would sign RSASSA-PSS with RSA: AlternateSignatureAlgorithm.
+ */
+static int
+hash_params(struct der *alg, struct scheme *s, struct err *err)
+{
+	struct slice	hash;
+
+	if (der_tlv(alg, DER_SEQ, &hash, "signature hash", err) == -1)
+		return -1;
+	s->md = digest_of(hash);
+	return s->md != NULL ? 0 : err_bad(err, NTE_BAD_ALGID,
+	    "signature hash is not accepted");
+}
+
 static int
 read_params(struct scheme *s, struct der *alg, const struct pubkey *k,
     struct err *err)
@@ -196,6 +218,7 @@ read_params(struct scheme *s, struct der *alg, const struct pubkey *k,
 	    der_get(alg, DER_NULL, &null, "signature algorithm parameters",
 	    err) == -1) ||
 	    (params == PARAMS_PSS && pss_params(alg, k, s, err) == -1) ||
+	    (params == PARAMS_HASH && hash_params(alg, s, err) == -1) ||
 	    (params == PARAMS_CURVE && curve_params(alg, k, err) == -1))
 		return -1;
 	return der_end(alg, "signature algorithm", err);
@@ -236,7 +259,7 @@ choose_hash(struct scheme *s, struct slice digest, struct err *err)
 	apart = digest_of(digest);
 	if (apart == NULL)
 		return err_bad(err, NTE_BAD_ALGID, "hash is not accepted");
-	if (s->alg->md == NULL && s->alg->params != PARAMS_PSS)
+	if (s->md == NULL)
 		s->md = apart;
 	if (s->md != apart)
 		return err_bad(err, NTE_BAD_ALGID,

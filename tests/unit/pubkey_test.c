@@ -383,6 +383,60 @@ test_ec_signatures(void **state)
 	made_free(&m);
 }
 
+/* ecdsa-with-Specified: the hash is a parameter. */
+static void
+specified(struct buf *b, const struct slice *hash)
+{
+	static const uint8_t oid[] =
+	    { 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03 };
+	struct buf h = { 0 };
+	size_t m;
+
+	buf_reset(b);
+	m = der_open(b, DER_SEQ);
+	der_put_oid(b, slice_of(oid, sizeof(oid)));
+	if (hash != NULL) {
+		algid(&h, *hash, false);
+		buf_add(b, h.p, h.n);
+	}
+	der_close(b, m);
+	buf_free(&h);
+}
+
+static void
+test_specified(void **state)
+{
+	struct made m, rsa;
+	struct buf alg = { 0 }, hash = { 0 };
+	struct slice none = { NULL, 0 };
+	uint8_t sig[1100];
+	size_t n;
+
+	(void)state;
+	make(&m, EVP_EC_gen("P-384"));
+	make(&rsa, EVP_RSA_gen(2048));
+	n = sign(m.pkey, EVP_sha384(), 0, sig);
+	specified(&alg, &OID_SHA384);
+	assert_int_equal(check(&m, &alg, none, sig, n), 0);
+	algid(&hash, OID_SHA384, true);
+	assert_int_equal(check(&m, &alg, buf_slice(&hash), sig, n), 0);
+	algid(&hash, OID_SHA256, true);		/* another in SignerInfo */
+	assert_int_equal(check(&m, &alg, buf_slice(&hash), sig, n),
+	    NTE_BAD_ALGID);
+	specified(&alg, &OID_SHA256);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
+	specified(&alg, &OID_RSA_SHA256);	/* no hash */
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_ALGID);
+	specified(&alg, NULL);
+	assert_int_equal(check(&m, &alg, none, sig, n), HR_INVALID_DATA);
+	specified(&alg, &OID_SHA384);
+	assert_int_equal(check(&rsa, &alg, none, sig, n), NTE_BAD_ALGID);
+	buf_free(&alg);
+	buf_free(&hash);
+	made_free(&m);
+	made_free(&rsa);
+}
+
 /* [RFC4055] 3.1; hash 0 is left out, as the default SHA-1 has to be. */
 static void
 pss(struct buf *b, struct slice hash, struct slice mask, uint64_t salt)
@@ -569,6 +623,7 @@ main(void)
 		cmocka_unit_test(test_rsa_signatures),
 		cmocka_unit_test(test_rsa_padding),
 		cmocka_unit_test(test_ec_signatures),
+		cmocka_unit_test(test_specified),
 		cmocka_unit_test(test_pss),
 		cmocka_unit_test(test_good_keys_pass),
 		cmocka_unit_test(test_other_point),
