@@ -81,7 +81,18 @@ sort_header(const xmlNode *node, const xmlNode **found, struct err *err)
 	return xml_once(&found[i], node, headers[i].name, err);
 }
 
-/* Created and Expires in UTC, with the Z: [WSS-BSP] R3217. */
+static bool
+ends(struct slice s, const char *tail)
+{
+	size_t	n = strlen(tail);
+
+	return s.n >= n && memcmp(s.p + s.n - n, tail, n) == 0;
+}
+
+/*
+ * Created and Expires in UTC: [WSS-BSP] R3217, R3223.  "Z" has a second
+ * spelling ([XMLSCHEMA-2] 3.2.7.3), which Python and Java write.
+ */
 static int
 instant(const xmlNode *node, const char *what, int64_t *t, struct err *err)
 {
@@ -89,7 +100,7 @@ instant(const xmlNode *node, const char *what, int64_t *t, struct err *err)
 
 	if (xml_token(node, 64, what, &s, err) == -1)
 		return -1;
-	if (s.n == 0 || s.p[s.n - 1] != 'Z' || xml_datetime(s, t) == -1)
+	if (!(ends(s, "Z") || ends(s, "+00:00")) || xml_datetime(s, t) == -1)
 		return err_bad(err, 0, "%s: not a time in UTC", what);
 	return 0;
 }

@@ -204,6 +204,11 @@ test_edits(void **state)
 		    "expires before" },
 		{ "<u:Created>2030-01-02T03:04:05.678Z", "<u:Created>2030-01-"
 		    "02T03:04:05.678", ERR_MALFORMED, "not a time in UTC" },
+		{ "<u:Created>2030-01-02T03:04:05.678Z", "<u:Created>2030-01-"
+		    "02T04:04:05.678+01:00", ERR_MALFORMED,
+		    "not a time in UTC" },
+		{ "<u:Created>2030-01-02T03:04:05.678Z", "<u:Created>+00:00",
+		    ERR_MALFORMED, "not a time in UTC" },
 		{ "<u:Created>", "<u:Created/><u:Created>", ERR_MALFORMED,
 		    "Created: stands twice" },
 		{ "<u:Created>2030-01-02T03:04:05.678Z</u:Created>", "",
@@ -230,12 +235,19 @@ test_clock(void **state)
 		{ SENT, NULL }, { SENT - 299, NULL }, { SENT + 599, NULL },
 		{ SENT - 301, "in the future" }, { SENT + 602, "expired" },
 	};
-	struct buf	b = message("issue-username");
+	struct buf	b;
 	struct envelope	e;
 	struct err	err;
 	size_t		i;
 
 	(void)state;
+	b = edited("issue-username", "04:05.678Z</u:Created>",
+	    "04:05.678+00:00</u:Created>");
+	assert_int_equal(parse(&b, SENT, &e, &err), 0);
+	assert_int_equal(e.created, SENT);
+	envelope_free(&e);
+	buf_free(&b);
+	b = message("issue-username");
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		assert_int_equal(parse(&b, t[i].now, &e, &err),
 		    t[i].why == NULL ? 0 : -1);
