@@ -160,7 +160,7 @@ check_password_type(const xmlNode *node, struct err *err)
 		return err_bad(err, 0, "Password: Type stands twice");
 	if (plain.p == NULL)
 		plain = qualified;
-	if (plain.p != NULL && !slice_is(plain, PASSWORD_TEXT))
+	if (plain.p != NULL && !slice_is(xml_trim(plain), PASSWORD_TEXT))
 		return err_bad(err, 0,
 		    "Password: only PasswordText is accepted");
 	return 0;

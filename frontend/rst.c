@@ -105,6 +105,13 @@ find_call(const xmlNode *node, struct slice action, enum rst_call *call,
 	return 0;
 }
 
+/* Of type xs:anyURI, so white space around it is none of its value. */
+static struct slice
+uri_attr(const xmlNode *node, const char *name)
+{
+	return xml_trim(xml_attr(node, NULL, name));
+}
+
 /* The ValueType is a hint only: what the bytes are, the DER says. */
 static int
 read_token(const xmlNode *node, struct buf *out, struct err *err)
@@ -113,10 +120,10 @@ read_token(const xmlNode *node, struct buf *out, struct err *err)
 
 	if (node == NULL)
 		return err_bad(err, HR_INVALID_ARG, "no BinarySecurityToken");
-	if (!slice_is(xml_attr(node, NULL, "EncodingType"), ENCODING_BASE64))
+	if (!slice_is(uri_attr(node, "EncodingType"), ENCODING_BASE64))
 		return err_bad(err, HR_INVALID_ARG,
 		    "BinarySecurityToken: EncodingType is not base64binary");
-	type = xml_attr(node, NULL, "ValueType");
+	type = uri_attr(node, "ValueType");
 	if (!slice_is(type, VALUE_PKCS10) && !slice_is(type, VALUE_PKCS7))
 		return err_bad(err, HR_INVALID_ARG,
 		    "BinarySecurityToken: ValueType is not PKCS10 or PKCS7");
@@ -169,7 +176,7 @@ read_item(const xmlNode *item, struct rst *r, struct err *err)
 	const xmlNode	*value;
 	struct slice	 name, text;
 
-	name = xml_attr(item, NULL, "Name");
+	name = uri_attr(item, "Name");
 	value = xml_first(item);
 	if (!xml_is(item, NS_AUTH, "ContextItem") || name.p == NULL ||
 	    value == NULL || !xml_is(value, NS_AUTH, "Value") ||

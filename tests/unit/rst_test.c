@@ -65,6 +65,16 @@ test_issue(void **state)
 	    "\">x</RequestID><Lifetime/></RequestSecurityToken>"), &r,
 	    &err), 0);
 	rst_free(&r);
+	/* White space around an xs:anyURI. */
+	assert_int_equal(parse(edited("issue-transport", "ValueType=\"",
+	    "ValueType=\"\n "), &r, &err), 0);
+	rst_free(&r);
+	assert_int_equal(parse(edited("issue-transport", "#base64binary",
+	    "#base64binary&#9;"), &r, &err), 0);
+	rst_free(&r);
+	refused(edited("issue-username", "Name=\"ccm\"",
+	    "Name=\" CertificateTemplate\""), HR_INVALID_ARG,
+	    "CertificateTemplate stands twice");
 	/* An escaped name of an attribute is one that is not known. */
 	assert_int_equal(parse(edited("issue-username",
 	    "\"CertificateTemplate\"", "\"C&amp;ertificate Template\""), &r,
