@@ -65,6 +65,18 @@ read_version(const xmlNode *node, const char *what, int32_t *out,
 	return 0;
 }
 
+static bool
+has_oid(const struct getpolicies *g, struct slice oid)
+{
+	size_t	i;
+
+	for (i = 0; i < g->noids; i++)
+		if (slice_eq(g->oids[i], oid))
+			return true;
+	return false;
+}
+
+/* [MS-XCEP] 3.1.4.1.3.14: one or more, each once. */
 static int
 read_oids(const xmlNode *node, struct getpolicies *g, struct err *err)
 {
@@ -85,9 +97,12 @@ read_oids(const xmlNode *node, struct getpolicies *g, struct err *err)
 			    "policyOIDs: more than %d", GETPOLICIES_OIDS);
 		if (xml_token(c, OID_TEXT_MAX, "oid", &s, err) == -1)
 			return -1;
+		if (has_oid(g, s))
+			return err_bad(err, 0, "policyOIDs: an oid stands "
+			    "twice");
 		g->oids[g->noids++] = s;
 	}
-	if (g->noids == 0)		/* the schema wants 1..n */
+	if (g->noids == 0)
 		return err_bad(err, 0, "policyOIDs: empty");
 	return 0;
 }

@@ -122,6 +122,8 @@ test_refusals(void **state)
 		    "clientVersion: not a number" },
 		{ "<oid>1.2.3</oid>", "", "policyOIDs: empty" },
 		{ "<oid>1.2.3</oid>", "<x/>", "policyOIDs: not an oid" },
+		{ "<oid>1.2.3</oid>", "<oid>1.2.3</oid><oid> 1.2.3</oid>",
+		    "policyOIDs: an oid stands twice" },
 		{ "<lastUpdate>", "<lastUpdate/><lastUpdate>",
 		    "lastUpdate: stands twice" },
 		{ "IPolicy/GetPolicies<", "IPolicy/SetPolicies<", "Action" },
@@ -176,13 +178,16 @@ test_many_oids(void **state)
 {
 	struct getpolicies	 g;
 	struct err		 err;
-	char			*s = times("<oid>1.2</oid>", 257);
+	struct buf		 b = { NULL, 0, 0 };
+	int			 i;
 
 	(void)state;
-	assert_int_equal(parse(edited("getpolicies", "<oid>1.2.3</oid>", s),
-	    &g, &err), -1);
+	for (i = 0; i < 257; i++)
+		buf_printf(&b, "<oid>1.2.%d</oid>", i);
+	assert_int_equal(parse(edited("getpolicies", "<oid>1.2.3</oid>",
+	    buf_str(&b)), &g, &err), -1);
 	assert_int_equal(err.kind, ERR_TOO_BIG);
-	free(s);
+	buf_free(&b);
 }
 
 int
