@@ -198,6 +198,39 @@ attr_client_info(struct reqparse *p, const struct attr_value *v,
 	return 0;
 }
 
+/*
+ * [MS-WCCE] 3.2.1.4.2.1.4.1.1: what OS version and CSP say is ignored, but
+ * not when it is not of their form, 2.2.2.7.1 and 2.2.2.7.2.
+ */
+static int
+attr_os_version(struct reqparse *p, const struct attr_value *v,
+    struct err *err)
+{
+	static const char	strings[] = "\x12\x13\x14\x15\x16\x19\x1a\x1b"
+				    "\x1c\x1e";
+
+	(void)p;
+	if (memchr(strings, v->tlv.p[0], sizeof(strings) - 1) != NULL)
+		return 0;
+	return err_bad(err, 0, "os version: string type %02x is not accepted",
+	    v->tlv.p[0]);
+}
+
+static int
+attr_csp(struct reqparse *p, const struct attr_value *v, struct err *err)
+{
+	struct der	d;
+	struct slice	skip;
+
+	(void)p;
+	if (der_only(v->tlv, DER_SEQ, &d, "csp", err) == -1 ||
+	    der_get(&d, DER_INTEGER, &skip, "csp key spec", err) == -1 ||
+	    der_get(&d, DER_BMP, &skip, "csp name", err) == -1 ||
+	    der_get(&d, DER_BIT_STRING, &skip, "csp signature", err) == -1)
+		return -1;
+	return der_end(&d, "csp", err);
+}
+
 static int
 attr_attestation(struct reqparse *p, const struct attr_value *v,
     struct err *err)
@@ -231,8 +264,8 @@ static const struct attribute {
 	{ &OID_RENEWAL_CERT, ATTR_CSR, attr_renewal },
 	{ &OID_NAME_VALUE, ANYWHERE, attr_name_value },
 	{ &OID_CLIENT_INFO, ANYWHERE, attr_client_info },
-	{ &OID_OS_VERSION, ANYWHERE, NULL },
-	{ &OID_CSP_PROVIDER, ANYWHERE, NULL },
+	{ &OID_OS_VERSION, ANYWHERE, attr_os_version },
+	{ &OID_CSP_PROVIDER, ANYWHERE, attr_csp },
 	{ &oid_ksp_name, ATTR_CSR, NULL },
 	{ &oid_unstructured, ATTR_CSR, NULL },
 	{ &oid_challenge, ATTR_CSR, NULL },

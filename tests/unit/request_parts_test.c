@@ -232,6 +232,17 @@ test_attributes(void **state)
 	request_free(r);
 	put_attr(&a, OID_OS_VERSION, BYTES("\x16\x04" "10.0"));
 	refused_csr(buf_slice(&a), HR_INVALID_DATA, "twice");
+	buf_reset(&a);
+	put_attr(&a, OID_OS_VERSION, BYTES("\x30\0"));
+	refused_csr(buf_slice(&a), HR_INVALID_DATA, "os version");
+	buf_reset(&a);
+	put_attr(&a, OID_CSP_PROVIDER, BYTES("\x30\x0a\x02\x01\x01\x1e\x02\0"
+	    "K\x03\x01\0"));
+	request_free(accepted_csr(buf_slice(&a)));
+	buf_reset(&a);
+	put_attr(&a, OID_CSP_PROVIDER, BYTES("\x30\x07\x02\x01\x01\x1e\x02\0"
+	    "K"));
+	refused_csr(buf_slice(&a), HR_INVALID_DATA, "csp signature");
 	buf_reset(&a);		/* the log's business only: no refusal */
 	put_attr(&a, OID_CLIENT_INFO, BYTES("\x30\x0f\x02\x01\x05\x0c\x01m\x0c"
 	    "\x01u\x0c\x04p\n\n\n"));
