@@ -177,10 +177,12 @@ static int
 reg_info(struct reqparse *p, const struct cmc *c, struct slice value,
     struct err *err)
 {
+	struct der	d;
 	struct slice	text;
 
 	(void)c;
-	if (get_octets(value, REQ_VALUE_MAX, &text, "regInfo", err) == -1)
+	der_init(&d, value);
+	if (der_get(&d, DER_OCTETS, &text, "regInfo", err) == -1)
 		return -1;
 	return reqattr_reginfo(p, text, err);
 }

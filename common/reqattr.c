@@ -49,7 +49,7 @@ static const char *const pair_names[] = {
 	"CertificateTemplate", "RequesterName",
 	"ccm", "rmd", "cdc", "SAN", "CertificateUsage", "ValidityPeriod",
 	"ValidityPeriodUnits", "ExpirationDate", "CRLPartitionIndex",
-	"CertType", "challenge"
+	"CertType", "challenge", "certfile"
 };
 
 #define NPAIR_NAMES	(sizeof(pair_names) / sizeof(pair_names[0]))
@@ -406,8 +406,6 @@ reqattr_reginfo(struct reqparse *p, struct slice s, struct err *err)
 	const uint8_t	*end;
 	size_t		 n;
 
-	if (s.n == 0)
-		return err_bad(err, 0, "regInfo: empty");
 	if (s.n > REQ_VALUE_MAX)
 		return err_set(err, ERR_TOO_BIG, "regInfo: more than %d octets",
 		    REQ_VALUE_MAX);

@@ -274,11 +274,12 @@ static void
 test_name_values(void **state)
 {
 	static const char *const good[] = { "CertificateTemplate", "Web",
-	    "RequesterName", "EXAMPLE\\root", "SAN", "dns=evil" };
+	    "RequesterName", "EXAMPLE\\root", "SAN", "dns=evil",
+	    "certfile", "/etc/passwd" };
 	static const char *const odd[][4] = {
 		{ "certificate template", "Web" }, { "C-e-rt", "x" },
 		{ "CertificateTemplate ", "Web" }, { "", "x" },
-		{ "CertificateTemplate", "" }, { "certfile", "/etc/passwd" },
+		{ "CertificateTemplate", "" }, { "RequestId", "1" },
 		{ "CertificateTemplate:", "Web" },
 	};
 	static const char *const twice[] = { "CertificateTemplate", "Web",
@@ -288,7 +289,7 @@ test_name_values(void **state)
 	size_t i, n;
 
 	(void)state;
-	for (n = 1; n <= 3; n += 2) {
+	for (n = 1; n <= 4; n += 3) {
 		buf_reset(&a);
 		put_pairs(&a, good, n);
 		r = accepted_csr(buf_slice(&a));
@@ -366,7 +367,7 @@ static void
 test_reginfo(void **state)
 {
 	static const char *const bad[] = {
-		"", "&", "x", "=x", "CertificateTemplate", "a=b",
+		"&", "x", "=x", "CertificateTemplate", "a=b",
 		"CertificateTemplate=a&CertificateTemplate=a",
 		"CertificateTemplate=%", "CertificateTemplate=%4",
 		"CertificateTemplate=%zz", "CertificateTemplate=%00",
@@ -384,6 +385,11 @@ test_reginfo(void **state)
 			fail_msg("regInfo %s accepted", bad[i]);
 	assert_int_equal(try_reginfo("certificatetemplate=W%20S&"
 	    "requestername=LAB%5Calice&", OUTER_KEY, &r), 0);
+	request_free(r);
+	assert_int_equal(try_reginfo("", OUTER_KEY, &r), 0);
+	request_free(r);
+	assert_int_equal(try_reginfo("certfile=c%3A%5Ca.cer&"
+	    "CertificateTemplate=a", OUTER_KEY, &r), 0);
 	request_free(r);
 	assert_int_equal(try_reginfo("CertificateTemplate=W%20S&"
 	    "RequesterName=LAB%5Calice&", OUTER_KEY, &r), 0);
