@@ -30,8 +30,9 @@ static const struct {
 	{ &OID_SHA1, EVP_sha1 },
 };
 
-enum params { PARAMS_NULL, PARAMS_ABSENT, PARAMS_PSS, PARAMS_CURVE,
-	PARAMS_HASH };
+/* [RFC4055] 5: those of SHA-2 are NULL, and accepted when absent, too. */
+enum params { PARAMS_NULL, PARAMS_NULL_OR_ABSENT, PARAMS_ABSENT, PARAMS_PSS,
+	PARAMS_CURVE, PARAMS_HASH };
 
 /* md NULL: the hash is named elsewhere. */
 static const struct sigalg {
@@ -40,9 +41,9 @@ static const struct sigalg {
 	enum params		 params;
 	const EVP_MD		*(*md)(void);
 } sigalgs[] = {
-	{ &OID_RSA_SHA256, true, PARAMS_NULL, EVP_sha256 },
-	{ &OID_RSA_SHA384, true, PARAMS_NULL, EVP_sha384 },
-	{ &OID_RSA_SHA512, true, PARAMS_NULL, EVP_sha512 },
+	{ &OID_RSA_SHA256, true, PARAMS_NULL_OR_ABSENT, EVP_sha256 },
+	{ &OID_RSA_SHA384, true, PARAMS_NULL_OR_ABSENT, EVP_sha384 },
+	{ &OID_RSA_SHA512, true, PARAMS_NULL_OR_ABSENT, EVP_sha512 },
 	{ &OID_RSA_SHA1, true, PARAMS_NULL, EVP_sha1 },
 	{ &OID_RSA_PSS, true, PARAMS_PSS, NULL },
 	{ &OID_RSA_ENCRYPTION, true, PARAMS_NULL, NULL },
@@ -214,6 +215,8 @@ read_params(struct scheme *s, struct der *alg, const struct pubkey *k,
 	struct slice	null;
 
 	s->md = s->alg->md != NULL ? s->alg->md() : NULL;
+	if (params == PARAMS_NULL_OR_ABSENT)
+		params = der_done(alg) ? PARAMS_ABSENT : PARAMS_NULL;
 	if ((params == PARAMS_NULL &&
 	    der_get(alg, DER_NULL, &null, "signature algorithm parameters",
 	    err) == -1) ||

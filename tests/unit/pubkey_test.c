@@ -327,8 +327,15 @@ test_rsa_signatures(void **state)
 		assert_int_equal(check(&m, &alg, buf_slice(&hash), sig, n), 0);
 		assert_int_equal(check(&m, &alg, none, sig, n),
 		    NTE_BAD_ALGID);
-		algid(&alg, algs[i].oid, false);
+		algid(&alg, algs[i].oid, false);	/* [RFC4055] 5 */
 		assert_int_equal(check(&m, &alg, none, sig, n),
+		    i == 0 ? HR_INVALID_DATA : 0);
+		der_put_oid(&alg, OID_SHA1);
+		alg.p[1] = (uint8_t)(alg.n - 2);
+		assert_int_equal(check(&m, &alg, none, sig, n),
+		    HR_INVALID_DATA);
+		algid(&alg, OID_RSA_ENCRYPTION, false);
+		assert_int_equal(check(&m, &alg, buf_slice(&hash), sig, n),
 		    HR_INVALID_DATA);
 		algid(&alg, algs[i].oid, true);
 		algid(&hash, algs[(i + 1) % 4].hash, true);
