@@ -36,12 +36,16 @@ read_client(const xmlNode *node, struct getpolicies *g, struct err *err)
 	    "preferredLanguage" };
 	const xmlNode	*found[2] = { NULL };
 	struct slice	 s;
+	bool		 given;
 
-	if (xml_is_nil(node) || xml_first(node) == NULL)
-		return err_bad(err, 0, "GetPolicies: empty client");
-	if (pick(node, names, 2, found, err) == -1)
+	if (xml_given(node, "client", &given, err) == -1)
 		return -1;
-	if (found[0] == NULL || xml_is_nil(found[0]))
+	if (!given || xml_first(node) == NULL)
+		return err_bad(err, 0, "GetPolicies: empty client");
+	if (pick(node, names, 2, found, err) == -1 ||
+	    xml_given(found[0], names[0], &given, err) == -1)
+		return -1;
+	if (!given)
 		return 0;
 	if (xml_token(found[0], 64, "lastUpdate", &s, err) == -1)
 		return -1;
@@ -55,8 +59,11 @@ read_version(const xmlNode *node, const char *what, int32_t *out,
     struct err *err)
 {
 	struct slice	s;
+	bool		given;
 
-	if (node == NULL || xml_is_nil(node))
+	if (xml_given(node, what, &given, err) == -1)
+		return -1;
+	if (!given)
 		return 0;
 	if (xml_token(node, 64, what, &s, err) == -1)
 		return -1;
@@ -82,8 +89,11 @@ read_oids(const xmlNode *node, struct getpolicies *g, struct err *err)
 {
 	const xmlNode	*c;
 	struct slice	 s;
+	bool		 given;
 
-	if (node == NULL || xml_is_nil(node))
+	if (xml_given(node, "policyOIDs", &given, err) == -1)
+		return -1;
+	if (!given)
 		return 0;
 	if (xml_elements_only(node, "policyOIDs", err) == -1)
 		return -1;
@@ -114,8 +124,11 @@ read_filter(const xmlNode *node, struct getpolicies *g, struct err *err)
 	static const char *const names[] = { "policyOIDs", "clientVersion",
 	    "serverVersion" };
 	const xmlNode	*found[3] = { NULL };
+	bool		 given;
 
-	if (node == NULL || xml_is_nil(node))
+	if (xml_given(node, "requestFilter", &given, err) == -1)
+		return -1;
+	if (!given)
 		return 0;
 	if (pick(node, names, 3, found, err) == -1 ||
 	    read_oids(found[0], g, err) == -1 ||

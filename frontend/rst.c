@@ -143,9 +143,10 @@ read_number(const xmlNode *node, uint32_t *out, struct err *err)
 	struct slice	s = { NULL, 0 };
 	uint64_t	v = 0;
 	size_t		i;
+	bool		given;
 
-	if (node != NULL && !xml_is_nil(node) &&
-	    xml_token(node, URI_MAX, "RequestID", &s, err) == -1)
+	if (xml_given(node, "RequestID", &given, err) == -1 || (given &&
+	    xml_token(node, URI_MAX, "RequestID", &s, err) == -1))
 		return -1;
 	for (i = 0; i < s.n && i < 11 && s.p[i] >= '0' && s.p[i] <= '9'; i++)
 		v = v * 10 + (uint64_t)(s.p[i] - '0');

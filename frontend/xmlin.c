@@ -525,13 +525,30 @@ xml_attr(const xmlNode *node, const char *ns, const char *name)
 	return slice_of(NULL, 0);
 }
 
-bool
-xml_is_nil(const xmlNode *node)
+static bool
+is_empty(const xmlNode *node)
 {
-	struct slice	v = xml_attr(node, NS_XSI, "nil");
-	bool		nil;
+	struct err	ignored = ERR_INIT;
 
-	return v.p != NULL && xml_bool(v, &nil) == 0 && nil;
+	return xml_first(node) == NULL &&
+	    xml_elements_only(node, "", &ignored) == 0;
+}
+
+int
+xml_given(const xmlNode *node, const char *what, bool *given, struct err *err)
+{
+	struct slice	v = { NULL, 0 };
+	bool		nil = false;
+
+	if (node != NULL)
+		v = xml_attr(node, NS_XSI, "nil");
+	if (v.p != NULL && xml_bool(v, &nil) == -1)
+		return err_bad(err, 0, "%s: nil is neither true nor false",
+		    what);
+	if (nil && !is_empty(node))
+		return err_bad(err, 0, "%s: nil, and not empty", what);
+	*given = node != NULL && !nil;
+	return 0;
 }
 
 int

@@ -56,8 +56,12 @@ int		 xml_token(const xmlNode *, size_t max, const char *what,
  * absent.
  */
 struct slice	 xml_attr(const xmlNode *, const char *ns, const char *name);
-/* xsi:nil="true"? */
-bool		 xml_is_nil(const xmlNode *);
+/*
+ * Is it there (NULL: no), and not xsi:nil, which has to be empty
+ * ([XMLSCHEMA-1] 3.3.4)?
+ */
+int		 xml_given(const xmlNode *, const char *what, bool *,
+		    struct err *);
 /*
  * Remember a child that may come once: sets *slot, refuses a second one.  what
  * names it; here and above a refusal is ERR_MALFORMED, over a limit

@@ -126,6 +126,18 @@ test_refusals(void **state)
 		    "policyOIDs: an oid stands twice" },
 		{ "<lastUpdate>", "<lastUpdate/><lastUpdate>",
 		    "lastUpdate: stands twice" },
+		{ "<requestFilter>", "<requestFilter xmlns:i='" NS_XSI
+		    "' i:nil='1'>", "requestFilter: nil, and not empty" },
+		{ "<requestFilter>", "<requestFilter xmlns:i='" NS_XSI
+		    "' i:nil='TRUE'>", "nil is neither true nor false" },
+		{ "<policyOIDs>", "<policyOIDs xmlns:i='" NS_XSI
+		    "' i:nil='true'>", "policyOIDs: nil, and not empty" },
+		{ "<lastUpdate>", "<lastUpdate xmlns:i='" NS_XSI
+		    "' i:nil='true'>", "lastUpdate: nil, and not empty" },
+		{ "<clientVersion>", "<clientVersion xmlns:i='" NS_XSI
+		    "' i:nil='true'>", "clientVersion: nil, and not empty" },
+		{ "<client>", "<client xmlns:i='" NS_XSI "' i:nil='yes'>",
+		    "client: nil is neither" },
 		{ "IPolicy/GetPolicies<", "IPolicy/SetPolicies<", "Action" },
 	};
 	struct getpolicies	g;

@@ -115,8 +115,12 @@ test_query(void **state)
 		refused(edited("query", ">65</RequestID>", to),
 		    HR_INVALID_ARG, "RequestID");
 	}
+	refused(edited("query", ">65</RequestID>", " xmlns:x=\"" NS_XSI
+	    "\" x:nil=\"true\"/>"), HR_INVALID_ARG, "RequestID");
 	refused(edited("query", "<RequestID ", "<RequestID xmlns:x=\"" NS_XSI
-	    "\" x:nil=\"true\" "), HR_INVALID_ARG, "RequestID");
+	    "\" x:nil=\"true\" "), HR_INVALID_DATA, "nil, and not empty");
+	refused(edited("query", "<RequestID ", "<RequestID xmlns:x=\"" NS_XSI
+	    "\" x:nil=\"maybe\" "), HR_INVALID_DATA, "neither true nor false");
 	refused(edited("query", "<RequestID ", "<RequestIx/><RequestID xmlns="
 	    "\"" NS_WSTEP "\"/><RequestID "), HR_INVALID_DATA,
 	    "RequestID: stands twice");
