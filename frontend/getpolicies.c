@@ -25,6 +25,20 @@ pick(const xmlNode *parent, const char *const *names, size_t n,
 	return 0;
 }
 
+/* Here the schema has no ##any. */
+static int
+no_others(const xmlNode *parent, const xmlNode *const found[2],
+    struct err *err)
+{
+	const xmlNode	*c;
+
+	for (c = xml_first(parent); c != NULL; c = xml_next(c))
+		if (c != found[0] && c != found[1])
+			return err_bad(err, 0, "GetPolicies: unknown element "
+			    "%.64s", (const char *)c->name);
+	return 0;
+}
+
 /*
  * Absent, nil, year 1 without a zone and plain nonsense (there is some in the
  * specification's own example) all mean: long ago.
@@ -151,7 +165,8 @@ getpolicies_parse(const xmlNode *body, struct slice action,
 		    "the Action is not one of this service");
 	if (body == NULL || !xml_is(body, NS_XCEP, "GetPolicies"))
 		return err_bad(err, 0, "Body: not a GetPolicies");
-	if (pick(body, names, 2, found, err) == -1)
+	if (pick(body, names, 2, found, err) == -1 ||
+	    no_others(body, found, err) == -1)
 		return -1;
 	if (found[0] == NULL)
 		return err_bad(err, 0, "GetPolicies: no client");

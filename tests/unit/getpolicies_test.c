@@ -126,6 +126,8 @@ test_refusals(void **state)
 		    "policyOIDs: an oid stands twice" },
 		{ "<lastUpdate>", "<lastUpdate/><lastUpdate>",
 		    "lastUpdate: stands twice" },
+		{ "<client>", "<Filter/><client>",
+		    "GetPolicies: unknown element Filter" },
 		{ "<requestFilter>", "<requestFilter xmlns:i='" NS_XSI
 		    "' i:nil='1'>", "requestFilter: nil, and not empty" },
 		{ "<requestFilter>", "<requestFilter xmlns:i='" NS_XSI
