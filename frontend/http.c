@@ -292,12 +292,8 @@ http_names_tag(const char *none_match, const char *tag)
 	}
 }
 
-/*
- * To close a socket with unread bytes would break nginx's write, and the
- * client would not see the fault.
- */
-static void
-drain(FCGX_Stream *in)
+void
+http_drain(FCGX_Stream *in)
 {
 	char	scrap[4096];
 	size_t	n = 0;
@@ -320,7 +316,7 @@ http_read(const struct http_request *r, FCGX_Stream *in, struct buf *out,
 	int	got;
 
 	if (r->length > max) {
-		drain(in);
+		http_drain(in);
 		return err_set(err, ERR_TOO_BIG,
 		    "message of %zu bytes, limit %zu", r->length, max);
 	}
@@ -332,7 +328,7 @@ http_read(const struct http_request *r, FCGX_Stream *in, struct buf *out,
 		return err_bad(err, 0, "message of %d bytes, %zu announced",
 		    got, r->length);
 	if (FCGX_GetChar(in) != -1) {
-		drain(in);
+		http_drain(in);
 		return err_bad(err, 0, "message is longer than announced");
 	}
 	return 0;

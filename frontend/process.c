@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "conns.h"
+#include "http.h"
 #include "log.h"
 #include "process.h"
 #include "serve.h"
@@ -54,6 +55,8 @@ receive(FCGX_Request *fcgi, int fd)
 /*
  * The connection is given back if nginx wants that ([FastCGI] 3.5) and
  * nothing of the request is left unread, which would begin the next one.
+ * With the end of the answer nginx takes it for free: a close that comes
+ * after that may meet the next request, somebody else's.
  */
 static void
 finish(struct process *p, FCGX_Request *fcgi)
@@ -62,9 +65,11 @@ finish(struct process *p, FCGX_Request *fcgi)
 	int	fd = fcgi->ipcFd;
 
 	/* Nobody has read the end of a request without a body. */
-	if (fcgi->in != NULL)
+	if (fcgi->in != NULL) {
+		http_drain(fcgi->in);
 		seen = FCGX_HasSeenEOF(fcgi->in) ||
 		    FCGX_GetChar(fcgi->in) == -1;
+	}
 	if (fcgi->keepConnection && (!seen || !conns_room(p->conns, fd)))
 		fcgi->keepConnection = 0;
 	/*

@@ -38,6 +38,20 @@ def test_also_without_a_body(stack, demo):
     assert kept(stack) & first
 
 
+def test_also_with_a_body_that_is_not_read(stack, demo):
+    """A connection that ends with an answer may meet the next request."""
+    url = stack.env['CS_CEP_URL']
+    policies(stack)
+    first = kept(stack)
+    assert first
+    for _ in range(20):
+        assert demo.post(url, b'x' * 100000, 'text/plain').status == 415
+        assert demo.http.get(url, data=b'x' * 100, timeout=10).ok
+        assert demo.http.put(url, data=b'x', timeout=10).status_code in (
+            403, 405)
+    assert kept(stack) >= first
+
+
 def test_nothing_is_left_for_the_next(stack, demo):
     url = stack.env['CS_CEP_URL']
     good = client.envelope(client.GETPOLICIES, url, client.get_policies(),
