@@ -155,27 +155,45 @@ by_serial(const struct restore *r, const struct ledger_entry *e)
 	return chronicle_serial(r->c, serial);
 }
 
-/* The record of this entry: an intent's by its serial, others by the id. */
+/* Zeros of an entry that has no such row. */
+static void
+submitted_of(const struct ledger_entry *e, uint8_t out[CHR_DIGEST])
+{
+	struct buf row = { 0 };
+	struct err none = ERR_INIT;
+
+	memset(out, 0, CHR_DIGEST);
+	if (ledger_get_base64(e, "request", &row, &none) == 0)
+		chr_digest(buf_slice(&row), out);
+	buf_free(&row);
+}
+
+/*
+ * The record of this entry: an intent's by its serial, others by the id and,
+ * since one ledger may have a request again that was void in it before, by how
+ * it came.
+ */
 static struct chr_row *
 record(const struct restore *r, const struct ledger_entry *e)
 {
 	struct chr_row *row, *end = r->c->row + r->c->nrow;
+	enum chr_kind kind = strcmp(e->type, "denied") == 0 ? CHR_DENY :
+	    CHR_PEND;
+	uint8_t id[CHR_ID], submitted[CHR_DIGEST];
 	struct err none = ERR_INIT;
-	uint8_t octets[CHR_ID];
 
 	if (strcmp(e->type, "intent") == 0)
 		return by_serial(r, e);
-	if (ledger_get_hex(e, "id", octets, CHR_ID, &none) != 0)
-		row = NULL;
-	else
-		for (row = chronicle_request(r->c, octets); row != NULL &&
-		    (row->kind == CHR_ISSUE || row->kind != (strcmp(e->type,
-		    "denied") == 0 ? CHR_DENY : CHR_PEND) ||
-		    &r->c->ledger[row->ledger] != r->l);)
-			if (++row == end || memcmp(row->id, octets,
-			    CHR_ID) != 0)
-				row = NULL;
-	return row;
+	if (ledger_get_hex(e, "id", id, CHR_ID, &none) != 0)
+		return NULL;
+	submitted_of(e, submitted);
+	for (row = chronicle_request(r->c, id); row != NULL && row < end &&
+	    memcmp(row->id, id, CHR_ID) == 0; row++)
+		if (row->kind == kind && &r->c->ledger[row->ledger] == r->l &&
+		    (!row->fresh || memcmp(row->submitted, submitted,
+		    CHR_DIGEST) == 0))
+			return row;
+	return NULL;
 }
 
 /* A committed approval or denial of this request, or NULL. */

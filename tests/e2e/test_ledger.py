@@ -28,6 +28,7 @@ from test_revocation import (GOOD, REVOKED, ask, entry, fetch_crl,
 EDITS = int(os.environ.get('EDITS', '40'))
 SEED = int(os.environ.get('SEED', '7'))
 AGAIN = 0x800704D5
+PENDING, UNAVAILABLE = 2, 6     # see common/msg.h
 
 
 @pytest.fixture(scope='module')
@@ -63,6 +64,28 @@ def pending(own, name):
     r = client.Client(own.env).enroll(csr(own, name, 'CS_TEMPLATE_APPROVAL'))
     check_rstrc(r)
     return r.request_id
+
+
+def pending_twice(own, root, name):
+    """Its row is refused at first: one ledger has the same request void and
+    then again, under another number."""
+    import test_attacks_worker as wire      # which needs this file
+    message = wire.ask(own, wire.ISSUE, wire.PASSWORD, own.env['CS_USER'],
+                       csr(own, name, 'CS_TEMPLATE_APPROVAL'))
+    peer = wire.Peer(own, 'worker')
+    with root() as db:
+        db.execute("""CREATE FUNCTION public.no() RETURNS trigger
+            LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$""")
+        db.execute('CREATE TRIGGER no BEFORE INSERT ON countersign.request '
+                   'FOR EACH ROW EXECUTE FUNCTION public.no()')
+        first = peer.ask(message)
+        db.execute('DROP TRIGGER no ON countersign.request')
+        db.execute('DROP FUNCTION public.no()')
+    answer = peer.ask(message)
+    peer.close()
+    assert [wire.status(a) for a in (first, answer)] == [
+        UNAVAILABLE, PENDING]
+    return answer[5].native
 
 
 def revoke(own, cert, reason, *more):
@@ -444,7 +467,9 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
     check_rstrc(used)
     certs, ids = life(own, root, 'b')
     own.ctl('request', 'approve', str(waits), '--reason', 'ticket 9')
-    late = pending(own, 'late.demo.example')
+    late = pending_twice(own, root, 'late.demo.example')
+    again = pending_twice(own, root, 'again.demo.example')
+    own.ctl('request', 'approve', str(again))
     new = issue(own, 'new.demo.example')
     for c in (old, new):
         revoke(own, c, 'keyCompromise', '--note', 'found')
@@ -522,10 +547,11 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
     assert len(cmc_status(r.cmc)[0]['signer_infos']) == 1
     own.ctl('request', 'approve', str(late), '--reason', 'late')
     assert me.query(late).certificate is not None
+    assert me.query(again).certificate is not None
     assert me.query(ids[1]).fault is not None
-    again = once.enroll(client.make_csr(client.ec_key(), template=own.env[
+    r = once.enroll(client.make_csr(client.ec_key(), template=own.env[
         'CS_TEMPLATE_MACHINE']))
-    assert again.fault is not None
+    assert r.fault is not None
     time.sleep(1.5)
     assert damages(own, own.conf, '--heads', own.dir / 'ledger/heads') == (
         0, [])
