@@ -317,20 +317,27 @@ find(struct signer *s, const struct job *j, struct found *found,
 	return found_get(found, 0, row, err);
 }
 
+/* That it is decided already is told from a row, like an outcome. */
+static void
+refuse(struct job *j, const struct stored *row, const struct err *err)
+{
+	j->number = 0;		/* no row says so */
+	job_refuse(j, err);
+	j->stored = row->status != MSG_PENDING;
+}
+
 void
 approval_check(struct signer *s, struct job *j)
 {
 	struct found found = { NULL, NULL };
-	struct stored row;
+	struct stored row = { .status = MSG_PENDING };
 	struct err err = ERR_INIT;
 	int64_t t = log_usec();
 
 	ERR_clear_error();
 	if (find(s, j, &found, &row, &err) == -1 ||
-	    take(s, j, &row, &err) == -1) {
-		j->number = 0;	/* no row says so */
-		job_refuse(j, &err);
-	}
+	    take(s, j, &row, &err) == -1)
+		refuse(j, &row, &err);
 	found_free(&found);
 	j->us_check = log_usec() - t;
 	j->decided = j->received + (log_usec() - j->t0);
@@ -340,14 +347,13 @@ void
 approval_lost(struct signer *s, struct job *j)
 {
 	struct found found = { NULL, NULL };
-	struct stored row;
+	struct stored row = { .status = MSG_PENDING };
 	struct err err = ERR_INIT;
 
 	if (find(s, j, &found, &row, &err) == -1 || (!is_answer(j, &row) &&
-	    check_row(j, &row, &err) == -1)) {
-		j->number = 0;
-		job_refuse(j, &err);
-	} else if (!j->stored)
+	    check_row(j, &row, &err) == -1))
+		refuse(j, &row, &err);
+	else if (!j->stored)
 		job_unavailable(j, "another signer has this request at hand");
 	found_free(&found);
 }

@@ -535,16 +535,20 @@ static void
 confirm_stored(struct signer *s, struct batch *b, unsigned long session)
 {
 	struct err err = ERR_INIT;
-	bool any = false;
+	bool any = false, settled;
 	size_t i;
 
 	for (i = 0; i < b->n; i++)
 		any = any || tells_news(b->job[i]);
-	if (!any || (store_barrier(s->store, &err) == 0 &&
-	    store_session(s->store) == session))
+	if (!any)
 		return;
+	settled = store_barrier(s->store, &err) == 0 &&
+	    store_session(s->store) == session;
 	for (i = 0; i < b->n; i++) {
 		if (!tells_news(b->job[i]))
+			continue;
+		b->job[i]->durable = settled;
+		if (settled)
 			continue;
 		b->job[i]->stored = false;
 		job_unavailable(b->job[i], err.kind != ERR_NONE ? err.text :
@@ -574,6 +578,7 @@ handle(struct signer *s, struct batch *b, struct err *err)
 {
 	struct log_line log = { 0 };
 	struct err e = ERR_INIT;
+	unsigned long session;
 	size_t i;
 
 	for (i = 0; i < b->n; i++)
@@ -583,6 +588,7 @@ handle(struct signer *s, struct batch *b, struct err *err)
 	if (s->ledger_failed)
 		return err_set(err, ERR_INTERNAL, "%s", e.text);
 	reserve(s, b->job, b->n);
+	session = store_session(s->store);
 	fail_point("before-intent");
 	if (write_intents(s, b, err) == -1)
 		return -1;
@@ -590,6 +596,7 @@ handle(struct signer *s, struct batch *b, struct err *err)
 	sign_all(s, b);
 	fail_point("signed");
 	commit_all(s, b);
+	confirm_stored(s, b, session);	/* what reserve found decided */
 	fail_point("after-commit");
 	ledger_done(s, b);
 	fail_point("before-answer");

@@ -102,6 +102,7 @@ take_row(struct signer *s, struct job *j, const struct stored *row)
 		approval_lost(s, j);
 	else
 		job_stored(j, row);
+	j->durable = true;	/* see look_up */
 }
 
 /*

@@ -18,9 +18,11 @@ import client
 from schema import check_fault, check_rstrc
 from test_attacks_worker import (APPROVE, DENY, OPERATOR, Peer, ask, octets,
                                  seq, status, text as utf8)
+from test_crash import standby_gone
 
 NO_REQUEST, NOT_PENDING = 0x80094002, 0x80094003
 OFFICER, DENIED = 0x80094009, 0x80094014
+UNAVAILABLE = 6                 # MSG_UNAVAILABLE
 
 TEMPLATE = '''
 template "%(name)s" {
@@ -265,6 +267,32 @@ def test_one_message_at_two_signers(stack, demo, owner, call, issued):
                      'WHERE request_id = %s', ident) == [(int(issued),)]
     # A second message is a second decision, and there is none to take.
     refused(decide(stack, 'approve', number, ok=1), NOT_PENDING, 'already')
+
+
+def test_a_decision_that_may_be_lost_at_two_signers(stack, demo, owner):
+    """The second waits for the first, whose COMMIT nobody waits for."""
+    number = pending(demo.enroll(web(stack)))
+    ident = bytes.fromhex(state(stack, number)['id'])
+    message = ask(stack, APPROVE, OPERATOR, '', verdict=seq(
+        octets(ident), utf8('root'), utf8('known'), utf8('')))
+    peers = [Peer(stack, 'operator', n) for n in range(2)]
+    owner.execute('SET synchronous_commit = local')
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, \
+            standby_gone(owner):
+        with owner.transaction():
+            owner.execute('SELECT FROM countersign.request WHERE id = %s '
+                          'FOR UPDATE', (ident,))
+            answers = [pool.submit(p.ask, message) for p in peers]
+            wait_until(lambda: waiting_for_locks(owner) == 2)
+        while not all(a.done() for a in answers):
+            owner.execute("SELECT pg_cancel_backend(pid) FROM "
+                          "pg_stat_activity WHERE wait_event = 'SyncRep'")
+            time.sleep(0.05)
+    for p in peers:
+        p.close()
+    # None: the first still asks whether it is durable.
+    assert {status(a.result()) for a in answers} <= {UNAVAILABLE, None}
+    assert state(stack, number)['state'] == 'issued'
 
 
 def waiting_for_locks(db):

@@ -374,6 +374,36 @@ def test_what_may_be_lost_is_not_told(stack, demo, template):
         assert db.execute(row).fetchone() == (1,)
 
 
+def test_an_approval_that_may_be_lost(stack, demo):
+    """Nor is an operator told that a request is decided already."""
+    import psycopg
+    csr = client.make_csr(client.ec_key(), 'yes.demo.example', [],
+                          stack.env['CS_TEMPLATE_APPROVAL'])
+    number = demo.enroll(csr).request_id
+    approve = ('request', 'approve', number)
+    with psycopg.connect(stack.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with standby_gone(db):
+            first = pool.submit(stack.ctl, *approve, ok=None)
+            deadline = time.time() + 30
+            while db.execute('SELECT state FROM countersign.request WHERE '
+                             'number = %s', [number]).fetchone() != (
+                                 'issued',):
+                assert time.time() < deadline
+                db.execute("SELECT pg_cancel_backend(pid) FROM "
+                           "pg_stat_activity WHERE wait_event = 'SyncRep'")
+                time.sleep(0.1)
+            for r in (stack.ctl(*approve, ok=None), first.result(60)):
+                assert r.returncode != 0 and 'already' not in r.stderr
+    deadline = time.time() + 60
+    while 'is issued already' not in (
+            r := stack.ctl(*approve, ok=None)).stderr:
+        assert time.time() < deadline, r.stderr
+        time.sleep(0.3)
+    check_rstrc(demo.query(number))
+
+
 def test_a_list_does_not_wait_for_others(stack, demo):
     """Somebody's transaction stays open, as while tables are repacked: what
     was revoked meanwhile is durable all the same, and gets listed."""
