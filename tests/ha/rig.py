@@ -367,7 +367,8 @@ class Site:
             return ' '.join('server %s:%d max_fails=1 fail_timeout=5s;' % (
                 address(w), port) for w in ('web-1', 'web-2'))
         stream = render('deploy/ha/front.conf.in', HTTPS_PORT=443,
-                        CERT_PORT=8443, HTTP_PORT=80, WEB_HTTPS=servers(443),
+                        CERT_PORT=8443, HTTP_PORT=80, CONNECTIONS=50,
+                        WEB_HTTPS=servers(443),
                         WEB_CERT=servers(8443), WEB_HTTP=servers(80))
         (h.dir / 'nginx.conf').write_text(
             'load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n'

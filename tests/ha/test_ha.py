@@ -233,6 +233,37 @@ def test_slow_clients(site):
     assert c.answered()
 
 
+HOLD = '''
+import socket, time
+held = [socket.create_connection((%r, 443), 10) for _ in range(400)]
+time.sleep(2)
+for s in held:
+    s.setblocking(False)
+ended = 0
+for s in held:
+    try:
+        ended += s.recv(1) == b''
+    except ConnectionResetError:
+        ended += 1
+    except BlockingIOError:
+        pass
+print(ended, flush=True)
+time.sleep(4)
+'''
+
+
+def test_who_holds_connections_open(site):
+    """Silent ones: they are no request, so no web host counts them.  Whoever
+    comes from elsewhere finds room."""
+    p = subprocess.Popen(site.host['operator'].inside(
+        'python3', '-c', HOLD % rig.address('front')), text=True,
+        stdout=subprocess.PIPE)
+    with p:
+        ended = int(p.stdout.readline())
+        assert all(Connection(site).answered() for _ in range(5))
+    assert ended == 350
+
+
 def test_signer_killed(site):
     with Clients(site) as c:
         for name in ('signer-1', 'signer-2'):
