@@ -454,12 +454,58 @@ xml_next(const xmlNode *node)
 	return element(node->next);
 }
 
+struct slice
+xml_attr(const xmlNode *node, const char *ns, const char *name)
+{
+	const xmlAttr	*a;
+	const char	*uri;
+
+	for (a = node->properties; a != NULL; a = a->next) {
+		uri = a->ns != NULL ? (const char *)a->ns->href : NULL;
+		if (strcmp((const char *)a->name, name) != 0 ||
+		    (uri == NULL) != (ns == NULL) ||
+		    (uri != NULL && strcmp(uri, ns) != 0))
+			continue;
+		if (a->children == NULL || a->children->content == NULL)
+			return slice_str("");
+		return slice_str((const char *)a->children->content);
+	}
+	return slice_of(NULL, 0);
+}
+
+/*
+ * [XMLSCHEMA-1] 3.3.4: nil is a boolean, and what is nil is empty; readers
+ * that differ in that see two messages.
+ */
+static int
+check_nil(const xmlNode *node, const char *what, bool *nil, struct err *err)
+{
+	struct slice	 v = xml_attr(node, NS_XSI, "nil");
+	const xmlNode	*n;
+
+	*nil = false;
+	if (v.p == NULL)
+		return 0;
+	if (xml_bool(v, nil) == -1)
+		return err_bad(err, 0, "%s: nil is neither true nor false",
+		    what);
+	for (n = node->children; *nil && n != NULL; n = n->next)
+		if (n->type != XML_TEXT_NODE || n->content == NULL ||
+		    xml_trim(slice_str((const char *)n->content)).n != 0)
+			return err_bad(err, 0, "%s: nil, and not empty",
+			    what);
+	return 0;
+}
+
 int
 xml_elements_only(const xmlNode *parent, const char *what, struct err *err)
 {
 	const xmlNode	*n;
 	struct slice	 s;
+	bool		 nil;
 
+	if (check_nil(parent, what, &nil, err) == -1)
+		return -1;
 	for (n = parent->children; n != NULL; n = n->next) {
 		if (n->type == XML_ELEMENT_NODE)
 			continue;
@@ -478,7 +524,10 @@ xml_text(const xmlNode *node, size_t max, const char *what, struct slice *out,
 {
 	const xmlNode	*n = node->children;
 	struct slice	 s = { NULL, 0 };
+	bool		 nil;
 
+	if (check_nil(node, what, &nil, err) == -1)
+		return -1;
 	if (n != NULL && (n->type != XML_TEXT_NODE || n->next != NULL))
 		return err_bad(err, 0, "%s: holds more than text", what);
 	if (n != NULL && n->content != NULL)
@@ -506,47 +555,13 @@ xml_token(const xmlNode *node, size_t max, const char *what,
 	return 0;
 }
 
-struct slice
-xml_attr(const xmlNode *node, const char *ns, const char *name)
-{
-	const xmlAttr	*a;
-	const char	*uri;
-
-	for (a = node->properties; a != NULL; a = a->next) {
-		uri = a->ns != NULL ? (const char *)a->ns->href : NULL;
-		if (strcmp((const char *)a->name, name) != 0 ||
-		    (uri == NULL) != (ns == NULL) ||
-		    (uri != NULL && strcmp(uri, ns) != 0))
-			continue;
-		if (a->children == NULL || a->children->content == NULL)
-			return slice_str("");
-		return slice_str((const char *)a->children->content);
-	}
-	return slice_of(NULL, 0);
-}
-
-static bool
-is_empty(const xmlNode *node)
-{
-	struct err	ignored = ERR_INIT;
-
-	return xml_first(node) == NULL &&
-	    xml_elements_only(node, "", &ignored) == 0;
-}
-
 int
 xml_given(const xmlNode *node, const char *what, bool *given, struct err *err)
 {
-	struct slice	v = { NULL, 0 };
-	bool		nil = false;
+	bool	nil = false;
 
-	if (node != NULL)
-		v = xml_attr(node, NS_XSI, "nil");
-	if (v.p != NULL && xml_bool(v, &nil) == -1)
-		return err_bad(err, 0, "%s: nil is neither true nor false",
-		    what);
-	if (nil && !is_empty(node))
-		return err_bad(err, 0, "%s: nil, and not empty", what);
+	if (node != NULL && check_nil(node, what, &nil, err) == -1)
+		return -1;
 	*given = node != NULL && !nil;
 	return 0;
 }

@@ -39,7 +39,10 @@ bool		 xml_is(const xmlNode *, const char *ns, const char *name);
 /* First child element, next sibling element; NULL at the end. */
 const xmlNode	*xml_first(const xmlNode *);
 const xmlNode	*xml_next(const xmlNode *);
-/* Refuses text other than white space between the child elements. */
+/*
+ * Refuses text other than white space between the child elements, and, as
+ * the three below, an element that is nil and has something in it.
+ */
 int		 xml_elements_only(const xmlNode *, const char *what,
 		    struct err *);
 /*
@@ -56,10 +59,7 @@ int		 xml_token(const xmlNode *, size_t max, const char *what,
  * absent.
  */
 struct slice	 xml_attr(const xmlNode *, const char *ns, const char *name);
-/*
- * Is it there (NULL: no), and not xsi:nil, which has to be empty
- * ([XMLSCHEMA-1] 3.3.4)?
- */
+/* Is it there (NULL: no), and not xsi:nil? */
 int		 xml_given(const xmlNode *, const char *what, bool *,
 		    struct err *);
 /*

@@ -160,6 +160,8 @@ test_edits(void **state)
 		{ "</s:Envelope>", "", ERR_MALFORMED, "well-formed" },
 		{ "<s:Body>", "x<s:Body>", ERR_MALFORMED,
 		    "text between elements" },
+		{ "<s:Body>", "<s:Body xmlns:i='" NS_XSI "' i:nil='true'>",
+		    ERR_MALFORMED, "Body: nil, and not empty" },
 		{ "<s:Body>", "<s:Header/><s:Body>", ERR_MALFORMED,
 		    "one Header and one Body" },
 		{ "<s:Body>", "<s:Body><x/>", ERR_MALFORMED,

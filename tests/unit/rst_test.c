@@ -166,6 +166,9 @@ test_refusals(void **state)
 		    "RequestType" },
 		{ "<RequestType>" TYPE_ISSUE "</RequestType>", "",
 		    HR_INVALID_ARG, "RequestType" },
+		{ "<RequestType>", "<RequestType xmlns:x='" NS_XSI
+		    "' x:nil='1'>", HR_INVALID_DATA,
+		    "RequestType: nil, and not empty" },
 		{ "<RequestType>", "<RequestType/><RequestType>",
 		    HR_INVALID_DATA, "RequestType: stands twice" },
 		{ "#base64binary", "#Base64Binary", HR_INVALID_ARG,
