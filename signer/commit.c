@@ -125,7 +125,9 @@ look_up(struct signer *s, struct job **v, size_t *n, struct err *err)
 		commit_put_key(&keys[i], v[i]);
 	if (store_find(s->store, keys, *n, &found, err) == -1)
 		return -1;
-	for (i = 0, rc = 0; i < *n; i++) {
+	/* What was made durable is what was read. */
+	rc = store_same_session(s->store, err);
+	for (i = 0; i < *n; i++) {
 		/* An unreadable row stays in doubt. */
 		if (rc != -1)
 			rc = commit_find_row(&found, v[i], &row, err);

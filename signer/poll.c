@@ -51,25 +51,31 @@ answer(const struct signer *s, const struct store_polls *q,
 	}
 }
 
-/* Ask, answer, and keep those that are not answered. */
+/*
+ * Ask, answer, and keep those that are not answered.  What a server says that
+ * was come to just now, nobody has looked at.
+ */
 static int
 look(struct signer *s, struct job **v, struct store_polls *q,
     struct err *err)
 {
 	struct found found = { NULL, NULL };
 	size_t i, n = 0;
+	int rc;
 
 	if (q->n == 0)
 		return 0;
 	if (store_query(s->store, q, &found, err) == -1)
 		return -1;
-	answer(s, q, &found);
+	rc = store_same_session(s->store, err);
+	if (rc == 0)
+		answer(s, q, &found);
 	found_free(&found);
-	for (i = 0; i < q->n; i++)
+	for (i = 0; rc == 0 && i < q->n; i++)
 		if (v[i]->state == JOB_NEW)
 			v[n++] = v[i];
 	q->n = n;
-	return 0;
+	return rc;
 }
 
 /*

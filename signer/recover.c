@@ -536,6 +536,8 @@ settle(struct signer *s, const struct intents *part, struct err *err)
 	int rc;
 
 	rc = split(s, part, &there, &absent, err);
+	if (rc == 0)		/* the one of the barrier */
+		rc = store_same_session(s->store, err);
 	if (rc == 0 && absent.n > 0)
 		rc = store_void(s->store, &absent, err);
 	for (i = 0; rc == 0 && i < there.n; i++)

@@ -41,6 +41,8 @@ bool		 store_fenced(const struct store *);
 int		 store_settings(struct store *, struct err *);
 /* Which session of this process it is; a new one may see another database. */
 unsigned long	 store_session(const struct store *);
+/* What was done since store_ready was done in the session that it set up. */
+int		 store_same_session(struct store *, struct err *);
 /* Make the partitions of the months to come, before rows need them. */
 int		 store_partitions(struct store *, struct err *);
 

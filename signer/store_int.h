@@ -26,8 +26,6 @@ int	 store_run(struct store *, const char *stmt, const struct db_param *,
 /* A statement whose parameters are all binary; frees them. */
 PGresult *store_run_bin(struct store *, const char *stmt, struct buf *, int n,
 	    struct err *);
-/* What was done since store_ready was done in the session that it set up. */
-int	 store_same_session(struct store *, struct err *);
 /* A transaction in the session that was set up, and in no other. */
 int	 store_begin(struct store *, struct err *);
 

@@ -404,6 +404,73 @@ def test_an_approval_that_may_be_lost(stack, demo):
     check_rstrc(demo.query(number))
 
 
+def lock_waits(db):
+    """Of signers, the session that waits for a lock; or None."""
+    row = db.execute("SELECT pid FROM pg_stat_activity WHERE usename = "
+                     "'countersign_signer' AND wait_event_type = 'Lock'"
+                     ).fetchone()
+    return row and row[0]
+
+
+def until(what, seconds=1.8):
+    """Less than what a signer waits for a lock."""
+    end = time.time() + seconds
+    while not (r := what()):
+        assert time.time() < end
+        time.sleep(0.01)
+    return r
+
+
+def test_a_session_that_nobody_looked_at(stack, demo):
+    """The connection ends between two statements of one batch: the next one
+    goes to another server, perhaps, and what that says is not told."""
+    import psycopg
+    import test_attacks_worker as wire
+
+    def csr(name):
+        return client.make_csr(client.ec_key(), name, [],
+                               stack.env['CS_TEMPLATE_APPROVAL'])
+    number = demo.enroll(csr('polled.demo.example')).request_id
+    stack.ctl('request', 'approve', number)
+    poll = wire.ask(stack, wire.QUERY, wire.PASSWORD, demo.user,
+                    asked=int(number))
+    enroll = wire.ask(stack, wire.ISSUE, wire.PASSWORD, demo.user,
+                      csr('first.demo.example'))
+    peers = [wire.Peer(stack, 'worker') for _ in range(3)]
+    pid = next(p for p in stack.pids('signer') if 'signer-1.conf' in open(
+        '/proc/%d/cmdline' % p).read())
+    dsn = stack.env['CS_DSN']
+    with psycopg.connect(dsn, user='postgres', autocommit=True) as db, \
+            psycopg.connect(dsn, user='postgres') as one, \
+            psycopg.connect(dsn, user='postgres') as two, \
+            concurrent.futures.ThreadPoolExecutor(4) as pool:
+        lock = 'LOCK TABLE countersign.request IN ACCESS EXCLUSIVE MODE'
+        one.execute(lock)
+        first = pool.submit(peers[0].ask, poll)
+        session = until(lambda: lock_waits(db))
+        # Both come together, when the first is answered.
+        later = [pool.submit(p.ask, m) for p, m in zip(peers[1:],
+                                                       (enroll, poll))]
+        second = pool.submit(two.execute, lock)
+        time.sleep(0.3)
+        one.rollback()
+        assert wire.status(first.result()) == 1
+        second.result()
+        until(lambda: lock_waits(db) == session)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            two.rollback()
+            until(lambda: db.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND "
+                "state = 'idle'", [session]).fetchone())
+            db.execute('SELECT pg_terminate_backend(%s, 5000)', [session])
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert [wire.status(x.result()) for x in later] == [6, 6]
+    for p in peers:
+        p.close()
+
+
 def test_a_list_does_not_wait_for_others(stack, demo):
     """Somebody's transaction stays open, as while tables are repacked: what
     was revoked meanwhile is durable all the same, and gets listed."""
