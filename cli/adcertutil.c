@@ -12,10 +12,12 @@
 #include "policy.h"
 
 /* Properties with one value on their line, by the attribute they are. */
-static const struct {
+struct prop {
 	const char	*prop, *attr;
 	bool		 hex;		/* "10241" or "400 (1024)" */
-} props[] = {
+};
+
+static const struct prop props[] = {
 	{ "CommonName", "cn", false },
 	{ "FriendlyName", "displayName", false },
 	{ "MajorRevision", "revision", true },

@@ -58,10 +58,12 @@ number(const char *name, struct slice v, int64_t *out, struct err *err)
 	return 0;
 }
 
-static const struct {
+struct number {
 	const char	*name;
 	size_t		 offset;
-} numbers[] = {
+};
+
+static const struct number numbers[] = {
 	{ "flags", offsetof(struct adtemplate, general_flags) },
 	{ "revision", offsetof(struct adtemplate, major) },
 	{ "pKIDefaultKeySpec", offsetof(struct adtemplate, key_spec) },

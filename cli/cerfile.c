@@ -15,13 +15,15 @@
 #define TEXT_LINE_MAX	200		/* of a title, a name */
 
 /* A section: its options are those of the command, and where they differ. */
-static const struct kind {
+struct kind {
 	const char	*section;
 	const char	*verb;		/* of "ca" */
 	const char	*required[4];	/* options of the section */
 	int		(*run)(struct cli *, const struct args *,
 			    struct err *);
-} kinds[] = {
+};
+
+static const struct kind kinds[] = {
 	[STEP_ROOT] = { "root", "create-root", { "subject" },
 	    cmd_ca_create_root },
 	[STEP_ISSUING] = { "issuing", "sign-subordinate",

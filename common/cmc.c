@@ -232,11 +232,13 @@ key_hash(struct reqparse *p, const struct cmc *c, struct slice value,
 	return 0;
 }
 
-static const struct {
+struct control {
 	const struct slice	*oid;
 	int			(*take)(struct reqparse *, const struct cmc *,
 				    struct slice, struct err *);
-} known[] = {
+};
+
+static const struct control known[] = {
 	{ &OID_CMC_ADD_ATTRIBUTES, add_attributes },
 	{ &OID_CMC_ADD_EXTENSIONS, add_extensions },
 	{ &OID_CMC_REG_INFO, reg_info },

@@ -561,10 +561,12 @@ strlist_free(struct strlist *l)
 	*l = (struct strlist){ NULL, 0 };
 }
 
-static const struct {
+struct unit {
 	char	unit;
 	int64_t	seconds;
-} units[] = {
+};
+
+static const struct unit units[] = {
 	{ 's', 1 },
 	{ 'm', 60 },
 	{ 'h', 3600 },

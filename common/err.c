@@ -14,11 +14,13 @@
  * Not public: INTERNAL and UNAVAILABLE tell how the service is built, and
  * UNAUTHENTICATED would tell an unknown user from a wrong password.
  */
-static const struct {
+struct kind {
 	const char	*name;
 	uint32_t	 hresult;
 	bool		 public;
-} kinds[] = {
+};
+
+static const struct kind kinds[] = {
 	[ERR_NONE] =		{ "none", 0, false },
 	[ERR_MALFORMED] =	{ "malformed", HR_INVALID_DATA, true },
 	[ERR_TOO_BIG] =		{ "too-big", HR_INVALID_DATA, true },

@@ -18,10 +18,12 @@
 
 enum type { COUNTER, GAUGE, TIMES, SIZES };
 
-static const struct {
+struct known {
 	const char	*name, *help;
 	enum type	 type;
-} known[METRICS] = {
+};
+
+static const struct known known[METRICS] = {
 	[M_DROPPED] = { "countersign_metrics_dropped_total",
 	    "Additions for which there was no room", COUNTER },
 	[M_REQUESTS] = { "countersign_requests_total",

@@ -219,12 +219,14 @@ ext_basic(struct reqparse *p, struct slice value, struct err *err)
 }
 
 /* names: only believed where somebody signed the list. */
-static const struct extension {
+struct extension {
 	const struct slice	*oid;
 	int			(*parse)(struct reqparse *, struct slice,
 				    struct err *);
 	bool			 names;
-} known[] = {
+};
+
+static const struct extension known[] = {
 	{ &OID_EXT_SAN, ext_san, true },
 	{ &OID_SID_EXT, ext_sid, true },
 	{ &OID_TEMPLATE_NAME, ext_template_name, false },

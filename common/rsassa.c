@@ -7,10 +7,12 @@
 #include "rsassa.h"
 
 /* [RFC8017] 9.2, note 1: DigestInfo up to the hash. */
-static const struct {
+struct digest_info {
 	int		 nid;
 	struct slice	 prefix;
-} infos[] = {
+};
+
+static const struct digest_info infos[] = {
 	{ NID_sha256, { (const uint8_t *)"\x30\x31\x30\x0d\x06\x09\x60\x86"
 	    "\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20", 19 } },
 	{ NID_sha384, { (const uint8_t *)"\x30\x41\x30\x0d\x06\x09\x60\x86"

@@ -22,11 +22,13 @@
 enum kind { USER, NETWORK, PAIR, KINDS };
 
 /* Each wrong password costs an interval; so many may be owed at once. */
-static const struct {
+struct rule {
 	const char	*name;
 	int64_t		 interval;
 	int		 burst;
-} rules[KINDS] = {
+};
+
+static const struct rule rules[KINDS] = {
 	[USER] =	{ "user", 30 * SECOND, 100 },
 	[NETWORK] =	{ "network", SECOND / 2, 200 },
 	[PAIR] =	{ "user", 30 * SECOND, 100 },

@@ -51,10 +51,12 @@ reference(struct answer *a, const char *value, enum group group,
 }
 
 /* What the template tells clients to make: "rsa" or a curve. */
-static const struct {
+struct key_type {
 	const char	*advertise, *oid, *name;
 	enum key_kind	 kind;
-} key_types[] = {
+};
+
+static const struct key_type key_types[] = {
 	{ "rsa", "1.2.840.113549.1.1.1", "RSA", KEY_RSA },
 	{ "P-256", "1.2.840.10045.3.1.7", "ECDSA_P256", KEY_P256 },
 	{ "P-384", "1.3.132.0.34", "ECDSA_P384", KEY_P384 },

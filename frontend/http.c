@@ -17,10 +17,12 @@ enum param {
 };
 #define NAME(s)	{ s, sizeof(s) - 1 }
 /* nginx makes one CONTENT_TYPE of two headers, but passes those as well. */
-static const struct {
+struct name {
 	const char	*p;
 	size_t		 n;
-} names[P_COUNT] = {
+};
+
+static const struct name names[P_COUNT] = {
 	NAME("CS_SERVICE"), NAME("CS_AUTH"), NAME("CS_CA"), NAME("CS_URI"),
 	NAME("REQUEST_METHOD"), NAME("CONTENT_TYPE"), NAME("CONTENT_LENGTH"),
 	NAME("REMOTE_ADDR"), NAME("HTTP_CONTENT_ENCODING"),

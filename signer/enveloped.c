@@ -26,11 +26,13 @@ static const struct slice
 	oid_oaep = BYTES("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x07"),
 	oid_mgf1 = BYTES("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08");
 
-static const struct {
+struct cipher {
 	struct slice	 oid;
 	const char	*cipher;
 	size_t		 key, iv;
-} ciphers[] = {
+};
+
+static const struct cipher ciphers[] = {
 	{ BYTES("\x60\x86\x48\x01\x65\x03\x04\x01\x02"), "AES-128-CBC", 16,
 	    16 },
 	{ BYTES("\x60\x86\x48\x01\x65\x03\x04\x01\x16"), "AES-192-CBC", 24,
