@@ -41,11 +41,15 @@ refuse_taken(struct p11 *p, const struct p11_token *t,
 	return 0;
 }
 
+struct attrs {
+	CK_ATTRIBUTE	 a[2];
+	CK_ULONG	 n;
+};
+
 /* [PKCS11] 4.9: it never leaves the token, and does nothing but sign. */
 static int
 make(struct p11 *p, const struct p11_token *t, CK_MECHANISM *m,
-    CK_ATTRIBUTE kind[2], CK_ULONG nkind, CK_ATTRIBUTE name[2],
-    CK_ULONG nname, struct err *err)
+    const struct attrs *kind, const struct attrs *name, struct err *err)
 {
 	CK_ATTRIBUTE pub[8] = {
 		{ CKA_TOKEN, YES }, { CKA_VERIFY, YES }
@@ -58,12 +62,12 @@ make(struct p11 *p, const struct p11_token *t, CK_MECHANISM *m,
 	CK_OBJECT_HANDLE a, b;
 	CK_RV rv;
 
-	memcpy(&pub[npub], kind, nkind * sizeof(*kind));
-	npub += nkind;
-	memcpy(&pub[npub], name, nname * sizeof(*name));
-	npub += nname;
-	memcpy(&priv[npriv], name, nname * sizeof(*name));
-	npriv += nname;
+	memcpy(&pub[npub], kind->a, kind->n * sizeof(*kind->a));
+	npub += kind->n;
+	memcpy(&pub[npub], name->a, name->n * sizeof(*name->a));
+	npub += name->n;
+	memcpy(&priv[npriv], name->a, name->n * sizeof(*name->a));
+	npriv += name->n;
 	rv = p->f->C_GenerateKeyPair(t->session, m, pub, npub, priv, npriv,
 	    &a, &b);
 	return rv == CKR_OK ? 0 : p11_failed(err, "C_GenerateKeyPair", rv);
@@ -71,24 +75,25 @@ make(struct p11 *p, const struct p11_token *t, CK_MECHANISM *m,
 
 static int
 make_kind(struct p11 *p, const struct p11_token *t, size_t i,
-    CK_ATTRIBUTE name[2], CK_ULONG nname, struct err *err)
+    const struct attrs *name, struct err *err)
 {
 	CK_MECHANISM rsa = { CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0 };
 	CK_MECHANISM ec = { CKM_EC_KEY_PAIR_GEN, NULL, 0 };
 	CK_ULONG bits = kinds[i].bits;
 	uint8_t exponent[] = { 1, 0, 1 };
-	CK_ATTRIBUTE kind[2] = {
+	struct attrs kind = { {
 		{ CKA_MODULUS_BITS, &bits, sizeof(bits) },
 		{ CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent) }
-	};
+	}, 2 };
 	struct buf curve = { 0 };
 	int rc;
 
 	if (kinds[i].curve == NULL)
-		return make(p, t, &rsa, kind, 2, name, nname, err);
+		return make(p, t, &rsa, &kind, name, err);
 	der_put_oid(&curve, *kinds[i].curve);
-	kind[0] = (CK_ATTRIBUTE){ CKA_EC_PARAMS, curve.p, curve.n };
-	rc = make(p, t, &ec, kind, 1, name, nname, err);
+	kind.a[0] = (CK_ATTRIBUTE){ CKA_EC_PARAMS, curve.p, curve.n };
+	kind.n = 1;
+	rc = make(p, t, &ec, &kind, name, err);
 	buf_free(&curve);
 	return rc;
 }
@@ -98,10 +103,7 @@ p11_generate(struct p11 *p, const struct p11_token *t,
     const struct p11uri *u, const char *spec, struct err *err)
 {
 	uint8_t id[ID_LEN];
-	CK_ATTRIBUTE name[2] = {
-		{ CKA_ID, id, sizeof(id) }
-	};
-	CK_ULONG nname = 1;
+	struct attrs name = { { { CKA_ID, id, sizeof(id) } }, 1 };
 	size_t i;
 
 	for (i = 0; i < NKINDS; i++) {
@@ -117,11 +119,12 @@ p11_generate(struct p11 *p, const struct p11_token *t,
 	if (RAND_bytes(id, sizeof(id)) != 1)
 		return err_openssl(err, "random id");
 	if (u->id_len != 0)
-		name[0] = (CK_ATTRIBUTE){ CKA_ID, (void *)u->id, u->id_len };
+		name.a[0] = (CK_ATTRIBUTE){ CKA_ID, (void *)u->id,
+		    u->id_len };
 	if (u->object != NULL)
-		name[nname++] = (CK_ATTRIBUTE){ CKA_LABEL, u->object,
+		name.a[name.n++] = (CK_ATTRIBUTE){ CKA_LABEL, u->object,
 		    strlen(u->object) };
-	return make_kind(p, t, i, name, nname, err);
+	return make_kind(p, t, i, &name, err);
 }
 
 int
