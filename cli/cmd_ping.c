@@ -3,6 +3,7 @@
 
 #include "ask.h"
 #include "log.h"
+#include "pong.h"
 
 static const struct out_col cols[] = {
 	{ "signer", OUT_TEXT }, { "endpoint", OUT_TEXT }, { "up", OUT_BOOL },
@@ -16,16 +17,13 @@ ping_one(struct cli *c, const struct cconf_signer *s, struct out *o)
 	struct ask ask = { .call = CALL_PING, .method = AUTH_OPERATOR };
 	struct err why = ERR_INIT;
 	struct answer answer;
+	struct pong p;
 	struct buf reply = { 0 };
 	int64_t start = log_usec();
 	bool up;
 
-	up = ask_signer(c, s, 1, &ask, &reply, &answer, &why) == 0;
-	if (up && answer.status != MSG_PONG) {
-		up = false;
-		err_set(&why, ERR_UNAVAILABLE, "%.*s", (int)answer.text.n,
-		    (const char *)answer.text.p);
-	}
+	up = ask_signer(c, s, 1, &ask, &reply, &answer, &why) == 0 &&
+	    pong_of(&answer, &p, &why) == 0;
 	if (!up)
 		c->code = EXIT_UNAVAILABLE;
 	out_add(o, s->name);

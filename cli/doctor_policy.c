@@ -193,24 +193,10 @@ doctor_policy(struct doctor *d)
 	lists_above(d);
 }
 
-/* A pong, or why there is none. */
-static int
-ping(struct doctor *d, const struct cconf_signer *s, struct buf *reply,
-    struct answer *answer, struct err *err)
-{
-	struct ask ask = { .call = CALL_PING, .method = AUTH_OPERATOR };
-
-	if (ask_signer(d->cli, s, 1, &ask, reply, answer, err) != 0)
-		return -1;
-	if (answer->status == MSG_PONG)
-		return 0;
-	return err_set(err, ERR_UNAVAILABLE, "%.*s", (int)answer->text.n,
-	    (const char *)answer->text.p);
-}
-
 static void
 signer(struct doctor *d, const struct cconf_signer *s)
 {
+	struct ask ask = { .call = CALL_PING, .method = AUTH_OPERATOR };
 	struct timespec before, after;
 	struct err err = ERR_INIT;
 	struct answer answer;
@@ -218,8 +204,8 @@ signer(struct doctor *d, const struct cconf_signer *s)
 	struct pong p;
 
 	clock_gettime(CLOCK_REALTIME, &before);
-	if (ping(d, s, &reply, &answer, &err) != 0 ||
-	    pong_decode(answer.response, &p, &err) != 0) {
+	if (ask_signer(d->cli, s, 1, &ask, &reply, &answer, &err) != 0 ||
+	    pong_of(&answer, &p, &err) != 0) {
 		check_add(d->checks, CHECK_FAIL, "signer", s->name,
 		    "start it, or look into its log; it must know the "
 		    "operator's key (worker section with operator = true) and "

@@ -5,10 +5,6 @@
 #include "lastword_sql.h"
 #include "rowform.h"
 
-/* As ledgers have times: signer/store_int.h. */
-#define USEC(x)	"CASE WHEN isfinite(" x ") THEN (extract(epoch FROM " x \
-	") * 1000000)::bigint::text ELSE 'infinity' END"
-
 #define LEDGER_STMTS \
 	{ "snapshot", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, " \
 	    "READ ONLY", 0 }, \
@@ -50,10 +46,8 @@
 	    "WHERE c.spki_sha256 = o.spki_sha256 " \
 	    "AND c.account = o.account)", 0 }, \
 	{ "verify_heads", "SELECT head FROM countersign.ledger_head", 0 }, \
-	{ "verify_events", "SELECT ca, change, encode(serial, 'hex'), " \
-	    USEC("at") ", coalesce(reason::text, ''), " USEC("not_after") \
-	    ", who, coalesce(note, '') FROM countersign.revocation_event", \
-	    0 }, \
+	{ "verify_events", "SELECT ca, " REVOCATION_AS_KEPT \
+	    " FROM countersign.revocation_event", 0 }, \
 	/* The last column in binary form: is a hash all there is? */ \
 	{ "verify_requests", "SELECT " SUBMITTED_AS_KEPT ", " \
 	    REQUEST_DECIDED ", length(token) = 32 FROM countersign.request " \

@@ -358,6 +358,17 @@ hex_decode(const char *s, uint8_t *out, size_t n)
 	return 0;
 }
 
+bool
+text_take(const char **p, const char *text)
+{
+	size_t	n = strlen(text);
+
+	if (strncmp(*p, text, n) != 0)
+		return false;
+	*p += n;
+	return true;
+}
+
 void
 utc_text(int64_t unix_seconds, char out[32])
 {

@@ -74,6 +74,8 @@ void	 xalloc_openssl(void);
  */
 void	 hex_encode(const uint8_t *, size_t, char *);
 int	 hex_decode(const char *, uint8_t *, size_t);
+/* Does the text go on with this one?  If so, *p moves behind it. */
+bool	 text_take(const char **p, const char *);
 /* "2026-11-24T09:00:00Z"; a time that has no such form: its number. */
 void	 utc_text(int64_t unix_seconds, char out[32]);
 

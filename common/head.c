@@ -50,18 +50,6 @@ head_put(struct buf *b, const struct head *h)
 	buf_puts(b, "\"}");
 }
 
-/* Exactly what head_put writes. */
-static bool
-take(const char **p, const char *text)
-{
-	size_t n = strlen(text);
-
-	if (strncmp(*p, text, n) != 0)
-		return false;
-	*p += n;
-	return true;
-}
-
 static bool
 take_hex(const char **p, char *out, size_t digits)
 {
@@ -98,6 +86,7 @@ take_seq(const char **p, uint64_t *out)
 	return *out != UINT64_MAX;
 }
 
+/* Exactly what head_put writes. */
 int
 head_parse(const char *line, struct head *out)
 {
@@ -106,13 +95,15 @@ head_parse(const char *line, struct head *out)
 	struct head h;
 
 	memset(&h, 0, sizeof(h));
-	if (p == NULL || !take(&p, "{\"ledger\":\"") ||
-	    !take_signer(&p, h.signer) || !take(&p, "\",\"seq\":") ||
-	    !take_seq(&p, &h.seq) || !take(&p, ",\"hash\":\"") ||
-	    !take_hex(&p, h.hash, HEAD_HASH) || !take(&p, "\",\"key\":\"") ||
+	if (p == NULL || !text_take(&p, "{\"ledger\":\"") ||
+	    !take_signer(&p, h.signer) || !text_take(&p, "\",\"seq\":") ||
+	    !take_seq(&p, &h.seq) || !text_take(&p, ",\"hash\":\"") ||
+	    !take_hex(&p, h.hash, HEAD_HASH) ||
+	    !text_take(&p, "\",\"key\":\"") ||
 	    !take_hex(&p, h.key, AUDIT_PUB_HEX) ||
-	    !take(&p, "\",\"sig\":\"") || !take_hex(&p, sig, 2 * AUDIT_SIG) ||
-	    !take(&p, "\"}") || hex_decode(sig, h.sig, AUDIT_SIG) != 0)
+	    !text_take(&p, "\",\"sig\":\"") ||
+	    !take_hex(&p, sig, 2 * AUDIT_SIG) || !text_take(&p, "\"}") ||
+	    hex_decode(sig, h.sig, AUDIT_SIG) != 0)
 		return -1;
 	*out = h;
 	return 0;

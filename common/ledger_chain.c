@@ -52,18 +52,6 @@ damaged(const struct ledger_chain *c, const char *what, struct err *err)
 	    (unsigned long long)c->seq + 1, what);
 }
 
-/* Does the line go on with this text?  If so, *p moves behind it. */
-static bool
-take(const char **p, const char *text)
-{
-	size_t	n = strlen(text);
-
-	if (strncmp(*p, text, n) != 0)
-		return false;
-	*p += n;
-	return true;
-}
-
 /* "2026-11-24T09:00:00.123456Z", in this very form. */
 static bool
 take_time(const char **p, int64_t *out)
@@ -104,11 +92,11 @@ take_before(struct ledger_chain *c, const char *line, struct err *err)
 	unsigned long long	 seq;
 	char			*end;
 
-	if (!take(&line, "{\"seq\":") || *line < '1' || *line > '9')
+	if (!text_take(&line, "{\"seq\":") || *line < '1' || *line > '9')
 		return damaged(c, "not an entry", err);
 	seq = strtoull(line, &end, 10);
 	line = end;
-	if (seq == ULLONG_MAX || !take(&line, ",\"prev\":\"") ||
+	if (seq == ULLONG_MAX || !text_take(&line, ",\"prev\":\"") ||
 	    strspn(line, "0123456789abcdef") != 64)
 		return damaged(c, "not an entry", err);
 	if (seq == 1)
@@ -138,12 +126,12 @@ check_line(struct ledger_chain *c, const char *line, size_t n,
 	tail = line + n - HASH_TAIL;
 	snprintf(head, sizeof(head), "{\"seq\":%llu,\"prev\":\"",
 	    (unsigned long long)c->seq + 1);
-	if (!take(&p, head))
+	if (!text_take(&p, head))
 		return damaged(c, "sequence number is not the next", err);
-	if (!take(&p, c->hash))
+	if (!text_take(&p, c->hash))
 		return damaged(c, "does not follow the line before", err);
-	if (!take(&p, "\",\"at\":\"") || !take_time(&p, &at) ||
-	    !take(&p, "\",\"type\":\"") || !take_type(&p, type) ||
+	if (!text_take(&p, "\",\"at\":\"") || !take_time(&p, &at) ||
+	    !text_take(&p, "\",\"type\":\"") || !take_type(&p, type) ||
 	    p > tail || (p < tail && *p != ','))
 		return damaged(c, "not an entry", err);
 	if (c->seq == c->before && c->seq > 0 && (!c->later ||
@@ -151,7 +139,7 @@ check_line(struct ledger_chain *c, const char *line, size_t n,
 		return damaged(c, "lacks the entries before, which are not "
 		    "in a file of their own", err);
 	p = tail;
-	if (!take(&p, ",\"hash\":\"") || line[n - 2] != '"' ||
+	if (!text_take(&p, ",\"hash\":\"") || line[n - 2] != '"' ||
 	    line[n - 1] != '}')
 		return damaged(c, "has no hash", err);
 	chain_next(c, slice_of(line, n - HASH_TAIL));

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "namerule.h"
+#include "nametype.h"
 
 struct network {
 	uint8_t		 addr[16];
@@ -16,20 +17,13 @@ struct network {
 	unsigned	 bits;
 };
 
-/* One label of a host name: letters, digits, inner hyphens. */
+/* "127" alone would be read as an address by some. */
 static bool
 is_label(const char *s)
 {
-	size_t	i, n = strlen(s);
+	size_t	n = strlen(s);
 
-	if (n == 0 || n > 63 || s[0] == '-' || s[n - 1] == '-')
-		return false;
-	for (i = 0; i < n; i++)
-		if (!isascii((unsigned char)s[i]) ||
-		    (!isalnum((unsigned char)s[i]) && s[i] != '-'))
-			return false;
-	/* "127" alone would be read as an address by some. */
-	return strspn(s, "0123456789") != n;
+	return name_is_label(s, n) && strspn(s, "0123456789") != n;
 }
 
 bool

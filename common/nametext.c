@@ -179,8 +179,8 @@ names_text_san(const struct names *n, struct buf *out)
 	}
 }
 
-static bool
-is_dns_label(const char *s, size_t n)
+bool
+name_is_label(const char *s, size_t n)
 {
 	size_t	i;
 
@@ -208,7 +208,7 @@ name_is_dns(const char *s, bool wildcard)
 		s += 2;
 	for (;;) {
 		n = strcspn(s, ".");
-		if (!is_dns_label(s, n))
+		if (!name_is_label(s, n))
 			return false;
 		labels++;
 		if (s[n] == '\0')

@@ -40,3 +40,12 @@ pong_decode(struct slice s, struct pong *out, struct err *err)
 	*out = p;
 	return 0;
 }
+
+int
+pong_of(const struct answer *a, struct pong *out, struct err *err)
+{
+	if (a->status != MSG_PONG)
+		return err_set(err, ERR_UNAVAILABLE, "%.*s", (int)a->text.n,
+		    (const char *)a->text.p);
+	return pong_decode(a->response, out, err);
+}

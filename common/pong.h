@@ -13,8 +13,7 @@
 #ifndef PONG_H
 #define PONG_H
 
-#include "buf.h"
-#include "err.h"
+#include "msg.h"
 
 struct pong {
 	struct slice	 signer;	/* borrows from the message */
@@ -26,5 +25,7 @@ struct pong {
 /* Appends / ERR_MALFORMED. */
 void	 pong_encode(const struct pong *, struct buf *);
 int	 pong_decode(struct slice, struct pong *, struct err *);
+/* Out of the answer to a ping; ERR_UNAVAILABLE with its text if it is none. */
+int	 pong_of(const struct answer *, struct pong *, struct err *);
 
 #endif

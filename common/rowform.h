@@ -69,5 +69,11 @@ enum audit_field {		/* fields of AUDIT_COLUMNS; n, at: the key */
 #define CERTIFICATE_AS_KEPT "serial, ca, request_id, account, template, " \
 	"subject, san, not_before, not_after, spki_sha256, sha256(der), " \
 	"renewals, chain_start"
+/* A revocation, as text: microseconds since 1970, or "infinity". */
+#define USEC(x)	"CASE WHEN isfinite(" x ") THEN (extract(epoch FROM " x \
+	") * 1000000)::bigint::text ELSE 'infinity' END"
+#define REVOCATION_AS_KEPT "change, encode(serial, 'hex'), " USEC("at") ", " \
+	"coalesce(reason::text, ''), " USEC("not_after") ", who, " \
+	"coalesce(note, '')"
 
 #endif

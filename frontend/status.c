@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "msg.h"
 #include "pong.h"
 #include "status.h"
 
@@ -47,12 +46,7 @@ ping(struct link *link, int64_t now, struct buf *reply, struct answer *answer,
 	ask_encode(&ask, &msg);
 	ok = link_call(link, ask.id, buf_slice(&msg), reply, err);
 	buf_free(&msg);
-	if (ok == -1 || answer_decode(buf_slice(reply), answer, err) == -1)
-		return -1;
-	if (answer->status == MSG_PONG)
-		return 0;
-	return err_set(err, ERR_UNAVAILABLE, "%.*s", (int)answer->text.n,
-	    (const char *)answer->text.p);
+	return ok == -1 ? -1 : answer_decode(buf_slice(reply), answer, err);
 }
 
 static void
@@ -65,7 +59,7 @@ put_signer(struct buf *b, struct link *link, int64_t now)
 
 	buf_puts(b, "\"signer\":{");
 	if (ping(link, now, &reply, &answer, &err) == -1 ||
-	    pong_decode(answer.response, &p, &err) == -1)
+	    pong_of(&answer, &p, &err) == -1)
 		put_text(b, "error", slice_str(err.text));
 	else {
 		put_text(b, "name", p.signer);

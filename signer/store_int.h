@@ -107,13 +107,6 @@ enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
 	    "WHERE day = $1::int4 AND id = $2 AND state = 'pending' " \
 	    "RETURNING number", 17 }
 
-/* Times as ledgers have them. */
-#define USEC(x)	"CASE WHEN isfinite(" x ") THEN (extract(epoch FROM " x \
-	") * 1000000)::bigint::text ELSE 'infinity' END"
-#define REVOCATION_COLUMNS "change, encode(serial, 'hex'), " USEC("at") ", " \
-	"coalesce(reason::text, ''), " USEC("not_after") ", who, " \
-	"coalesce(note, '')"
-
 /* See store_ledger.c. */
 #define LEDGER_STATEMENTS \
 	{ "head_get", "SELECT seq, encode(hash, 'hex') " \
@@ -139,11 +132,11 @@ enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
 	    " FROM countersign.certificate WHERE serial = $1", 1 }, \
 	{ "crl_row", "SELECT " CRL_COLUMNS " FROM countersign.crl " \
 	    "WHERE ca = $1 AND number = $2::bigint", 2 }, \
-	{ "revocations", "SELECT " REVOCATION_COLUMNS ", serial " \
+	{ "revocations", "SELECT " REVOCATION_AS_KEPT ", serial " \
 	    "FROM countersign.revocation_event WHERE ca = $1 " \
 	    "AND (change, serial) > ($2::bigint, $3) " \
 	    "ORDER BY change, serial LIMIT 1000", 3 }, \
-	{ "revocation_of", "SELECT " REVOCATION_COLUMNS \
+	{ "revocation_of", "SELECT " REVOCATION_AS_KEPT \
 	    " FROM countersign.revocation_event WHERE ca = $1 " \
 	    "AND serial = $2 ORDER BY change", 2 }, \
 	{ "revocations_told", "SELECT countersign.revocations_told($1, " \
