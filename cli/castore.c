@@ -77,43 +77,36 @@ castore_undo(struct cli *c, const char *name, const struct err *why)
 	}
 }
 
-int
-castore_save(struct cli *c, const char *name, const char *ending,
-    const struct certs *certs, struct err *err)
+/* file_create, or file_put for what may be there already. */
+static int
+save(struct cli *c, const char *name, const char *ending,
+    const struct certs *certs, int (*write_file)(const char *, unsigned,
+    struct slice, struct err *), struct err *err)
 {
 	char *path = file_path(c->conf->ca_dir, name, ending);
 	struct buf pem = { 0 };
 	int rc;
 
 	certs_pem(certs, 0, &pem);
-	rc = file_create(path, 0644, buf_slice(&pem), err);
+	rc = write_file(path, 0644, buf_slice(&pem), err);
 	buf_free(&pem);
 	free(path);
 	return rc;
 }
 
-static int
-replace(struct cli *c, const char *name, const char *ending,
+int
+castore_save(struct cli *c, const char *name, const char *ending,
     const struct certs *certs, struct err *err)
 {
-	char *path = file_path(c->conf->ca_dir, name, ending);
-	struct buf pem = { 0 };
-	int rc;
-
-	certs_pem(certs, 0, &pem);
-	rc = file_put(path, 0644, buf_slice(&pem), err);
-	buf_free(&pem);
-	free(path);
-	return rc;
+	return save(c, name, ending, certs, file_create, err);
 }
 
 int
 castore_save_certs(struct cli *c, const char *name, const struct certs *all,
     bool over, struct err *err)
 {
-	int (*put)(struct cli *, const char *, const char *,
-	    const struct certs *, struct err *) = over ? replace :
-	    castore_save;
+	int (*write_file)(const char *, unsigned, struct slice,
+	    struct err *) = over ? file_put : file_create;
 	struct certs leaf = { .n = 1 }, rest = { 0 };
 	size_t i;
 
@@ -124,9 +117,9 @@ castore_save_certs(struct cli *c, const char *name, const struct certs *all,
 	if (rest.n == 0)
 		rest = leaf;
 	/* A signer that looks in between has the chain of the new one. */
-	if (put(c, name, ".chain.pem", &rest, err) != 0)
+	if (save(c, name, ".chain.pem", &rest, write_file, err) != 0)
 		return -1;
-	return put(c, name, ".pem", &leaf, err);
+	return save(c, name, ".pem", &leaf, write_file, err);
 }
 
 /* {hex,hex}, from the certificate with this index on. */
