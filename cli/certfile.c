@@ -132,10 +132,6 @@ certs_pem(const struct certs *c, size_t first, struct buf *out)
 	buf_free(&b64);
 }
 
-/*
- * [RFC5652] 5.1 with no signer and no content.  The certificates are a SET
- * OF, so DER wants them sorted; readers find the leaf by themselves.
- */
 static int
 by_der(const void *a, const void *b)
 {
@@ -146,6 +142,10 @@ by_der(const void *a, const void *b)
 	return d != 0 ? d : (x->n > y->n) - (x->n < y->n);
 }
 
+/*
+ * [RFC5652] 5.1 with no signer and no content.  The certificates are a SET
+ * OF, so DER wants them sorted; readers find the leaf by themselves.
+ */
 static void
 certs_p7b(const struct certs *c, struct buf *out)
 {

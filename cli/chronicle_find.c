@@ -68,7 +68,10 @@ chronicle_add(struct chronicle *c, const struct chr_revocation *rev)
 	c->nrev++;
 }
 
-/* The ledger's own order last: qsort keeps none. */
+/*
+ * What a request came with before what was decided of it later.  That is all
+ * the order there is: entries of several ledgers have no common one.
+ */
 static int
 by_id(const void *a, const void *b)
 {

@@ -80,10 +80,10 @@ is_known_signer(struct compare *m, struct slice name)
 }
 
 /* The decision that counts: a manager's, when one is committed. */
-static const struct chr_row *
-last_decision(const struct chronicle *c, const struct chr_row *first)
+static struct chr_row *
+last_decision(const struct chronicle *c, struct chr_row *first)
 {
-	const struct chr_row *r, *last = NULL, *end = c->row + c->nrow;
+	struct chr_row *r, *last = NULL, *end = c->row + c->nrow;
 
 	for (r = first; r < end && memcmp(r->id, first->id, CHR_ID) == 0; r++)
 		if (r->committed && (last == NULL || !r->fresh))
@@ -91,7 +91,11 @@ last_decision(const struct chronicle *c, const struct chr_row *first)
 	return last;
 }
 
-/* The record that the row is written from; *bare: one has no rows. */
+/*
+ * The record that the row is written from: one with the same digests, or of an
+ * older version, which has none.  Of several a committed one before all, and
+ * any before a void one: a request asked for again after a crash has both.
+ */
 static struct chr_row *
 matching(const struct chronicle *c, struct chr_row *first,
     const uint8_t submitted[CHR_DIGEST], const uint8_t decided[CHR_DIGEST])
@@ -160,8 +164,7 @@ take_request(struct compare *m, const PGresult *res, int row)
 {
 	uint8_t submitted[CHR_DIGEST], decided[CHR_DIGEST];
 	struct slice id = db_field(res, row, SUB_ID);
-	struct chr_row *first, *match;
-	const struct chr_row *last;
+	struct chr_row *first, *match, *last;
 	char hex[2 * CHR_ID + 1];
 
 	m->requests++;
@@ -194,7 +197,7 @@ take_request(struct compare *m, const PGresult *res, int row)
 	if (match != NULL)
 		see_decisions(m->c, first, match);
 	else if (last != NULL)
-		((struct chr_row *)(uintptr_t)last)->row_seen = true;
+		last->row_seen = true;
 }
 
 /*
@@ -205,7 +208,9 @@ int
 compare_requests(struct compare *m, struct err *err)
 {
 	char day[16] = "0", id[2 * CHR_ID + 1] = "";
+	const struct chr_row *r;
 	PGresult *res;
+	size_t i;
 	int row, n;
 
 	do {
@@ -223,9 +228,8 @@ compare_requests(struct compare *m, struct err *err)
 		}
 		PQclear(res);
 	} while (n > 0);
-	for (size_t i = 0; i < m->c->nrow; i++) {
-		const struct chr_row *r = &m->c->row[i];
-
+	for (i = 0; i < m->c->nrow; i++) {
+		r = &m->c->row[i];
 		if (r->committed && r->claimed && !r->row_seen)
 			compare_find_hex(m, COMPARE_MISSING, "request", r->id,
 			    CHR_ID, r->fresh ? "committed, says the ledger, "

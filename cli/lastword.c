@@ -6,6 +6,11 @@
 
 #include "compare.h"
 
+/*
+ * fault, check, what, text; and what makes the stricter of the two true.  In
+ * each pair one line forbids again what was forbidden, and one leaves alone
+ * what was allowed since the backup, but has audit say that it is not.
+ */
 static const struct lastword faults[] = {
 	{ "on", COMPARE_MISSING, "account", "was disabled, says audit, but is "
 	    "not", "disable", "is disabled again" },

@@ -7,6 +7,7 @@
 
 #include "lastword.h"
 
+/* A fault without a statement is no old backup's: reconcile ends with it. */
 static int
 make_strict(struct db *db, const PGresult *res, int row, struct err *err)
 {
@@ -29,6 +30,7 @@ restore_accounts(struct db *db, struct restored *done, struct err *err)
 {
 	int row, n;
 
+	/* No lost rows of audit beside the table: they are back in it. */
 	done->words = db_exec(db, "words", (struct db_param[]){ DB_TEXT("{}"),
 	    DB_TEXT("{}"), DB_TEXT("{}"), DB_TEXT("{}"), DB_TEXT(NULL) }, 5,
 	    err);
