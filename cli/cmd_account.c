@@ -34,7 +34,7 @@ const struct opt opts_account_passwd[] = {
 
 const struct opt opts_account_disable[] = {
 	{ "revoke", "REASON", "and revoke what it holds", false },
-	{ "note", "TEXT", "why, for the record", false },
+	{ "note", "TEXT", "with --revoke: why, for the record", false },
 	{ NULL, NULL, NULL, false }
 };
 
@@ -232,6 +232,9 @@ cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
 	char name[129];
 	bool in_doubt;
 
+	if (r.note != NULL && r.reason == NULL)
+		return cli_usage(c, err, "--note needs --revoke: it is kept "
+		    "with the certificates");
 	if (account_canonical(a->pos[0], name, err) != 0 ||
 	    cli_db(c, err) != 0 || db_begin(c->db, err) != 0)
 		return -1;

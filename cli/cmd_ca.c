@@ -52,7 +52,6 @@ const struct opt opts_ca_export[] = {
 static int
 keep(struct cli *c, const struct ca_row *row, EVP_PKEY *key, struct err *err)
 {
-
 	if ((key != NULL && ca_key_save(key, c->conf->ca_dir, row->name, NULL,
 	    err) != 0) || castore_save_certs(c, row->name, row->all, false,
 	    err) != 0)
@@ -255,6 +254,8 @@ take_import(struct cli *c, const struct args *a, struct import *in,
 	if (in->of != NULL && in->replace)
 		return cli_usage(c, err, "--of and --replace exclude each "
 		    "other");
+	if (in->apart && args_has(a, "passphrase-file"))
+		return cli_usage(c, err, "--passphrase-file needs --key");
 	return 0;
 }
 

@@ -197,8 +197,10 @@ take_tokens(struct cli *c, const struct args *a, struct making *m,
 	    check_token(c, a, &m->old_token, "old-passphrase-file",
 	    err) != 0)
 		return -1;
-	if (m->old_token.key != NULL && !args_has(a, "replaces"))
-		return cli_usage(c, err, "--old-token needs --replaces");
+	if (!args_has(a, "replaces") && (m->old_token.key != NULL ||
+	    args_has(a, "old-passphrase-file")))
+		return cli_usage(c, err, "--old-token needs --replaces, and "
+		    "so does --old-passphrase-file");
 	return 0;
 }
 
@@ -350,6 +352,8 @@ cmd_ca_root_crl(struct cli *c, const struct args *a, struct err *err)
 
 	if (!args_has(a, "o"))
 		return cli_usage(c, err, "-o is required");
+	if (args_has(a, "reason") && !args_has(a, "revoke"))
+		return cli_usage(c, err, "--reason needs --revoke");
 	if (args_num(a, "days", 1, 3660, &days, err) != 0) {
 		c->code = EXIT_USAGE;
 		return -1;

@@ -73,12 +73,14 @@ reason_code(struct cli *c, const char *name, struct err *err)
 	return NULL;
 }
 
-#define MATCH	10		/* parameters of cert_revoke */
+/* Parameters of cert_revoke; NULL selects nothing. */
+enum { BY_SERIAL, BY_ACCOUNT, BY_TEMPLATE, BY_KEY, BY_SINCE, BY_UNTIL,
+    BY_REQUEST, REASON, NOTE, DRY_RUN, MATCH };
 
 struct match {
 	struct buf	 serials;
 	char		 account[129], since[24], until[24], request[33];
-	const char	*v[MATCH];	/* as the statement takes them */
+	const char	*v[MATCH];
 };
 
 /* Hex digits need no quotes in PostgreSQL's text form of an array. */
@@ -97,7 +99,7 @@ match_serials(struct cli *c, const struct args *a, struct match *m,
 		buf_printf(&m->serials, "%c%s", i == 0 ? '{' : ',', hex);
 	}
 	buf_addc(&m->serials, '}');
-	m->v[0] = buf_str(&m->serials);
+	m->v[BY_SERIAL] = buf_str(&m->serials);
 	return 0;
 }
 
@@ -118,7 +120,7 @@ match_key(struct cli *c, const struct args *a, struct match *m,
 	if (s != NULL && !is_hex(s, 32))
 		return cli_usage(c, err, "--key: 64 hex digits, not %.70s",
 		    s);
-	m->v[3] = s;
+	m->v[BY_KEY] = s;
 	return 0;
 }
 
@@ -154,13 +156,13 @@ match_request(struct cli *c, const struct args *a, struct match *m,
 
 	if (s == NULL)
 		return 0;
-	m->v[6] = s;
+	m->v[BY_REQUEST] = s;
 	if (is_hex(s, 16))
 		return 0;
 	if (number_parse(s, 1, INT32_MAX, &number, &why) != 0)
 		return cli_usage(c, err, "--request: 32 hex digits or the "
 		    "number of a request, not %.70s", s);
-	m->v[6] = m->request;
+	m->v[BY_REQUEST] = m->request;
 	return number_to_id(c, s, m->request, err);
 }
 
@@ -185,6 +187,8 @@ static int
 match_read(struct cli *c, const struct args *a, struct match *m,
     struct err *err)
 {
+	int i;
+
 	if (match_serials(c, a, m, err) != 0 ||
 	    match_key(c, a, m, err) != 0 ||
 	    match_request(c, a, m, err) != 0 ||
@@ -194,20 +198,20 @@ match_read(struct cli *c, const struct args *a, struct match *m,
 	    args_get(a, "account"), m->account, err) != 0))
 		return -1;
 	if (args_has(a, "account"))
-		m->v[1] = m->account;
-	m->v[2] = args_get(a, "template");
+		m->v[BY_ACCOUNT] = m->account;
+	m->v[BY_TEMPLATE] = args_get(a, "template");
 	if (m->since[0] != '\0')
-		m->v[4] = m->since;
+		m->v[BY_SINCE] = m->since;
 	if (m->until[0] != '\0')
-		m->v[5] = m->until;
-	if (m->v[0] == NULL && m->v[1] == NULL && m->v[2] == NULL &&
-	    m->v[3] == NULL && m->v[4] == NULL && m->v[5] == NULL &&
-	    m->v[6] == NULL)
+		m->v[BY_UNTIL] = m->until;
+	for (i = 0; i < REASON && m->v[i] == NULL; i++)
+		;
+	if (i == REASON)
 		return cli_usage(c, err, "which certificates: serial "
 		    "numbers, or at least one of --account, --template, "
 		    "--key, --request, --since, --until");
-	m->v[8] = args_get(a, "note");
-	m->v[9] = args_has(a, "dry-run") ? "t" : "f";
+	m->v[NOTE] = args_get(a, "note");
+	m->v[DRY_RUN] = args_has(a, "dry-run") ? "t" : "f";
 	return 0;
 }
 
@@ -269,8 +273,8 @@ cmd_cert_revoke(struct cli *c, const struct args *a, struct err *err)
 	int rc = -1;
 
 	memset(&m, 0, sizeof m);
-	m.v[7] = reason_code(c, args_get(a, "reason"), err);
-	if (m.v[7] != NULL && match_read(c, a, &m, err) == 0)
+	m.v[REASON] = reason_code(c, args_get(a, "reason"), err);
+	if (m.v[REASON] != NULL && match_read(c, a, &m, err) == 0)
 		res = revoke(c, a, &m, err);
 	if (res != NULL && PQntuples(res) == 0)
 		rc = err_set(err, ERR_DENIED, "no certificate matches");
@@ -287,11 +291,12 @@ cmd_cert_revoke(struct cli *c, const struct args *a, struct err *err)
 int
 revoke_account(struct cli *c, const struct revocation *r, struct err *err)
 {
-	const char *v[MATCH] = { NULL, r->account, NULL, NULL, NULL, NULL,
-	    NULL, reason_code(c, r->reason, err), r->note, "f" };
+	const char *v[MATCH] = { [BY_ACCOUNT] = r->account,
+	    [REASON] = reason_code(c, r->reason, err), [NOTE] = r->note,
+	    [DRY_RUN] = "f" };
 	PGresult *res;
 
-	if (v[7] == NULL ||
+	if (v[REASON] == NULL ||
 	    (res = cli_query(c, "cert_revoke", v, MATCH, err)) == NULL)
 		return -1;
 	if (!c->json)
@@ -319,7 +324,7 @@ static int
 release(struct cli *c, const char *typed, const char *note, struct out *o,
     struct err *err)
 {
-	char hex[41];
+	char hex[41], *p;
 	PGresult *res;
 	int rc;
 
@@ -328,7 +333,7 @@ release(struct cli *c, const char *typed, const char *note, struct out *o,
 		return -1;
 	rc = judge_release(PQgetvalue(res, 0, 0), hex, err);
 	PQclear(res);
-	for (char *p = hex; *p != '\0'; p++)
+	for (p = hex; *p != '\0'; p++)
 		*p = (char)toupper((unsigned char)*p);
 	out_add(o, hex);
 	out_add(o, "released");

@@ -46,6 +46,21 @@ def test_usage_errors(stack):
         assert r.stderr and not r.stdout, args
 
 
+@pytest.mark.parametrize('args,text', [
+    (('account', 'disable', 'nobody', '--note', 'left'), '--revoke'),
+    (('ca', 'root-crl', '{}/Root', '-o', '{}/r.crl',
+      '--reason', 'superseded'), '--revoke'),
+    (('ca', 'create-root', '{}/Root', '--subject', 'CN=R',
+      '--old-passphrase-file', 'f'), '--replaces'),
+    (('ca', 'import', 'CA', '--cert', 'c.pem', '--airgap',
+      '--passphrase-file', 'f'), '--key')])
+def test_no_option_is_dropped(stack, tmp_path, args, text):
+    """What would do nothing without another option is refused."""
+    tmp_path.chmod(0o700)
+    args = [a.format(tmp_path) for a in args]
+    assert 'needs ' + text in stack.ctl(*args, ok=2).stderr
+
+
 def test_json_also_of_changes(stack, issued, tmp_path):
     """Whatever succeeds prints an array, or the document that it writes."""
     name = 'changed%d' % time.time_ns()
