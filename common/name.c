@@ -264,8 +264,9 @@ to_utf8(int tag, struct slice s, struct buf *out, const char *what,
 	case DER_UTF8:
 		break;
 	default:
-		return err_bad(err, 0, "%s: string type %02x is not accepted",
-		    what, (unsigned)tag);
+		return err_bad(err, 0, "%s: string type %02x, not UTF8String, "
+		    "PrintableString, IA5String or BMPString", what,
+		    (unsigned)tag);
 	}
 	buf_add(out, s.p, s.n);
 	return 0;
@@ -347,7 +348,8 @@ parse_rdns(struct names *n, struct der *seq, struct err *err)
 		    der_tlv(&set, DER_SEQ, &atv, "name part", err) == -1)
 			return -1;
 		if (!der_done(&set))
-			return err_bad(err, 0, "name part with several values");
+			return err_bad(err, 0, "name: a part with several "
+			    "values (CN=a+OU=b): give each a part of its own");
 		if (parse_atv(n, atv, err) == -1)
 			return -1;
 	}
