@@ -449,7 +449,7 @@ write_cli(struct plan *p, struct err *err)
 
 	buf_puts(&b, "# countersign: see countersign(1)\n");
 	put_dsn(p, "database", "countersign_operator", &b);
-	buf_puts(&b, "# for db migrate only\n");
+	buf_puts(&b, "# for db migrate and reconcile alone\n");
 	put_dsn(p, "admin-database", p->db_owner, &b);
 	buf_printf(&b, "policy = \"%s/etc/policy.conf\"\nca-dir = \"%s/ca\"\n"
 	    "sql-dir = \"%s\"\nkey-file = \"%s/keys/operator.key\"\n"

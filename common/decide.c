@@ -272,9 +272,10 @@ decide_renewal(const struct decide_ask *in, struct judging *j,
 	const struct template	*t = d->tmpl;
 	int			 same = 0;
 
-	if (in->request->old_cert.n == 0 || renewal_judge(in, t, &d->renews,
-	    err) == -1)
-		return in->request->old_cert.n == 0 ? 0 : -1;
+	if (in->request->old_cert.n == 0)
+		return 0;
+	if (renewal_judge(in, t, &d->renews, err) == -1)
+		return -1;
 	/* What another template's approver saw counts for nothing here. */
 	if (!t->renew_previous_approval ||
 	    strcasecmp(t->cn, d->renews->template) != 0)

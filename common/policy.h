@@ -1,6 +1,6 @@
 /*
  * The policy: CAs, templates, name rules, who may enroll.  One text file
- * (policy.conf, see policy.conf(5)), parsed and linted by the same code in
+ * (see countersign-policy.conf(5)), parsed and linted by the same code in
  * workers, signers and the command line.  A loaded policy is immutable.
  */
 #ifndef POLICY_H

@@ -1,8 +1,8 @@
 /*
  * The rules of a renewal: here it is checked whether an old certificate still
- * counts, and for whom.  Part of decide(), so of workers' and signers'
- * checks; the signatures were verified before (cmsprove.c), the row comes
- * from issued.c.
+ * counts, and for whom.  Part of decide(), which signers run, the vault and
+ * "countersign explain"; no worker does.  The signatures were verified before
+ * (cmsprove.c), the row comes from issued.c.
  */
 #include <string.h>
 #include <strings.h>
@@ -28,8 +28,10 @@ show(struct slice serial)
 
 #define SHOW(c)		show(buf_slice(&(c)->serial)).s
 
-/* The signer whose certificate the attribute holds: request.h has checked
- * that there is one. */
+/*
+ * The signer whose certificate the attribute holds, which parsing has found
+ * among them; nsigner if that did not hold.
+ */
 static size_t
 old_signer(const struct request *r)
 {

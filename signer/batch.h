@@ -1,7 +1,7 @@
 /*
  * The signer's loop.  What is queued is taken as a batch of about 5 ms of
- * signing, with a slow key up to 20; one fdatasync of the ledger and one
- * transaction serve all of it.
+ * signing, with a slow key of sixteen certificates or 64 ms, whichever is
+ * less; one fdatasync of the ledger and one transaction serve all of it.
  */
 #ifndef BATCH_H
 #define BATCH_H

@@ -150,8 +150,10 @@ check_peer(const struct signer *s, const struct job *j, struct err *err)
 	return 0;
 }
 
-/* A message that lay somewhere for long must not be acted upon; and the day
- * in an id says where its row is. */
+/*
+ * A message that lay somewhere for long must not be acted upon; and the day
+ * in an id says where its row is.
+ */
 static int
 check_times(const struct job *j, struct err *err)
 {

@@ -156,17 +156,17 @@ void		 job_unavailable(struct job *, const char *text);
 int		 job_respond(const struct signer *, const struct job *,
 		    struct buf *, struct err *);
 /*
- * Build the answer; send it, and add a line to the log.  Those of a batch are
- * sent together, one behind the other: each would wake two threads else.
- */
-struct log_line;
-/*
  * The answer of a job whose row is being committed, as it will be when that
  * has gone well; 0 or -1.  job_answer keeps it for a job that has stayed
  * JOB_RECORD, and makes it anew for any other.
  */
 int		 job_answer_ahead(struct signer *, struct job *);
 void		 job_answer(struct signer *, struct job *);
+/*
+ * Send the answer, and add a line to the log.  Those of a batch are sent
+ * together, one behind the other: each would wake two threads else.
+ */
+struct log_line;
 void		 job_send(struct signer *, struct job *, struct log_line *);
 
 #endif

@@ -193,6 +193,7 @@ store_revocation_of(struct store *st, const char *ca, struct slice serial,
 	return db_exec(st->db, "revocation_of", p, 2, err);
 }
 
+/* Both arrays as text: number and serial came so, for the ledger's line. */
 int
 store_revocations_told(struct store *st, const char *ca, const PGresult *r,
     struct err *err)
