@@ -183,3 +183,50 @@ def test_lines_to_type(commands):
         assert options <= commands[cmd] | GLOBAL, (name, line)
         seen += 1
     assert seen > 20
+
+
+def test_the_map_names_every_file():
+    """docs/architecture.md: each source file in one row, each name a file."""
+    text = (TOP / 'docs/architecture.md').read_text()
+    tables = re.split(r'(?m)^\| `(\w+)/` \| \|$', text.split(
+        '## Every file')[1])[1:]
+    assert tables[::2] == ['common', 'frontend', 'signer', 'cli']
+    for folder, table in zip(tables[::2], tables[1::2]):
+        files = {f.stem for f in (TOP / folder).glob('*.c')}
+        rows = [set(re.findall('`([^`]+)`', r)) for r in table.splitlines()]
+        exact = set().union(*rows)
+        found = []
+        for row in rows:
+            for name in row:
+                these = {f.stem for f in (TOP / folder).glob(name + '.c')}
+                assert these, (folder, name)
+                found += these - exact if '*' in name else [name]
+        assert sorted(found) == sorted(files), folder
+
+
+def test_the_path_names_functions_that_exist():
+    text = (TOP / 'docs/architecture.md').read_text().split('## Every file')[0]
+    source = ''.join(p.read_text() for f, end in (
+        ('common', 'ch'), ('frontend', 'ch'), ('signer', 'ch'), ('cli', 'ch'),
+        ('sql', ['sql'])) for e in end for p in (TOP / f).glob('*.' + e))
+    for name in re.findall('`([a-z]+(?:_[a-z0-9]+)+)`', text):
+        assert re.search(r'\b%s\b' % name, source), name
+
+
+def test_files_that_are_named_exist():
+    """In documents, and in the comments of the source."""
+    files = {str(p.relative_to(TOP)) for f in ('common', 'frontend', 'signer',
+             'cli', 'sql', 'tests', 'docs', 'deploy', 'nginx', 'web', 'man')
+             for p in (TOP / f).rglob('*')}
+    names = {f.rsplit('/', 1)[-1] for f in files}
+    for f in [TOP / 'README.md', *(TOP / 'docs').glob('*.md'),
+              *(p for d in ('common', 'frontend', 'signer', 'cli')
+                for p in (TOP / d).glob('*.[ch]'))]:
+        text = f.read_text()
+        if f.suffix in ('.c', '.h'):
+            text = '\n'.join(re.findall(r'(?s)/\*.*?\*/', text))
+        for path in re.findall(r'\b((?:common|frontend|signer|cli|sql|docs)/'
+                               r'[\w.-]+\.(?:c|h|sql|md))\b', text):
+            assert path in files, (f, path)
+        for name in re.findall(r'(?<![\w/.])(\w+\.[ch])\b', text):
+            assert name in names | {'zmq.h'}, (f, name)
