@@ -32,6 +32,10 @@ static const struct prop props[] = {
 	{ "KeySpec", "pKIDefaultKeySpec", true },
 };
 
+/*
+ * A property stands on a line, or begins a list on the lines behind it; which
+ * lists there are list_line knows.
+ */
 struct reader {
 	struct adtemplates	*all;
 	struct adtemplate	*t;
@@ -79,6 +83,7 @@ period(const char *s)
 	return 0;
 }
 
+/* Numbers are printed in hex, with decimal or words behind them. */
 static int
 set_hex(struct reader *r, const char *attr, const char *value,
     struct err *err)

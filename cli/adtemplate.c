@@ -58,6 +58,7 @@ number(const char *name, struct slice v, int64_t *out, struct err *err)
 	return 0;
 }
 
+/* Fields of 32 bits, whatever their type. */
 struct number {
 	const char	*name;
 	size_t		 offset;
@@ -210,6 +211,7 @@ set_properties(struct adtemplate *t, const char *name, struct slice v,
 	return 0;
 }
 
+/* [MS-CRTD] 2; names in LDAP count without their case. */
 static const struct attr attrs[] = {
 	{ "cn", set_text },
 	{ "displayName", set_text },
@@ -268,6 +270,7 @@ adtemplates_add(struct adtemplates *all, struct err *err)
 	return &all->v[all->n++];
 }
 
+/* Which form it is shows in a word that only certutil writes. */
 int
 adtemplates_parse(struct slice text, struct adtemplates *all,
     struct err *err)

@@ -50,6 +50,7 @@ put_part(void *arg, struct slice body, struct err *err)
 	return res == NULL ? -1 : 0;
 }
 
+/* The round follows on the vault's last answer: docs/airgap.md. */
 static int
 put_head(struct export *x, struct err *err)
 {
@@ -192,6 +193,7 @@ put_orders_of(struct export *x, const char *ca, const char *change,
 	return res == NULL ? -1 : rc;
 }
 
+/* Of each CA up to the change that its wish names: list and orders agree. */
 static int
 put_orders(struct export *x, struct err *err)
 {

@@ -258,6 +258,7 @@ take_list(struct import *m, const struct bundle_list *l, struct err *err)
 	return rc;
 }
 
+/* bundle_open has seen that each record is of an answer, and in its place. */
 static int
 take_all(struct import *m, struct err *err)
 {
@@ -324,6 +325,7 @@ check_round(struct import *m, const PGresult *res, struct err *err)
 	return rc;
 }
 
+/* One stick may serve several deployments, with vaults of their own. */
 static int
 check_deployment(struct import *m, struct err *err)
 {

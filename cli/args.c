@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What every command takes, in no table of its own. */
 static const struct opt builtin[] = {
 	{ "help", NULL, NULL, false },
 	{ "json", NULL, NULL, false },

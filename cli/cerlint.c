@@ -25,7 +25,7 @@ bad(struct err *err, const char *name, const char *why)
 	return err_set(err, ERR_DENIED, "check of %.80s: %s", name, why);
 }
 
-/* A number among the options of the step, or what the command takes. */
+/* A number of the step's options, "none" as -1, or what the command takes. */
 static int64_t
 number(const struct step *s, const char *opt, int64_t dflt)
 {
@@ -82,6 +82,7 @@ check_profile(X509 *x, X509 *issuer, const char *what, struct err *err)
 	if (!is_critical(x, NID_key_usage) || X509_get_key_usage(x) != usage)
 		return bad(err, what, "key usage is not that of a ca, "
 		    "critical");
+	/* [RFC5280] 4.2.1.1: who signs himself may leave the issuer's out. */
 	if (ski == NULL || up == NULL ||
 	    (aki != NULL && ASN1_OCTET_STRING_cmp(aki, up) != 0) ||
 	    (aki == NULL && x != issuer && X509_cmp(x, issuer) != 0))
@@ -113,6 +114,7 @@ check_asked(const struct step *s, X509 *x, const char *what,
 	X509_NAME_free(name);
 	if (same != 0)
 		return bad(err, what, "has another subject");
+	/* Cut at its issuer's end, perhaps; and years have leap days. */
 	if (life < (years - 1) * 365 * DAY || life > (years * 366 + 1) * DAY)
 		return bad(err, what, "has another life");
 	if (X509_get_pathlen(x) != (long)pathlen)

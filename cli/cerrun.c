@@ -149,7 +149,7 @@ copy_root(struct run *r, const struct step *s, struct err *err)
 
 	if (root == NULL || (name = strrchr(root, '/')) == NULL)
 		return 0;
-	from = file_path("", root, ".pem");
+	from = file_path("", root, ".pem");	/* with a slash in front */
 	to = file_path(r->dir, name + 1, ".pem");
 	if (!file_exists(to) &&
 	    (rc = file_read(from + 1, PEM_MAX, &pem, err)) == 0)
@@ -252,6 +252,7 @@ walk(struct run *r, size_t i, struct err *err)
 	rc = show_request(r, s, err);
 	if (rc == 0)
 		rc = confirm(r, "Do it?", err);
+	/* Checks and cross certificates need the root's in the folder. */
 	if (rc == 0 && (copy_root(r, s, err) != 0 ||
 	    step_run(r->cli, s, r->dir, err) != 0 ||
 	    fetch_cross(r, s, err) != 0 || step_check(s, r->dir, err) != 0 ||

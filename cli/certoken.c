@@ -7,6 +7,7 @@
 #include "certfile.h"
 #include "file.h"
 
+/* Of the root's certificate; its path begins behind file_path's slash. */
 static int
 root_public(const struct step *s, const char *dir, struct buf *spki,
     struct err *err)
@@ -19,6 +20,7 @@ root_public(const struct step *s, const char *dir, struct buf *spki,
 	return rc;
 }
 
+/* A token that shows nothing without its PIN is no fault: it is noted. */
 static int
 compare(const struct step *s, struct slice want, struct slice has,
     struct buf *out, struct err *err)

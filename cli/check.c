@@ -95,6 +95,7 @@ checks_count(const struct checks *c, enum check_result result)
 	return n;
 }
 
+/* For programs the good ones as well: what was not looked at is missing. */
 static int
 print_json(const struct checks *c, struct cli *cli, struct err *err)
 {

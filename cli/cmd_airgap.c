@@ -37,6 +37,7 @@ static const struct out_col status_cols[] = {
 	{ "response", OUT_JSON_ONLY }, { NULL, OUT_TEXT }
 };
 
+/* For init and export: a deployment without a vault has no such key. */
 int
 airgap_conf(struct cli *c, struct err *err)
 {
@@ -61,6 +62,7 @@ make_key(struct cli *c, struct bundlekey **out, struct err *err)
 	return *out == NULL ? -1 : 0;
 }
 
+/* All that the vault's administrator needs, on the screen and in the file. */
 static int
 print_init(struct cli *c, const struct bundlekey *key, const struct args *a,
     const char *prefix, struct err *err)

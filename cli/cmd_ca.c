@@ -151,6 +151,7 @@ create(struct cli *c, const char *name, const struct ca_plan *root_plan,
 	return rc;
 }
 
+/* Both tiers; root keeps its default where there is one tier alone. */
 static int
 plans(struct cli *c, const struct args *a, struct ca_plan *root,
     struct ca_plan *plan, struct err *err)
@@ -237,6 +238,7 @@ struct import {
 	X509		*cert;
 };
 
+/* What the options say, before a file is looked at. */
 static int
 take_import(struct cli *c, const struct args *a, struct import *in,
     struct err *err)
@@ -259,6 +261,7 @@ take_import(struct cli *c, const struct args *a, struct import *in,
 	return 0;
 }
 
+/* The files: of one CA, whole up to its root, with its key if it is here. */
 static int
 read_import(const struct args *a, struct import *in, struct err *err)
 {
@@ -325,6 +328,7 @@ check_last(struct cli *c, const struct import *in, struct err *err)
 	return rc;
 }
 
+/* Files first: the row tells signers to read them (signer/caset.c). */
 static int
 replace_import(struct cli *c, const struct import *in, struct err *err)
 {

@@ -383,6 +383,7 @@ cmd_ca_install(struct cli *c, const struct args *a, struct err *err)
 	return rc;
 }
 
+/* The CA's own, for a request in its name. */
 static EVP_PKEY *
 load_key(struct cli *c, const char *name, struct catoken *token,
     struct err *err)
@@ -400,7 +401,10 @@ load_key(struct cli *c, const char *name, struct catoken *token,
 	return key;
 }
 
-/* The request for another certificate of the key there is. */
+/*
+ * The request for another certificate of the key there is; with the very
+ * bytes of its name, which certificates below it repeat.
+ */
 static int
 same_key(struct cli *c, const char *name, const struct args *a,
     struct err *err)

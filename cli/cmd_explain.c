@@ -247,6 +247,7 @@ add_accepted(const struct question *q, const struct decision *d,
 	out_add(o, d->pending ? "a manager must approve" : NULL);
 }
 
+/* What would be issued stays empty: names, SID, purposes, end, old one. */
 static void
 add_refused(const struct question *q, const char *ca, const struct err *why,
     struct out *o)
@@ -295,6 +296,7 @@ choose_ca(const struct question *q)
 	return p->ncas > 0 ? p->cas[0].name : "";
 }
 
+/* In upper case, as openssl x509 -serial and cert list print them. */
 static void
 serial_show(struct slice serial, char out[41])
 {
@@ -430,6 +432,10 @@ judge(struct question *q, const char *ca, struct decision *d,
 	return rc;
 }
 
+/*
+ * A request that does not parse, or is refused, is an answer, not an error of
+ * this command: a row with the sentence that its client would get.
+ */
 static int
 explain_request(struct question *q, struct slice der, struct err *err)
 {

@@ -343,8 +343,9 @@ put_issuance(struct import *im, const struct adtemplate *t)
 	if (t->ra_signatures > 0)
 		note(im, "needs signatures of a registration authority in "
 		    "Active Directory");
-	if (t->private_key_flags & 1)
+	if (t->private_key_flags & PF_ARCHIVE_KEY)
 		note(im, "archives private keys in Active Directory");
+	/* [MS-CRTD] 2.27: CT_FLAG_ATTEST_PREFERRED, CT_FLAG_ATTEST_REQUIRED. */
 	if (t->private_key_flags & 0x3000)
 		note(im, "wants key attestation in Active Directory");
 }

@@ -28,6 +28,7 @@ struct verify {
 	uint64_t	 findings;
 };
 
+/* A line about what is good: how many of it there are. */
 static void
 result(struct verify *v, const char *check, const char *object,
     uint64_t count)
@@ -39,6 +40,7 @@ result(struct verify *v, const char *check, const char *object,
 	out_add(v->out, NULL);
 }
 
+/* The sink of all damages: one is enough for exit status 4. */
 static void
 finding(void *arg, const char *check, const char *object, const char *text)
 {
@@ -117,6 +119,7 @@ verify(struct verify *v, const struct strlist *dirs,
 	return rc;
 }
 
+/* Those that are named take the place of the configuration's. */
 int
 ledger_dirs(struct cli *c, const struct args *a, struct strlist *dirs,
     struct err *err)

@@ -49,6 +49,7 @@ line(struct reconcile *r, const char *what, int64_t count, const char *text)
 	out_add(r->out, text);
 }
 
+/* What is missing can be put back; of damages the first is told. */
 static void
 finding(void *arg, const char *check, const char *object, const char *text)
 {
@@ -101,6 +102,7 @@ check_quiet(struct reconcile *r, struct err *err)
 	return rc;
 }
 
+/* As ledger verify does it; NULL when it is no old backup's work. */
 static struct chronicle *
 compare(struct reconcile *r, struct compare *m, struct headset *set,
     struct err *err)
@@ -214,6 +216,7 @@ summary(struct reconcile *r, const struct chronicle *c,
 		    "made the stricter of what they are and what audit said");
 }
 
+/* Signers, who obey the open row, go on when this is committed. */
 static int
 end_rollback(struct db *db, const struct restored *d, struct err *err)
 {
@@ -248,6 +251,10 @@ check_vouched(const struct reconcile *r, const struct restored *d,
 	    d->unvouched_in, d->unvouched);
 }
 
+/*
+ * All of it in one transaction of the owner's, its triggers off: either the
+ * database has everything again, or it is as old as before.
+ */
 static int
 apply(struct reconcile *r, struct chronicle *c, struct restored *d,
     struct err *err)

@@ -207,6 +207,7 @@ add_line(const struct policy *p, struct entries *e, char *line,
 	return 0;
 }
 
+/* All lines or none: nobody would know which secrets were made. */
 static int
 add_csv(const struct policy *p, struct entries *e, const char *path,
     char *const option[3], struct err *err)
@@ -227,6 +228,7 @@ add_csv(const struct policy *p, struct entries *e, const char *path,
 	return rc;
 }
 
+/* --template and --expires are what a line of the file leaves out, too. */
 static int
 read_entries(struct cli *c, const struct args *a, struct entries *e,
     struct err *err)
@@ -335,6 +337,7 @@ insert(struct cli *c, const struct entries *e, struct err *err)
 	return rc;
 }
 
+/* For doctor: the same way, and the secret is printed nowhere. */
 int
 onetime_probe(struct cli *c, const struct policy *p, struct buf *secret,
     struct err *err)

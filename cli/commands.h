@@ -81,29 +81,43 @@ extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
 	opts_airgap_status[], opts_ledger_verify[],
 	opts_reconcile[], opts_cert_check[], opts_key_block[];
 
+/* Below: what one command's file has and others need, too. */
+
 /*
  * A serial number as people copy it to the hex digits of a row: "serial=" or
- * "0x" before, colons or blanks between, leading zeros.
+ * "0x" before, colons or blanks between, leading zeros.  cmd_cert.c.
  */
 int	 serial_parse(struct cli *, const char *, char out[41], struct err *);
 
-/* "001_schema.sql": three digits, an underscore, the ending; for scandir. */
+/*
+ * "001_schema.sql": three digits, an underscore, the ending; for scandir.
+ * cmd_db.c.
+ */
 struct dirent;
 int	 is_migration(const struct dirent *);
 #define MIGRATION_MAX	(1024 * 1024)
 
-/* The ledger folders that are named, or those of the configuration. */
+/*
+ * The ledger folders that are named, or those of the configuration; ERR_DENIED
+ * when there is none.  strlist_free by the caller.  cmd_ledger.c.
+ */
 int	 ledger_dirs(struct cli *, const struct args *, struct strlist *,
 	    struct err *);
 
-/* Load the configuration, which must say which key signs bundles. */
+/*
+ * Load the configuration, which must say which key signs bundles
+ * (ERR_MALFORMED).  cmd_airgap.c.
+ */
 int	 airgap_conf(struct cli *, struct err *);
 
 struct revocation {
 	const char	*reason;	/* as typed */
 	const char	*account, *note;	/* or NULL */
 };
-/* Revoke all that an account holds, in the transaction at hand. */
+/*
+ * Revoke all that an account holds, in the transaction at hand; -1: no such
+ * reason, or as cli_query.  cmd_revoke.c.
+ */
 int	 revoke_account(struct cli *, const struct revocation *, struct err *);
 
 #endif

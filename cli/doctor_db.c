@@ -122,6 +122,7 @@ setting(struct doctor *d, const char *name, const char *value)
 		    "off: certificates can leave and their rows be lost");
 }
 
+/* The server's, then what a role or the database sets instead. */
 static void
 settings(struct doctor *d, struct db *db)
 {
@@ -167,6 +168,7 @@ role(struct doctor *d, const PGresult *res, int i)
 		check_add(d->checks, CHECK_OK, "role", name, NULL, "%s", "");
 }
 
+/* Columns of rights: role, table, privilege, wanted?, had? */
 static void
 right(struct doctor *d, const PGresult *res, int i)
 {
@@ -182,6 +184,7 @@ right(struct doctor *d, const PGresult *res, int i)
 	    "%s %s", want ? "lacks" : "must not have", cell(res, i, 2));
 }
 
+/* Of rights only what is wrong is told: one line when nothing is. */
 static void
 roles(struct doctor *d, struct db *db)
 {
@@ -237,6 +240,7 @@ clock_and_months(struct doctor *d, struct db *db)
 	PQclear(res);
 }
 
+/* While a row of it is open no signer signs: signer/rollback.h. */
 static void
 rollbacks(struct doctor *d, struct db *db)
 {

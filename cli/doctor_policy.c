@@ -15,6 +15,10 @@
 #define POLICY_FILE_MAX	(1024 * 1024)
 #define LIST_DAYS	14	/* to carry the next one here */
 
+/* Columns of crl_list that are looked at; cmd_crl.c has all of them. */
+enum { COL_NUMBER = 1, COL_UNTIL = 3, COL_ENDED = 8, COL_CHANGED,
+    COL_DELTA_OF };
+
 /* The text that the operator edits and publishes from. */
 static void
 installed_file(struct doctor *d)
@@ -42,6 +46,7 @@ installed_file(struct doctor *d)
 	buf_free(&text);
 }
 
+/* Each is a decision that somebody took: to be seen again, not forgotten. */
 static void
 overrides(struct doctor *d, const struct template *t)
 {
@@ -76,6 +81,7 @@ authority(struct doctor *d, const struct policy_ca *ca)
 		    (long long)(longest / DOCTOR_DAY));
 }
 
+/* Harmless where certificates name no place to look for one. */
 static void
 no_list(struct doctor *d, const struct policy_ca *ca, const char *name)
 {
@@ -92,26 +98,28 @@ no_list(struct doctor *d, const struct policy_ca *ca, const char *name)
 static void
 one_list(struct doctor *d, const char *name, const PGresult *res, int row)
 {
-	const char *number = PQgetvalue(res, row, 1);
-	const char *kind = PQgetisnull(res, row, 10) ? "" : "delta ";
+	const char *number = PQgetvalue(res, row, COL_NUMBER);
+	const char *until = PQgetvalue(res, row, COL_UNTIL);
+	const char *kind = PQgetisnull(res, row, COL_DELTA_OF) ? "" :
+	    "delta ";
 
-	if (PQgetvalue(res, row, 8)[0] == 't')
+	if (PQgetvalue(res, row, COL_ENDED)[0] == 't')
 		check_add(d->checks, CHECK_FAIL, "crl", name,
 		    *kind == '\0' ? "clients refuse every certificate: signers "
 		    "make lists, look into their logs" : "clients may not see "
 		    "what was revoked since the complete list: signers make "
 		    "deltas, look into their logs", "%snumber %s ended at %s",
-		    kind, number, PQgetvalue(res, row, 3));
-	else if (PQgetvalue(res, row, 9)[0] == 't')
+		    kind, number, until);
+	else if (PQgetvalue(res, row, COL_CHANGED)[0] == 't')
 		check_add(d->checks, CHECK_WARN, "crl", name,
 		    "wait some seconds; then look into the signers' logs",
 		    "%snumber %s lacks a revocation", kind, number);
 	else
 		check_add(d->checks, CHECK_OK, "crl", name, NULL,
-		    "%snumber %s until %s", kind, number,
-		    PQgetvalue(res, row, 3));
+		    "%snumber %s until %s", kind, number, until);
 }
 
+/* Of one key: the complete list, and behind it the delta, if there is one. */
 static void
 revocation_list(struct doctor *d, const struct policy_ca *ca,
     const char *name)
@@ -125,11 +133,11 @@ revocation_list(struct doctor *d, const struct policy_ca *ca,
 		    "countersign db migrate, as the owner", "%s", err.text);
 	else if (n == 0)
 		no_list(d, ca, name);
-	else if (ca->crl_delta != 0 && PQgetisnull(res, n - 1, 10))
+	else if (ca->crl_delta != 0 && PQgetisnull(res, n - 1, COL_DELTA_OF))
 		check_add(d->checks, CHECK_WARN, "crl", name,
 		    "wait some seconds; then look into the signers' logs",
 		    "there is no delta yet behind number %s",
-		    PQgetvalue(res, n - 1, 1));
+		    PQgetvalue(res, n - 1, COL_NUMBER));
 	for (i = 0; i < n; i++)
 		one_list(d, name, res, i);
 	PQclear(res);

@@ -19,6 +19,7 @@
 #define CEP_PATH	"/ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP"
 #define PASSWORD_MAX	256
 
+/* The root above this key; a key that the database lacks has none. */
 static int
 trust_root(struct doctor *d, struct https_site *site, const char *key,
     struct err *err)
@@ -130,6 +131,7 @@ member(const char *json, const char *name, char *out, size_t max)
 	return out;
 }
 
+/* The policy in a line of status, or why there is none. */
 static void
 compare(struct doctor *d, const char *object, const char *json)
 {
@@ -167,6 +169,7 @@ worker(struct doctor *d, const char *pid, char *json)
 	compare(d, object, signer != NULL ? signer : "");
 }
 
+/* Away is a failure; any other answer is nginx's to a host not its own. */
 static void
 no_status(struct doctor *d, int status, const struct err *err)
 {
@@ -245,6 +248,7 @@ log_on(struct doctor *d, struct logon *l, struct err *err)
 	    PASSWORD_MAX + 2, true, &l->password, err);
 }
 
+/* With a key of its own, thrown away: only the answer counts. */
 static int
 enroll_as(struct doctor *d, struct soap_call *c, const struct template *t,
     struct err *err)
@@ -331,6 +335,10 @@ client(struct doctor *d, const struct https_site *site)
 	buf_free(&url);
 }
 
+/*
+ * One address of the policy: its server's certificate, and behind one for
+ * passwords the workers and, if it is wished for, an enrollment.
+ */
 static void
 one_site(struct doctor *d, const struct ca_uri *uri)
 {

@@ -64,6 +64,7 @@ key_of(const struct headset *h, const char *signer)
 	return NULL;
 }
 
+/* A finding about one entry: "signer seq". */
 static void
 complain(const struct chr_sink *sink, const char *signer, uint64_t seq,
     const char *text)
@@ -141,6 +142,7 @@ headset_begin(struct headset *h)
 	h->trusted = h->told = false;
 }
 
+/* The first that is wrong with this ledger: the rest follows from it. */
 static void
 once(struct headset *h, const struct chr_sink *sink, uint64_t seq,
     const char *text)
@@ -173,6 +175,7 @@ take_start(struct headset *h, const struct ledger_entry *e,
 	}
 	(void)ledger_get_num(e, "entries", &every);
 	h->every = (uint64_t)every;
+	/* Copies are sorted by signer: those of others come first. */
 	while (h->at < h->n && strcmp(h->v[h->at].signer, h->signer) < 0)
 		h->at++;
 	buf_free(&name);
@@ -239,6 +242,10 @@ headset_signed(const struct headset *h)
 	return h->signed_to;
 }
 
+/*
+ * Copies may speak of the last entry, which no later one has shown, or of one
+ * that is not there: then the end is missing.
+ */
 void
 headset_end(struct headset *h, const char *signer,
     const struct chr_sink *sink)

@@ -138,6 +138,10 @@ close_conn(struct conn *c)
 		close(c->fd);
 }
 
+/*
+ * What the certificate must be for.  An address is compared as one, and goes
+ * into no server name ([RFC6066] 3).
+ */
 static int
 set_name(SSL *ssl, const char *name)
 {

@@ -22,6 +22,7 @@ keymake(const struct template *t, struct err *err)
 	return key;
 }
 
+/* dns has passed name_is_host: nothing in it ends OpenSSL's value. */
 static int
 add_dns(X509_REQ *req, const char *dns)
 {
@@ -42,6 +43,7 @@ add_dns(X509_REQ *req, const char *dns)
 	return rc;
 }
 
+/* Without a subject: templates name the account, or judge the DNS name. */
 int
 keymake_csr(EVP_PKEY *key, const char *dns, struct buf *out, struct err *err)
 {

@@ -13,6 +13,11 @@
 #define VERSION "0.1"
 #endif
 
+/*
+ * In the order of --help: the two words, arguments and how many there may be,
+ * what it does, options, the function.  The manual has each of them, too
+ * (tests/e2e/test_manuals.py).
+ */
 static const struct command commands[] = {
 	{ "init", NULL, "DIR", 1, 1,
 	    "make keys, folders and configuration of a new deployment",
@@ -260,6 +265,7 @@ complain(const struct err *err)
 	buf_free(&b);
 }
 
+/* A handler's own code counts; else whether it pays to try again. */
 static int
 exit_code(const struct cli *c, int rc, const struct err *err)
 {
@@ -268,6 +274,7 @@ exit_code(const struct cli *c, int rc, const struct err *err)
 	return err->kind == ERR_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_REFUSED;
 }
 
+/* The command with the words behind its name: parsed, run, complained of. */
 static int
 run(struct cli *c, const struct command *cmd, int argc, char **argv)
 {
@@ -321,7 +328,10 @@ dispatch(struct cli *c, int argc, char **argv)
 	return usage("no such command");
 }
 
-/* Options before the command; the index of the command in *at. */
+/*
+ * Options before the command.  -1: go on, the index of the command is in *at;
+ * else what to end with: --help and --version need no command.
+ */
 static int
 global_options(struct cli *c, int argc, char **argv, int *at)
 {

@@ -109,6 +109,10 @@ number_of(struct slice list, struct slice cert)
 	return BN_bin2bn(c.number.p, (int)c.number.n, NULL);
 }
 
+/*
+ * The number must not fall.  A list of another key, or what is no list, is in
+ * nobody's way.
+ */
 int
 publish_is_next(struct slice there, const struct publish_item *i,
     struct err *err)

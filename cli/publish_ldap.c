@@ -50,6 +50,7 @@ static const struct {
 	    "server that may be written to" },
 };
 
+/* Always -1: what failed, the server's own words, and the advice. */
 static int
 failed(struct directory *d, int code, const char *what, struct err *err)
 {
@@ -151,6 +152,7 @@ hang_up(struct directory *d)
 	d->ld = NULL;
 }
 
+/* Connected and bound, from the first list of a round to its end. */
 static int
 call(struct directory *d, struct err *err)
 {
@@ -223,6 +225,7 @@ check_entry(struct directory *d, const char *dn, const struct publish_item *i,
 	char *types[2] = { NULL, NULL };
 	int rc = 0;
 
+	/* The attribute that gets the list, whichever kind it is. */
 	for (k = 0; k < n; k++)
 		if (a[k].value.p == i->list.p)
 			types[0] = (char *)(uintptr_t)a[k].type;

@@ -43,6 +43,7 @@ put_dn(struct buf *b, struct buf *dn)
 	buf_puts(b, "changetype: modify\n");
 }
 
+/* The same three attributes as a directory gets, replaced in one change. */
 static int
 ldif_put(struct publisher *p, const struct publish_item *i, struct err *err)
 {
@@ -65,6 +66,7 @@ ldif_put(struct publisher *p, const struct publish_item *i, struct err *err)
 	return 0;
 }
 
+/* With all lists in it; without any there is no file. */
 static int
 ldif_flush(struct publisher *p, struct err *err)
 {

@@ -26,6 +26,7 @@ put_must(struct xmlw *w, const char *name, const char *value)
 	xmlw_close(w);
 }
 
+/* [RFC4122] 4.4: 122 random bits between the version and the variant. */
 static void
 put_message_id(struct xmlw *w)
 {
@@ -156,6 +157,7 @@ call(const struct soap_call *c, struct xmlw *w, struct err *err)
 	return NULL;
 }
 
+/* [MS-XCEP] 3.1.4.1.2.1; nil twice: nothing is known yet, all is wanted. */
 int
 soap_policies(const struct soap_call *c, size_t *ntemplates, struct err *err)
 {
@@ -183,6 +185,7 @@ soap_policies(const struct soap_call *c, size_t *ntemplates, struct err *err)
 	return 0;
 }
 
+/* [MS-WSTEP] 3.1.4.1.3.3, with the template beside the request. */
 static void
 put_rst(struct xmlw *w, struct slice pkcs10, const char *tmpl)
 {
@@ -206,6 +209,7 @@ put_rst(struct xmlw *w, struct slice pkcs10, const char *tmpl)
 	xmlw_close(w);
 }
 
+/* [MS-WSTEP] 3.1.4.1.3.4: a pending request has a reference there instead. */
 static int
 take_certificate(xmlNode *root, struct buf *out, struct err *err)
 {

@@ -18,6 +18,7 @@
 #include "file.h"
 
 #define TRANSCRIPT_MAX	(1024 * 1024)
+#define LAST_LINE	(sizeof "sha256 \n" - 1 + 64)
 
 const struct out_col transcript_cols[] = {
 	{ "check", OUT_TEXT }, { "object", OUT_TEXT }, { "ok", OUT_BOOL },
@@ -76,6 +77,10 @@ ends_with(const char *s, const char *end)
 	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
+/*
+ * Keys may be elsewhere when it is verified, a register may be longer; all
+ * else must be as it was.
+ */
 static const char *
 class_of(const char *name)
 {
@@ -174,6 +179,7 @@ split(char *line, char **hex, uint64_t *size, char **name)
 	return 0;
 }
 
+/* One line of the transcript against the file that it names. */
 static void
 verify_file(struct reading *r, const char *class, char *line)
 {
@@ -245,17 +251,18 @@ verify_end(struct reading *r, struct buf *text)
 	uint8_t md[32];
 	size_t n;
 
-	if (text->n < 72 || strlen(s) != text->n || s[text->n - 1] != '\n' ||
-	    strncmp(last = s + text->n - 72, "sha256 ", 7) != 0 ||
+	if (text->n < LAST_LINE || strlen(s) != text->n ||
+	    s[text->n - 1] != '\n' ||
+	    strncmp(last = s + text->n - LAST_LINE, "sha256 ", 7) != 0 ||
 	    strncmp(s, TRANSCRIPT_FIRST "\n",
 	    sizeof TRANSCRIPT_FIRST) != 0) {
 		row(r, "transcript", NULL, false, "is none, or cut off");
 		return -1;
 	}
-	n = text->n - 72;
+	n = text->n - LAST_LINE;
 	EVP_Digest(s, n, md, NULL, EVP_sha256(), NULL);
 	hex_encode(md, 32, has);
-	last[71] = '\0';
+	last[LAST_LINE - 1] = '\0';
 	row(r, "transcript", has, strcmp(last + 7, has) == 0,
 	    strcmp(last + 7, has) == 0 ? "compare it with the paper" :
 	    "was changed");
@@ -263,6 +270,10 @@ verify_end(struct reading *r, struct buf *text)
 	return 0;
 }
 
+/*
+ * What the steps left is judged anew by the ceremony's file, which must be the
+ * one that was walked: another would ask for something else.
+ */
 static void
 verify_steps(struct reading *r)
 {
@@ -321,7 +332,7 @@ transcript_verify(const char *path, struct out *out, size_t *bad,
 	r.dir = xstrdup(dirname(copy));
 	if (rc == 0 && verify_end(&r, &text) == 0) {
 		at = buf_str(&text);
-		at[text.n - 72] = '\0';
+		at[text.n - LAST_LINE] = '\0';
 		while ((line = strsep(&at, "\n")) != NULL)
 			verify_line(&r, line);
 		verify_steps(&r);
