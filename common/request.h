@@ -74,7 +74,7 @@ struct request {
 };
 
 /*
- * Parse and prove possession.  Strict DER, limits of security.md 3.2.
+ * Parse and prove possession.  Strict DER, limits of reqparse.h and name.h.
  * ERR_MALFORMED (HR_INVALID_DATA, CRYPT_E_NO_SIGNER, CRYPT_E_BAD_MSG ...),
  * ERR_TOO_BIG, or ERR_DENIED with NTE_BAD_SIGNATURE / NTE_BAD_KEY.
  * The result owns everything; free with request_free.

@@ -243,7 +243,7 @@ out:
 	return n == 0 ? 0 : -1;
 }
 
-/* [design] 4: a signer trusts no policy out of the database. */
+/* A signer trusts no policy out of the database. */
 static int
 local_check(const struct snapshot *s, struct slice published,
     uint64_t version, struct err *err)

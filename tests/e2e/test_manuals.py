@@ -213,6 +213,21 @@ def test_the_path_names_functions_that_exist():
         assert re.search(r'\b%s\b' % name, source), name
 
 
+def test_marks_of_attacks():
+    """[security] X10 in a comment is a row of docs/security.md, and back."""
+    rows = re.findall(r'(?m)^\| ((?:[A-Z]+\d+)(?:, [A-Z]+\d+)*) \|',
+                      (TOP / 'docs/security.md').read_text())
+    used = []
+    for folder in ('common', 'frontend', 'signer', 'cli', 'sql', 'tests'):
+        for f in (TOP / folder).rglob('*'):
+            if f.suffix in ('.c', '.h', '.py', '.sql') and f != pathlib.Path(
+                    __file__):
+                used += re.findall(r'\[security\][\s*]+([A-Z]+\d+'
+                                   r'(?:, [A-Z]+\d+)*)', f.read_text())
+    split = lambda marks: {m for one in marks for m in one.split(', ')}
+    assert split(rows) == split(used)
+
+
 def test_files_that_are_named_exist():
     """In documents, and in the comments of the source."""
     files = {str(p.relative_to(TOP)) for f in ('common', 'frontend', 'signer',
