@@ -155,6 +155,20 @@ def test_policy_check(stack, tmp_path):
     assert 'surprise' in r.stdout + r.stderr
 
 
+def test_policy_published_again(stack, tmp_path):
+    """The text in force: no version, no row of audit."""
+    def state():
+        return stack.sql("SELECT (SELECT max(version) FROM countersign.policy)"
+                         ", count(*) FROM countersign.audit "
+                         "WHERE action LIKE 'policy%%'")
+    text = tmp_path / 'policy.conf'
+    text.write_text(stack.ctl('policy', 'show').stdout)
+    before = state()
+    row, = stack.ctl_json('policy', 'publish', str(text))
+    assert row['version'] == before[0][0] and row['raised'] == []
+    assert state() == before
+
+
 def test_explain(stack, tmp_path):
     r = stack.ctl('explain', '--user', stack.env['CS_USER'])
     assert stack.env['CS_TEMPLATE'] in r.stdout

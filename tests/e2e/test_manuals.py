@@ -245,3 +245,8 @@ def test_files_that_are_named_exist():
             assert path in files, (f, path)
         for name in re.findall(r'(?<![\w/.])(\w+\.[ch])\b', text):
             assert name in names | {'zmq.h'}, (f, name)
+    tests = ''.join(f.read_text() for f in (TOP / 'tests').rglob('*_test.c'))
+    tests += ''.join(f.read_text() for f in (TOP / 'tests').rglob('*.py'))
+    for f in (TOP / 'docs').glob('*.md'):
+        for name in re.findall(r'`(test_\w+)`', f.read_text()):
+            assert re.search(r'\b%s\(' % name, tests), (f, name)
