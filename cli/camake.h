@@ -52,7 +52,7 @@ X509		*ca_cert_new(const struct ca_plan *, EVP_PKEY *, struct err *);
  * PKCS#10 ([RFC2986]) for the key: subject and "is a CA", nothing else.
  * X509_REQ_free by the caller.
  */
-X509_REQ	*ca_request_new(const char *subject, EVP_PKEY *,
+X509_REQ	*ca_request_new(const X509_NAME *subject, EVP_PKEY *,
 		    struct err *);
 /*
  * A request that was carried here: signed by its key, the key strong, the

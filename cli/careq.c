@@ -36,16 +36,12 @@ add_extensions(X509_REQ *req)
 }
 
 X509_REQ *
-ca_request_new(const char *subject, EVP_PKEY *key, struct err *err)
+ca_request_new(const X509_NAME *subject, EVP_PKEY *key, struct err *err)
 {
-	X509_NAME *name = ca_name_parse(subject, err);
-	X509_REQ *req;
+	X509_REQ *req = X509_REQ_new();
 
-	if (name == NULL)
-		return NULL;
-	req = X509_REQ_new();
 	if (req == NULL || X509_REQ_set_version(req, X509_REQ_VERSION_1) != 1 ||
-	    X509_REQ_set_subject_name(req, name) != 1 ||
+	    X509_REQ_set_subject_name(req, subject) != 1 ||
 	    X509_REQ_set_pubkey(req, key) != 1 || !add_extensions(req) ||
 	    X509_REQ_sign(req, key, ca_md(key)) <= 0) {
 		err_openssl(err, "ca request");
@@ -57,7 +53,6 @@ ca_request_new(const char *subject, EVP_PKEY *key, struct err *err)
 		X509_REQ_free(req);
 		req = NULL;
 	}
-	X509_NAME_free(name);
 	return req;
 }
 

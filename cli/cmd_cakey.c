@@ -81,7 +81,7 @@ write_request(struct cli *c, const char *name, X509_REQ *req,
 
 /* A new key and its request; what was made goes away on failure. */
 static int
-make_request(struct cli *c, const char *name, const char *subject,
+make_request(struct cli *c, const char *name, const X509_NAME *subject,
     const struct args *a, struct err *err)
 {
 	const char *kind = args_has(a, "key") ? args_get(a, "key") :
@@ -91,8 +91,7 @@ make_request(struct cli *c, const char *name, const char *subject,
 	X509_REQ *req = NULL;
 	int rc = -1;
 
-	if (castore_absent(c, name, err) != 0 ||
-	    catoken_take(c, a, &token, err) != 0)
+	if (catoken_take(c, a, &token, err) != 0)
 		return -1;
 	if ((key = catoken_new_key(&token, kind, err)) != NULL &&
 	    ca_key_strong(key, "--key", err) == 0 &&
@@ -110,27 +109,34 @@ make_request(struct cli *c, const char *name, const char *subject,
 	return rc;
 }
 
-/* The subject that was given, or CN=NAME. */
-static int
-request(struct cli *c, const char *name, const struct args *a,
-    struct err *err)
+/* The subject that was given, or CN=NAME.  X509_NAME_free by the caller. */
+static X509_NAME *
+subject_of(const char *name, const struct args *a, struct err *err)
 {
-	char *subject = NULL;
-	int rc;
+	X509_NAME *dn;
+	char *text = NULL;
 
 	if (args_has(a, "subject"))
-		return make_request(c, name, args_get(a, "subject"), a, err);
-	if (asprintf(&subject, "CN=%s", name) < 0)
+		return ca_name_parse(args_get(a, "subject"), err);
+	if (asprintf(&text, "CN=%s", name) < 0)
 		abort();
-	rc = make_request(c, name, subject, a, err);
-	free(subject);
-	return rc;
+	dn = ca_name_parse(text, err);
+	free(text);
+	return dn;
 }
 
 int
 cmd_ca_request(struct cli *c, const struct args *a, struct err *err)
 {
-	return request(c, a->pos[0], a, err);
+	const char *name = a->pos[0];
+	X509_NAME *subject = NULL;
+	int rc = -1;
+
+	if (castore_absent(c, name, err) == 0 &&
+	    (subject = subject_of(name, a, err)) != NULL)
+		rc = make_request(c, name, subject, a, err);
+	X509_NAME_free(subject);
+	return rc;
 }
 
 /* What "ca request" or "ca rollover" asked for. */
@@ -410,7 +416,6 @@ same_key(struct cli *c, const char *name, const struct args *a,
     struct err *err)
 {
 	struct certs certs = { 0 };
-	struct buf subject = { 0 };
 	struct catoken token;
 	X509_REQ *req = NULL;
 	EVP_PKEY *key = NULL;
@@ -421,18 +426,12 @@ same_key(struct cli *c, const char *name, const struct args *a,
 		return -1;
 	if (cli_chain(c, name, &certs, err) == 0 &&
 	    (x = certs_x509(&certs, 0, err)) != NULL &&
-	    (key = load_key(c, name, &token, err)) != NULL) {
-		cert_name(X509_get_subject_name(x), &subject);
-		req = ca_request_new(buf_str(&subject), key, err);
-	}
-	if (req != NULL && X509_REQ_set_subject_name(req,
-	    X509_get_subject_name(x)) == 1 &&
-	    X509_REQ_sign(req, key, ca_md(key)) > 0)
+	    (key = load_key(c, name, &token, err)) != NULL &&
+	    (req = ca_request_new(X509_get_subject_name(x), key, err)) != NULL)
 		rc = write_request(c, name, req, a, err);
 	X509_REQ_free(req);
 	EVP_PKEY_free(key);
 	X509_free(x);
-	buf_free(&subject);
 	certs_free(&certs);
 	catoken_free(&token);
 	return rc;
@@ -444,8 +443,8 @@ next_key(struct cli *c, const char *of, const struct args *a,
     struct err *err)
 {
 	PGresult *res = cli_query(c, "ca_keys", &of, 1, err);
-	char *name = NULL, *subject = NULL;
-	X509_NAME *dn = NULL;
+	X509_NAME *subject = NULL;
+	char *name = NULL;
 	int rc = -1;
 
 	if (res == NULL)
@@ -456,20 +455,17 @@ next_key(struct cli *c, const char *of, const struct args *a,
 		free(name);
 		name = xstrdup(args_get(a, "as"));
 	}
-	if (asprintf(&subject, "CN=%s", name) < 0)
-		abort();
-	dn = ca_name_parse(args_has(a, "subject") ? args_get(a, "subject") :
-	    subject, err);
-	if (dn != NULL && castore_other_subject(c, of, dn, err) == 0)
-		rc = request(c, name, a, err);
+	if (castore_absent(c, name, err) == 0 &&
+	    (subject = subject_of(name, a, err)) != NULL &&
+	    castore_other_subject(c, of, subject, err) == 0)
+		rc = make_request(c, name, subject, a, err);
 	if (rc == 0 && !c->json && !to_stdout(a))
 		printf("next: ca sign-subordinate on the root's host; ca "
 		    "install %s CERTIFICATE --of %s; a ca section \"%s\" "
 		    "with of = \"%s\" for each signer; ca activate %s\n",
 		    name, of, name, of, name);
-	X509_NAME_free(dn);
+	X509_NAME_free(subject);
 	free(name);
-	free(subject);
 	PQclear(res);
 	return rc;
 }
