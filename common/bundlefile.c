@@ -277,8 +277,10 @@ take_record(struct bundle_in *in, struct err *err)
 	return take(in, n, err);
 }
 
-/* Which may stand in which kind; the order is that of the tags, but a part
- * comes before its list. */
+/*
+ * Which may stand in which kind; the order is that of the tags, but a part
+ * comes before its list.
+ */
 static int
 check_place(const struct bundle_in *in, enum record_type t, struct err *err)
 {

@@ -25,11 +25,13 @@ unsigned	 link_zap_refused(const struct link_zap *);
 /* Ends the thread as a fault would; for the test of failing closed. */
 void		 link_zap_kill(struct link_zap *);
 
+/* Lent; NULL with ipc://, where the socket's folder says who gets in. */
 struct link_zap	*link_server_zap(struct link_server *);
 
 int64_t	 link_now_ms(void);	/* monotonic */
 bool	 link_is_tcp(const char *uri);
 bool	 link_is_ipc(const char *uri);
+/* 40 characters of Z85; errors are ERR_INTERNAL and begin with whose. */
 int	 link_key_decode(const char *z85, uint8_t out[32], const char *whose,
 	    struct err *);
 int	 link_setopt(void *sock, int opt, int value, const char *what,

@@ -12,6 +12,10 @@
 
 struct p11engine;
 
+/*
+ * NULL: OpenSSL has no pkcs11 engine here, the one thing that is tried; the
+ * module (a path) is loaded with the first key.
+ */
 struct p11engine *p11engine_new(const char *module, struct err *);
 void		 p11engine_free(struct p11engine *);
 

@@ -44,11 +44,11 @@ const char	*auth_method_name(enum auth_method);	/* "password", ... */
 #define NF_COMMON_NAME			0x40000000u
 #define NF_DIRECTORY_PATH		0x80000000u
 
-struct strlist {
+struct strlist {			/* owned by what it is part of */
 	char	**v;
 	size_t	  n;
 };
-bool	 strlist_has(const struct strlist *, const char *);
+bool	 strlist_has(const struct strlist *, const char *);	/* as spelled */
 
 struct ca_uri {				/* [MS-XCEP] 3.1.4.1.3.3 CAURI */
 	enum auth_method method;
@@ -131,8 +131,10 @@ struct name_rule {
 	unsigned	 line;		/* in the file, for messages */
 };
 
-/* Key usage, [RFC5280] 4.2.1.3: bit n of the BIT STRING is 1 << n.  Not the
-   KU_ values of OpenSSL, which count from the other end of the octet. */
+/*
+ * Key usage, [RFC5280] 4.2.1.3: bit n of the BIT STRING is 1 << n.  Not the
+ * KU_ values of OpenSSL, which count from the other end of the octet.
+ */
 enum key_usage {
 	USAGE_DIGITAL_SIGNATURE = 0x001,
 	USAGE_NON_REPUDIATION = 0x002,

@@ -39,8 +39,10 @@ struct template_hint {
 /* How possession of the private key was proven. */
 enum request_pop { POP_PKCS10, POP_CMC_SKI };
 
-/* A certificate-based signer of a CMS/CMC (renewal, agent): verified later
- * against the certificate it names. */
+/*
+ * A certificate-based signer of a CMS/CMC (renewal, agent): verified later
+ * against the certificate it names.
+ */
 struct request_signer {
 	struct slice	 cert;		/* Certificate TLV that came along */
 	struct slice	 issuer;	/* Name TLV */

@@ -62,8 +62,10 @@ unix_time(const ASN1_TIME *t, int64_t *out)
 	return 0;
 }
 
-/* [RFC5280] 4.2.1.3, 4.2.1.9: it may sign certificates; 4.2.1.2: it has a
- * key identifier, which the certificates below it must name. */
+/*
+ * [RFC5280] 4.2.1.3, 4.2.1.9: it may sign certificates; 4.2.1.2: it has a
+ * key identifier, which the certificates below it must name.
+ */
 static int
 check_ca(struct ca *ca, X509 *x, struct err *err)
 {

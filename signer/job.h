@@ -76,6 +76,7 @@ struct job {
 };
 
 struct job	*job_new(void);
+/* Gives its account back to the snapshot; NULL is fine. */
 void		 job_free(struct signer *, struct job *);
 
 /* Decode and check what needs neither policy nor database. */

@@ -26,9 +26,10 @@ struct intents {
 	size_t		 n, cap;
 };
 
-void	 intents_add(struct intents *, const struct intent *);
-void	 intents_copy(struct intents *, const struct intents *);
-void	 intents_free(struct intents *);
+void	 intents_add(struct intents *, const struct intent *);	/* a copy */
+/* What *to held is replaced; both are freed, each by its owner. */
+void	 intents_copy(struct intents *to, const struct intents *from);
+void	 intents_free(struct intents *);	/* leaves it empty */
 
 /*
  * Before the ledger is opened, which makes a new one where there is none: an

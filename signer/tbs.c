@@ -84,8 +84,10 @@ put_eku(struct buf *out, const struct tbs *t, struct err *err)
 	return 0;
 }
 
-/* certificatePolicies and Microsoft's application policies share a syntax:
- * SEQUENCE OF SEQUENCE { policyIdentifier }, no qualifiers. */
+/*
+ * certificatePolicies and Microsoft's application policies share a syntax:
+ * SEQUENCE OF SEQUENCE { policyIdentifier }, no qualifiers.
+ */
 static int
 put_policies(struct buf *out, struct slice oid, const struct strlist *list,
     struct err *err)
