@@ -77,6 +77,28 @@ left_over(void **state)
 	buf_free(&b);
 }
 
+/* Another answer than a pong: why the signer is in no state to give one. */
+static void
+of_an_answer(void **state)
+{
+	struct pong	p = sample(), q;
+	struct answer	a = { .status = MSG_PONG };
+	struct err	err = ERR_INIT;
+	struct buf	b = { 0 };
+
+	(void)state;
+	pong_encode(&p, &b);
+	a.response = buf_slice(&b);
+	assert_int_equal(pong_of(&a, &q, &err), 0);
+	assert_int_equal(q.version, 7);
+	a.status = MSG_UNAVAILABLE;
+	a.text = slice_str("the database is away");
+	assert_int_equal(pong_of(&a, &q, &err), -1);
+	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_string_equal(err.text, "the database is away");
+	buf_free(&b);
+}
+
 int
 main(void)
 {
@@ -84,6 +106,7 @@ main(void)
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(broken),
 		cmocka_unit_test(left_over),
+		cmocka_unit_test(of_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
