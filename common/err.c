@@ -27,6 +27,7 @@ static const struct kind kinds[] = {
 	[ERR_UNAUTHENTICATED] =	{ "unauthenticated", HR_ACCESS_DENIED, false },
 	[ERR_NO_SECURITY] =	{ "no-security", HR_ACCESS_DENIED, true },
 	[ERR_NOT_UNDERSTOOD] =	{ "not-understood", HR_NOT_SUPPORTED, true },
+	[ERR_VERSION] =		{ "version", HR_NOT_SUPPORTED, true },
 	[ERR_DESTINATION] =	{ "destination", HR_INVALID_ARG, true },
 	[ERR_ACTION] =		{ "action", HR_INVALID_ARG, true },
 	[ERR_DENIED] =		{ "denied", HR_ACCESS_DENIED, true },

@@ -15,6 +15,7 @@ enum err_kind {
 	ERR_UNAUTHENTICATED,	/* who is asking could not be proven */
 	ERR_NO_SECURITY,	/* no WS-Security header where one must be */
 	ERR_NOT_UNDERSTOOD,	/* mustUnderstand on a header we do not know */
+	ERR_VERSION,		/* of SOAP: not an envelope of 1.2 */
 	ERR_DESTINATION,	/* wsa:To is not an address of this service */
 	ERR_ACTION,		/* wsa:Action or RequestType is not known */
 	ERR_DENIED,		/* understood and refused by a rule */

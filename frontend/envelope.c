@@ -308,7 +308,7 @@ envelope_parse(struct xmlin *x, struct slice s, int64_t now,
 		return -1;
 	root = xmlDocGetRootElement(doc);
 	if (!xml_is(root, NS_SOAP, "Envelope"))
-		return err_bad(err, 0, "not a SOAP 1.2 envelope");
+		return err_set(err, ERR_VERSION, "not a SOAP 1.2 envelope");
 	if (xml_elements_only(root, "Envelope", err) == -1)
 		return -1;
 	/* [SOAP12] 5.1: Header, Body, nothing else. */

@@ -34,8 +34,8 @@ struct envelope {
  * Zero *e before, envelope_free after, also when it fails: what was read by
  * then (the MessageID above all) is there for the fault.  now is in unix
  * seconds, for the Timestamp.  ERR_MALFORMED, ERR_TOO_BIG, ERR_ACTION,
- * ERR_NOT_UNDERSTOOD; ERR_NO_SECURITY for a Timestamp that is over and a token
- * without name or password.
+ * ERR_NOT_UNDERSTOOD, ERR_VERSION; ERR_NO_SECURITY for a Timestamp that is
+ * over and a token without name or password.
  */
 int	 envelope_parse(struct xmlin *, struct slice, int64_t now,
 	    struct envelope *, struct err *);

@@ -33,6 +33,8 @@ static const struct kind {
 	    "xmlns:o", NS_WSSE, ACTION_WSA_FAULT, false, NULL },
 	[ERR_NOT_UNDERSTOOD] = { 500, "s:MustUnderstand", NULL, NULL, NULL,
 	    ACTION_WSA_FAULT, false, NULL },
+	[ERR_VERSION] = { 500, "s:VersionMismatch", NULL, NULL, NULL,
+	    ACTION_WSA_FAULT, false, NULL },
 	[ERR_DESTINATION] = { 500, SENDER, "a:DestinationUnreachable",
 	    NULL, NULL, ACTION_WSA_FAULT, false, NULL },
 	[ERR_ACTION] = { 500, SENDER, "a:ActionNotSupported",

@@ -99,8 +99,8 @@ def check_fault(reply):
     assert [etree.QName(c).localname for c in f][:2] == ['Code', 'Reason']
     value = f.find('s:Code/s:Value', NS)
     prefix, local = value.text.split(':')
-    assert value.nsmap[prefix] == S and local in ('Sender', 'Receiver',
-                                                  'MustUnderstand')
+    assert value.nsmap[prefix] == S and local in (
+        'Sender', 'Receiver', 'MustUnderstand', 'VersionMismatch')
     detail = f.find('s:Detail', NS)
     if detail is not None:
         assert [etree.QName(c).localname for c in detail[0]] == [

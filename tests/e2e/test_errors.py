@@ -49,7 +49,7 @@ def used():
 
 def test_there_is_something_to_compare():
     assert len(used()) > 20 and len(table('HRESULTs')) > 20
-    assert len(table('Kinds of fault')) == 10
+    assert len(table('Kinds of fault')) == 11
 
 
 def test_every_code_that_is_sent_is_explained():
@@ -136,6 +136,8 @@ def broken(kind, good):
         'not-understood': lambda: text.replace(
             '<s:Header>', '<s:Header><q:q xmlns:q="urn:q" '
             's:mustUnderstand="1"/>'),
+        'version': lambda: text.replace(
+            client.S, 'http://schemas.xmlsoap.org/soap/envelope/'),
         'destination': lambda: re.sub(
             r'(<a:To [^>]*>)[^<]*', r'\1https://other.example/x', text),
         'action': lambda: re.sub(
@@ -146,7 +148,7 @@ def broken(kind, good):
 @pytest.mark.parametrize('service', ['cep', 'ces'])
 @pytest.mark.parametrize('kind', [
     'malformed', 'too-big', 'unauthenticated', 'no-security',
-    'not-understood', 'destination', 'action'])
+    'not-understood', 'version', 'destination', 'action'])
 def test_fault(stack, demo, kind, service):
     code, sub, detail, hresult = kinds_of_code()[kind]
     env = stack.env

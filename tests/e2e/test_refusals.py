@@ -156,7 +156,8 @@ def test_envelope(stack, demo, case, service):
     r = demo.post(url, bad.encode())
     refused(r)
     assert 'root:' not in r.text
-    want = {'must-understand': 'MustUnderstand', 'empty-to':
+    want = {'must-understand': 'MustUnderstand', 'soap-1.1':
+            'VersionMismatch', 'empty-to':
             'DestinationUnreachable', 'wrong-to': 'DestinationUnreachable'}
     if case in want:
         assert want[case] in r.text

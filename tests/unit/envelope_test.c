@@ -154,7 +154,7 @@ test_edits(void **state)
 		const char	*why;
 	} t[] = {
 		{ NS_SOAP, "http://schemas.xmlsoap.org/soap/envelope/",
-		    ERR_MALFORMED, "SOAP 1.2" },
+		    ERR_VERSION, "SOAP 1.2" },
 		{ "</s:Envelope>", "</s:Envelope>x", ERR_MALFORMED,
 		    "well-formed" },
 		{ "</s:Envelope>", "", ERR_MALFORMED, "well-formed" },

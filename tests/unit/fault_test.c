@@ -46,6 +46,8 @@ test_table(void **state)
 		    ACTION_WSA_FAULT, false },
 		{ ERR_NOT_UNDERSTOOD, "s:MustUnderstand", NULL,
 		    ACTION_WSA_FAULT, false },
+		{ ERR_VERSION, "s:VersionMismatch", NULL, ACTION_WSA_FAULT,
+		    false },
 		{ ERR_DESTINATION, "s:Sender", "a:DestinationUnreachable",
 		    ACTION_WSA_FAULT, false },
 		{ ERR_ACTION, "s:Sender", "a:ActionNotSupported",
