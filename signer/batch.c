@@ -22,13 +22,13 @@
 #include "store_key.h"
 #include "ocspresp.h"
 #include "poll.h"
+#include "queue.h"
 #include "store_crl.h"
 #include "reserve.h"
 #include "measure.h"
 #include "rollback.h"
 #include "segment.h"
 
-#define BATCH_BYTES	(2 * 1024 * 1024)	/* of messages, in memory */
 #define BATCH_USEC	5000			/* of signing */
 #define FEW		16	/* certificates, where that is less ... */
 #define FEW_USEC	64000			/* ... and this enough */
@@ -80,23 +80,6 @@ batch_free(struct signer *s, struct batch *b)
 	s->policy = NULL;
 }
 
-/* One message into the batch: 1, or 0 when there is none. */
-static int
-receive(struct signer *s, struct batch *b, int timeout_ms, struct err *err)
-{
-	struct job *j = job_new();
-	int rc;
-
-	if ((rc = link_recv(s->link, &j->link, timeout_ms, err)) != 1) {
-		job_free(s, j);
-		return rc;
-	}
-	j->t0 = log_usec();
-	j->received = now_usec();
-	b->job[b->n++] = j;
-	return 1;
-}
-
 /*
  * How many certificates a batch may have: some milliseconds' work, since who
  * is first waits for the last.  With a slow key a few share the disks' time.
@@ -117,30 +100,18 @@ most(int64_t cost)
 static int
 gather(struct signer *s, struct batch *b, struct err *err)
 {
-	size_t bytes = 0, max;
-	int rc;
-
 	s->cost = ca_cost(s->cas, s->ncas);
-	max = most(s->cost);
-	rc = receive(s, b, audittable_wait(s, IDLE_MS), err);
-	while (rc == 1 && b->n < max && bytes < BATCH_BYTES) {
-		bytes += b->job[b->n - 1]->link.msg.n;
-		rc = receive(s, b, 0, err);
-	}
-	return rc == -1 ? -1 : 0;
-}
-
-static bool
-is_new_issue(const struct job *j)
-{
-	return j->state == JOB_NEW && j->ask.call == CALL_ISSUE;
+	if (queue_fill(s, s->queue, audittable_wait(s, IDLE_MS), err) == -1)
+		return -1;
+	b->n = queue_take(s->queue, b->job, most(s->cost));
+	return 0;
 }
 
 /* What is judged by the policy that its sender knows. */
 static bool
 needs_policy(const struct job *j)
 {
-	return is_new_issue(j) || (j->state == JOB_NEW &&
+	return job_is_issue(j) || (j->state == JOB_NEW &&
 	    (j->ask.call == CALL_APPROVE || j->ask.call == CALL_KET));
 }
 
@@ -279,7 +250,7 @@ find_copies(struct batch *b, size_t i)
 
 	for (x = 0; x < i && j->state == JOB_NEW; x++) {
 		k = b->job[x];
-		if (!is_new_issue(k))
+		if (!job_is_issue(k))
 			continue;
 		if (memcmp(j->ask.id, k->ask.id, MSG_ID) != 0 &&
 		    memcmp(j->ask.replay_key, k->ask.replay_key, MSG_ID) != 0)
@@ -307,7 +278,7 @@ parse_all(struct signer *s, struct batch *b, struct err *err)
 	for (i = 0; i < b->n; i++) {
 		if (b->job[i]->state != JOB_NEW)
 			continue;
-		if (is_new_issue(b->job[i]))
+		if (job_is_issue(b->job[i]) && !b->job[i]->parsed)
 			job_parse(b->job[i]);
 		n += job_serials(b->job[i], serials + n);
 	}
@@ -317,7 +288,7 @@ parse_all(struct signer *s, struct batch *b, struct err *err)
 	if (s->issued == NULL)
 		return -1;
 	for (i = 0; i < b->n; i++) {
-		if (is_new_issue(b->job[i]))
+		if (job_is_issue(b->job[i]))
 			job_identify(s, b->job[i]);
 	}
 	return 0;
@@ -343,14 +314,14 @@ find_repeated(struct signer *s, struct batch *b, struct err *err)
 	int rc;
 
 	for (i = 0; i < b->n; i++) {
-		if (is_new_issue(b->job[i]))
+		if (job_is_issue(b->job[i]))
 			put_keys(&keys[n++], b->job[i]);
 	}
 	if (n == 0)
 		return 0;
 	rc = store_find(s->store, keys, n, &found, err);
 	for (i = n = 0; rc != -1 && i < b->n; i++) {
-		if (!is_new_issue(b->job[i]))
+		if (!job_is_issue(b->job[i]))
 			continue;
 		rc = commit_find_row(&found, b->job[i], &row, err);
 		if (rc == 1)
@@ -501,7 +472,7 @@ decide_all(struct signer *s, struct batch *b, struct err *err)
 	    poll_all(s, b->job, b->n, err) == -1)
 		return -1;
 	for (i = 0; i < b->n; i++) {
-		if (is_new_issue(b->job[i]))
+		if (job_is_issue(b->job[i]))
 			find_copies(b, i);
 	}
 	for (i = 0; i < b->n; i++) {
@@ -581,8 +552,11 @@ handle(struct signer *s, struct batch *b, struct err *err)
 	unsigned long session;
 	size_t i;
 
-	for (i = 0; i < b->n; i++)
+	for (i = 0; i < b->n; i++) {
+		b->job[i]->t0 = log_usec();
+		b->job[i]->received = now_usec();
 		job_open(s, b->job[i]);
+	}
 	if (has_new(b))
 		prepare(s, b, &e);
 	if (s->ledger_failed)
@@ -655,6 +629,7 @@ batch_loop(struct signer *s, struct err *err)
 	bool asked;
 	int rc = 0;
 
+	s->queue = queue_new();
 	while (rc == 0 && !stop_pending()) {
 		if ((rc = gather(s, &b, err)) == -1)
 			break;
@@ -680,6 +655,8 @@ batch_loop(struct signer *s, struct err *err)
 			    "another process took it over", s->conf->name);
 	}
 	batch_free(s, &b);
+	queue_free(s, s->queue);
+	s->queue = NULL;
 	if (rc == 0 && clock_is_right(s))
 		audittable_tell(s, &ignored);
 	if (rc == 0 && s->unsynced)

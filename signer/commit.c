@@ -12,6 +12,7 @@
 #include "badkey.h"
 #include "commit.h"
 #include "log.h"
+#include "queue.h"
 #include "rollback.h"
 #include "signer.h"
 #include "store.h"
@@ -185,16 +186,21 @@ struct ahead {
 
 /* A token that fails once is not asked for each of the others. */
 static void
-answer_ahead(void *arg)
+work_ahead(void *arg)
 {
 	const struct ahead *a = arg;
 	size_t i;
 
 	for (i = 0; i < a->n && job_answer_ahead(a->s, a->v[i]) == 0; i++)
 		;
+	if (a->s->queue != NULL)
+		queue_ahead(a->s, a->s->queue);
 }
 
-/* The answers are signed while the database commits; they leave later. */
+/*
+ * While the database commits, the answers are signed, which leave later, and
+ * the next requests are parsed.
+ */
 static int
 insert(struct signer *s, struct job **v, size_t n, bool *in_doubt,
     struct err *err)
@@ -202,7 +208,7 @@ insert(struct signer *s, struct job **v, size_t n, bool *in_doubt,
 	struct ahead a = { s, v, n };
 	int rc;
 
-	store_meanwhile(s->store, answer_ahead, &a);
+	store_meanwhile(s->store, work_ahead, &a);
 	rc = store_insert(s->store, v, n, in_doubt, err);
 	store_meanwhile(s->store, NULL, NULL);
 	return rc;

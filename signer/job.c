@@ -258,7 +258,7 @@ check_key(struct job *j)
 }
 
 void
-job_open(struct signer *s, struct job *j)
+job_read(struct job *j)
 {
 	struct err err = ERR_INIT;
 
@@ -268,6 +268,21 @@ job_open(struct signer *s, struct job *j)
 		return;
 	}
 	memcpy(j->row_id, j->ask.id, sizeof(j->row_id));
+}
+
+bool
+job_is_issue(const struct job *j)
+{
+	return j->state == JOB_NEW && j->ask.call == CALL_ISSUE;
+}
+
+void
+job_open(struct signer *s, struct job *j)
+{
+	struct err err = ERR_INIT;
+
+	if (j->state == JOB_DROPPED)
+		return;
 	if (j->ask.call == CALL_PING)
 		pong(s, j);
 	else if (check_peer(s, j, &err) == -1 ||
@@ -417,6 +432,7 @@ job_parse(struct job *j)
 	int64_t t = log_usec();
 
 	ERR_clear_error();
+	j->parsed = true;
 	j->req = request_parse(j->ask.token, &j->parse_err);
 	if (j->req != NULL && add_hints(j, &j->parse_err) == -1) {
 		request_free(j->req);

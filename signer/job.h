@@ -45,6 +45,7 @@ struct job {
 	struct request	*req;
 	struct agency	 agency;
 	struct issued_set *issued;	/* of an approval; else the batch's */
+	bool		 parsed;	/* see job_parse */
 	struct err	 parse_err;	/* why req is NULL */
 	char		*key_owner;	/* whom its key is certified for */
 	struct exchange	*exchange;	/* CALL_KET: the one being made */
@@ -79,7 +80,11 @@ struct job	*job_new(void);
 /* Gives its account back to the snapshot; NULL is fine. */
 void		 job_free(struct signer *, struct job *);
 
-/* Decode and check what needs neither policy nor database. */
+/* Decode the message. */
+void		 job_read(struct job *);
+/* Is a new certificate asked for, and nothing decided yet? */
+bool		 job_is_issue(const struct job *);
+/* It is its turn: check what needs neither policy nor database. */
 void		 job_open(struct signer *, struct job *);
 /* The key that signs, by the policy at hand; or MSG_ELSEWHERE. */
 void		 job_key(const struct signer *, struct job *);

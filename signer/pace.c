@@ -69,15 +69,17 @@ find(struct pace *p, const char *template, int64_t usec)
 	return b;
 }
 
+bool
+pace_is_soon(int64_t life, int64_t left)
+{
+	return left <= (life / 10 < SOON_MAX ? life / 10 : SOON_MAX);
+}
+
 static bool
 ends_soon(const struct issued *old, int64_t now)
 {
-	int64_t soon;
-
-	if (old == NULL)
-		return false;
-	soon = (old->not_after - old->not_before) / 10;
-	return old->not_after - now <= (soon < SOON_MAX ? soon : SOON_MAX);
+	return old != NULL && pace_is_soon(old->not_after - old->not_before,
+	    old->not_after - now);
 }
 
 int

@@ -14,11 +14,16 @@ struct pace	*pace_new(void);
 void		 pace_free(struct pace *);	/* or NULL */
 
 /*
+ * Does a certificate end soon?  Within a tenth of its life, seven days at
+ * most.  The shortest life with autoenrollment is five days, of which a tenth
+ * is longer than the eight hours after which clients ask again.  Seconds.
+ */
+bool		 pace_is_soon(int64_t life, int64_t left);
+
+/*
  * May what was decided be done now?  ERR_UNAVAILABLE: not yet.  The renewal
  * of a certificate that ends soon passes always, and what it takes is what
- * others wait for: within a tenth of its life, seven days at most.  The
- * shortest life with autoenrollment is five days, of which a tenth is longer
- * than the eight hours after which clients ask again.
+ * others wait for.
  *
  * now: unix seconds; usec: log_usec's.
  */

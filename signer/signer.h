@@ -28,6 +28,7 @@ struct signer {
 	struct store		*store;
 	struct ledger		*ledger;
 	struct link_server	*link;
+	struct queue		*queue;		/* NULL but in batch_loop */
 	const struct policy	*policy;	/* of the batch at hand */
 	struct issued_set	*issued;	/* of the batch, or NULL */
 	uint16_t		 prefix;	/* in serial numbers */

@@ -170,8 +170,10 @@ put_csr(struct buf *b, EVP_PKEY *key, struct slice attrs, enum inner how)
 }
 
 /* A self-signed certificate of this key, to sign renewals with. */
+/* A certificate with its own signature; it begins and ends so many seconds
+ * from now. */
 static inline void
-put_cert(struct buf *b, EVP_PKEY *key, long serial)
+put_cert_of(struct buf *b, EVP_PKEY *key, long serial, long from, long until)
 {
 	X509 *x = X509_new();
 	uint8_t *p = NULL;
@@ -179,8 +181,8 @@ put_cert(struct buf *b, EVP_PKEY *key, long serial)
 
 	X509_set_version(x, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(x), serial);
-	X509_gmtime_adj(X509_getm_notBefore(x), -60);
-	X509_gmtime_adj(X509_getm_notAfter(x), 86400);
+	X509_gmtime_adj(X509_getm_notBefore(x), from);
+	X509_gmtime_adj(X509_getm_notAfter(x), until);
 	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN",
 	    MBSTRING_UTF8, (const unsigned char *)"old", -1, -1, 0);
 	X509_set_issuer_name(x, X509_get_subject_name(x));
@@ -190,6 +192,12 @@ put_cert(struct buf *b, EVP_PKEY *key, long serial)
 	buf_add(b, p, (size_t)n);
 	OPENSSL_free(p);
 	X509_free(x);
+}
+
+static inline void
+put_cert(struct buf *b, EVP_PKEY *key, long serial)
+{
+	put_cert_of(b, key, serial, -60, 86400);
 }
 
 enum outer { OUTER_KEY, OUTER_KEY_BAD, OUTER_NO_SIGN, OUTER_CERT, OUTER_NONE,
