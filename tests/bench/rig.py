@@ -1,6 +1,8 @@
 """What the benchmarks stand on: a stack of its own, the messages, and one run
 of the load generator with the CPU time of every program."""
 import base64
+import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -133,6 +135,28 @@ class Stack:
         return int(r.stdout or 0)
 
 
+def lot(key):
+    """Which of two signers a worker asks first about this key, as
+    pubkey_lot says."""
+    from cryptography.hazmat.primitives import serialization
+    spki = key.public_key().public_bytes(
+        serialization.Encoding.DER,
+        serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()[0] % 2
+
+
+def fair_keys(count):
+    """So many RSA keys, by turns the first signer's and the other's: with as
+    many as a site has chance does it, with few it favours one."""
+    import client
+    found = [[], []]
+    for i in itertools.count():
+        key = client.rsa_key(2048, i)
+        found[lot(key)].append(key)
+        if min(map(len, found)) >= count // 2:
+            return [k for pair in zip(*found) for k in pair]
+
+
 def message_files(out, env, count):
     """Bodies and CSRs made ahead."""
     import client
@@ -140,10 +164,9 @@ def message_files(out, env, count):
     if not tokens.exists():
         say('making %d RSA-2048 requests' % count)
         lines = []
-        for i in range(count):
+        for i, key in enumerate(fair_keys(count)):
             name = 'bench%d.demo.example' % i
-            csr = client.make_csr(client.rsa_key(2048, i), name, [name],
-                                  env['CS_TEMPLATE'])
+            csr = client.make_csr(key, name, [name], env['CS_TEMPLATE'])
             lines.append(base64.b64encode(csr).decode())
         tokens.write_text('\n'.join(lines) + '\n')
     # No Timestamp: a body file outlives five minutes.
