@@ -36,6 +36,8 @@ static const struct known known[METRICS] = {
 	    "Calls that the signer answered", COUNTER },
 	[M_BATCH] = { "countersign_signer_batch_size",
 	    "Calls taken from the queue at once", SIZES },
+	[M_QUEUED] = { "countersign_signer_queue",
+	    "Calls that wait for a batch", GAUGE },
 	[M_WAIT] = { "countersign_signer_wait_seconds",
 	    "In the signer's queue: from a worker's sending to the taking, "
 	    "by both clocks",

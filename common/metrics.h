@@ -18,6 +18,7 @@ enum metric {
 	M_POLICY_VERSION,
 	M_DECISIONS,		/* signer: call, template, outcome */
 	M_BATCH,		/* requests in one batch */
+	M_QUEUED,		/* requests that wait for one */
 	M_WAIT,			/* from the worker's sending to the batch */
 	M_SIGN,
 	M_COMMIT,

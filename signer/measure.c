@@ -5,6 +5,7 @@
 #include "log.h"
 #include "measure.h"
 #include "metrics.h"
+#include "queue.h"
 #include "signer.h"
 
 #define WRITE_SECONDS	10
@@ -86,6 +87,8 @@ set_gauges(struct signer *s, int64_t now, bool up)
 	metrics_set(s->metrics, M_UPDATED, labels, now);
 	metrics_set(s->metrics, M_LEDGER_ENTRIES, labels,
 	    (int64_t)ledger_seq(s->ledger));
+	metrics_set(s->metrics, M_QUEUED, labels,
+	    (int64_t)queue_length(s->queue));
 	policy = snapshot_policy(s->snapshot, false, &ignored);
 	metrics_set(s->metrics, M_POLICY_VERSION, labels,
 	    policy != NULL ? (int64_t)policy->version : 0);

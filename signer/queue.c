@@ -60,6 +60,12 @@ is_full(const struct queue *q)
 	return q->n == QUEUE_MAX || q->bytes >= QUEUE_BYTES;
 }
 
+size_t
+queue_length(const struct queue *q)
+{
+	return q->n;
+}
+
 void
 queue_add(struct queue *q, struct job *j)
 {

@@ -15,6 +15,7 @@ void		 queue_free(struct signer *, struct queue *);
 
 /* Takes over a job that job_read has been called for; at the end. */
 void		 queue_add(struct queue *, struct job *);
+size_t		 queue_length(const struct queue *);
 /*
  * Everything that is on the link, up to 16 MiB; waits for it at most
  * timeout_ms where the queue is empty.  -1 when the link has failed.

@@ -90,6 +90,7 @@ def test_signers_and_publisher(stack, demo):
         who = '{signer="signer-%d"}' % i
         assert s['countersign_signer_database_up' + who] == 1
         assert s['countersign_signer_ledger_entries' + who] > 0
+        assert s['countersign_signer_queue' + who] >= 0
         assert s['countersign_policy_version' + who] >= 1
         assert time.time() - 60 < \
             s['countersign_signer_updated_timestamp_seconds' + who] <= \
