@@ -168,6 +168,18 @@ class Bench:
             'enroll.xml', n, expect='RequestedSecurityToken',
             tokens='tokens-rsa2048', **kw)
 
+    def half(self, peak):
+        """At half the peak, several times: a new database is vacuumed each
+        minute, and the kernel writes out what is 30 s old."""
+        rows = [self.case('enroll-%s-userpass-half-peak-c64-%d' % (
+            self.name, i + 1), self.stack.env['CS_CES_URL'], 'enroll.xml', 64,
+            expect='RequestedSecurityToken', tokens='tokens-rsa2048',
+            rate=round(peak / 2)) for i in range(SLICES)]
+        self.results.ratio(
+            'p99 ms at half the peak',
+            statistics.median(r['p99_ms'] for r in rows), 10,
+            [r['case'] for r in rows], True)
+
     def raw_answers(self, end):
         """What one core could sign at this moment: each is signed twice."""
         us = limits.raw_costs(self.name)['sign-' + self.name]
@@ -341,12 +353,7 @@ def main_lines(args, results):
         results.ratio('enroll per second over 528 (adcs_python)',
                       peak / 528, 10, [top['case']])
         b.crypto(top)
-        half = b.case('enroll-p256-userpass-half-peak-c64',
-                      b.stack.env['CS_CES_URL'], 'enroll.xml', 64,
-                      expect='RequestedSecurityToken',
-                      tokens='tokens-rsa2048', rate=round(peak / 2))
-        results.ratio('p99 ms at half the peak', half['p99_ms'], 10,
-                      [half['case']], True)
+        b.half(peak)
         b.cep()
         b.life()
         b.forms()
