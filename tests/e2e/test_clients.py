@@ -7,6 +7,8 @@ import uuid
 
 import pytest
 from asn1crypto import algos, cms, core
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 import client
 from client import S, T, tlv
@@ -178,6 +180,52 @@ def test_blank_in_the_name_of_a_ca(stack, demo):
         CONTENT_LENGTH=str(len(text)))).decode(errors='replace')
     assert 'RequestSecurityTokenResponse' in out, out
     assert '<Reference URI="%s"' % url.replace(' ', '%20') in out
+
+
+def oid(dotted):
+    return core.ObjectIdentifier(dotted).dump()
+
+
+SHA256 = tlv(0x30, oid('2.16.840.1.101.3.4.2.1'))
+ECDSA = tlv(0x30, oid('1.2.840.10045.4.3.2'))
+# As Windows signs with AlternateSignatureAlgorithm.
+SPECIFIED = tlv(0x30, oid('1.2.840.10045.4.3'), SHA256)
+RSA_BARE = tlv(0x30, oid('1.2.840.113549.1.1.11'))
+
+
+def by_hand(key, algorithm, *attributes):
+    """A PKCS#10 that no library writes so."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME,
+                                         'hand.demo.example')]).public_bytes()
+    spki = key.public_key().public_bytes(
+        serialization.Encoding.DER,
+        serialization.PublicFormat.SubjectPublicKeyInfo)
+    info = tlv(0x30, b'\2\1\0', name, spki, tlv(0xa0, *sorted(attributes)))
+    signature, _ = client.sign_attrs(key, info)
+    return tlv(0x30, info, algorithm, tlv(3, b'\0', signature))
+
+
+def pairs(*names_and_values):
+    """One attribute, each pair a value of it."""
+    return tlv(0x30, oid('1.3.6.1.4.1.311.13.2.1'), tlv(0x31, *sorted(
+        tlv(0x30, client.bmp(n), client.bmp(v))
+        for n, v in names_and_values)))
+
+
+@pytest.mark.parametrize('form', ['specified', 'rsa-bare', 'pairs',
+                                  'reg-info-empty', 'reg-info-certfile'])
+def test_request_by_hand(stack, demo, form):
+    key = client.rsa_key() if form == 'rsa-bare' else client.ec_key()
+    template = ('certificatetemplate', stack.env['CS_TEMPLATE'])
+    algorithm = {'specified': SPECIFIED, 'rsa-bare': RSA_BARE}.get(form, ECDSA)
+    said = [template, ('ccm', 'x')] if form == 'pairs' else [template]
+    csr = by_hand(key, algorithm, pairs(*said))
+    info = {'reg-info-empty': '', 'reg-info-certfile': 'certfile=a.cer&'}
+    if form in info:
+        csr = client.make_cmc(key, csr, [client.reg_info(info[form])])
+    r = demo.enroll(csr, pkcs10=form not in info)
+    check_rstrc(r)
+    assert r.certificate.subject.rfc4514_string() == 'CN=hand.demo.example'
 
 
 def protected_cmc(key, csr, hash_name):
