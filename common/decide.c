@@ -90,6 +90,7 @@ decide_autoenroll(const struct template *t, const struct account *a)
 	return account_in(a, &t->autoenroll);
 }
 
+/* The last arcs tell the oids of one forest apart, so all are said. */
 static const struct template *
 hint_template(const struct policy *p, const char *ca,
     const struct template_hint *h, struct err *err)
@@ -103,13 +104,13 @@ hint_template(const struct policy *p, const char *ca,
 		by_oid = policy_template_by_oid(p, h->oid);
 	if (h->name != NULL && h->oid != NULL && by_name != by_oid) {
 		err_deny(err, CERTSRV_E_TEMPLATE_CONFLICT, "template %.60s "
-		    "and oid %.60s are not the same", h->name, h->oid);
+		    "and oid %.96s are not the same", h->name, h->oid);
 		return NULL;
 	}
 	t = by_name != NULL ? by_name : by_oid;
 	if (t == NULL || !template_offered_by(t, ca)) {
 		err_deny(err, CERTSRV_E_UNSUPPORTED_CERT_TYPE,
-		    "template %.60s is %s ca %.60s",
+		    "template %.96s is %s ca %.60s",
 		    what, t == NULL ? "not known to" : "not offered by", ca);
 		return NULL;
 	}

@@ -1,6 +1,9 @@
 /* The decision: each rule, its HRESULT and words. */
 #include "decide_fixture.h"
 
+#define LONG_OID	"1.3.6.1.4.1.311.21.8.15138236.11413377.8603040." \
+			"12388391.10594797.179.6434236.13117494"
+
 static void
 test_hints(void **state)
 {
@@ -19,6 +22,9 @@ test_hints(void **state)
 	ask_for(&q, NULL);
 	q.request.hint[0].oid = str("1.2.3");
 	denies(&q, CERTSRV_E_UNSUPPORTED_CERT_TYPE, "1.2.3");
+	ask_for(&q, NULL);
+	q.request.hint[0].oid = str(LONG_OID);
+	denies(&q, CERTSRV_E_UNSUPPORTED_CERT_TYPE, LONG_OID " is not known");
 	/* All places, the same template. */
 	ask_for(&q, "pERSON");
 	hint(&q, NULL, OIDS "1");
