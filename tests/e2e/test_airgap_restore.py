@@ -127,7 +127,8 @@ def test_a_round_that_the_vault_began(gap, gap_user, tmp_path):
             (conf.parent / 'ledger').iterdir()) if f.is_file())
         if '"airgap-in"' in text.rsplit('"airgap-out"', 1)[-1]:
             break
-        assert r.returncode != 0, 'no crash fell into the round'
+        # 0: no crash fell into the round.
+        assert r.returncode in (-9, 137), (at, r.stdout, r.stderr)
         at += 1
     own = [str(conf.parent / 'ledger'), *ledgers(gap)[1:]]
     assert gap.ctl('ledger', 'verify', *own, ok=None).returncode == 0
