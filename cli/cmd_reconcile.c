@@ -137,12 +137,14 @@ triggers(struct db *db, bool on, struct err *err)
 {
 	static const char *const sql[] = {
 		"ALTER TABLE countersign.request DISABLE TRIGGER "
-		"decide_pending; ALTER TABLE countersign.crl DISABLE TRIGGER "
+		"decide_pending, DISABLE TRIGGER rollback_fence; "
+		"ALTER TABLE countersign.crl DISABLE TRIGGER "
 		"crl_check; ALTER TABLE countersign.airgap_round DISABLE "
 		"TRIGGER keep_round; ALTER TABLE countersign.audit "
 		"DISABLE TRIGGER keep",
 		"ALTER TABLE countersign.request ENABLE TRIGGER "
-		"decide_pending; ALTER TABLE countersign.crl ENABLE TRIGGER "
+		"decide_pending, ENABLE TRIGGER rollback_fence; "
+		"ALTER TABLE countersign.crl ENABLE TRIGGER "
 		"crl_check; ALTER TABLE countersign.airgap_round ENABLE "
 		"TRIGGER keep_round; ALTER TABLE countersign.audit "
 		"ENABLE TRIGGER keep"

@@ -229,6 +229,8 @@ commit(struct signer *s, struct job **v, size_t n, int64_t deadline)
 			return;
 		}
 		log_note("commit", "%zu rows: %s", n, err.text);
+		/* sql/183_rollback_fence.sql: what has another one found? */
+		s->checked = 0;
 		if (err.kind == ERR_UNAVAILABLE || in_doubt) {
 			if (log_usec() > deadline ||
 			    look_up_patiently(s, v, &n, deadline) == -1)

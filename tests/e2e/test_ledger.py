@@ -560,6 +560,31 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
         'text': 'the database has everything'}
 
 
+def test_what_another_signer_found_counts_at_once(own, root, lived):
+    """One that lost nothing itself is at work, in a session of before."""
+    def void():
+        return sum(x.count(b'"type":"void"') for lines in
+                   ledger_lines(own).values() for x in lines)
+    issue(own, 'before.demo.example')
+    rows = 'SELECT count(*) FROM countersign.certificate'
+    with root() as db:
+        before, was_void = db.execute(rows).fetchone(), void()
+        db.execute("SELECT countersign.rollback_found('signer-9', 'gone')")
+        try:
+            for n in range(6):
+                r = client.Client(own.env).enroll(csr(own, 'no%d.x' % n))
+                check_fault(r)
+                assert r.hresult in (None, AGAIN) and 'again' in r.reason
+            assert db.execute(rows).fetchone() == before
+        finally:
+            reconcile(own, '--apply')
+    wait_for(lambda: client.Client(own.env).enroll(
+        csr(own, 'after.demo.example')).fault is None, 60)
+    # Each looked when it was refused once.
+    wait_for(lambda: void() > was_void)
+    assert void() - was_void <= 2
+
+
 def ledger_lines(own):
     return {d.name: (d / 'ledger').read_bytes().splitlines(keepends=True)
             for d in sorted((own.dir / 'ledger').glob('*/'))}
