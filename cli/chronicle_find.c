@@ -158,9 +158,12 @@ join_halves(struct chronicle *c)
 	c->nresp = n;
 }
 
-/* A manager's denial keeps what the request came with: its NULLs. */
+/*
+ * A manager's denial keeps what the request came with: its NULLs.  And what
+ * was decided was there, though a signer that crashed does not say so yet.
+ */
 static void
-merge(struct chr_row *row, const struct chr_row *pending)
+merge(struct chr_row *row, struct chr_row *pending)
 {
 	static const enum decided kept[] = { DEC_MAJOR, DEC_MINOR,
 	    DEC_SUBJECT, DEC_SAN };
@@ -175,6 +178,10 @@ merge(struct chr_row *row, const struct chr_row *pending)
 	    was.n >= DEC_N && is.n >= DEC_N;
 	if (!row->has_rows)
 		return;
+	if (row->committed && !pending->committed && !pending->voided) {
+		pending->committed = true;
+		pending->claimed = row->claimed;
+	}
 	for (i = 0; i < sizeof kept / sizeof kept[0]; i++)
 		if (is.field[kept[i]].p == NULL)
 			is.field[kept[i]] = was.field[kept[i]];
@@ -183,6 +190,13 @@ merge(struct chr_row *row, const struct chr_row *pending)
 	row->tuple = b;
 	chr_digest(buf_slice(&b), row->decided);
 	memcpy(row->submitted, pending->submitted, CHR_DIGEST);
+}
+
+/* How sure is it that this has a row? */
+static int
+certainty(const struct chr_row *row)
+{
+	return row->committed ? 2 : row->voided ? 0 : 1;
 }
 
 /* No two signers share a prefix, so this is damage, whoever has done it. */
@@ -211,7 +225,7 @@ find_doubles(struct chronicle *c)
 void
 chronicle_sort(struct chronicle *c)
 {
-	const struct chr_row *pending = NULL;
+	struct chr_row *pending = NULL;
 	size_t i;
 
 	SORT(c->row, c->nrow, by_id);
@@ -223,9 +237,9 @@ chronicle_sort(struct chronicle *c)
 	c->by_serial = xcalloc(c->nrow + 1, sizeof *c->by_serial);
 	for (i = 0; i < c->nrow; i++) {
 		/* The same request may have failed at another signer. */
-		if (c->row[i].fresh && (pending == NULL || pending->voided ||
+		if (c->row[i].fresh && (pending == NULL ||
 		    memcmp(pending->id, c->row[i].id, CHR_ID) != 0 ||
-		    !c->row[i].voided))
+		    certainty(&c->row[i]) >= certainty(pending)))
 			pending = &c->row[i];
 		else if (!c->row[i].fresh && c->row[i].has_rows)
 			merge(&c->row[i], pending);

@@ -28,7 +28,7 @@ from test_revocation import (GOOD, REVOKED, ask, entry, fetch_crl,
 EDITS = int(os.environ.get('EDITS', '40'))
 SEED = int(os.environ.get('SEED', '7'))
 AGAIN = 0x800704D5
-PENDING, UNAVAILABLE = 2, 6     # see common/msg.h
+ISSUED, PENDING, UNAVAILABLE = 1, 2, 6     # see common/msg.h
 
 
 @pytest.fixture(scope='module')
@@ -601,11 +601,46 @@ def without_heads(own, folder, before, change=lambda line: line):
     return as_owner(own, folder)
 
 
+def decided_elsewhere(own, name):
+    """By another signer than the one to which it came: number and id."""
+    import test_attacks_worker as wire      # which needs this file
+    came, other = wire.Peer(own, 'worker', 0), wire.Peer(own, 'operator', 1)
+    answer = came.ask(wire.ask(own, wire.ISSUE, wire.PASSWORD, own.env[
+        'CS_USER'], csr(own, name, 'CS_TEMPLATE_APPROVAL')))
+    assert wire.status(answer) == PENDING
+    ident, = own.sql('SELECT id FROM countersign.request WHERE number = %s',
+                     answer[5].native)[0]
+    assert wire.status(other.ask(wire.ask(
+        own, wire.APPROVE, wire.OPERATOR, '', verdict=wire.seq(
+            wire.octets(ident), wire.text('root'), wire.text('known'),
+            wire.text(''))))) == ISSUED
+    for p in came, other:
+        p.close()
+    return answer[5].native, ident.hex().encode()
+
+
+def without_done(ident):
+    """As if the signer that it came to had died before it wrote that."""
+    came = []
+
+    def change(line):
+        if ident not in line:
+            return line
+        if b'"type":"pending"' in line:
+            came.append(line)
+        elif b'"type":"done"' in line and came:
+            came.clear()
+            return line.replace(b'"type":"done"', b'"type":"none"')
+        return line
+    return change
+
+
 def test_unsigned_tail(own, root, lived, tmp_path):
     """Account and template of a certificate stand in the ledger alone."""
     dump = tmp_path / 'dump'
     pg(own, 'pg_dump', '-Fc', '-f', str(dump), 'countersign')
     before = ledger_lines(own)
+    decided, ident = decided_elsewhere(own, 'decided.demo.example')
     cert = issue(own, 'tail.demo.example')
     with root('postgres') as db:
         db.execute('DROP DATABASE countersign WITH (FORCE)')
@@ -644,7 +679,8 @@ def test_unsigned_tail(own, root, lived, tmp_path):
                    'WHERE serial = %s', bytes.fromhex(serial.decode())) == [
                        (0,)]
     # Whoever knows where the copies come from.
-    copies = without_heads(own, tmp_path / 'copies', before)
+    copies = without_heads(own, tmp_path / 'copies', before,
+                           without_done(ident))
     done = reconcile(own, '--apply', '--trust-unsigned-tail', *copies)
     assert {r['what']: r['count'] for r in done}['certificates'] >= 1
     assert own.sql('SELECT account FROM countersign.certificate '
@@ -652,6 +688,9 @@ def test_unsigned_tail(own, root, lived, tmp_path):
                        ('demo',)]
     wait_for(lambda: client.Client(own.env).enroll(
         csr(own, 'after.demo.example')).fault is None, 60)
+    # What was decided was there, though nobody says that it was committed.
+    assert client.Client(own.env).query(decided).certificate is not None
+    wait_for(lambda: damages(own, own.conf) == (0, []))
 
 
 def test_damage_is_not_reconciled(own, root, lived):
