@@ -24,6 +24,7 @@ struct ledger {
 	uint64_t		 synced; /* number of the last entry that is */
 	struct ledger_chain	*chain;
 	struct buf		 out;	/* lines not yet written */
+	bool			 dirty;	/* written, not synced */
 	bool			 failed;
 };
 
@@ -216,30 +217,47 @@ ledger_add(struct ledger *l, const char *type, struct slice fields)
 }
 
 static int
-write_out(int fd, struct slice s)
+sync_out(int fd)
 {
-	if (file_write_all(fd, s) == -1)
-		return -1;
 	fail_point("written");
 	return fdatasync(fd);
 }
 
+/* For good: see ledger_sync in the header. */
+static int
+fail(struct ledger *l, struct err *err)
+{
+	l->failed = true;
+	return err_set(err, ERR_UNAVAILABLE, "ledger: %s", strerror(errno));
+}
+
 int
-ledger_sync(struct ledger *l, struct err *err)
+ledger_write(struct ledger *l, struct err *err)
 {
 	if (l->failed)
 		return err_set(err, ERR_UNAVAILABLE,
 		    "ledger: an earlier write failed");
 	if (l->out.n == 0)
 		return 0;
-	if (write_out(l->fd, buf_slice(&l->out)) == -1) {
-		l->failed = true;
-		return err_set(err, ERR_UNAVAILABLE, "ledger: %s",
-		    strerror(errno));
-	}
+	if (file_write_all(l->fd, buf_slice(&l->out)) == -1)
+		return fail(l, err);
 	l->size += (off_t)l->out.n;
-	l->synced = l->chain->seq;
+	l->dirty = true;
 	buf_reset(&l->out);
+	return 0;
+}
+
+int
+ledger_sync(struct ledger *l, struct err *err)
+{
+	if (ledger_write(l, err) == -1)
+		return -1;
+	if (!l->dirty)
+		return 0;
+	if (sync_out(l->fd) == -1)
+		return fail(l, err);
+	l->dirty = false;
+	l->synced = l->chain->seq;
 	return 0;
 }
 
@@ -261,7 +279,8 @@ next_file(const struct ledger *l)
 	if (fd == -1)
 		return -1;
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-	    write_out(fd, buf_slice(&l->out)) == 0 &&
+	    file_write_all(fd, buf_slice(&l->out)) == 0 &&
+	    sync_out(fd) == 0 &&
 	    linkat(l->dirfd, LEDGER_FILE, l->dirfd, name, 0) == 0 &&
 	    fsync(l->dirfd) == 0) {
 		fail_point("turning");

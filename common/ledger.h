@@ -68,6 +68,11 @@ void		 ledger_close(struct ledger *);
 void		 ledger_add(struct ledger *, const char *type,
 		    struct slice fields);
 /*
+ * Write what is buffered: it outlives this process, but not the host.  A
+ * failure is as final as that of ledger_sync.
+ */
+int		 ledger_write(struct ledger *, struct err *);
+/*
  * Write what is buffered and fdatasync.  After a failure every later call
  * fails too: a ledger that may have lost bytes is never trusted again.
  */

@@ -411,18 +411,21 @@ commit_all(struct signer *s, struct batch *b)
 }
 
 /*
- * Goes to the disk with the next batch, or when there is nothing to do.  What
- * is committed now says something about the database only if it is the one of
- * before: a session that began meanwhile is looked at first.
+ * Written before anybody is told, so that a process that is killed knows what
+ * to look for in a database that was restored; to the disk it goes with the
+ * next batch, or when there is nothing to do.  What is committed now says
+ * something about the database only if it is the one of before: a session that
+ * began meanwhile is looked at first.
  */
-static void
-ledger_done(struct signer *s, const struct batch *b)
+static int
+ledger_done(struct signer *s, const struct batch *b, struct err *err)
 {
 	struct buf ids = { 0 }, f = { 0 };
 	struct err e = ERR_INIT;
 	bool same = s->checked == store_session(s->store) ||
 	    signer_ready(s, &e) == 0;
 	size_t i;
+	int rc = 0;
 
 	for (i = 0; i < b->n; i++) {
 		if (!b->job[i]->committed || !b->job[i]->intent)
@@ -439,9 +442,12 @@ ledger_done(struct signer *s, const struct batch *b)
 		ledger_field(&f, "ids", buf_slice(&ids));
 		ledger_add(s->ledger, "done", buf_slice(&f));
 		s->unsynced = true;
+		rc = ledger_write(s->ledger, err);
+		s->ledger_failed = rc == -1;
 	}
 	buf_free(&ids);
 	buf_free(&f);
+	return rc;
 }
 
 static void
@@ -572,7 +578,8 @@ handle(struct signer *s, struct batch *b, struct err *err)
 	commit_all(s, b);
 	confirm_stored(s, b, session);	/* what reserve found decided */
 	fail_point("after-commit");
-	ledger_done(s, b);
+	if (ledger_done(s, b, err) == -1)
+		return -1;
 	fail_point("before-answer");
 	measure_batch(s, b->job, b->n);
 	for (i = 0; i < b->n; i++)

@@ -173,6 +173,28 @@ def test_down_means_try_again(stack, demo, part):
     assert stack.ctl('ledger', 'verify').returncode == 0
 
 
+def test_what_was_told_stands_in_the_ledger(stack, demo):
+    """A signer is killed behind its answer: should the database be restored
+    before it comes back, its ledger alone knows what there was."""
+    supervisor = int((stack.dir / 'run/supervisor.pid').read_text())
+    csr = client.make_csr(client.ec_key(), 'told.demo.example', [],
+                          stack.env['CS_TEMPLATE_APPROVAL'])
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        number = demo.enroll(csr).request_id
+        for p in stack.pids('signer'):
+            os.kill(p, signal.SIGKILL)
+        ident, = stack.sql("SELECT encode(id, 'hex') FROM countersign.request "
+                           'WHERE number = %s', int(number))[0]
+        assert any('"type":"done"' in line and ident in line
+                   for f in stack.dir.glob('ledger/*/ledger')
+                   for line in f.open())
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    wait_issue(stack, client.make_csr(client.ec_key(), 'next.demo.example', [],
+                                      stack.env['CS_TEMPLATE']))
+
+
 def test_policy_changed_in_between(stack, demo):
     """A new policy is in force with the next request, everywhere."""
     body = bytes(stack.sql('SELECT body FROM countersign.policy '
