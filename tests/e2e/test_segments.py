@@ -51,11 +51,11 @@ def long_lived(own):
     """Certificates, and more than a file of each signer."""
     certs, _ = life(own, None, 'a')
     me = client.Client(own.env)
-    key = client.ec_key()
+    keys = [client.ec_key() for _ in range(16)]     # a key has its signer
 
     def one(i):
         name = 'seg%d.demo.example' % i
-        check_rstrc(me.enroll(client.make_csr(key, name, [name],
+        check_rstrc(me.enroll(client.make_csr(keys[i % 16], name, [name],
                                               own.env['CS_TEMPLATE'])))
     i = 0
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
