@@ -186,7 +186,7 @@ class Approver(threading.Thread):
                 r = w.ctl('request', 'approve', n, '--reason', 'known')
                 if r.returncode == 0:
                     w.journal.write('approve', number=n)
-                elif 'issued' not in r.stdout + r.stderr:
+                elif 'is issued already' not in r.stderr:
                     with w.lock:
                         w.waiting.append(n)
             time.sleep(0.1)
