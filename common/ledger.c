@@ -17,6 +17,7 @@
 #include "failpoint.h"
 #include "file.h"
 #include "ledger_chain.h"
+#include "log.h"
 
 struct ledger {
 	int			 dirfd, fd;
@@ -25,6 +26,7 @@ struct ledger {
 	struct ledger_chain	*chain;
 	struct buf		 out;	/* lines not yet written */
 	bool			 dirty;	/* written, not synced */
+	int64_t			 clock;	/* see ledger_clock; 0: not known */
 	bool			 failed;
 };
 
@@ -175,6 +177,16 @@ ledger_close(struct ledger *l)
 	free(l);
 }
 
+/* What the clock shows, or would have shown if it had not stepped. */
+static time_t
+unstepped(const struct ledger *l, time_t now)
+{
+	time_t	then = (time_t)(l->clock + log_usec() / 1000000);
+
+	return l->clock == 0 || (now <= then + LEDGER_SLACK &&
+	    now >= then - LEDGER_SLACK) ? now : then;
+}
+
 /* "2026-11-24T09:00:00.123456Z" of now. */
 static void
 put_now(struct ledger *l)
@@ -183,14 +195,22 @@ put_now(struct ledger *l)
 	struct tm	tm;
 	time_t		last = (time_t)l->chain->last_time;
 
-	if (clock_gettime(CLOCK_REALTIME, &ts) == -1 ||
-	    gmtime_r(&ts.tv_sec, &tm) == NULL)
+	if (clock_gettime(CLOCK_REALTIME, &ts) == -1)
+		abort();
+	ts.tv_sec = unstepped(l, ts.tv_sec);
+	if (gmtime_r(&ts.tv_sec, &tm) == NULL)
 		abort();
 	buf_printf(&l->out, "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ",
 	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
 	    tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000);
 	if (ts.tv_sec > last)
 		l->chain->last_time = ts.tv_sec;
+}
+
+void
+ledger_clock(struct ledger *l, int64_t clock)
+{
+	l->clock = clock;
 }
 
 void

@@ -64,6 +64,14 @@ struct ledger;
  */
 struct ledger	*ledger_open(const char *dir, struct err *);
 void		 ledger_close(struct ledger *);
+/*
+ * The clock was found right: unix seconds minus those of log_usec.  Where it
+ * then steps by more than LEDGER_SLACK seconds entries keep the time that it
+ * would show, until this says another: a time from the future bars the way
+ * back.
+ */
+#define LEDGER_SLACK	5
+void		 ledger_clock(struct ledger *, int64_t clock);
 /* Buffer one entry; fields is JSON without the braces: "\"id\":\"..\",...". */
 void		 ledger_add(struct ledger *, const char *type,
 		    struct slice fields);

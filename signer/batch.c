@@ -33,7 +33,6 @@
 #define FEW		16	/* certificates, where that is less ... */
 #define FEW_USEC	64000			/* ... and this enough */
 #define IDLE_MS		1000
-#define CLOCK_SLACK	5			/* seconds */
 #define SIGN_WAIT	(2 * INT64_C(1000000))	/* us, a slow token */
 #define COMMIT_WAIT	(5 * INT64_C(1000000))	/* us, database away */
 #define READY_WAIT	(INT64_C(1500) * 1000)	/* less than a worker's try */
@@ -154,13 +153,14 @@ check_clock(struct signer *s, struct err *err)
 	int64_t now = now_usec() / 1000000, last, clock;
 
 	clock = now - log_usec() / 1000000;
-	if (clock > s->clock + CLOCK_SLACK || clock < s->clock - CLOCK_SLACK) {
+	if (clock > s->clock + LEDGER_SLACK || clock < s->clock - LEDGER_SLACK) {
 		if (store_settings(s->store, err) == -1)
 			return -1;
 		s->clock = clock;
+		ledger_clock(s->ledger, clock);
 	}
 	last = ledger_last_time(s->ledger);
-	if (now + CLOCK_SLACK < last)
+	if (now + LEDGER_SLACK < last)
 		return err_set(err, ERR_UNAVAILABLE,
 		    "clock is %lld s before the ledger's last entry",
 		    (long long)(last - now));

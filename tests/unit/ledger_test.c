@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "ledger_fixture.h"
+#include "log.h"
 
 static void
 slurp(const char *path, struct buf *b)
@@ -50,6 +51,30 @@ walk(const struct place *p, struct err *err)
 	int	n = 0;
 
 	return ledger_walk(p->dir, count_entries, &n, err) == -1 ? -1 : n;
+}
+
+/* The time of an entry where the clock was found right by what it shows now,
+ * less so many seconds. */
+static int64_t
+dated(struct ledger *l, int64_t step)
+{
+	ledger_clock(l, (int64_t)time(NULL) - step - log_usec() / 1000000);
+	add_some(l, 1);
+	return ledger_last_time(l) - (int64_t)time(NULL);
+}
+
+static void
+a_step_dates_no_entry(void **state)
+{
+	const int64_t	 years = 10 * INT64_C(31557600);
+	struct place	*p = *state;
+	struct ledger	*l = must_open(p->dir);
+
+	/* Ten years ahead; within seconds it says itself; five minutes back. */
+	assert_in_range(dated(l, years) + years, 0, 2);
+	assert_in_range(dated(l, -4) + 2, 0, 3);
+	assert_in_range(dated(l, -300) - 300 + 2, 0, 3);
+	ledger_close(l);
 }
 
 static void
@@ -596,7 +621,7 @@ int
 main(void)
 {
 	const struct CMUnitTest	tests[] = {
-		TEST(goes_on_after_reopening),
+		TEST(a_step_dates_no_entry), TEST(goes_on_after_reopening),
 		TEST(nothing_is_written_before_sync),
 		TEST(only_one_signer),
 		TEST(open_file_to_others_is_refused),
