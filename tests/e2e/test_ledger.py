@@ -391,7 +391,18 @@ def test_a_repeated_request_is_one_signer_s(own, lived):
     assert damages(own, own.conf) == (0, [])
 
 
-def test_a_number_of_a_list_tried_twice(own, lived, tmp_path):
+@pytest.fixture
+def standing(own):
+    """No signer goes on: what is copied stays what it was."""
+    pids = signers(own)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    yield
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_number_of_a_list_tried_twice(own, lived, standing, tmp_path):
     """Signed by one that never committed it, and then by another."""
     tmp_path.chmod(0o755)
     for d in (own.dir / 'ledger').glob('*/'):
