@@ -1,6 +1,7 @@
 """Every refusal answers with its rule, and the worker lives on."""
 import base64
 import re
+import time
 
 import pytest
 from cryptography import x509
@@ -448,6 +449,9 @@ def test_fault_never_echoes(stack, demo):
 def test_request_id_in_fault_log_and_row(stack, demo):
     r = refused(demo.enroll(csr_for(stack, template='NoSuchTemplate')))
     rid = re.search('[0-9a-f]{32}', r.reason).group(0)
+    end = time.time() + 20          # the line follows the answer
+    while rid not in stack.log('worker') and time.time() < end:
+        time.sleep(0.05)
     assert rid in stack.log('worker')
     shown = stack.ctl_json('request', 'show', rid)
     shown = shown[0] if isinstance(shown, list) else shown
