@@ -458,7 +458,8 @@ recover_start(struct signer *s, struct err *err)
 	struct err old = ERR_INIT;
 	int rc;
 
-	if (store_head(s->store, &w.known, err) == -1)
+	if (store_head(s->store, &w.known, err) == -1 ||
+	    store_rollback_ended(s->store, &s->ended, err) == -1)
 		return -1;
 	rc = ledger_walk_from(s->conf->ledger, w.known.seq, walk_entry, &w,
 	    err);

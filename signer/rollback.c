@@ -24,7 +24,7 @@ rollback_report(struct signer *s, struct err *err, const char *fmt, ...)
 	va_end(ap);
 	/* Even if nobody else can be told. */
 	s->rolled_back = true;
-	if (store_rollback_found(s->store, what, &ignored) == -1)
+	if (store_rollback_found(s->store, what, s->ended, &ignored) == -1)
 		log_note("rollback", "%s", ignored.text);
 	return err_set(err, ERR_UNAVAILABLE, "database is older than the "
 	    "ledger (restored from an old backup?): %s; run countersign "
@@ -85,7 +85,8 @@ rollback_check(struct signer *s, struct err *err)
 	unsigned long session = store_session(s->store);
 	char who[64] = "";
 
-	if (check_marks(s, err) == -1 || check_lists(s, err) == -1 ||
+	if (store_rollback_ended(s->store, &s->ended, err) == -1 ||
+	    check_marks(s, err) == -1 || check_lists(s, err) == -1 ||
 	    check_audit(s, err) == -1 ||
 	    store_rollback_open(s->store, who, err) == -1)
 		return -1;

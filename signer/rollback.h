@@ -21,7 +21,10 @@ struct signer;
 int	 rollback_check(struct signer *, struct err *);
 /* store_ready, and on each new session the check. */
 int	 signer_ready(struct signer *, struct err *);
-/* Always -1: tell the database and the caller what was found. */
+/*
+ * Always -1: tell the database and the caller what was found, since s->ended
+ * was asked for.
+ */
 int	 rollback_report(struct signer *, struct err *, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 

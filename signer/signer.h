@@ -39,6 +39,8 @@ struct signer {
 	struct audit_row	 audited;	/* in the ledger, the last */
 	struct audit_pace	 audit;
 	unsigned long		 checked;	/* session: see rollback.h */
+	int64_t			 ended;		/* store_rollback_ended, when
+						   it was last looked at */
 	bool			 rolled_back;
 	struct blocked		*blocked;	/* public keys */
 	struct heads		*heads;		/* NULL: no audit key */

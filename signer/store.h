@@ -155,9 +155,14 @@ int		 store_head(struct store *, struct store_head *,
 /* line: as head_put writes it. */
 int		 store_head_put(struct store *, const struct store_head *,
 		    const char *line, struct err *);
-/* Tell all signers that the database is too old. */
+/* How many reports reconcile has ended so far. */
+int		 store_rollback_ended(struct store *, int64_t *, struct err *);
+/*
+ * Tell all signers that the database is too old.  ended: store_rollback_ended
+ * before that was found; where reconcile has ended one since, nothing is told.
+ */
 int		 store_rollback_found(struct store *, const char *what,
-		    struct err *);
+		    int64_t ended, struct err *);
 /* Who told; "" when nobody did, or "reconcile" has ended it. */
 int		 store_rollback_open(struct store *, char who[64],
 		    struct err *);

@@ -113,7 +113,10 @@ enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
 	    "FROM countersign.ledger_head WHERE signer = $1", 1 }, \
 	{ "head_put", "SELECT countersign.ledger_head_put($1, $2, " \
 	    "decode($3, 'hex'), $4)", 4 }, \
-	{ "rollback_found", "SELECT countersign.rollback_found($1, $2)", 2 }, \
+	{ "rollback_found", "SELECT countersign.rollback_found($1, $2, " \
+	    "$3::bigint)", 3 }, \
+	{ "rollback_ended", "SELECT count(*) FROM countersign.rollback " \
+	    "WHERE ended_at IS NOT NULL", 0 }, \
 	{ "rollback_open", "SELECT signer FROM countersign.rollback " \
 	    "WHERE ended_at IS NULL ORDER BY n LIMIT 1", 0 }, \
 	{ "audit_after", "SELECT " AUDIT_AS_KEPT \

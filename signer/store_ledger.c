@@ -39,11 +39,27 @@ store_head_put(struct store *st, const struct store_head *h, const char *line,
 }
 
 int
-store_rollback_found(struct store *st, const char *what, struct err *err)
+store_rollback_ended(struct store *st, int64_t *n, struct err *err)
 {
-	struct db_param p[] = { DB_TEXT(st->signer), DB_TEXT(what) };
+	PGresult *r = db_exec(st->db, "rollback_ended", NULL, 0, err);
 
-	return store_run(st, "rollback_found", p, 2, err);
+	if (r == NULL)
+		return -1;
+	*n = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
+	PQclear(r);
+	return 0;
+}
+
+int
+store_rollback_found(struct store *st, const char *what, int64_t ended,
+    struct err *err)
+{
+	char n[24];
+	struct db_param p[] = { DB_TEXT(st->signer), DB_TEXT(what),
+	    DB_TEXT(n) };
+
+	snprintf(n, sizeof(n), "%lld", (long long)ended);
+	return store_run(st, "rollback_found", p, 3, err);
 }
 
 int

@@ -1,6 +1,7 @@
 """Ledgers, signed heads, and a database from yesterday, in a deployment of
 their own: it is restored from a backup, and its ledgers run out of space."""
 import base64
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -594,6 +595,33 @@ def test_what_another_signer_found_counts_at_once(own, root, lived):
     # Each looked when it was refused once.
     wait_for(lambda: void() > was_void)
     assert void() - was_void <= 2
+
+
+def test_a_report_that_reconcile_was_before(own, lived, root):
+    """Found before reconcile had put it back, and told behind it."""
+    found = "SELECT countersign.rollback_found('signer-9', 'gone', %s)"
+    opened = 'SELECT count(*) FROM countersign.rollback WHERE ended_at IS NULL'
+    with root() as db:
+        ended, = db.execute('SELECT count(*) FROM countersign.rollback '
+                            'WHERE ended_at IS NOT NULL').fetchone()
+        db.execute("SELECT countersign.rollback_found('signer-8', 'gone')")
+        with root() as reconciling, \
+                concurrent.futures.ThreadPoolExecutor(1) as pool:
+            with reconciling.transaction():
+                reconciling.execute("SELECT countersign.rollback_end('test')")
+                told = pool.submit(db.execute, found, (ended,))
+                time.sleep(0.5)
+                assert not told.done()
+            told.result(timeout=20)
+        assert db.execute(opened).fetchone() == (0,)
+        db.execute(found, (ended,))
+        assert db.execute(opened).fetchone() == (0,)
+        # What is missing still is told.
+        db.execute(found, (ended + 1,))
+        assert db.execute(opened).fetchone() == (1,)
+    reconcile(own, '--apply')
+    wait_for(lambda: client.Client(own.env).enroll(
+        csr(own, 'again.demo.example')).fault is None, 60)
 
 
 def ledger_lines(own):
