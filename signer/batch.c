@@ -442,8 +442,8 @@ ledger_done(struct signer *s, const struct batch *b, struct err *err)
 		ledger_field(&f, "ids", buf_slice(&ids));
 		ledger_add(s->ledger, "done", buf_slice(&f));
 		s->unsynced = true;
-		rc = ledger_write(s->ledger, err);
-		s->ledger_failed = rc == -1;
+		if ((rc = ledger_write(s->ledger, err)) == -1)
+			s->ledger_failed = true;
 	}
 	buf_free(&ids);
 	buf_free(&f);
