@@ -11,8 +11,8 @@ import pytest
 import client
 from conftest import TOP, running
 from ledger_edits import damages, pg
-from test_ledger import (AGAIN, csr, issue, reconcile, restart_signers,
-                         root)  # noqa: F401
+from test_ledger import AGAIN, csr, issue, restart_signers, root  # noqa: F401
+from test_reconcile import reconcile
 from test_revocation import wait_for
 
 

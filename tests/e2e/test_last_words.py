@@ -10,8 +10,8 @@ import client
 from conftest import TOP, running
 from ledger_edits import damages, pg
 from test_audit_rows import change, restore
-from test_ledger import (csr, issue, reconcile, restart_signers,
-                         root)  # noqa: F401
+from test_ledger import csr, issue, restart_signers, root  # noqa: F401
+from test_reconcile import reconcile
 from test_revocation import hex_serial, wait_for
 
 

@@ -15,8 +15,8 @@ import client
 from conftest import TOP, running
 from schema import check_rstrc
 from test_ledger import (as_signer, csr, damages, dead, issue, life,
-                         reconcile, restart_signers, revoke, signers,
-                         stopped)  # noqa: F401
+                         restart_signers, revoke, signers, stopped)  # noqa: F401
+from test_reconcile import reconcile
 from test_revocation import fetch_crl, wait_for
 
 
