@@ -8,7 +8,6 @@
 #include "http.h"
 #include "xmlchar.h"
 
-#define DRAIN_MAX	((size_t)4 * 1024 * 1024)
 
 enum param {
 	P_SERVICE, P_AUTH, P_CA, P_URI, P_METHOD, P_TYPE, P_LENGTH,
@@ -294,18 +293,6 @@ http_names_tag(const char *none_match, const char *tag)
 	}
 }
 
-void
-http_drain(FCGX_Stream *in)
-{
-	char	scrap[4096];
-	size_t	n = 0;
-	int	got;
-
-	while (n < DRAIN_MAX &&
-	    (got = FCGX_GetStr(scrap, sizeof(scrap), in)) > 0)
-		n += (size_t)got;
-}
-
 int
 http_read(const struct http_request *r, FCGX_Stream *in, struct buf *out,
     struct err *err)
@@ -317,11 +304,9 @@ http_read(const struct http_request *r, FCGX_Stream *in, struct buf *out,
 	size_t	max = limits[r->service];
 	int	got;
 
-	if (r->length > max) {
-		http_drain(in);
+	if (r->length > max)
 		return err_set(err, ERR_TOO_BIG,
 		    "message of %zu bytes, limit %zu", r->length, max);
-	}
 	if (r->length == 0)
 		return 0;
 	got = FCGX_GetStr((char *)buf_extend(out, r->length), (int)r->length,
@@ -329,10 +314,8 @@ http_read(const struct http_request *r, FCGX_Stream *in, struct buf *out,
 	if (got < 0 || (size_t)got != r->length)
 		return err_bad(err, 0, "message of %d bytes, %zu announced",
 		    got, r->length);
-	if (FCGX_GetChar(in) != -1) {
-		http_drain(in);
+	if (FCGX_GetChar(in) != -1)
 		return err_bad(err, 0, "message is longer than announced");
-	}
 	return 0;
 }
 

@@ -54,13 +54,8 @@ void	 http_parse(char *const *envp, struct http_request *);
 bool	 http_names_tag(const char *none_match, const char *tag);
 
 /*
- * Read a message that nobody wants.  To close a socket with unread bytes
- * would break nginx's write, and the client would not see the answer.
- */
-void	 http_drain(FCGX_Stream *);
-/*
  * Reads what the request announces, no more and no less.  ERR_TOO_BIG above
- * the service's limit (the body is then read and dropped).
+ * the service's limit.  What it leaves unread process.c reads.
  */
 int	 http_read(const struct http_request *, FCGX_Stream *, struct buf *,
 	    struct err *);

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "conns.h"
-#include "http.h"
 #include "log.h"
 #include "process.h"
 #include "serve.h"
@@ -18,6 +17,7 @@
 
 #define STACK		((size_t)512 * 1024)
 #define DRAIN_S		5	/* beyond what a signer may take */
+#define DRAIN_MAX	((size_t)4 * 1024 * 1024)	/* of a message */
 #define WAIT_MS		500	/* how soon a thread sees that it should end */
 #define PENDING_MS	100	/* ... or how questions are getting on */
 /*
@@ -53,6 +53,22 @@ receive(FCGX_Request *fcgi, int fd)
 }
 
 /*
+ * What nobody wants.  To close a socket with unread bytes would break nginx's
+ * write, and the client would not see the answer.
+ */
+static void
+drain(FCGX_Stream *in)
+{
+	char	scrap[4096];
+	size_t	n = 0;
+	int	got;
+
+	while (n < DRAIN_MAX &&
+	    (got = FCGX_GetStr(scrap, sizeof(scrap), in)) > 0)
+		n += (size_t)got;
+}
+
+/*
  * The connection is given back if nginx wants that ([FastCGI] 3.5) and
  * nothing of the request is left unread, which would begin the next one.
  * With the end of the answer nginx takes it for free: a close that comes
@@ -66,7 +82,7 @@ finish(struct process *p, FCGX_Request *fcgi)
 
 	/* Nobody has read the end of a request without a body. */
 	if (fcgi->in != NULL) {
-		http_drain(fcgi->in);
+		drain(fcgi->in);
 		seen = FCGX_HasSeenEOF(fcgi->in) ||
 		    FCGX_GetChar(fcgi->in) == -1;
 	}
