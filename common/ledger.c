@@ -267,12 +267,18 @@ ledger_write(struct ledger *l, struct err *err)
 	return 0;
 }
 
+bool
+ledger_unsynced(const struct ledger *l)
+{
+	return l->dirty || l->out.n > 0;
+}
+
 int
 ledger_sync(struct ledger *l, struct err *err)
 {
 	if (ledger_write(l, err) == -1)
 		return -1;
-	if (!l->dirty)
+	if (!ledger_unsynced(l))
 		return 0;
 	if (sync_out(l->fd) == -1)
 		return fail(l, err);

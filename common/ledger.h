@@ -85,6 +85,7 @@ int		 ledger_write(struct ledger *, struct err *);
  * fails too: a ledger that may have lost bytes is never trusted again.
  */
 int		 ledger_sync(struct ledger *, struct err *);
+bool		 ledger_unsynced(const struct ledger *);	/* is there any? */
 /*
  * Begin a new file with what is buffered, a "segment" first; the one before
  * is "ledger.N" from then on, N the number of its last entry in 20 digits.

@@ -35,7 +35,6 @@ add(struct signer *s, const struct tuple *t)
 	ledger_field_num(&f, "n", (int64_t)audittable_number(&s->audited));
 	ledger_field_base64(&f, "row", buf_slice(&row));
 	ledger_add(s->ledger, "audit", buf_slice(&f));
-	s->unsynced = true;
 	buf_free(&f);
 	buf_free(&row);
 }

@@ -441,7 +441,6 @@ ledger_done(struct signer *s, const struct batch *b, struct err *err)
 	if (ids.n > 0) {
 		ledger_field(&f, "ids", buf_slice(&ids));
 		ledger_add(s->ledger, "done", buf_slice(&f));
-		s->unsynced = true;
 		if ((rc = ledger_write(s->ledger, err)) == -1)
 			s->ledger_failed = true;
 	}
@@ -643,7 +642,7 @@ batch_loop(struct signer *s, struct err *err)
 		asked = b.n > 0;
 		if (asked)
 			rc = handle(s, &b, err);
-		else if (s->unsynced)
+		else if (ledger_unsynced(s->ledger))
 			rc = signer_sync(s, err);
 		batch_free(s, &b);
 		if (rc == 0 && clock_is_right(s)) {
@@ -666,7 +665,7 @@ batch_loop(struct signer *s, struct err *err)
 	s->queue = NULL;
 	if (rc == 0 && clock_is_right(s))
 		audittable_tell(s, &ignored);
-	if (rc == 0 && s->unsynced)
+	if (rc == 0 && ledger_unsynced(s->ledger))
 		rc = signer_sync(s, err);
 	if (rc == 0 && clock_is_right(s))
 		rc = heads_now(s, err);

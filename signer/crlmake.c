@@ -138,7 +138,6 @@ tell_ledger(struct making *m, struct err *err)
 		ledger_field_num(&f, "base", (int64_t)m->made.base);
 	ledger_field_hex(&f, "tbs", m->made.digest.p, m->made.digest.n);
 	ledger_add(m->s->ledger, "crl", buf_slice(&f));
-	m->s->unsynced = true;
 	m->ca->crl_number = m->made.number;
 	buf_free(&f);
 	return signer_sync(m->s, err);
@@ -222,7 +221,6 @@ tell_listed(struct making *m)
 	ledger_field_num(&f, "number", (int64_t)m->made.number);
 	ledger_field_base64(&f, "row", buf_slice(&m->row));
 	ledger_add(m->s->ledger, "listed", buf_slice(&f));
-	m->s->unsynced = true;
 	m->ca->crl_listed = m->made.number;
 	buf_free(&f);
 }

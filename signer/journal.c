@@ -82,7 +82,6 @@ journal_decision(struct signer *s, struct job *j)
 	}
 	j->intent = true;
 	ledger_add(s->ledger, type, buf_slice(&f));
-	s->unsynced = true;
 	buf_free(&f);
 }
 
@@ -102,7 +101,6 @@ add_issued(struct signer *s, const struct issue *i)
 	ledger_field_base64(&f, "certificate", i->der);
 	field_row(&f, "row", i->row);
 	ledger_add(s->ledger, "issued", buf_slice(&f));
-	s->unsynced = true;
 	buf_free(&f);
 }
 
@@ -155,7 +153,6 @@ add_revocation(struct signer *s, const struct ca *ca, const PGresult *r,
 		ledger_field(&f, fields[i].key, db_field(r, row,
 		    fields[i].col));
 	ledger_add(s->ledger, ends ? "released" : "revoked", buf_slice(&f));
-	s->unsynced = true;
 	buf_free(&f);
 }
 
@@ -261,7 +258,6 @@ journal_signatures(struct signer *s)
 		ledger_field(&f, "ca", slice_str(s->cas[i]->name));
 		ledger_field_num(&f, "count", (int64_t)n);
 		ledger_add(s->ledger, "signatures", buf_slice(&f));
-		s->unsynced = true;
 		buf_reset(&f);
 	}
 	buf_free(&f);

@@ -56,10 +56,8 @@ intents_drop(struct intents *l, size_t i)
 int
 signer_sync(struct signer *s, struct err *err)
 {
-	if (ledger_sync(s->ledger, err) == 0) {
-		s->unsynced = false;
+	if (ledger_sync(s->ledger, err) == 0)
 		return 0;
-	}
 	s->ledger_failed = true;
 	return -1;
 }

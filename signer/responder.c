@@ -184,7 +184,6 @@ tell_ledger(struct signer *s, const struct responder *r, const struct ca *ca,
 	ledger_field_hex(&f, "serial", r->serial, sizeof(r->serial));
 	ledger_field_hex(&f, "tbs", md, sizeof(md));
 	ledger_add(s->ledger, "responder", buf_slice(&f));
-	s->unsynced = true;
 	buf_free(&f);
 	return signer_sync(s, err);
 }
@@ -199,7 +198,6 @@ tell_stored(struct signer *s, const struct responder *r, const struct ca *ca)
 	ledger_field_hex(&f, "serial", r->serial, sizeof(r->serial));
 	ledger_field(&f, "certificate", buf_slice(&text));
 	ledger_add(s->ledger, "responder-issued", buf_slice(&f));
-	s->unsynced = true;
 	buf_free(&f);
 	buf_free(&text);
 }

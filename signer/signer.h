@@ -44,7 +44,6 @@ struct signer {
 	bool			 rolled_back;
 	struct blocked		*blocked;	/* public keys */
 	struct heads		*heads;		/* NULL: no audit key */
-	bool			 unsynced;	/* ledger entries buffered */
 	bool			 ledger_failed;	/* stop: never trusted again */
 	struct metrics		*metrics;	/* NULL: no metrics-file */
 	int64_t			 next_metrics;	/* unix seconds */
