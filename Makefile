@@ -1,7 +1,13 @@
 # Countersign.  "make demo" and "make test" are all a newcomer needs.
 CC ?= gcc
 PKGS = openssl libxml-2.0 libpq libzmq libsodium libconfuse
+# The worker's and doctor's, and below libpq anyway.
+KRB5 = krb5-gssapi krb5
 BUILD ?= build
+# Compilers that remember, where ccache is installed.
+export PATH := /usr/lib/ccache:$(PATH)
+export CCACHE_BASEDIR ?= $(CURDIR)
+export CCACHE_NOHASHDIR ?= 1
 # "make run STATE=folder" keeps another deployment there.
 STATE ?= var/demo
 FUZZ_SECONDS ?= 60
@@ -30,8 +36,9 @@ endif
 
 # Lazily: the packages may not be there before "make deps".
 # Of p11-kit the header of PKCS#11 alone.
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) p11-kit-1 2>/dev/null)
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(KRB5) p11-kit-1 2>/dev/null)
 LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lfcgi -lpthread
+KRB5_LIBS = $(shell pkg-config --libs $(KRB5) 2>/dev/null)
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE -g $(OPT) $(WARN) $(PKG_CFLAGS) \
 	$(addprefix -iquote,. common frontend signer cli) $(CFLAGS)
 
@@ -53,12 +60,13 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(BUILD)/libcommon.a: $(COMMON)
-$(BUILD)/libfrontend.a: $(FRONTEND)
-$(BUILD)/libsigner.a: $(SIGNER)
-$(BUILD)/libcli.a: $(CLI)
+# The folder is newer, too, when a file has left it.
+$(BUILD)/libcommon.a: $(COMMON) common
+$(BUILD)/libfrontend.a: $(FRONTEND) frontend
+$(BUILD)/libsigner.a: $(SIGNER) signer
+$(BUILD)/libcli.a: $(CLI) cli
 %.a:
-	rm -f $@ && ar rcs $@ $^
+	rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 $(BUILD)/countersign-worker: $(BUILD)/frontend/main.o $(BUILD)/libfrontend.a $(BUILD)/libcommon.a
 $(BUILD)/countersign-signer: $(BUILD)/signer/main.o $(BUILD)/libsigner.a $(BUILD)/libcommon.a
@@ -66,13 +74,14 @@ $(BUILD)/countersign-signer: $(BUILD)/signer/main.o $(BUILD)/libsigner.a $(BUILD
 $(BUILD)/countersign: $(BUILD)/cli/main.o $(BUILD)/libcli.a \
 	$(addprefix $(BUILD)/frontend/,wconf.o xmlw.o xmlchar.o) \
 	$(BUILD)/signer/sconf.o $(BUILD)/libcommon.a
-$(BUILD)/countersign: LIBS += -lldap -llber
+$(BUILD)/countersign: LIBS += -lldap -llber $(KRB5_LIBS)
+$(BUILD)/countersign-worker: LIBS += $(KRB5_LIBS)
 $(PROGRAMS):
 	$(CC) $(LDOPT) -o $@ $^ $(LIBS)
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libfrontend.a $(BUILD)/libsigner.a $(BUILD)/libcli.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(LDOPT) -o $@ $^ $(LIBS) -lcmocka
+	$(CC) $(LDOPT) -o $@ $^ $(LIBS) $(KRB5_LIBS) -lcmocka
 
 # A PKCS#11 module with faults, for the tests.
 $(BUILD)/fault.so: tests/p11/fault.c
@@ -82,13 +91,16 @@ $(BUILD)/fault.so: tests/p11/fault.c
 p11-fault: $(BUILD)/fault.so
 
 # Needs CC=clang SANITIZE=1 FUZZ=,fuzzer-no-link
-$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libfrontend.a $(BUILD)/libsigner.a $(BUILD)/libcommon.a
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libfrontend.a $(BUILD)/libsigner.a $(BUILD)/libcli.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(LDOPT) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 programs-unit: all $(UNIT) p11-fault
-unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+# Each has places of its own.
+RUN_UNIT = $(UNIT:=.run)
+unit: $(RUN_UNIT)
+$(RUN_UNIT): %.run: %
+	@$<
 
 fuzzers: $(FUZZERS)
 
@@ -128,47 +140,64 @@ clean:
 
 # Everything that must hold.  The end-to-end tests come last: all with the
 # sanitizers in the programs, some again as they are shipped, and those that
-# cannot run with a sanitizer (a moved clock).  Crashes of what is shipped are
-# the faults'.  "make e2e" runs all of them.
+# cannot run with a sanitizer (a moved clock, the units).  Crashes of what is
+# shipped are the faults'.  "make e2e" runs all of them.
 test: deps-test
+	+@$(SUB) test-collect
 	+@$(SUB) WERROR=-Werror programs-unit load
 	+@$(SUB) test-unit test-clang
 	+@$(SUB) asan fuzz-programs
 	+@$(SUB) FUZZ_SECONDS=5 fuzz
-	+@$(call SIDE_BY_SIDE,test-1,test-2)
+	+@$(SUB) test-long
+# A test that cannot be read is known before the long ones run, a benchmark
+# before somebody wants it.
+test-collect:
+	@! grep -nE '^ *(from|import) test_' tests/*/*.py || \
+	    { echo "a helper of several files: a module of its own"; exit 1; }
+	@out=$$($(E2E) --collect-only tests/*/ 2>&1) || \
+	    { echo "$$out" | grep -v ::; exit 1; }
+	@cd tests/bench && /usr/bin/python3 -B -c \
+	    'import airgap, bench, growth, logon, peers, polls'
 test-unit:
-	+@$(SUB) -j1 WERROR=-Werror unit
+	+@$(SUB) -O WERROR=-Werror unit
 test-clang:
 	+@$(SUB) CC=clang BUILD=build-clang WERROR=-Werror all
-test-1:
-	+@$(SUB) -j1 asan-e2e-1
-	+@$(SUB) -j1 e2e PYTEST='-k "life or enroll"'
-test-2:
-	+@$(SUB) -j1 asan-e2e-2
-	+@$(SUB) faults
+test-long:
+	+@$(call SIDE_BY_SIDE,faults $(ASAN_E2E) test-shipped)
+test-shipped:
+	+@$(SUB) -j1 e2e PYTEST='-k "life or enroll or units or years"'
 
 asan: deps-test
 	+@$(SUB) BUILD=build-asan SANITIZE=1 programs-unit
 	+@ASAN_OPTIONS=detect_stack_use_after_return=1 \
-	    $(SUB) -j1 BUILD=build-asan SANITIZE=1 unit
+	    $(SUB) -O BUILD=build-asan SANITIZE=1 unit
 
-# Tests wait more than they work.  What the second says comes at the end.
-SIDE_BY_SIDE = mkdir -p var; \
-	env --default-signal=INT $(SUB) $(2) >var/second.out 2>&1 & \
-	second=$$!; $(SUB) $(1); first=$$?; \
-	wait $$second || first=1; cat var/second.out; exit $$first
+# Tests wait more than they work: three at a time, the longest first.  A test
+# that fails is told at once, what each track says when it has ended, and what
+# the red ones say comes last.
+SIDE_BY_SIDE = mkdir -p var; rm -f var/*.red; \
+	$(SUB) -j3 $(addsuffix .track,$(1)) && ! cat var/*.red 2>/dev/null
+%.track:
+	+@if $(SUB) $* >var/$*.out; then cat var/$*.out; \
+	    else mv var/$*.out var/$*.red; fi
 
-# The whole stack with the sanitizers in it, in two halves, each with stacks
-# of its own.
-HALF_1 = tests/e2e/test_[a-i]*.py
-HALF_2 = tests/e2e/test_[j-z]*.py
+# The whole stack with the sanitizers in it, in parts of two minutes or three,
+# each with stacks of its own.
+PART_1 = $(wildcard tests/e2e/test_a[p-z]*.py tests/e2e/test_[bc]*.py)
+PART_2 = $(wildcard tests/e2e/test_r*.py)
+PART_3 = $(wildcard tests/e2e/test_[jkl]*.py)
+PART_4 = $(wildcard tests/e2e/test_a[a-o]*.py)
+PART_5 = $(wildcard tests/e2e/test_[d-i]*.py)
+PART_6 = $(filter-out $(foreach n,1 2 3 4 5,$(PART_$n)),$\
+	$(wildcard tests/e2e/test_*.py))
+ASAN_E2E = $(addprefix asan-e2e-,1 2 3 4 5 6)
 asan-e2e: deps-test
 	+@$(SUB) BUILD=build-asan SANITIZE=1 all p11-fault
-	+@$(call SIDE_BY_SIDE,asan-e2e-1,asan-e2e-2)
-asan-e2e-1 asan-e2e-2: asan-e2e-%:
+	+@$(call SIDE_BY_SIDE,$(ASAN_E2E))
+$(ASAN_E2E): asan-e2e-%:
 	@STATE=var/e2e-$* deploy/demo.sh clean
 	ASAN_OPTIONS=detect_leaks=0 BUILD=build-asan SANITIZE=1 \
-	    CS_TEST_STATE='$(CURDIR)/var/e2e-$*' $(E2E) $(HALF_$*) $(PYTEST)
+	    CS_TEST_STATE='$(CURDIR)/var/e2e-$*' $(E2E) $(PART_$*) $(PYTEST)
 
 # Races between threads; libraries are not looked into.  Not in "make test".
 tsan-e2e: deps-test
@@ -216,6 +245,16 @@ test-ha: deps-test
 	+@$(SUB) all
 	@mkdir -p var
 	/usr/bin/python3 -m pytest -q -rsP -p no:cacheprovider tests/ha $(PYTEST)
+
+# Members of a domain of Active Directory, whose controller is Samba's, in
+# namespaces of their own: needs root, two minutes.
+test-ad: deps-test
+	@deploy/deps.sh ad
+	+@$(SUB) all
+	@mkdir -p var
+	exec unshare --net --mount --pid --fork --mount-proc --kill-child \
+	    /usr/bin/python3 -m pytest -q -rsP -p no:cacheprovider tests/ad \
+	    $(PYTEST)
 
 # 2,000 certificates, lists of 0, 1 and 100,000 entries, five validators.
 test-validators: deps-test
@@ -312,10 +351,10 @@ install: all
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit programs-unit p11-fault fuzzers deps deps-test deps-bench \
-	demo demo-airgap run clean test test-unit test-clang test-1 test-2 \
-	asan asan-e2e asan-e2e-1 asan-e2e-2 tsan-e2e fuzz fuzz-programs e2e \
-	faults test-faults test-ha test-ledger test-validators load bench \
+.PHONY: all unit $(RUN_UNIT) programs-unit p11-fault fuzzers deps deps-test \
+	deps-bench demo demo-airgap run clean test test-collect test-unit \
+	test-clang test-long test-shipped asan asan-e2e $(ASAN_E2E) tsan-e2e \
+	fuzz fuzz-programs e2e faults test-faults test-ha test-ad test-ledger test-validators load bench \
 	bench-peers bench-growth bench-logon bench-numbers bench-airgap \
 	bench-crl lint install
 .SECONDARY:

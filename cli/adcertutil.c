@@ -161,11 +161,11 @@ list_line(struct reader *r, char *line, struct err *err)
 	if (strcmp(r->prop, "CryptoProviders") == 0) {
 		if ((blank = strstr(value, ": ")) != NULL &&
 		    isdigit((unsigned char)value[0]))
-			adtemplate_list(&r->t->providers, blank + 2);
+			strlist_add(&r->t->providers, blank + 2);
 		return 0;
 	}
 	if (strcmp(r->prop, "Supersede") == 0) {
-		adtemplate_list(&r->t->supersedes, value);
+		strlist_add(&r->t->supersedes, value);
 		return 0;
 	}
 	key_usage_line(r, value);

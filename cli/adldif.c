@@ -1,73 +1,12 @@
 /*
- * LDIF ([RFC2849]) as ldifde writes it, folded lines, "::" for base64, to the
- * templates of adtemplate.h: the other form "policy import" reads.
+ * LDIF as ldifde writes it to the templates of adtemplate.h: the other form
+ * "policy import" reads.
  */
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
 #include "adtemplate.h"
-#include "base64.h"
-
-/* One logical line: continuations begin with a blank. */
-static bool
-next_line(struct slice *text, struct buf *line)
-{
-	const uint8_t	*nl;
-	size_t		 n;
-
-	buf_reset(line);
-	if (text->n == 0)
-		return false;
-	do {
-		nl = memchr(text->p, '\n', text->n);
-		n = nl != NULL ? (size_t)(nl - text->p) : text->n;
-		buf_add(line, text->p, n);
-		if (line->n > 0 && line->p[line->n - 1] == '\r')
-			line->n--;
-		n += nl != NULL;
-		text->p += n;
-		text->n -= n;
-		if (text->n > 0 && text->p[0] == ' ') {
-			text->p++;
-			text->n--;
-			continue;
-		}
-		return true;
-	} while (text->n > 0);
-	return true;
-}
-
-/* "name: text" or "name:: base64" into the template. */
-static int
-one_attribute(struct adtemplate *t, char *line, struct err *err)
-{
-	char		*colon = strchr(line, ':'), *v;
-	struct buf	 raw = { NULL, 0, 0 };
-	int		 rc = 0;
-
-	if (colon == NULL)
-		return err_bad(err, 0, "ldif: no colon in %.40s", line);
-	*colon = '\0';
-	v = colon + 1;
-	if (*v == ':')
-		rc = base64_decode(v + 1, strlen(v + 1), 65536, &raw, err);
-	else
-		buf_puts(&raw, v + strspn(v, " "));
-	if (rc == 0)
-		rc = adtemplate_set(t, line, buf_slice(&raw), err);
-	buf_free(&raw);
-	return rc;
-}
-
-/* Is this object class line that of a template? */
-static bool
-is_template_class(const char *line)
-{
-	return strncasecmp(line, "objectClass:", 12) == 0 &&
-	    strcasecmp(line + 12 + strspn(line + 12, " "),
-	    "pKICertificateTemplate") == 0;
-}
+#include "ldif.h"
 
 /*
  * A record is read into a template at once and thrown away when its object
@@ -86,32 +25,39 @@ end_record(struct adtemplates *all, bool open, bool wanted)
 	adtemplates_free(&last);
 }
 
+static bool
+is_template_class(const struct ldif *l)
+{
+	return strcasecmp(l->name, "objectClass") == 0 &&
+	    l->value.n == strlen("pKICertificateTemplate") &&
+	    strncasecmp((const char *)l->value.p, "pKICertificateTemplate",
+	    l->value.n) == 0;
+}
+
 int
 adtemplates_ldif(struct slice text, struct adtemplates *all, struct err *err)
 {
+	struct ldif		 l = { .text = text };
 	struct adtemplate	*t = NULL;
-	struct buf		 line = { NULL, 0, 0 };
+	struct err		 why = ERR_INIT;
 	bool			 wanted = false;
-	int			 rc = 0;
+	int			 rc;
 
-	while (rc == 0 && next_line(&text, &line)) {
-		if (line.n == 0 || line.p[0] == '#')
-			continue;
-		if (memchr(line.p, '\0', line.n) != NULL) {
-			rc = err_bad(err, 0, "ldif: NUL in a line");
-		} else if (line.n > 3 &&
-		    strncasecmp(buf_str(&line), "dn:", 3) == 0) {
+	while ((rc = ldif_next(&l, err)) == 0 && l.kind != LDIF_END) {
+		if (l.kind == LDIF_DN) {
 			end_record(all, t != NULL, wanted);
 			wanted = false;
-			t = adtemplates_add(all, err);
-			rc = t == NULL ? -1 : 0;
-		} else if (t != NULL) {
-			if (is_template_class(buf_str(&line)))
-				wanted = true;
-			rc = one_attribute(t, buf_str(&line), err);
+			t = adtemplates_add(all, &why);
+		} else {
+			wanted = wanted || is_template_class(&l);
+			rc = adtemplate_set(t, l.name, l.value, &why);
+		}
+		if (t == NULL || rc != 0) {
+			rc = ldif_fault(&l, &why, err);
+			break;
 		}
 	}
 	end_record(all, t != NULL, wanted);
-	buf_free(&line);
+	ldif_free(&l);
 	return rc;
 }

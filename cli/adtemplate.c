@@ -19,13 +19,6 @@ struct attr {
 			    struct err *);
 };
 
-void
-adtemplate_list(struct strlist *l, const char *s)
-{
-	l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
-	l->v[l->n++] = xstrdup(s);
-}
-
 static int
 set_text(struct adtemplate *t, const char *name, struct slice v,
     struct err *err)
@@ -150,7 +143,7 @@ set_oid_list(struct adtemplate *t, const char *name, struct slice v,
 	int		 rc;
 
 	if ((rc = oid_parse(text, &der, err)) == 0)
-		adtemplate_list(l, text);
+		strlist_add(l, text);
 	free(text);
 	buf_free(&der);
 	return rc;
@@ -169,7 +162,7 @@ set_provider(struct adtemplate *t, const char *name, struct slice v,
 	if (*at == ',')
 		at++;
 	if (*at != '\0')
-		adtemplate_list(&t->providers, at);
+		strlist_add(&t->providers, at);
 	free(text);
 	return 0;
 }
@@ -182,12 +175,12 @@ set_superseded(struct adtemplate *t, const char *name, struct slice v,
 
 	(void)name;
 	(void)err;
-	adtemplate_list(&t->supersedes, text);
+	strlist_add(&t->supersedes, text);
 	free(text);
 	return 0;
 }
 
-/* [MS-CRTD] 2.23: name`type`value` again and again. */
+/* [MS-CRTD] 2.23.2: name`type`value` again and again. */
 static int
 set_properties(struct adtemplate *t, const char *name, struct slice v,
     struct err *err)
@@ -266,7 +259,8 @@ adtemplates_add(struct adtemplates *all, struct err *err)
 	}
 	all->v = xreallocarray(all->v, all->n + 1, sizeof(*all->v));
 	memset(&all->v[all->n], 0, sizeof(*all->v));
-	all->v[all->n].schema = 1;	/* [MS-CRTD] 2.16: absent means 1 */
+	/* [MS-CRTD] 2.16 and its note: Windows 2000 wrote none. */
+	all->v[all->n].schema = 1;
 	return &all->v[all->n++];
 }
 

@@ -61,6 +61,5 @@ int	 adtemplates_certutil(struct slice, struct adtemplates *,
 	    struct err *);
 /* One more, empty; lent until the next.  NULL: ERR_TOO_BIG. */
 struct adtemplate	*adtemplates_add(struct adtemplates *, struct err *);
-void	 adtemplate_list(struct strlist *, const char *);	/* appends */
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bundle.h"
+#include "file.h"
 
 #define ROUND_MAX	"100000"	/* requests in one bundle */
 
@@ -298,11 +299,9 @@ write_parts(struct export *x, int fd, const char *path, struct err *err)
 {
 	char part[16];
 	struct db_param p[2] = { DB_TEXT(x->round), DB_TEXT(part) };
-	struct slice s;
 	PGresult *res;
-	ssize_t n;
 	unsigned i;
-	int rows;
+	int rows, rc;
 
 	for (i = 0;; i++) {
 		snprintf(part, sizeof part, "%u", i);
@@ -310,37 +309,24 @@ write_parts(struct export *x, int fd, const char *path, struct err *err)
 		if (res == NULL)
 			return -1;
 		rows = PQntuples(res);
-		s = rows > 0 ? db_field(res, 0, 0) : slice_of(NULL, 0);
-		for (n = 0; s.n > 0 && n >= 0; s.p += n, s.n -= (size_t)n)
-			n = write(fd, s.p, s.n);
+		rc = rows == 0 ? 0 : file_write_all(fd, db_field(res, 0, 0));
+		if (rc != 0)
+			err_set(err, ERR_DENIED, "%s: %s; the round is kept: "
+			    "export writes it again", path, strerror(errno));
 		PQclear(res);
-		if (n < 0)
-			return err_set(err, ERR_UNAVAILABLE, "%s: %s", path,
-			    strerror(errno));
-		if (rows == 0)
-			return 0;
+		if (rows == 0 || rc != 0)
+			return rc;
 	}
 }
 
-/* Beside its place and then renamed: a stick pulled out has no half bundle. */
 static int
 write_file(struct export *x, const char *path, struct err *err)
 {
-	struct buf b = { 0 };
-	const char *tmp;
-	int fd, rc;
+	char *beside;
+	int fd = bundle_create(path, 0600, &beside, err);
 
-	buf_printf(&b, "%s.new", path);
-	tmp = buf_str(&b);
-	fd = bundle_create(tmp, 0600, err);
-	rc = fd == -1 ? -1 : write_parts(x, fd, tmp, err);
-	if (rc == 0 && (fsync(fd) != 0 || rename(tmp, path) != 0))
-		rc = err_set(err, ERR_UNAVAILABLE, "%s: %s", path,
-		    strerror(errno));
-	if (fd != -1)
-		close(fd);
-	buf_free(&b);
-	return rc;
+	return fd == -1 ? -1 : bundle_settle(fd, beside, path,
+	    write_parts(x, fd, path, err), err);
 }
 
 static int

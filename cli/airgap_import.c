@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 
 #include "bundle.h"
+#include "x509.h"
 
 static const struct out_col cols[] = {
 	{ "round", OUT_NUMBER }, { "issued", OUT_NUMBER },
@@ -84,7 +85,6 @@ load_issuers(struct import *m, struct err *err)
 {
 	PGresult *res = cli_query(m->cli, "ca_all", NULL, 0, err);
 	struct buf der = { 0 };
-	const unsigned char *p;
 	struct issuer *ca;
 	int row, rc = res == NULL ? -1 : 0;
 
@@ -93,11 +93,9 @@ load_issuers(struct import *m, struct err *err)
 	for (row = 0; rc == 0 && row < PQntuples(res); row++) {
 		buf_reset(&der);
 		rc = cli_bytea(PQgetvalue(res, row, 1), &der, err);
-		p = der.p;
 		ca = &m->ca[m->ncas++];
 		ca->name = xstrdup(PQgetvalue(res, row, 0));
-		if (rc == 0 && (ca->cert = d2i_X509(NULL, &p,
-		    (long)der.n)) == NULL)
+		if (rc == 0 && (ca->cert = x509_read(buf_slice(&der))) == NULL)
 			rc = err_openssl(err, "certificate of ca %.64s",
 			    ca->name);
 	}
@@ -191,13 +189,12 @@ static int
 take_result(struct import *m, const struct bundle_result *r, struct err *err)
 {
 	struct facts f = { .ca = "" };
-	const unsigned char *p = r->certificate.p;
 	X509 *x = NULL;
 	int rc = 0;
 
 	if (r->status == MSG_ISSUED) {
-		x = d2i_X509(NULL, &p, (long)r->certificate.n);
-		if (x == NULL || p != r->certificate.p + r->certificate.n)
+		x = x509_read(r->certificate);
+		if (x == NULL)
 			rc = err_openssl(err, "certificate of the answer");
 		else
 			rc = read_facts(m, x, &f, err);

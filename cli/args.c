@@ -168,10 +168,7 @@ args_list(const struct args *a, const char *name, struct strlist *out)
 {
 	size_t i;
 
-	for (i = 0; i < a->nopt; i++) {
-		if (strcmp(a->opt[i].name, name) != 0)
-			continue;
-		out->v = xreallocarray(out->v, out->n + 1, sizeof *out->v);
-		out->v[out->n++] = xstrdup(a->opt[i].value);
-	}
+	for (i = 0; i < a->nopt; i++)
+		if (strcmp(a->opt[i].name, name) == 0)
+			strlist_add(out, a->opt[i].value);
 }

@@ -6,20 +6,21 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "log.h"
 
 /* An operator waits longer than a client would. */
 #define TRY_MS		5000
 #define TOTAL_MS	15000
 
 static struct link_pool *
-open_pool(struct cli *c, const struct cconf_signer *s, size_t n,
-    struct err *err)
+open_pool(struct cli *c, const struct cconf_signer *only, struct err *err)
 {
+	const struct cconf_signer *s = only != NULL ? only : c->conf->signers;
+	size_t i, n = only != NULL ? 1 : c->conf->nsigners;
 	struct link_keys keys;
 	struct link_endpoint *at;
 	struct link_pool *pool = NULL;
-	size_t i;
 
 	if (n == 0 || c->conf->key_file == NULL) {
 		err_set(err, ERR_DENIED, "%.100s: no signer and key-file",
@@ -42,16 +43,15 @@ call(struct link_pool *pool, struct ask *ask, struct buf *reply,
     struct err *err)
 {
 	struct buf msg = { 0 };
-	struct timespec now;
+	int64_t now = unix_usec() / 1000;
 	struct link *l;
 	int rc;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	msg_new_id(now.tv_sec, ask->id);
+	msg_new_id(now / 1000, ask->id);
 	/* Each run is a message of its own: its id stands for MessageID. */
-	msg_replay_key(now.tv_sec, ask->account,
+	msg_replay_key(now / 1000, ask->account,
 	    slice_of(ask->id, sizeof ask->id), ask->token, ask->replay_key);
-	ask->sent_at = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	ask->sent_at = now;
 	ask_encode(ask, &msg);
 	if ((l = link_new(pool, TRY_MS, TOTAL_MS, err)) == NULL)
 		rc = -1;
@@ -63,15 +63,13 @@ call(struct link_pool *pool, struct ask *ask, struct buf *reply,
 }
 
 int
-ask_signer(struct cli *c, const struct cconf_signer *s, size_t n,
-    struct ask *ask, struct buf *reply, struct answer *answer,
-    struct err *err)
+ask_signer(struct cli *c, const struct cconf_signer *only, struct ask *ask,
+    struct buf *reply, struct answer *answer, struct err *err)
 {
 	struct link_pool *pool;
 	int rc;
 
-	if (cli_conf(c, err) != 0 ||
-	    (pool = open_pool(c, s, n, err)) == NULL)
+	if (cli_conf(c, err) != 0 || (pool = open_pool(c, only, err)) == NULL)
 		return -1;
 	rc = call(pool, ask, reply, err);
 	if (rc == 0)

@@ -6,11 +6,13 @@
 #include "msg.h"
 
 /*
- * Send to one of the signers signers[0..n-1] and wait; the ask's id and time
- * are filled in.  The answer borrows from reply.  ERR_UNAVAILABLE when no
- * signer answered.
+ * Send to this signer, with NULL to one of the configuration's, and wait, up
+ * to 15 seconds; the ask's id, replay key and time are filled in.  The answer
+ * borrows from reply, which is the caller's also after -1.  ERR_UNAVAILABLE
+ * when no signer answered: it may have decided; ERR_DENIED without a signer or
+ * a key-file.
  */
-int	 ask_signer(struct cli *, const struct cconf_signer *, size_t n,
-	    struct ask *, struct buf *reply, struct answer *, struct err *);
+int	 ask_signer(struct cli *, const struct cconf_signer *, struct ask *,
+	    struct buf *reply, struct answer *, struct err *);
 
 #endif

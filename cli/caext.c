@@ -176,6 +176,17 @@ add_eku(X509 *x, const struct ca_plan *plan, struct err *err)
 	return rc;
 }
 
+int
+ca_ext_words(X509 *x, const struct ca_plan *plan, struct err *err)
+{
+	if (add_eku(x, plan, err) != 0 || add_constraints(x, plan, err) != 0)
+		return -1;
+	if (add_url(x, NID_crl_distribution_points, "URI:", plan->cdp,
+	    err) != 0)
+		return -1;
+	return add_url(x, NID_info_access, "caIssuers;URI:", plan->aia, err);
+}
+
 /* The issuer's key identifier is asked of its certificate: NULL is itself. */
 int
 ca_ext_add(X509 *x, const struct ca_plan *plan, struct err *err)
@@ -197,10 +208,5 @@ ca_ext_add(X509 *x, const struct ca_plan *plan, struct err *err)
 	    !add_ext(x, &ctx, NID_subject_key_identifier, "hash") ||
 	    !add_ext(x, &ctx, NID_authority_key_identifier, "keyid:always"))
 		return err_openssl(err, "ca extensions");
-	if (add_eku(x, plan, err) != 0 || add_constraints(x, plan, err) != 0)
-		return -1;
-	if (add_url(x, NID_crl_distribution_points, "URI:", plan->cdp,
-	    err) != 0)
-		return -1;
-	return add_url(x, NID_info_access, "caIssuers;URI:", plan->aia, err);
+	return ca_ext_words(x, plan, err);
 }

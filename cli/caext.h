@@ -13,5 +13,7 @@
  * word of the plan is none.
  */
 int	 ca_ext_add(X509 *, const struct ca_plan *, struct err *);
+/* Of these what the plan has words for; needs no name and no key. */
+int	 ca_ext_words(X509 *, const struct ca_plan *, struct err *);
 
 #endif

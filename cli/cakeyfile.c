@@ -41,6 +41,20 @@ static const struct {
 };
 #define NKINDS (sizeof key_kinds / sizeof key_kinds[0])
 
+int
+ca_key_kind(const char *spec, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < NKINDS; i++)
+		if (strcmp(key_kinds[i].spec, spec) == 0 &&
+		    (key_kinds[i].curve != NULL ||
+		    key_kinds[i].bits >= RSA_MIN))
+			return 0;
+	return err_set(err, ERR_MALFORMED, "key is rsa:3072, rsa:4096, "
+	    "ec:P-256 or ec:P-384, not %.40s", spec);
+}
+
 EVP_PKEY *
 ca_key_new(const char *spec, struct err *err)
 {

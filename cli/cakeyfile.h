@@ -15,6 +15,11 @@
  * word.  EVP_PKEY_free by the caller.
  */
 EVP_PKEY	*ca_key_new(const char *spec, struct err *);
+/*
+ * Is it one of them, and as good as ca_key_strong wants it?  Before there is a
+ * key; ERR_MALFORMED.
+ */
+int		 ca_key_kind(const char *spec, struct err *);
 /* Is it one of those kinds?  For imports; ERR_DENIED. */
 int		 ca_key_check(EVP_PKEY *, struct err *);
 /*

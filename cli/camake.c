@@ -12,11 +12,11 @@
 #include <time.h>
 
 #include "caext.h"
-#include "cakeyfile.h"
 #include "certfile.h"
 #include "name.h"
 
 #define DAY	86400
+#define YOUNGEST	INT64_C(1767225600)	/* 2026-01-01: as this file */
 
 int
 ca_name_check(const char *name, struct err *err)
@@ -144,11 +144,47 @@ sign(X509 *x, EVP_PKEY *key, struct err *err)
 	return err_set(err, ERR_INTERNAL, "the new signature is wrong");
 }
 
+/* That of a host without battery and network begins in 1970 or 2000. */
+static int
+check_clock(struct err *err)
+{
+	int64_t now = time(NULL);
+	char when[32];
+
+	if (now >= YOUNGEST)
+		return 0;
+	utc_text(now, when);
+	return err_set(err, ERR_DENIED, "the clock shows %s: set it, the "
+	    "certificate is dated by it", when);
+}
+
+int
+ca_plan_check(const struct ca_plan *plan, struct err *err)
+{
+	struct err why = ERR_INIT;
+	X509_NAME *name = ca_name_parse(plan->subject, &why);
+	X509 *x;
+	int rc;
+
+	if (name == NULL)
+		return err_set(err, why.kind, "subject \"%.60s\": %s",
+		    plan->subject, why.text);
+	X509_NAME_free(name);
+	if ((x = X509_new()) == NULL)
+		abort();
+	rc = ca_ext_words(x, plan, err);
+	X509_free(x);
+	return rc;
+}
+
 X509 *
 ca_cert_new(const struct ca_plan *plan, EVP_PKEY *key, struct err *err)
 {
-	X509 *x = X509_new();
+	X509 *x;
 
+	if (check_clock(err) != 0)
+		return NULL;
+	x = X509_new();
 	if (x == NULL || X509_set_version(x, X509_VERSION_3) != 1 ||
 	    !set_serial(x) || X509_set_pubkey(x, key) != 1)
 		err_openssl(err, "ca certificate");

@@ -42,6 +42,12 @@ int		 ca_name_check(const char *, struct err *);
 void		 ca_plan_free(struct ca_plan *);
 
 /*
+ * What is wrong with its words whatever the issuer: subject, name constraints,
+ * purposes, addresses.  ERR_MALFORMED.
+ */
+int		 ca_plan_check(const struct ca_plan *, struct err *);
+
+/*
  * A certificate for this key, version 3, random serial number.  Never beyond
  * its issuer: a plan of more years is cut, callers refuse it before.  X509_free
  * by the caller.
@@ -56,10 +62,10 @@ X509_REQ	*ca_request_new(const X509_NAME *subject, EVP_PKEY *,
 		    struct err *);
 /*
  * A request that was carried here: signed by its key, the key strong, the
- * subject this one, and nothing asked for that is the issuer's to decide.
+ * subject the plan's, and nothing asked for that is the issuer's to decide.
  * ERR_DENIED.
  */
-int		 ca_request_check(X509_REQ *, const char *subject,
+int		 ca_request_check(X509_REQ *, const struct ca_plan *,
 		    struct err *);
 /* One request, PEM or DER; X509_REQ_free by the caller. */
 X509_REQ	*ca_request_read(const char *path, struct err *);

@@ -20,11 +20,16 @@ struct register_state {
 	size_t		 n;
 };
 
-/* A whole line, without its end; on the disk when this returns. */
+/*
+ * A whole line, without its end; on the disk when this returns 0.  -1
+ * (ERR_DENIED): what it tells of must not leave, and a part of it may stand
+ * there.
+ */
 int	 register_add(const struct root *, struct buf *line, struct err *);
 /*
  * All of it, into what s->serial asks for.  A line that is none of ours is
- * refused (ERR_DENIED): somebody has written into it.
+ * refused (ERR_DENIED): somebody has written into it, or it was torn by a full
+ * disk or a power cut, and what it would tell of has never left.
  */
 int	 register_read(const struct root *, struct register_state *,
 	    struct err *);

@@ -10,7 +10,7 @@
 #include "cakeyfile.h"
 #include "camake.h"
 #include "certfile.h"
-#include "der.h"
+#include "derfile.h"
 #include "file.h"
 
 #define REQUEST_MAX	(64 * 1024)
@@ -59,28 +59,20 @@ ca_request_new(const X509_NAME *subject, EVP_PKEY *key, struct err *err)
 X509_REQ *
 ca_request_read(const char *path, struct err *err)
 {
-	struct buf b = { 0 };
+	struct buf der = { 0 };
 	const unsigned char *p;
-	X509_REQ *req = NULL;
-	BIO *bio;
+	X509_REQ *req;
 
-	if (file_read(path, REQUEST_MAX, &b, err) != 0)
+	if (derfile_read(path, REQUEST_MAX, &der, err) != 0)
 		return NULL;
-	if (b.n > 0 && b.p[0] == DER_SEQ) {
-		p = b.p;
-		req = d2i_X509_REQ(NULL, &p, (long)b.n);
-		if (req != NULL && p != b.p + b.n) {
-			X509_REQ_free(req);
-			req = NULL;
-		}
-	} else {
-		bio = BIO_new_mem_buf(b.p, (int)b.n);
-		req = PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
-		BIO_free(bio);
-	}
-	if (req == NULL)
+	p = der.p;
+	req = d2i_X509_REQ(NULL, &p, (long)der.n);
+	if (req == NULL || p != der.p + der.n) {
 		err_openssl(err, "%.100s: not a request (PKCS#10)", path);
-	buf_free(&b);
+		X509_REQ_free(req);
+		req = NULL;
+	}
+	buf_free(&der);
 	return req;
 }
 
@@ -102,43 +94,70 @@ ca_request_write(X509_REQ *req, const char *path, struct err *err)
 	return rc;
 }
 
+/* What it says of a path length must be what it will get. */
+static int
+check_is_ca(X509_EXTENSION *e, int pathlen, struct err *err)
+{
+	BASIC_CONSTRAINTS *bc = X509V3_EXT_d2i(e);
+	long n = bc != NULL && bc->pathlen != NULL ?
+	    ASN1_INTEGER_get(bc->pathlen) : pathlen;
+	bool is_ca = bc != NULL && bc->ca;
+
+	BASIC_CONSTRAINTS_free(bc);
+	if (!is_ca)
+		return err_set(err, ERR_DENIED, "the request says that it is "
+		    "for no ca");
+	if (n != pathlen)
+		return err_set(err, ERR_DENIED, "the request asks for path "
+		    "length %ld: that is the issuer's to decide, with "
+		    "--pathlen", n);
+	return 0;
+}
+
+static int
+check_usage(X509_EXTENSION *e, struct err *err)
+{
+	ASN1_BIT_STRING *ku = X509V3_EXT_d2i(e);
+	bool signs = ku != NULL && ASN1_BIT_STRING_get_bit(ku, 5) == 1;
+
+	ASN1_BIT_STRING_free(ku);
+	return signs ? 0 : err_set(err, ERR_DENIED, "the request's key usage "
+	    "has no keyCertSign: it is for no ca");
+}
+
 /* "is a CA" and what goes without saying; all else is the issuer's. */
 static int
-check_extension(X509_EXTENSION *e, struct err *err)
+check_extension(X509_EXTENSION *e, int pathlen, struct err *err)
 {
-	static const char *const usual[] = { "2.5.29.14", "2.5.29.15",
+	static const char *const usual[] = { "2.5.29.14",
 	    /* what Windows' setup writes: template name, version of the CA */
 	    "1.3.6.1.4.1.311.20.2", "1.3.6.1.4.1.311.21.1" };
-	BASIC_CONSTRAINTS *bc;
 	char oid[80], name[80];
 	size_t i;
-	int is_ca;
 
 	OBJ_obj2txt(oid, sizeof oid, X509_EXTENSION_get_object(e), 1);
 	for (i = 0; i < sizeof usual / sizeof usual[0]; i++)
 		if (strcmp(oid, usual[i]) == 0)
 			return 0;
 	OBJ_obj2txt(name, sizeof name, X509_EXTENSION_get_object(e), 0);
-	if (strcmp(oid, "2.5.29.19") != 0)
-		return err_set(err, ERR_DENIED, "the request asks for %s: "
-		    "that is the issuer's to decide, with options of its own",
-		    name);
-	bc = X509V3_EXT_d2i(e);
-	is_ca = bc != NULL && bc->ca;
-	BASIC_CONSTRAINTS_free(bc);
-	return is_ca ? 0 : err_set(err, ERR_DENIED,
-	    "the request says that it is for no ca");
+	if (strcmp(oid, "2.5.29.15") == 0)
+		return check_usage(e, err);
+	if (strcmp(oid, "2.5.29.19") == 0)
+		return check_is_ca(e, pathlen, err);
+	return err_set(err, ERR_DENIED, "the request asks for %s: that is "
+	    "the issuer's to decide, with options of its own", name);
 }
 
 /* None at all is good: that it is for a CA, the command says. */
 static int
-check_extensions(X509_REQ *req, struct err *err)
+check_extensions(X509_REQ *req, int pathlen, struct err *err)
 {
 	STACK_OF(X509_EXTENSION) *list = X509_REQ_get_extensions(req);
 	int i, rc = 0;
 
 	for (i = 0; rc == 0 && i < sk_X509_EXTENSION_num(list); i++)
-		rc = check_extension(sk_X509_EXTENSION_value(list, i), err);
+		rc = check_extension(sk_X509_EXTENSION_value(list, i),
+		    pathlen, err);
 	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
 	return rc;
 }
@@ -163,7 +182,7 @@ check_subject(X509_REQ *req, const char *subject, struct err *err)
 }
 
 int
-ca_request_check(X509_REQ *req, const char *subject, struct err *err)
+ca_request_check(X509_REQ *req, const struct ca_plan *plan, struct err *err)
 {
 	EVP_PKEY *key = X509_REQ_get0_pubkey(req);
 
@@ -174,7 +193,7 @@ ca_request_check(X509_REQ *req, const char *subject, struct err *err)
 		return err_set(err, ERR_DENIED, "the request's signature is "
 		    "wrong: damaged, or not of its key");
 	}
-	if (check_subject(req, subject, err) != 0)
+	if (check_subject(req, plan->subject, err) != 0)
 		return -1;
-	return check_extensions(req, err);
+	return check_extensions(req, plan->pathlen, err);
 }

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "cakeyfile.h"
-#include "certfile.h"
 #include "caregister.h"
+#include "certfile.h"
 #include "file.h"
 
 #define DAY	86400

@@ -15,6 +15,7 @@
 
 #include "camake.h"
 #include "catoken.h"
+#include "cli.h"
 
 struct root {
 	char		*dir, *name;
@@ -70,5 +71,22 @@ int		 root_revoke(struct root *, const char *serial, unsigned reason,
  */
 int		 root_crl(struct root *, int64_t days, struct buf *out,
 		    struct err *);
+
+/*
+ * The options of create-root, sign-subordinate and root-crl: what is wrong
+ * with them whatever the root is, which is neither opened nor made.  The plans
+ * borrow from the arguments; ca_plan_free by the caller, also after a failure.
+ */
+struct crl_plan {
+	int64_t		 days;
+	char		 revoke[41];	/* serial number, or "" */
+	unsigned	 reason;
+};
+int		 caroot_plan(struct cli *, const struct args *,
+		    struct ca_plan *, struct err *);
+int		 caroot_sub_plan(struct cli *, const struct args *,
+		    struct ca_plan *, struct err *);
+int		 caroot_crl_plan(struct cli *, const struct args *,
+		    struct crl_plan *, struct err *);
 
 #endif

@@ -65,8 +65,8 @@ read_signers(cfg_t *cfg, struct cconf *c, struct err *err)
 }
 
 /*
- * What only some commands need is optional: a publisher's host has no keys
- * and no signers.
+ * What only some commands need is optional: a publisher's host has no keys,
+ * no policy and no signers.
  */
 struct cconf *
 cconf_load(const char *path, struct err *err)
@@ -86,8 +86,8 @@ cconf_load(const char *path, struct err *err)
 		c->airgap_key = conf_optional(sec, "key-file");
 		c->airgap_peer = conf_optional(sec, "peer-key");
 	}
+	c->policy = conf_optional(cfg, "policy");
 	if (conf_need(cfg, "database", &c->database, err) != 0 ||
-	    conf_need(cfg, "policy", &c->policy, err) != 0 ||
 	    conf_need(cfg, "ca-dir", &c->ca_dir, err) != 0 ||
 	    conf_need(cfg, "sql-dir", &c->sql_dir, err) != 0 ||
 	    read_signers(cfg, c, err) != 0) {

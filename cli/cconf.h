@@ -17,7 +17,7 @@ struct cconf {
 	char			*path;
 	char			*database;	/* as the operator */
 	char			*admin_database; /* as the owner, or NULL */
-	char			*policy;	/* the installed policy file */
+	char			*policy;	/* the installed file, or NULL */
 	char			*ca_dir;
 	char			*sql_dir;
 	char			*key_file;	/* CURVE, or NULL */
@@ -28,7 +28,7 @@ struct cconf {
 	size_t			 nsigners;
 };
 
-/* NULL: ERR_MALFORMED, which option is wrong; cconf_free by the caller. */
+/* NULL: as conf_file, or which option is wrong; cconf_free by the caller. */
 struct cconf	*cconf_load(const char *path, struct err *);
 void		 cconf_free(struct cconf *);
 

@@ -61,6 +61,12 @@ int		 step_run(struct cli *, const struct step *, const char *dir,
 void		 step_text(const struct step *, struct buf *);
 
 /*
+ * For whoever reviews the file: would the request that a step signs be
+ * refused?  -1, ERR_NONE: it is not here.
+ */
+int		 step_request(const struct step *, struct err *);
+
+/*
  * Check what a step has left in dir: profile ([RFC5280] 4.2.1, 5.2), chain,
  * signature, the subject and life that the file says, and each key that is
  * there against its certificate.  ERR_DENIED says what is wrong.
@@ -89,7 +95,10 @@ int		 step_fingerprint(const struct step *, const char *dir,
 int		 hash_file(const char *path, uint64_t max, uint8_t out[32],
 		    uint64_t *size, struct err *);
 
-/* Walk it; -1 with nothing left behind. */
+/*
+ * Walk it; -1 with nothing left behind but keys that their token did not give
+ * up, which are printed.  A killed one leaves FOLDER.partial.
+ */
 int		 ceremony_run(struct cli *, const struct ceremony *,
 		    struct err *);
 

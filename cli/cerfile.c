@@ -6,31 +6,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "camake.h"
+#include "caroot.h"
 #include "ceremony.h"
 #include "commands.h"
 #include "file.h"
 
 #define TEXT_MAX	(64 * 1024)
 #define TEXT_LINE_MAX	200		/* of a title, a name */
+#define OPTS_MAX	24		/* of a section */
 
-/* A section: its options are those of the command, and where they differ. */
+/*
+ * A section has the options of its command, but for the older root's, and
+ * before them some of its own.
+ */
 struct kind {
 	const char	*section;
 	const char	*verb;		/* of "ca" */
-	const char	*required[4];	/* options of the section */
+	const struct opt *opts;		/* the command's */
+	const char	*first[6];
+	const char	*required[4];
 	int		(*run)(struct cli *, const struct args *,
 			    struct err *);
 };
 
 static const struct kind kinds[] = {
-	[STEP_ROOT] = { "root", "create-root", { "subject" },
-	    cmd_ca_create_root },
+	[STEP_ROOT] = { "root", "create-root", opts_ca_create_root, { NULL },
+	    { "subject" }, cmd_ca_create_root },
 	[STEP_ISSUING] = { "issuing", "sign-subordinate",
+	    opts_ca_sign_subordinate, { "root", "request", "request-sha256" },
 	    { "root", "request", "subject" }, cmd_ca_sign_subordinate },
-	[STEP_CRL] = { "crl", "root-crl", { "root" }, cmd_ca_root_crl },
-	[STEP_ROLLOVER] = { "rollover", "create-root",
-	    { "subject", "replaces" }, cmd_ca_create_root }
+	[STEP_CRL] = { "crl", "root-crl", opts_ca_root_crl, { "root" },
+	    { "root" }, cmd_ca_root_crl },
+	[STEP_ROLLOVER] = { "rollover", "create-root", opts_ca_create_root,
+	    { "replaces", "old-passphrase-file", "old-token", "old-module",
+	    "old-pin-file" }, { "subject", "replaces" }, cmd_ca_create_root }
 };
 #define NKINDS	(sizeof kinds / sizeof kinds[0])
 
@@ -64,6 +73,13 @@ is_ours(const char *opt)
 		if (strcmp(opt, ours[i]) == 0)
 			return true;
 	return false;
+}
+
+/* Of the root that a new one replaces: create-root has them, too. */
+static bool
+is_of_older(const char *opt)
+{
+	return strcmp(opt, "replaces") == 0 || strncmp(opt, "old-", 4) == 0;
 }
 
 /* A path names a root that is there already, a name one made here. */
@@ -156,74 +172,53 @@ step_text(const struct step *s, struct buf *out)
 		    s->kind == STEP_CRL ? "crl" : "pem");
 }
 
-/* Where the key of a root is, when it is in a token. */
-#define TOKEN(prefix) \
-	CFG_STR(prefix "token", NULL, CFGF_NODEFAULT), \
-	CFG_STR(prefix "module", NULL, CFGF_NODEFAULT), \
-	CFG_STR(prefix "pin-file", NULL, CFGF_NODEFAULT)
+static size_t
+add_str(cfg_opt_t *opts, size_t n, const char *name, bool many)
+{
+	const cfg_opt_t one = CFG_STR(name, NULL, CFGF_NODEFAULT);
+	const cfg_opt_t list = CFG_STR_LIST(name, NULL, CFGF_NODEFAULT);
 
-/* Each section's options are those of its command; numbers stay text. */
+	if (n == OPTS_MAX - 1)
+		abort();
+	opts[n] = many ? list : one;
+	return n + 1;
+}
+
+/* Numbers stay text, for the command to read. */
+static void
+put_options(const struct kind *k, cfg_opt_t *opts)
+{
+	const cfg_opt_t end = CFG_END();
+	const struct opt *o;
+	size_t i, n = 0;
+
+	for (i = 0; k->first[i] != NULL; i++)
+		n = add_str(opts, n, k->first[i], false);
+	for (o = k->opts; o->name != NULL; o++)
+		if (strcmp(o->name, "o") != 0 && !is_of_older(o->name))
+			n = add_str(opts, n, o->name, o->many);
+	opts[n] = end;
+}
+
 static cfg_t *
 parse(const struct ceremony *c, struct err *err)
 {
-	cfg_opt_t root[] = {
-		CFG_STR("subject", NULL, CFGF_NODEFAULT),
-		CFG_STR("key", NULL, CFGF_NODEFAULT),
-		CFG_STR("years", NULL, CFGF_NODEFAULT),
-		CFG_STR("pathlen", NULL, CFGF_NODEFAULT),
-		CFG_STR("passphrase-file", NULL, CFGF_NODEFAULT),
-		TOKEN(""),
-		CFG_END()
-	};
-	cfg_opt_t issuing[] = {
-		CFG_STR("root", NULL, CFGF_NODEFAULT),
-		CFG_STR("request", NULL, CFGF_NODEFAULT),
-		CFG_STR("request-sha256", NULL, CFGF_NODEFAULT),
-		CFG_STR("subject", NULL, CFGF_NODEFAULT),
-		CFG_STR("years", NULL, CFGF_NODEFAULT),
-		CFG_STR("pathlen", NULL, CFGF_NODEFAULT),
-		CFG_STR_LIST("permit", NULL, CFGF_NODEFAULT),
-		CFG_STR_LIST("exclude", NULL, CFGF_NODEFAULT),
-		CFG_STR_LIST("eku", NULL, CFGF_NODEFAULT),
-		CFG_STR("cdp", NULL, CFGF_NODEFAULT),
-		CFG_STR("aia", NULL, CFGF_NODEFAULT),
-		CFG_STR("passphrase-file", NULL, CFGF_NODEFAULT),
-		TOKEN(""),
-		CFG_END()
-	};
-	cfg_opt_t crl[] = {
-		CFG_STR("root", NULL, CFGF_NODEFAULT),
-		CFG_STR("days", NULL, CFGF_NODEFAULT),
-		CFG_STR("revoke", NULL, CFGF_NODEFAULT),
-		CFG_STR("reason", NULL, CFGF_NODEFAULT),
-		CFG_STR("passphrase-file", NULL, CFGF_NODEFAULT),
-		TOKEN(""),
-		CFG_END()
-	};
-	cfg_opt_t rollover[] = {
-		CFG_STR("replaces", NULL, CFGF_NODEFAULT),
-		CFG_STR("old-passphrase-file", NULL, CFGF_NODEFAULT),
-		TOKEN("old-"),
-		CFG_STR("subject", NULL, CFGF_NODEFAULT),
-		CFG_STR("key", NULL, CFGF_NODEFAULT),
-		CFG_STR("years", NULL, CFGF_NODEFAULT),
-		CFG_STR("pathlen", NULL, CFGF_NODEFAULT),
-		CFG_STR("passphrase-file", NULL, CFGF_NODEFAULT),
-		TOKEN(""),
-		CFG_END()
-	};
 	const cfg_flag_t many = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
+	cfg_opt_t section[NKINDS][OPTS_MAX];
 	cfg_opt_t opts[] = {
 		CFG_STR("title", NULL, CFGF_NODEFAULT),
 		CFG_STR("folder", NULL, CFGF_NODEFAULT),
 		CFG_STR_LIST("people", NULL, CFGF_NODEFAULT),
-		CFG_SEC("root", root, many),
-		CFG_SEC("issuing", issuing, many),
-		CFG_SEC("crl", crl, many),
-		CFG_SEC("rollover", rollover, many),
+		CFG_SEC("root", section[STEP_ROOT], many),
+		CFG_SEC("issuing", section[STEP_ISSUING], many),
+		CFG_SEC("crl", section[STEP_CRL], many),
+		CFG_SEC("rollover", section[STEP_ROLLOVER], many),
 		CFG_END()
 	};
+	size_t i;
 
+	for (i = 0; i < NKINDS; i++)
+		put_options(&kinds[i], section[i]);
 	return conf_text(buf_slice(&c->text), c->path, opts, err);
 }
 
@@ -310,6 +305,65 @@ take_steps(struct ceremony *c, cfg_t *cfg, struct err *err)
 	return 0;
 }
 
+/* As the command would refuse it with the people before it. */
+static int
+step_plan(const struct step *s, int64_t *days, int *pathlen, struct err *err)
+{
+	struct cli none = { .conf_path = NULL };
+	struct ca_plan ca = { .subject = NULL };
+	struct crl_plan crl = { .days = 0 };
+	int rc = s->kind == STEP_CRL ?
+	    caroot_crl_plan(&none, &s->args, &crl, err) :
+	    s->kind == STEP_ISSUING ?
+	    caroot_sub_plan(&none, &s->args, &ca, err) :
+	    caroot_plan(&none, &s->args, &ca, err);
+
+	*days = s->kind == STEP_CRL ? crl.days : ca.years * 36525 / 100;
+	*pathlen = ca.pathlen;
+	ca_plan_free(&ca);
+	return rc;
+}
+
+static int
+check_plan(const struct ceremony *c, const struct step *s, int64_t *days,
+    int *pathlen, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (step_plan(s, days, pathlen, &why) == 0)
+		return 0;
+	return err_bad(err, 0, "%s:%u: %s %s: %s", c->path, s->line,
+	    step_word(s), s->name, why.text);
+}
+
+/* Of a root that is made here it is known what it may sign. */
+static int
+check_below(const struct ceremony *c, const struct step *s,
+    const struct step *by, struct err *err)
+{
+	int64_t days, root_days;
+	int below, pathlen;
+
+	if (check_plan(c, s, &days, &below, err) != 0 ||
+	    check_plan(c, by, &root_days, &pathlen, err) != 0)
+		return -1;
+	if (s->kind == STEP_ROLLOVER)
+		return 0;
+	if (days >= root_days)
+		return err_bad(err, 0, "%s:%u: %s %s would outlive its issuer "
+		    "%s", c->path, s->line, step_word(s), s->name, by->name);
+	if (s->kind == STEP_ISSUING && pathlen >= 0 &&
+	    (below < 0 || below >= pathlen))
+		return err_bad(err, 0, "%s:%u: %s %s: pathlen must be below "
+		    "%d, that of %s", c->path, s->line, step_word(s), s->name,
+		    pathlen, by->name);
+	if (step_get(s, "revoke") != NULL)
+		return err_bad(err, 0, "%s:%u: %s %s: revoke: nobody knows "
+		    "yet which serial numbers %s will give", c->path, s->line,
+		    step_word(s), s->name, by->name);
+	return 0;
+}
+
 /* The step before that makes this root, or NULL. */
 static const struct step *
 made_before(const struct ceremony *c, size_t n, const char *root)
@@ -348,7 +402,7 @@ check_root(const struct ceremony *c, size_t n, struct err *err)
 		return err_bad(err, 0, "%s:%u: the key of %.64s is made in "
 		    "another place: %stoken must be that of line %u", c->path,
 		    s->line, root, old ? "old-" : "", by->line);
-	return 0;
+	return check_below(c, s, by, err);
 }
 
 /* No two steps write one file, and none needs what comes later. */
@@ -356,6 +410,8 @@ static int
 check_steps(const struct ceremony *c, struct err *err)
 {
 	const struct step *s;
+	int64_t days;
+	int pathlen;
 	size_t i, j;
 
 	for (i = 0; i < c->nsteps; i++) {
@@ -365,7 +421,8 @@ check_steps(const struct ceremony *c, struct err *err)
 				return err_bad(err, 0, "%s:%u: the name %s "
 				    "was used before", c->path, s->line,
 				    s->name);
-		if (check_root(c, i, err) != 0)
+		if (check_plan(c, s, &days, &pathlen, err) != 0 ||
+		    check_root(c, i, err) != 0)
 			return -1;
 	}
 	return 0;

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "caroot.h"
 #include "cerask.h"
 #include "ceremony.h"
 #include "file.h"
@@ -194,6 +195,28 @@ check_pin(const struct step *s, const uint8_t md[32], struct err *err)
 		return err_set(err, ERR_DENIED, "%s: the request is another "
 		    "one than the reviewed file names", s->name);
 	return 0;
+}
+
+int
+step_request(const struct step *s, struct err *err)
+{
+	const char *path = step_get(s, "request");
+	struct ca_plan plan = { .subject = NULL };
+	struct cli none = { .conf_path = NULL };
+	X509_REQ *req = NULL;
+	uint8_t md[32];
+	int rc = -1;
+
+	if (!file_exists(path))
+		return -1;
+	if (hash_file(path, 0, md, NULL, err) == 0 &&
+	    check_pin(s, md, err) == 0 &&
+	    (req = ca_request_read(path, err)) != NULL &&
+	    caroot_sub_plan(&none, &s->args, &plan, err) == 0)
+		rc = ca_request_check(req, &plan, err);
+	ca_plan_free(&plan);
+	X509_REQ_free(req);
+	return rc;
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "der.h"
 #include "file.h"
 #include "oid.h"
+#include "x509.h"
 
 int
 certs_add(struct certs *c, struct slice der, struct err *err)
@@ -40,11 +41,10 @@ certs_add_x509(struct certs *c, X509 *x, struct err *err)
 static int
 add_der(struct certs *c, struct slice s, const char *path, struct err *err)
 {
-	const unsigned char *p = s.p;
-	X509 *x = d2i_X509(NULL, &p, (long)s.n);
+	X509 *x = x509_read(s);
 	int rc;
 
-	if (x == NULL || p != s.p + s.n)
+	if (x == NULL)
 		rc = err_openssl(err, "%.100s: not a certificate", path);
 	else
 		rc = certs_add(c, s, err);
@@ -104,8 +104,7 @@ certs_free(struct certs *c)
 X509 *
 certs_x509(const struct certs *c, size_t i, struct err *err)
 {
-	const unsigned char *p = c->der[i].p;
-	X509 *x = d2i_X509(NULL, &p, (long)c->der[i].n);
+	X509 *x = x509_read(buf_slice(&c->der[i]));
 
 	if (x == NULL)
 		err_openssl(err, "certificate does not parse");
@@ -244,20 +243,21 @@ cert_public(const char *path, struct buf *spki, struct err *err)
 int64_t
 cert_unix(const ASN1_TIME *t)
 {
-	struct tm tm;
+	int64_t at = 0;
 
-	return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : 0;
+	(void)x509_unix(t, &at);
+	return at;
 }
 
 void
 cert_time(const ASN1_TIME *t, struct buf *out)
 {
 	char text[32];
-	struct tm tm;
+	int64_t at;
 
-	if (ASN1_TIME_to_tm(t, &tm) != 1)
+	if (x509_unix(t, &at) != 0)
 		return;
-	utc_text(timegm(&tm), text);
+	utc_text(at, text);
 	buf_puts(out, text);
 }
 
@@ -288,8 +288,7 @@ cert_key(const X509 *x, struct buf *out)
 int
 cert_text(struct slice der, struct buf *out, struct err *err)
 {
-	const unsigned char *p = der.p;
-	X509 *x = d2i_X509(NULL, &p, (long)der.n);
+	X509 *x = x509_read(der);
 	BIO *bio;
 
 	if (x == NULL)

@@ -1,6 +1,6 @@
 /*
- * Certificates in files: PEM, DER, and PKCS#7 that carries nothing else.
- * Only our own certificates and those an operator imports come here, so
+ * Certificates in files: PEM, DER, and, to write, PKCS#7 that carries nothing
+ * else.  Only our own certificates and those an operator imports come here, so
  * OpenSSL's X.509 functions are good enough.
  */
 #ifndef CERTFILE_H
@@ -24,7 +24,7 @@ int	 certs_add(struct certs *, struct slice der, struct err *);
 int	 certs_add_x509(struct certs *, X509 *, struct err *);
 /*
  * A file of PEM certificates or one in DER, behind those that are there.
- * ERR_MALFORMED when there is none in it.
+ * ERR_MALFORMED when there is none in it; one that is damaged is ERR_INTERNAL.
  */
 int	 certs_read(struct certs *, const char *path, struct err *);
 void	 certs_free(struct certs *);

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 
 #include "base64.h"
-#include "file.h"
 #include "rowform.h"
 #include "tuple.h"
 
@@ -142,6 +141,20 @@ is_claimed(const struct reading *r, const struct ledger_entry *e)
 	return e->end <= r->l->size;
 }
 
+/* A folder that is named twice, or one that another's ledger was copied to. */
+static int
+check_once(struct reading *r, const char *signer, struct err *err)
+{
+	const struct chr_ledger *l;
+
+	for (l = r->c->ledger; l < r->l; l++)
+		if (l->signer != NULL && strcmp(l->signer, signer) == 0)
+			return err_set(err, ERR_DENIED, "is the ledger of %s, "
+			    "as %.120s is: each is named once", signer,
+			    l->dir);
+	return 0;
+}
+
 /* Whose it is stands in each start, and must be the same in all of them. */
 static int
 take_start(struct reading *r, const struct ledger_entry *e, struct err *err)
@@ -150,6 +163,11 @@ take_start(struct reading *r, const struct ledger_entry *e, struct err *err)
 	int64_t prefix = 0;
 	int rc = ledger_get(e, "signer", &name);
 
+	if (rc == 0 && r->l->signer == NULL && check_once(r, buf_str(&name),
+	    err) != 0) {
+		buf_free(&name);
+		return -1;
+	}
 	(void)ledger_get_num(e, "prefix", &prefix);
 	r->l->prefix = (unsigned)prefix;
 	if (rc == 0 && r->l->signer == NULL)

@@ -33,6 +33,7 @@ struct chr_row {
 	bool		 claimed;	/* ... before the database was read */
 	bool		 row_seen, cert_seen;	/* in the database */
 	bool		 void_seen;	/* ... the serial as void */
+	bool		 overruled;	/* ... another decision of it */
 };
 
 struct chr_revocation {
@@ -110,6 +111,8 @@ struct chronicle {
 	size_t			 nresp, capresp;
 	struct chr_audit	*audit;		/* by key */
 	size_t			 naudit, capaudit;
+	struct buf		 late_n, late_at;	/* keys of rows that
+					   have numbers of lost ones, text */
 	struct chr_round	*round;
 	size_t			 nround, capround;
 	struct chr_ledger	*ledger;

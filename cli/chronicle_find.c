@@ -50,6 +50,8 @@ chronicle_free(struct chronicle *c)
 	free(c->rev);
 	free(c->list);
 	free(c->audit);
+	buf_free(&c->late_n);
+	buf_free(&c->late_at);
 	free(c->round);
 	free(c->resp);
 	free(c->ledger);

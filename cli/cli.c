@@ -193,14 +193,18 @@ cli_time(const char *text, int64_t *out, struct err *err)
 	struct err why = ERR_INIT;
 	const char *end;
 	struct tm tm;
-	int64_t ago;
+	int64_t at, ago;
 	size_t i;
+	int day;
 
 	for (i = 0; i < sizeof forms / sizeof forms[0]; i++) {
 		memset(&tm, 0, sizeof tm);
 		end = strptime(text, forms[i], &tm);
-		if (end != NULL && *end == '\0') {
-			*out = timegm(&tm);
+		day = tm.tm_mday;
+		at = timegm(&tm);
+		/* Of 30 February it makes 2 March. */
+		if (end != NULL && *end == '\0' && tm.tm_mday == day) {
+			*out = at;
 			return 0;
 		}
 	}
@@ -267,7 +271,7 @@ cli_attach(struct cli *c, struct policy *p, struct err *err)
 	for (row = 0; row < PQntuples(res) && rc == 0; row++)
 		rc = attach_key(p, res, row, err);
 	PQclear(res);
-	return rc == 0 ? policy_ready(p, err) : -1;
+	return rc;
 }
 
 struct policy *
@@ -284,7 +288,9 @@ cli_policy(struct cli *c, struct err *err)
 	else if (cli_bytea(PQgetvalue(res, 0, 1), &text, err) == 0 &&
 	    (p = policy_parse(buf_slice(&text), err)) != NULL) {
 		p->version = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
-		if (cli_attach(c, p, err) != 0) {
+		p->published = strtoll(PQgetvalue(res, 0, 5), NULL, 10);
+		if (cli_attach(c, p, err) != 0 ||
+		    policy_ready(p, err) != 0) {
 			policy_free(p);
 			p = NULL;
 		}

@@ -17,7 +17,7 @@ enum exit_code {
 	EXIT_OK = 0,
 	EXIT_REFUSED = 1,	/* refused, or the answer is no */
 	EXIT_USAGE = 2,
-	EXIT_UNAVAILABLE = 3,	/* database or signer */
+	EXIT_UNAVAILABLE = 3,	/* database, signer or token */
 	EXIT_DAMAGED = 4	/* ledger verify */
 };
 
@@ -72,9 +72,10 @@ int	 cli_tell(struct cli *, const char *name, const char *outcome,
 /* The same of a document that went to this file; NULL or "-": none did. */
 int	 cli_written(struct cli *, const char *path, struct err *);
 /*
- * One prepared statement of sql.c, with text parameters (NULL = NULL); outside
- * a transaction it gets one, so that it is durable when this returns.  A
- * result in text, PQclear by the caller; NULL: as db_exec.
+ * One prepared statement of sql.c, with n text parameters (NULL = NULL), 16 at
+ * most; outside a transaction it gets one, so that it is durable when this
+ * returns.  A result in text, PQclear by the caller; NULL: as db_exec, or as
+ * db_commit, and then it may be done all the same.
  */
 PGresult *cli_query(struct cli *, const char *stmt, const char *const *v,
 	    int n, struct err *);
@@ -85,19 +86,26 @@ PGresult *cli_query(struct cli *, const char *stmt, const char *const *v,
  */
 struct policy	*cli_policy(struct cli *, struct err *);
 /*
- * Give a policy its id and the certificates of the CAs it names.  -1: as
- * policy_ready, or the database cannot be asked.
+ * Give a policy its id and the certificates of the CAs it names; policy_ready
+ * says whether these are all.  -1: as policy_attach_key, or the database cannot
+ * be asked.
  */
 int	 cli_attach(struct cli *, struct policy *, struct err *);
 
-/* Add a CA's certificate and its issuers up to the root; none: no such CA. */
+/*
+ * Add the certificate of a CA's key and its issuers up to the root; none: no
+ * such key.
+ */
 int	 cli_chain(struct cli *, const char *ca, struct certs *, struct err *);
 
-/* Bytes of a bytea in text form ("\x..."), appended; -1 if it is not. */
+/* Bytes of a bytea in text form ("\x..."), appended; else ERR_INTERNAL. */
 int	 cli_bytea(const char *text, struct buf *, struct err *);
 /* {"a","b"}: an array parameter in text form, appended. */
 void	 cli_array(const struct strlist *, struct buf *);
-/* "2026-11-24", "2026-11-24T09:00:00Z", or "7d" (ago) to unix seconds. */
+/*
+ * "2026-11-24", "2026-11-24T09:00:00Z", or "7d" (ago) to unix seconds;
+ * ERR_MALFORMED.
+ */
 int	 cli_time(const char *, int64_t *, struct err *);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * account add, passwd, disable, enable, list, group: the principals that
- * clients log on as.
+ * account add, passwd, disable, enable, list, group, change: the principals
+ * that clients log on as.
  */
 #include "commands.h"
 
@@ -8,22 +8,31 @@
 #include <string.h>
 
 #include "account.h"
-#include "name.h"
+#include "acctcheck.h"
 #include "password.h"
+
+#define NAME_OPTS \
+	{ "dns", "NAME", "DNS host name", false }, \
+	{ "upn", "USER@DOMAIN", "user principal name", false }, \
+	{ "email", "ADDRESS", "e-mail address", false }, \
+	{ "dn", "DN", "directory path, most specific part first", false }, \
+	{ "sid", "S-1-5-21-...", "security identifier in Active Directory", \
+	    false }
 
 const struct opt opts_account_add[] = {
 	{ "machine", NULL, "a computer, not a person", false },
 	{ "cn", "TEXT", "common name (default: the account's name, or the "
 	    "DNS name of a machine)", false },
-	{ "dns", "NAME", "DNS host name", false },
-	{ "upn", "USER@DOMAIN", "user principal name", false },
-	{ "email", "ADDRESS", "e-mail address", false },
-	{ "dn", "DN", "directory path, most specific part first", false },
-	{ "sid", "S-1-5-21-...", "security identifier in Active Directory",
-	    false },
+	NAME_OPTS,
 	{ "group", "NAME", "member of this group; may be repeated", true },
 	PASSWORD_OPTS,
 	{ "no-password", NULL, "cannot log in with a password", false },
+	{ NULL, NULL, NULL, false }
+};
+
+const struct opt opts_account_change[] = {
+	{ "cn", "TEXT", "common name; \"\" takes another one away", false },
+	NAME_OPTS,
 	{ NULL, NULL, NULL, false }
 };
 
@@ -51,80 +60,39 @@ static const struct out_col cols[] = {
 	{ "created_at", OUT_JSON_ONLY }, { NULL, OUT_TEXT }
 };
 
-/* Groups are written in the policy, so they are names like those there. */
 static int
 check_group(const char *g, struct err *err)
 {
-	size_t n = strlen(g);
-
-	if (n == 0 || n > 64 || strspn(g, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != n)
-		return err_set(err, ERR_MALFORMED, "a group is 1 to 64 of "
-		    "letters, digits, . _ -: %.64s", g);
+	if (!acct_group_ok(g))
+		return err_set(err, ERR_MALFORMED, "a group is "
+		    ACCT_GROUP_FORM ": %.64s", g);
 	return 0;
 }
 
-/* Octets: a value of 64 characters in UTF-8 may be refused here, not cut. */
-static bool
-is_text(const char *s)
-{
-	size_t n = strlen(s), i;
-
-	for (i = 0; i < n; i++)
-		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
-			return false;
-	return n > 0 && n <= 64;	/* ub-common-name, [RFC5280] A.1 */
-}
-
-static bool
-is_dn(const char *s)
-{
-	struct err ignored = ERR_INIT;
-	struct names n = { 0 };
-	bool ok = names_parse_text(&n, s, &ignored) == 0 && n.nrdn > 0;
-
-	names_free(&n);
-	return ok;
-}
-
-static bool
-is_dns(const char *s)
-{
-	return name_is_dns(s, false);
-}
-
-/* A UPN has the form of an address; [MS-ADTS] 5.1.1.1.1. */
-static const struct {
-	const char	*opt;
-	bool		(*ok)(const char *);
-} checks[] = {
-	{ "cn", is_text }, { "dns", is_dns }, { "upn", name_is_email },
-	{ "email", name_is_email }, { "dn", is_dn }, { "sid", name_is_sid },
-};
-
+/* With empty, "" says that it shall have none; a common name each has. */
 static int
-check_names(const struct args *a, struct err *err)
+check_names(struct cli *c, const struct args *a, bool empty, struct err *err)
 {
+	enum acct_name i;
 	const char *v;
-	size_t i;
 
-	for (i = 0; i < sizeof checks / sizeof checks[0]; i++)
-		if ((v = args_get(a, checks[i].opt)) != NULL &&
-		    !checks[i].ok(v))
-			return err_set(err, ERR_MALFORMED,
-			    "--%s: not a valid value: %.80s", checks[i].opt,
-			    v);
+	for (i = 0; i < ACCT_NAMES; i++)
+		if ((v = args_get(a, acct_name_word(i))) != NULL &&
+		    !(empty && i != ACCT_CN && *v == '\0') &&
+		    !acct_name_ok(i, v))
+			return cli_usage(c, err, "--%s is %s, not %.80s",
+			    acct_name_word(i), acct_name_form(i), v);
 	return 0;
 }
 
-/* The database refuses a clash too; this says which it is. */
+/*
+ * The database refuses a clash too; this says which it is.  v: the account's
+ * name if it is a new one, dns, upn, email, sid, and its name if it is not.
+ */
 static int
-refuse_clash(struct cli *c, const char *name, const struct args *a,
-    struct err *err)
+refuse_clash(struct cli *c, const char *const v[6], struct err *err)
 {
-	const char *v[] = { name, args_get(a, "dns"), args_get(a, "upn"),
-	    args_get(a, "email"), args_get(a, "sid") };
-	PGresult *res = cli_query(c, "account_clash", v, 5, err);
+	PGresult *res = cli_query(c, "account_clash", v, 6, err);
 	int rc = 0;
 
 	if (res == NULL)
@@ -175,8 +143,10 @@ cmd_account_add(struct cli *c, const struct args *a, struct err *err)
 		if (check_group(groups.v[i], err) != 0)
 			goto out;
 	if (account_canonical(a->pos[0], name, err) == 0 &&
-	    check_names(a, err) == 0 &&
-	    refuse_clash(c, name, a, err) == 0)
+	    check_names(c, a, false, err) == 0 &&
+	    refuse_clash(c, (const char *[]){ name, args_get(a, "dns"),
+	    args_get(a, "upn"), args_get(a, "email"), args_get(a, "sid"),
+	    NULL }, err) == 0)
 		rc = insert(c, name, a, &groups, err);
 	if (rc == 0)
 		rc = cli_outcome(c, name, "added", err);
@@ -231,6 +201,7 @@ cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
 	    args_get(a, "note") };
 	char name[129];
 	bool in_doubt;
+	int n = 0;
 
 	if (r.note != NULL && r.reason == NULL)
 		return cli_usage(c, err, "--note needs --revoke: it is kept "
@@ -241,10 +212,12 @@ cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
 	r.account = name;
 	if (change(c, "account_disabled", (const char *[]){ name, "t" }, 2,
 	    err) != 0 ||
-	    (r.reason != NULL && revoke_account(c, &r, err) != 0)) {
+	    (r.reason != NULL && (n = revoke_account(c, &r, err)) < 0)) {
 		db_rollback(c->db);
 		return -1;
 	}
+	if (r.reason != NULL)
+		revoke_tell(c, n);
 	if (db_commit(c->db, &in_doubt, err) != 0)
 		return -1;
 	return cli_outcome(c, name, "disabled", err);
@@ -276,6 +249,33 @@ cmd_account_group(struct cli *c, const struct args *a, struct err *err)
 		    a->pos[i], add ? "t" : "f" }, 3, err) != 0)
 			return -1;
 	return cli_outcome(c, a->pos[0], "changed", err);
+}
+
+/* What is not given stays; "" is none. */
+int
+cmd_account_change(struct cli *c, const struct args *a, struct err *err)
+{
+	const char *v[1 + ACCT_NAMES], **n = v + 1;
+	enum acct_name i;
+	char name[129];
+	bool any = false;
+
+	for (i = 0; i < ACCT_NAMES; i++) {
+		n[i] = args_get(a, acct_name_word(i));
+		any = any || n[i] != NULL;
+	}
+	if (!any)
+		return cli_usage(c, err, "which name? --cn, --dns, --upn, "
+		    "--email, --dn or --sid");
+	if (account_canonical(a->pos[0], name, err) != 0 ||
+	    check_names(c, a, true, err) != 0 ||
+	    refuse_clash(c, (const char *[]){ NULL, n[ACCT_DNS], n[ACCT_UPN],
+	    n[ACCT_EMAIL], n[ACCT_SID], name }, err) != 0)
+		return -1;
+	v[0] = name;
+	if (change(c, "account_names", v, 1 + ACCT_NAMES, err) != 0)
+		return -1;
+	return cli_outcome(c, name, "changed", err);
 }
 
 int

@@ -13,6 +13,7 @@
 #include "account.h"
 #include "ask.h"
 #include "hresult.h"
+#include "x509.h"
 
 #define AS { "as", "ACCOUNT", "decide as this account, which must be in the " \
 	"template's approvers", false }
@@ -39,7 +40,7 @@ static const struct out_col cols[] = {
 
 /* Everything that an ask about one request borrows from. */
 struct call {
-	PGresult	*row;		/* id, number, ca, serial, state */
+	PGresult	*row;		/* id, number, ca */
 	char		 account[129];
 	char		 operator[65];
 	struct ask	 ask;
@@ -137,12 +138,11 @@ static int
 print_issued(struct cli *c, const struct call *k, struct slice der,
     struct err *err)
 {
-	const unsigned char *p = der.p;
 	struct buf serial = { 0 };
 	struct out *o;
 	X509 *cert;
 
-	if ((cert = d2i_X509(NULL, &p, (long)der.n)) == NULL)
+	if ((cert = x509_read(der)) == NULL)
 		return err_openssl(err, "the signer's certificate");
 	cert_serial(cert, &serial);
 	X509_free(cert);
@@ -184,9 +184,10 @@ outcome(struct cli *c, const struct call *k, const struct answer *answer,
 	if (answer->status == MSG_POLICY_CHANGED)
 		return err_set(err, ERR_UNAVAILABLE,
 		    "the signer has another policy than the database");
-	if (answer->status == MSG_UNAVAILABLE)
+	if (answer->status == MSG_UNAVAILABLE ||
+	    answer->status == MSG_ELSEWHERE)
 		return err_set(err, ERR_UNAVAILABLE,
-		    "the signer cannot decide now; its log says why");
+		    "no signer can decide now; their logs say why");
 	return err_deny(err, answer->hresult, "%.*s (0x%08X)",
 	    (int)answer->text.n, (const char *)answer->text.p,
 	    answer->hresult);
@@ -209,8 +210,7 @@ decide_request(struct cli *c, const struct args *a, enum msg_call call,
 		rc = -1;
 	if (rc == 0) {
 		memcpy(k.ask.policy_hash, p->sha256, sizeof p->sha256);
-		rc = ask_signer(c, c->conf->signers, c->conf->nsigners,
-		    &k.ask, &reply, &answer, err);
+		rc = ask_signer(c, NULL, &k.ask, &reply, &answer, err);
 	}
 	if (rc == 0)
 		rc = outcome(c, &k, &answer, err);

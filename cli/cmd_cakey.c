@@ -91,6 +91,10 @@ make_request(struct cli *c, const char *name, const X509_NAME *subject,
 	X509_REQ *req = NULL;
 	int rc = -1;
 
+	if (ca_key_kind(kind, err) != 0) {
+		c->code = EXIT_USAGE;
+		return -1;
+	}
 	if (catoken_take(c, a, &token, err) != 0)
 		return -1;
 	if ((key = catoken_new_key(&token, kind, err)) != NULL &&
@@ -316,6 +320,10 @@ check_place(struct cli *c, const struct install *in, struct err *err)
 		return of[0] != '\0' ? 0 : err_set(err, ERR_DENIED,
 		    "ca %s is not registered: there is nothing to replace",
 		    in->name);
+	if (of[0] != '\0' && in->of != NULL && strcmp(of, in->of) != 0)
+		return err_set(err, ERR_DENIED, "%s is registered as a key of "
+		    "ca %s, and stays that: ca rollover %.40s --as NAME makes "
+		    "another", in->name, of, in->of);
 	if (of[0] != '\0')
 		return err_set(err, ERR_DENIED, "ca %s has a certificate: "
 		    "--replace gives its key another", in->name);
@@ -327,6 +335,39 @@ check_place(struct cli *c, const struct install *in, struct err *err)
 	    strcmp(of, in->of) != 0))
 		rc = err_set(err, ERR_DENIED, "--of %.64s: is no ca",
 		    in->of);
+	return rc;
+}
+
+/*
+ * What a policy in force promises must fit into the certificate in use, or no
+ * worker and no signer loads it any more.
+ */
+static int
+check_promises(const struct policy *p, const char *ca, struct slice cert,
+    struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (policy_key_fits(p, ca, cert, &why) == 0)
+		return 0;
+	return err_set(err, ERR_DENIED, "publish a policy that promises less "
+	    "first: %.150s", why.text);
+}
+
+/* A key that is not in use may have any. */
+static int
+check_replacement(struct cli *c, const struct install *in, struct err *err)
+{
+	struct err none = ERR_INIT;
+	struct policy *p = cli_policy(c, &none);
+	const struct policy_ca *ca = p == NULL ? NULL :
+	    policy_key_find(p, in->name, NULL);
+	int rc = 0;
+
+	if (ca != NULL && strcmp(ca->key, in->name) == 0)
+		rc = check_promises(p, ca->name, buf_slice(&in->all.der[0]),
+		    err);
+	policy_free(p);
 	return rc;
 }
 
@@ -354,6 +395,7 @@ store(struct cli *c, const struct install *in, struct err *err)
 
 	if (in->replace) {
 		if (replace_row(c, in, err) != 0 ||
+		    check_replacement(c, in, err) != 0 ||
 		    castore_save_certs(c, in->name, &in->all, true, err) != 0)
 			return -1;
 		return castore_replace(c, &row, err);
@@ -508,17 +550,22 @@ check_marks(const char *ca, const char *opt, const struct strlist *urls,
 	return 0;
 }
 
-/* Before a second key issues: one address cannot have two keys' lists. */
+/*
+ * Before a second key issues: one address cannot have two keys' lists, and
+ * what is promised must fit into its life.
+ */
 static int
-check_addresses(struct cli *c, const char *name, struct err *err)
+check_policy(struct cli *c, const char *name, struct err *err)
 {
+	const struct policy_key *key = NULL;
 	struct policy *p = cli_policy(c, err);
 	const struct policy_ca *ca = p == NULL ? NULL :
-	    policy_key_find(p, name, NULL);
+	    policy_key_find(p, name, &key);
 	int rc = p == NULL ? -1 : 0;
 
 	if (ca != NULL && (check_marks(ca->name, "cdp", &ca->cdp,
 	    err) != 0 || check_marks(ca->name, "cdp-delta", &ca->cdp_delta,
+	    err) != 0 || check_promises(p, ca->name, buf_slice(&key->cert),
 	    err) != 0))
 		rc = -1;
 	policy_free(p);
@@ -536,7 +583,7 @@ cmd_ca_activate(struct cli *c, const struct args *a, struct err *err)
 	PGresult *res = NULL;
 	int rc = -1;
 
-	if (check_addresses(c, name, err) == 0 &&
+	if (check_policy(c, name, err) == 0 &&
 	    (res = cli_query(c, "ca_activate", &name, 1, err)) != NULL)
 		what = PQgetvalue(res, 0, 0);
 	if (what == NULL)

@@ -95,6 +95,8 @@ way(const struct ca_uri *u)
 {
 	if (u->method == AUTH_ANONYMOUS || u->renewal_only)
 		return "Renewal";
+	if (u->method == AUTH_KERBEROS)
+		return "Enrollment, Kerberos";	/* deploy/site.sh looks for it */
 	return u->method == AUTH_CERTIFICATE ? "Enrollment, certificate" :
 	    "Enrollment, password";
 }

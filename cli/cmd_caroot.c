@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cakeyfile.h"
 #include "caroot.h"
 #include "castore.h"
 #include "file.h"
@@ -223,10 +224,23 @@ create_root(struct making *m, const struct args *a, struct err *err)
 	return 0;
 }
 
+/* Before a token is opened, or people have come together. */
 static int
-take_plan(struct cli *c, const struct args *a, struct ca_plan *plan,
+check_plan(struct cli *c, const struct ca_plan *plan, struct err *err)
+{
+	if (ca_plan_check(plan, err) == 0 &&
+	    (plan->key == NULL || ca_key_kind(plan->key, err) == 0))
+		return 0;
+	c->code = EXIT_USAGE;
+	return -1;
+}
+
+int
+caroot_plan(struct cli *c, const struct args *a, struct ca_plan *plan,
     struct err *err)
 {
+	plan->years = 20;
+	plan->pathlen = -1;
 	plan->subject = args_get(a, "subject");
 	plan->key = args_has(a, "key") ? args_get(a, "key") : "ec:P-384";
 	if (plan->subject == NULL)
@@ -239,16 +253,16 @@ take_plan(struct cli *c, const struct args *a, struct ca_plan *plan,
 	if (plan->pathlen == 0)
 		return cli_usage(c, err,
 		    "--pathlen 0: no ca could stand below this root");
-	return 0;
+	return check_plan(c, plan, err);
 }
 
 int
 cmd_ca_create_root(struct cli *c, const struct args *a, struct err *err)
 {
-	struct making m = { .plan = { .years = 20, .pathlen = -1 } };
+	struct making m = { .plan = { .subject = NULL } };
 	int rc = -1;
 
-	if (take_plan(c, a, &m.plan, err) == 0 &&
+	if (caroot_plan(c, a, &m.plan, err) == 0 &&
 	    root_path(&m.root, a->pos[0], err) == 0 &&
 	    refuse_signer_host(c, &m.root, err) == 0 &&
 	    take_tokens(c, a, &m, err) == 0 && create_root(&m, a, err) == 0)
@@ -272,7 +286,7 @@ sign(struct cli *c, struct root *r, const struct args *a,
 	X509 *x = NULL;
 	int rc = -1;
 
-	if (req != NULL && ca_request_check(req, plan->subject, err) == 0) {
+	if (req != NULL && ca_request_check(req, plan, err) == 0) {
 		/* The CA's own bytes: it repeats them in what it issues. */
 		plan->name = X509_REQ_get_subject_name(req);
 		x = root_sign(r, plan, X509_REQ_get0_pubkey(req), err);
@@ -285,27 +299,38 @@ sign(struct cli *c, struct root *r, const struct args *a,
 }
 
 int
-cmd_ca_sign_subordinate(struct cli *c, const struct args *a, struct err *err)
+caroot_sub_plan(struct cli *c, const struct args *a, struct ca_plan *plan,
+    struct err *err)
 {
-	struct root r = { NULL, NULL, NULL, NULL };
-	struct ca_plan plan = { .years = 10, .pathlen = 0 };
-	struct catoken token = { NULL, NULL, false };
-	int rc = -1;
-
-	plan.subject = args_get(a, "subject");
-	plan.aia = args_get(a, "aia");
-	plan.cdp = args_get(a, "cdp");
-	if (plan.subject == NULL || !args_has(a, "o"))
-		return cli_usage(c, err, "--subject and -o are required");
-	if (args_num(a, "years", 1, 40, &plan.years, err) != 0 ||
-	    take_pathlen(a, &plan.pathlen, err) != 0) {
+	plan->years = 10;
+	plan->subject = args_get(a, "subject");
+	plan->aia = args_get(a, "aia");
+	plan->cdp = args_get(a, "cdp");
+	if (plan->subject == NULL)
+		return cli_usage(c, err, "--subject is required");
+	if (args_num(a, "years", 1, 40, &plan->years, err) != 0 ||
+	    take_pathlen(a, &plan->pathlen, err) != 0) {
 		c->code = EXIT_USAGE;
 		return -1;
 	}
-	args_list(a, "permit", &plan.permit);
-	args_list(a, "exclude", &plan.exclude);
-	args_list(a, "eku", &plan.eku);
-	if (open_root(c, a, &r, &token, err) == 0)
+	args_list(a, "permit", &plan->permit);
+	args_list(a, "exclude", &plan->exclude);
+	args_list(a, "eku", &plan->eku);
+	return check_plan(c, plan, err);
+}
+
+int
+cmd_ca_sign_subordinate(struct cli *c, const struct args *a, struct err *err)
+{
+	struct root r = { NULL, NULL, NULL, NULL };
+	struct ca_plan plan = { .subject = NULL };
+	struct catoken token = { NULL, NULL, false };
+	int rc = -1;
+
+	if (!args_has(a, "subject") || !args_has(a, "o"))
+		return cli_usage(c, err, "--subject and -o are required");
+	if (caroot_sub_plan(c, a, &plan, err) == 0 &&
+	    open_root(c, a, &r, &token, err) == 0)
 		rc = sign(c, &r, a, &plan, err);
 	ca_plan_free(&plan);
 	root_free(&r);
@@ -340,33 +365,43 @@ take_reason(struct cli *c, const struct args *a, unsigned *out,
 }
 
 int
-cmd_ca_root_crl(struct cli *c, const struct args *a, struct err *err)
+caroot_crl_plan(struct cli *c, const struct args *a, struct crl_plan *plan,
+    struct err *err)
 {
-	struct root r = { NULL, NULL, NULL, NULL };
-	struct catoken token = { NULL, NULL, false };
-	struct buf der = { 0 };
-	char serial[41] = "", *p;
-	unsigned reason = 0;
-	int64_t days = 180;
-	int rc = -1;
+	char *p;
 
-	if (!args_has(a, "o"))
-		return cli_usage(c, err, "-o is required");
+	plan->days = 180;
 	if (args_has(a, "reason") && !args_has(a, "revoke"))
 		return cli_usage(c, err, "--reason needs --revoke");
-	if (args_num(a, "days", 1, 3660, &days, err) != 0) {
+	if (args_num(a, "days", 1, 3660, &plan->days, err) != 0) {
 		c->code = EXIT_USAGE;
 		return -1;
 	}
 	if (args_has(a, "revoke") && (serial_parse(c, args_get(a, "revoke"),
-	    serial, err) != 0 || take_reason(c, a, &reason, err) != 0))
+	    plan->revoke, err) != 0 ||
+	    take_reason(c, a, &plan->reason, err) != 0))
 		return -1;
-	for (p = serial; *p != '\0'; p++)	/* as the register has it */
+	for (p = plan->revoke; *p != '\0'; p++)	/* as the register has it */
 		*p = (char)toupper((unsigned char)*p);
-	if (open_root(c, a, &r, &token, err) == 0 &&
-	    (!args_has(a, "revoke") ||
-	    root_revoke(&r, serial, reason, err) == 0) &&
-	    root_crl(&r, days, &der, err) == 0)
+	return 0;
+}
+
+int
+cmd_ca_root_crl(struct cli *c, const struct args *a, struct err *err)
+{
+	struct root r = { NULL, NULL, NULL, NULL };
+	struct catoken token = { NULL, NULL, false };
+	struct crl_plan plan = { .days = 0 };
+	struct buf der = { 0 };
+	int rc = -1;
+
+	if (!args_has(a, "o"))
+		return cli_usage(c, err, "-o is required");
+	if (caroot_crl_plan(c, a, &plan, err) == 0 &&
+	    open_root(c, a, &r, &token, err) == 0 &&
+	    (*plan.revoke == '\0' ||
+	    root_revoke(&r, plan.revoke, plan.reason, err) == 0) &&
+	    root_crl(&r, plan.days, &der, err) == 0)
 		rc = file_put(args_get(a, "o"), 0644, buf_slice(&der), err);
 	buf_free(&der);
 	root_free(&r);

@@ -4,6 +4,8 @@
  */
 #include "commands.h"
 
+#include <string.h>
+
 #include "ceremony.h"
 #include "transcript.h"
 #include "words.h"
@@ -23,31 +25,64 @@ cmd_ceremony_run(struct cli *c, const struct args *a, struct err *err)
 	return rc;
 }
 
+/* The requests that are here; who reviews elsewhere has none. */
+static int
+check_requests(const struct ceremony *cer, struct buf *text, struct err *err)
+{
+	const struct step *s;
+	struct err why;
+	size_t i;
+
+	for (i = 0; i < cer->nsteps; i++) {
+		s = &cer->step[i];
+		memset(&why, 0, sizeof why);
+		if (step_get(s, "request") == NULL ||
+		    step_request(s, &why) == 0)
+			continue;
+		if (why.kind != ERR_NONE)
+			return err_set(err, why.kind, "%.80s:%u: issuing "
+			    "%.64s: %s", cer->path, s->line, s->name,
+			    why.text);
+		buf_printf(text, "\nnot looked at, for it is not here: %s\n",
+		    step_get(s, "request"));
+	}
+	return 0;
+}
+
+static void
+put_steps(const struct ceremony *cer, struct buf *out)
+{
+	size_t i;
+
+	buf_printf(out, "%s\n\nSHA-256:\n", cer->title);
+	words_put_hex(slice_of(cer->sha256, 32), out);
+	words_put(slice_of(cer->sha256, 32), out);
+	buf_addc(out, '\n');
+	for (i = 0; i < cer->nsteps; i++) {
+		buf_printf(out, "%zu. %s %s: ", i + 1,
+		    step_word(&cer->step[i]), cer->step[i].name);
+		step_text(&cer->step[i], out);
+		buf_addc(out, '\n');
+	}
+}
+
 /* What "run" would show and do, for whoever reviews the file. */
 int
 cmd_ceremony_check(struct cli *c, const struct args *a, struct err *err)
 {
 	struct ceremony *cer = ceremony_read(a->pos[0], err);
 	struct buf text = { 0 };
-	size_t i;
+	int rc;
 
 	(void)c;
 	if (cer == NULL)
 		return -1;
-	buf_printf(&text, "%s\n\nSHA-256:\n", cer->title);
-	words_put_hex(slice_of(cer->sha256, 32), &text);
-	words_put(slice_of(cer->sha256, 32), &text);
-	buf_addc(&text, '\n');
-	for (i = 0; i < cer->nsteps; i++) {
-		buf_printf(&text, "%zu. %s %s: ", i + 1,
-		    step_word(&cer->step[i]), cer->step[i].name);
-		step_text(&cer->step[i], &text);
-		buf_addc(&text, '\n');
-	}
-	fputs(buf_str(&text), stdout);
+	put_steps(cer, &text);
+	if ((rc = check_requests(cer, &text, err)) == 0)
+		fputs(buf_str(&text), stdout);
 	buf_free(&text);
 	ceremony_free(cer);
-	return 0;
+	return rc;
 }
 
 int

@@ -13,6 +13,7 @@
 #include "der.h"
 #include "file.h"
 #include "pubkey.h"
+#include "x509.h"
 
 #define SHOWN		10000	/* findings printed; the count is exact */
 #define PROGRESS	100000	/* certificates between two lines */
@@ -169,7 +170,6 @@ check_one(struct check *k, const char *object, struct slice der,
 static int
 take_issuer(struct check *k, const char *ca, struct err *err)
 {
-	const unsigned char *p;
 	PGresult *res;
 	X509 *x;
 	int rc;
@@ -187,8 +187,7 @@ take_issuer(struct check *k, const char *ca, struct err *err)
 	rc = PQntuples(res) > 0 ? cli_bytea(PQgetvalue(res, 0, 0),
 	    &k->ca_der, err) : err_set(err, ERR_DENIED, "no ca %.64s", ca);
 	PQclear(res);
-	p = k->ca_der.p;
-	if (rc == 0 && (x = d2i_X509(NULL, &p, (long)k->ca_der.n)) != NULL) {
+	if (rc == 0 && (x = x509_read(buf_slice(&k->ca_der))) != NULL) {
 		k->ca_key = X509_get_pubkey(x);
 		X509_free(x);
 	}

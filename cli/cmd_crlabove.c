@@ -13,32 +13,29 @@
 #include <time.h>
 
 #include "camake.h"
-#include "der.h"
-#include "file.h"
+#include "derfile.h"
+#include "x509.h"
 
 #define LIST_MAX	(8 * 1024 * 1024)
+#define FUTURE_S	300	/* between the clocks of two hosts */
 
 static X509_CRL *
 read_list(const char *path, struct err *err)
 {
-	struct buf b = { 0 };
+	struct buf der = { 0 };
 	const unsigned char *p;
-	X509_CRL *crl = NULL;
-	BIO *bio;
+	X509_CRL *crl;
 
-	if (file_read(path, LIST_MAX, &b, err) != 0)
+	if (derfile_read(path, LIST_MAX, &der, err) != 0)
 		return NULL;
-	if (b.n > 0 && b.p[0] == DER_SEQ) {
-		p = b.p;
-		crl = d2i_X509_CRL(NULL, &p, (long)b.n);
-	} else {
-		bio = BIO_new_mem_buf(b.p, (int)b.n);
-		crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
-		BIO_free(bio);
-	}
-	if (crl == NULL)
+	p = der.p;
+	crl = d2i_X509_CRL(NULL, &p, (long)der.n);
+	if (crl == NULL || p != der.p + der.n) {
 		err_openssl(err, "%.100s: not a revocation list", path);
-	buf_free(&b);
+		X509_CRL_free(crl);
+		crl = NULL;
+	}
+	buf_free(&der);
 	return crl;
 }
 
@@ -51,15 +48,13 @@ find_issuer(struct cli *c, X509_CRL *crl, struct buf *hex, struct err *err)
 {
 	PGresult *res = cli_query(c, "crl_issuers", NULL, 0, err);
 	struct buf der = { 0 };
-	const unsigned char *p;
 	X509 *x;
 	int row, rc = res == NULL ? -1 : 0;
 
 	for (row = 0; rc == 0 && hex->n == 0 && row < PQntuples(res); row++) {
 		buf_reset(&der);
 		rc = cli_bytea(PQgetvalue(res, row, 0), &der, err);
-		p = der.p;
-		x = rc == 0 ? d2i_X509(NULL, &p, (long)der.n) : NULL;
+		x = rc == 0 ? x509_read(buf_slice(&der)) : NULL;
 		if (x != NULL && X509_NAME_cmp(X509_get_subject_name(x),
 		    X509_CRL_get_issuer(crl)) == 0 &&
 		    X509_CRL_verify(crl, X509_get0_pubkey(x)) == 1)
@@ -87,7 +82,7 @@ take_facts(X509_CRL *crl, struct list_facts *f, struct err *err)
 	ASN1_INTEGER *n = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL,
 	    NULL);
 	BIGNUM *bn = n == NULL ? NULL : ASN1_INTEGER_to_BN(n, NULL);
-	char *text = bn == NULL ? NULL : BN_bn2dec(bn);
+	char *text = bn == NULL ? NULL : BN_bn2dec(bn), from[32];
 	int rc = 0;
 
 	/* [RFC5280] 5.1.2.5, 5.2.3: both are required. */
@@ -100,7 +95,13 @@ take_facts(X509_CRL *crl, struct list_facts *f, struct err *err)
 		    "the list is a delta: install the complete one");
 	else if (cert_unix(next) <= time(NULL))
 		rc = err_set(err, ERR_DENIED, "the list has ended");
-	else {
+	/* Clients would not believe it, and none before it could follow. */
+	else if (cert_unix(X509_CRL_get0_lastUpdate(crl)) > time(NULL) +
+	    FUTURE_S) {
+		utc_text(cert_unix(X509_CRL_get0_lastUpdate(crl)), from);
+		rc = err_set(err, ERR_DENIED, "the list counts from %s on: "
+		    "the clock where it was made is ahead of this one", from);
+	} else {
 		snprintf(f->number, sizeof f->number, "%s", text);
 		snprintf(f->this_update, sizeof f->this_update, "%" PRId64,
 		    cert_unix(X509_CRL_get0_lastUpdate(crl)));

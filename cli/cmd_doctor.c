@@ -6,9 +6,11 @@
 #include "commands.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 #include "doctor.h"
 #include "namerule.h"
+#include "wconf.h"
 
 const struct opt opts_doctor[] = {
 	{ "user", "NAME", "ask the web service for this account's policy",
@@ -60,12 +62,15 @@ cmd_doctor(struct cli *c, const struct args *a, struct err *err)
 	doctor_database(&d);
 	doctor_airgap(&d);
 	doctor_policy(&d);
+	doctor_kerberos(&d);
 	doctor_signers(&d);
 	doctor_web(&d);
 	rc = checks_print(d.checks, c, err);
 	if (checks_count(d.checks, CHECK_FAIL) != 0)
 		c->code = EXIT_REFUSED;
 	policy_free(d.policy);
+	wconf_free(d.worker);
+	free(d.worker_path);
 	strlist_free(&d.apart);
 	checks_free(d.checks);
 	return rc;

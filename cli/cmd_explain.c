@@ -12,8 +12,8 @@
 
 #include "badkey.h"
 #include "certlint.h"
-#include "csrfile.h"
 #include "decide.h"
+#include "derfile.h"
 #include "hresult.h"
 #include "oid.h"
 #include "renewal.h"
@@ -26,8 +26,8 @@ const struct opt opts_explain[] = {
 	    false },
 	{ "ca", "NAME", "the CA asked (default: the first that offers the "
 	    "template)", false },
-	{ "method", "HOW", "how it is asked: password, certificate, anonymous "
-	    "(no --user) or operator (default)", false },
+	{ "method", "HOW", "how it is asked: password, certificate, kerberos, "
+	    "anonymous (no --user) or operator (default)", false },
 	{ NULL, NULL, NULL, false }
 };
 
@@ -66,6 +66,7 @@ struct question {
 	char			 renews[41];	/* serial of the old one */
 	struct agency		 agency;	/* its target is the next */
 	struct account		*target;	/* of an agent, or NULL */
+	bool			 apart;		/* waits for an air gap */
 };
 
 static void
@@ -115,10 +116,11 @@ static int
 template_row(const struct question *q, const struct template *t,
     struct out *o)
 {
-	struct err why = ERR_INIT;
+	struct err why = ERR_INIT, other = ERR_INIT;
+	bool offer = decide_offer(q->policy, t, q->account, &other) == 0;
 	bool may = find_service(q, t, &why) == 0 &&
-	    decide_enroll(t, q->account, &why) == 0 &&
-	    decide_secret(q->account, &why) == 0;
+	    decide_offer(q->policy, t, q->account, &why) == 0 &&
+	    decide_secret(q->account, time(NULL), &why) == 0;
 	struct buf cas = { 0 };
 	size_t i;
 
@@ -129,7 +131,7 @@ template_row(const struct question *q, const struct template *t,
 	out_add(o, buf_str(&cas));
 	out_add(o, t->machine ? "machine" : "user");
 	out_bool(o, may);
-	out_bool(o, decide_autoenroll(t, q->account));
+	out_bool(o, offer && decide_autoenroll(t, q->account));
 	out_bool(o, waits(t, q->account));
 	out_num(o, t->ra_signatures);
 	out_num(o, t->rate);
@@ -224,12 +226,24 @@ add_validity(const struct decision *d, struct out *o)
 	out_add(o, text);
 }
 
+/* What must happen yet that nobody here can foretell; NULL: nothing. */
+static const char *
+condition(const struct question *q, const struct decision *d)
+{
+	if (d->pending)
+		return "a manager must approve";
+	if (q->apart)
+		return "the other side of an air gap must sign";
+	return d->tmpl->archive_key ? "a signer must be able to open the "
+	    "archived key" : NULL;
+}
+
 /* Cells in the order of csr_cols, as add_refused's. */
 static void
 add_accepted(const struct question *q, const struct decision *d,
     struct out *o)
 {
-	out_add(o, d->pending ? "pending" : "issued");
+	out_add(o, d->pending || q->apart ? "pending" : "issued");
 	out_add(o, q->account->name);
 	out_add(o, d->tmpl->cn);
 	add_version(o, d->tmpl);
@@ -244,7 +258,7 @@ add_accepted(const struct question *q, const struct decision *d,
 	out_add(o, q->renews[0] != '\0' ? q->renews : NULL);
 	out_add(o, d->subject->name);
 	add_nulls(o, 1);
-	out_add(o, d->pending ? "a manager must approve" : NULL);
+	out_add(o, condition(q, d));
 }
 
 /* What would be issued stays empty: names, SID, purposes, end, old one. */
@@ -276,7 +290,22 @@ add_refused(const struct question *q, const char *ca, const struct err *why,
 	out_add(o, why->text);
 }
 
-/* The CA that was named, else the first that offers what is asked for. */
+/* Is what is asked for offered by this CA, for whatever else it is refused? */
+static bool
+offers(const struct question *q, const char *ca)
+{
+	const char *named = args_get(q->args, "template");
+	const struct template *t = named == NULL ? NULL :
+	    policy_template_by_name(q->policy, named);
+	struct err why = ERR_INIT;
+
+	if (named != NULL || q->request == NULL)
+		return t != NULL && template_offered_by(t, ca);
+	return decide_template(q->policy, ca, q->request, &why) != NULL ||
+	    why.hresult != CERTSRV_E_UNSUPPORTED_CERT_TYPE;
+}
+
+/* The CA that was named, else the first that offers it. */
 static const char *
 choose_ca(const struct question *q)
 {
@@ -286,13 +315,9 @@ choose_ca(const struct question *q)
 
 	if (named != NULL)
 		return named;
-	for (i = 0; q->request != NULL && i < p->ncas; i++) {
-		struct err ignored = ERR_INIT;
-
-		if (decide_template(p, p->cas[i].name, q->request,
-		    &ignored) != NULL)
+	for (i = 0; i < p->ncas; i++)
+		if (offers(q, p->cas[i].name))
 			return p->cas[i].name;
-	}
 	return p->ncas > 0 ? p->cas[0].name : "";
 }
 
@@ -376,6 +401,20 @@ check_key(const struct question *q, char **owner, struct err *why)
 	return rc;
 }
 
+/* Is the key that it would be signed with elsewhere, and can it wait? */
+static int
+judge_apart(struct question *q, const struct decide_ask *in,
+    const struct decision *d, struct err *why)
+{
+	PGresult *res = cli_query(q->cli, "airgap_has", &d->ca->key, 1, why);
+
+	if (res == NULL)
+		return -1;
+	q->apart = *PQgetvalue(res, 0, 0) == 't';
+	PQclear(res);
+	return q->apart ? decide_apart(in, d, why) : 0;
+}
+
 /* All that a signer asks, in its order. */
 static int
 judge_all(struct question *q, struct decide_ask *in, struct decision *d,
@@ -386,18 +425,21 @@ judge_all(struct question *q, struct decide_ask *in, struct decision *d,
 	char *owner = NULL;
 	int rc;
 
-	if (q->method == AUTH_ANONYMOUS && !renews)
-		return err_deny(why, CERTSRV_E_ENROLL_DENIED,
-		    "anonymous callers may only renew");
-	if (identify(q, in, why) != 0 || (ca != NULL &&
+	if ((q->method == AUTH_ANONYMOUS &&
+	    renewal_claimed(q->request, why) != 0) ||
+	    identify(q, in, why) != 0 || (ca != NULL &&
 	    decide_method(ca, q->method, renews, why) != 0) ||
 	    check_key(q, &owner, why) != 0)
 		return -1;
 	in->account = q->account;
-	rc = decide(in, d, why);
-	if (rc == 0 && (rc = badkey_owned(q->request->key, owner,
-	    d->subject->name, why)) != 0)
+	rc = load_target(q, why);
+	if (rc == 0)
+		rc = decide(in, d, why);
+	if (rc == 0 && (badkey_owned(q->request->key, owner,
+	    d->subject->name, why) != 0 || judge_apart(q, in, d, why) != 0)) {
 		decision_free(d);
+		rc = -1;
+	}
 	free(owner);
 	if (rc == 0 && d->renews != NULL) {
 		serial_show(buf_slice(&d->renews->serial), q->renews);
@@ -452,8 +494,6 @@ explain_request(struct question *q, struct slice der, struct err *err)
 		rc = 0;
 	ca = choose_ca(q);
 	if (rc == 0)
-		rc = load_target(q, &why);
-	if (rc == 0)
 		rc = judge(q, ca, &d, &why);
 	if (rc == 0) {
 		add_accepted(q, &d, o);
@@ -469,7 +509,7 @@ static int
 find_method(struct question *q, struct err *err)
 {
 	static const enum auth_method methods[] = { AUTH_PASSWORD,
-	    AUTH_CERTIFICATE, AUTH_ANONYMOUS, AUTH_OPERATOR };
+	    AUTH_CERTIFICATE, AUTH_KERBEROS, AUTH_ANONYMOUS, AUTH_OPERATOR };
 	const char *name = args_get(q->args, "method");
 	size_t i, n = sizeof methods / sizeof methods[0];
 
@@ -479,7 +519,8 @@ find_method(struct question *q, struct err *err)
 		;
 	if (i == n)
 		return cli_usage(q->cli, err, "--method: not password, "
-		    "certificate, anonymous or operator: %.40s", name);
+		    "certificate, kerberos, anonymous or operator: %.40s",
+		    name);
 	if (name != NULL)
 		q->method = methods[i];
 	if (q->method != AUTH_ANONYMOUS)
@@ -518,7 +559,7 @@ cmd_explain(struct cli *c, const struct args *a, struct err *err)
 	if (find_method(&q, err) != 0)
 		return -1;
 	if ((args_has(a, "csr") &&
-	    csr_read(args_get(a, "csr"), &csr, err) != 0) ||
+	    derfile_read(args_get(a, "csr"), REQUEST_MAX, &csr, err) != 0) ||
 	    find_account(&q, err) != 0 ||
 	    (q.policy = cli_policy(c, err)) == NULL)
 		goto out;

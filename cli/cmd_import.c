@@ -156,7 +156,7 @@ put_access(struct import *im, const struct adtemplate *t)
 	bool		from_request = t->name_flags &
 			    NF_ENROLLEE_SUPPLIES_SUBJECT;
 
-	adtemplate_list(&nobody, "nobody");
+	strlist_add(&nobody, "nobody");
 	if (im->enroll.n == 0 && im->autoenroll.n == 0)
 		note(im, "say which groups may enroll (--enroll)");
 	put_list(im, "enroll", im->enroll.n > 0 ? &im->enroll :
@@ -177,7 +177,7 @@ add_part(struct strlist *l, const struct adtemplate *t, uint32_t flag,
     const char *word)
 {
 	if (t->name_flags & flag)
-		adtemplate_list(l, word);
+		strlist_add(l, word);
 }
 
 /* [MS-CRTD] 2.28, msPKI-Certificate-Name-Flag. */
@@ -188,12 +188,12 @@ put_account_names(struct import *im, const struct adtemplate *t)
 	struct strlist	subject = { NULL, 0 }, san = { NULL, 0 };
 
 	if (t->name_flags & NF_DIRECTORY_PATH)
-		adtemplate_list(&subject, "directory-path");
+		strlist_add(&subject, "directory-path");
 	else if (t->name_flags & NF_DNS_AS_CN ||
 	    (t->name_flags & NF_COMMON_NAME && machine))
-		adtemplate_list(&subject, "dns");
+		strlist_add(&subject, "dns");
 	else if (t->name_flags & NF_COMMON_NAME)
-		adtemplate_list(&subject, "common-name");
+		strlist_add(&subject, "common-name");
 	add_part(&subject, t, NF_SUBJECT_EMAIL, "email");
 	add_part(&san, t, NF_SAN_DNS, "dns");
 	if (!machine)
@@ -202,7 +202,7 @@ put_account_names(struct import *im, const struct adtemplate *t)
 	if (subject.n == 0 && san.n == 0) {
 		note(im, "no name flag is set that can be expressed: the "
 		    "common name is a guess");
-		adtemplate_list(&subject, machine ? "dns" : "common-name");
+		strlist_add(&subject, machine ? "dns" : "common-name");
 	}
 	if (t->name_flags & 0x01c00000)
 		note(im, "domain DNS name, service principal name and "
@@ -271,7 +271,7 @@ put_keys(struct import *im, const struct adtemplate *t)
 	}
 }
 
-/* [MS-CRTD] 2.10: legacy providers have a key specification, CNG has none. */
+/* [MS-CRTD] 2.8, 2.9: legacy providers have a key specification, CNG none. */
 static void
 put_providers(struct import *im, const struct adtemplate *t)
 {
@@ -283,7 +283,7 @@ put_providers(struct import *im, const struct adtemplate *t)
 		legacy = strstr(t->providers.v[0], "Key Storage") == NULL &&
 		    strstr(t->providers.v[0], "Platform") == NULL;
 	} else {
-		adtemplate_list(&fallback, legacy ?
+		strlist_add(&fallback, legacy ?
 		    "Microsoft Enhanced RSA and AES Cryptographic Provider" :
 		    "Microsoft Software Key Storage Provider");
 		note(im, "no provider was named; Windows would fall back to "
@@ -311,13 +311,13 @@ put_usage(struct import *im, const struct adtemplate *t)
 
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (t->key_usage & 1u << i)
-			adtemplate_list(&usage, words[i]);
+			strlist_add(&usage, words[i]);
 	if (t->key_usage & (USAGE_KEY_CERT_SIGN | USAGE_CRL_SIGN))
 		note(im, "certificates that sign certificates are not issued "
 		    "here");
 	if (usage.n == 0) {
 		note(im, "no key usage was named");
-		adtemplate_list(&usage, "digital-signature");
+		strlist_add(&usage, "digital-signature");
 	}
 	put_list(im, "key-usage", &usage);
 	if (t->eku.n == 0)

@@ -15,6 +15,7 @@
 #include "audit.h"
 #include "file.h"
 #include "p11uri.h"
+#include "wconf.h"
 
 #define SIGNERS_MAX	16
 
@@ -43,6 +44,14 @@ const struct opt opts_init[] = {
 	    false },
 	{ "module", "FILE", "PKCS#11 module of the token", false },
 	{ "pin-file", "FILE", "file with the token's PIN", false },
+	{ "kerberos-keytab", "FILE", "clients log on with Kerberos: keys of "
+	    "HTTP/NAME on the worker's host", false },
+	{ "kerberos-certificate", "FILE", "PEM of the certificate that nginx "
+	    "will show them there", false },
+	{ "kerberos-realm", "REALM", "only principals of this one: may be "
+	    "repeated (default: the realms in the keytab)", true },
+	{ "kerberos-binding", "HOW", "channel binding: require (default), "
+	    "when-offered or off", false },
 	{ "socket", "FILE", "where the worker listens "
 	    "(default DIR/run/worker.sock)", false },
 	{ "peer", "USER", "who runs nginx: may be repeated (default: "
@@ -62,10 +71,11 @@ struct plan {
 	char		*dir;		/* absolute */
 	const char	*host, *ca, *db_host, *db_name, *db_owner, *socket;
 	const char	*token, *module, *pin_file;	/* all or none */
+	const char	*keytab, *certificate, *binding;
 	char		*sql_dir, *policy_template;
 	int64_t		 https_port, cert_port, http_port, signer_port, db_port;
 	int64_t		 signers, processes, threads;
-	struct strlist	 peers;
+	struct strlist	 peers, realms;
 	struct link_keys worker, operator, signer[SIGNERS_MAX];
 	char		 audit[SIGNERS_MAX][AUDIT_PUB_HEX + 1];
 	struct out	*out;
@@ -91,8 +101,10 @@ check_host(const char *s, struct err *err)
 {
 	size_t n = strlen(s);
 
+	if (n == 0)
+		return err_set(err, ERR_MALFORMED, "--host is required");
 	if (n > 253 || strspn(s, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != n || n == 0)
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != n)
 		return err_set(err, ERR_MALFORMED,
 		    "--host: not a host name: %.80s", s);
 	return 0;
@@ -142,6 +154,26 @@ check_token(const struct plan *p, struct err *err)
 	return rc;
 }
 
+/* What clients bind to is known to the worker by this file alone. */
+static int
+check_kerberos(const struct plan *p, const struct args *a, struct err *err)
+{
+	enum wconf_binding how = BINDING_REQUIRE;
+
+	if (p->keytab == NULL && (p->certificate != NULL ||
+	    p->binding != NULL || args_has(a, "kerberos-realm")))
+		return err_set(err, ERR_MALFORMED,
+		    "--kerberos-... needs --kerberos-keytab");
+	if (p->binding != NULL && wconf_binding("--kerberos-binding",
+	    p->binding, &how, err) != 0)
+		return -1;
+	if (p->keytab != NULL && p->certificate == NULL &&
+	    how != BINDING_OFF)
+		return err_set(err, ERR_MALFORMED, "--kerberos-keytab needs "
+		    "--kerberos-certificate");
+	return 0;
+}
+
 static int
 take_numbers(struct plan *p, const struct args *a, struct err *err)
 {
@@ -184,7 +216,8 @@ take_texts(struct plan *p, const struct args *a, struct err *err)
 {
 	static const char *const checked[] = { "ca", "dsn-host", "db-name",
 	    "db-owner", "socket", "peer", "sql-dir", "token", "module",
-	    "pin-file" };
+	    "pin-file", "kerberos-keytab", "kerberos-certificate",
+	    "kerberos-realm" };
 	size_t i, j;
 
 	for (i = 0; i < a->nopt; i++)
@@ -201,7 +234,10 @@ take_texts(struct plan *p, const struct args *a, struct err *err)
 	p->token = args_get(a, "token");
 	p->module = args_get(a, "module");
 	p->pin_file = args_get(a, "pin-file");
-	if (check_token(p, err) != 0)
+	p->keytab = args_get(a, "kerberos-keytab");
+	p->certificate = args_get(a, "kerberos-certificate");
+	p->binding = args_get(a, "kerberos-binding");
+	if (check_token(p, err) != 0 || check_kerberos(p, a, err) != 0)
 		return -1;
 	return check_host(p->host, err);
 }
@@ -222,6 +258,7 @@ take_files(struct plan *p, const struct args *a)
 	p->policy_template = policy != NULL ? xstrdup(policy) :
 	    beside_program("deploy/policy.conf.in",
 	    "share/countersign/policy.conf.in");
+	args_list(a, "kerberos-realm", &p->realms);
 	args_list(a, "peer", &p->peers);
 	if (p->peers.n > 0)
 		return;
@@ -370,25 +407,52 @@ write_conf(struct plan *p, const char *name, const char *what, struct buf *b,
 	return rc;
 }
 
+static void
+put_list(const char *opt, const struct strlist *l, struct buf *b)
+{
+	size_t i;
+
+	buf_printf(b, "%s = {", opt);
+	for (i = 0; i < l->n; i++)
+		buf_printf(b, "%s\"%s\"", i == 0 ? "" : ", ", l->v[i]);
+	buf_puts(b, "}\n");
+}
+
+static void
+put_kerberos(const struct plan *p, struct buf *b)
+{
+	if (p->keytab == NULL)
+		return;
+	buf_printf(b, "\nkerberos {\n\tkeytab = \"%s\"\n", p->keytab);
+	if (p->realms.n > 0) {
+		buf_addc(b, '\t');
+		put_list("realm", &p->realms, b);
+	}
+	if (p->certificate != NULL)
+		buf_printf(b, "\tcertificate = {\"%s\"}\n",
+		    p->certificate);
+	if (p->binding != NULL)
+		buf_printf(b, "\tchannel-binding = \"%s\"\n", p->binding);
+	buf_puts(b, "}\n");
+}
+
 static int
 write_worker(struct plan *p, struct err *err)
 {
 	struct buf b = { 0 };
-	size_t i;
 
 	buf_puts(&b, "# countersign-worker: see countersign-worker(8)\n");
 	if (p->socket != NULL)
 		buf_printf(&b, "socket = \"%s\"\n", p->socket);
 	else
 		buf_printf(&b, "socket = \"%s/run/worker.sock\"\n", p->dir);
-	buf_puts(&b, "# users that may connect: whoever runs nginx\n"
-	    "peer = {");
-	for (i = 0; i < p->peers.n; i++)
-		buf_printf(&b, "%s\"%s\"", i == 0 ? "" : ", ", p->peers.v[i]);
-	buf_printf(&b, "}\nprocesses = %d\nthreads = %d\n", (int)p->processes,
+	buf_puts(&b, "# users that may connect: whoever runs nginx\n");
+	put_list("peer", &p->peers, &b);
+	buf_printf(&b, "processes = %d\nthreads = %d\n", (int)p->processes,
 	    (int)p->threads);
 	put_dsn(p, "database", "countersign_worker", &b);
 	buf_printf(&b, "key-file = \"%s/keys/worker.key\"\n", p->dir);
+	put_kerberos(p, &b);
 	put_signers(p, false, &b);
 	return write_conf(p, "worker.conf", "configuration of the worker", &b,
 	    err);
@@ -507,7 +571,8 @@ write_policy(struct plan *p, struct err *err)
 	char *http = base_url("http", p->host, p->http_port, 80);
 	const char *const word[][2] = { { "@BASE_URL@", https },
 	    { "@CERT_URL@", cert }, { "@HTTP_URL@", http }, { "@CA@", p->ca },
-	    { "@HOST@", p->host }, { NULL, NULL } };
+	    { "@HOST@", p->host },
+	    { "@KERBEROS@", p->keytab != NULL ? "" : "#" }, { NULL, NULL } };
 	struct buf text = { 0 }, b = { 0 };
 	int rc = 0;
 
@@ -551,6 +616,7 @@ plan_free(struct plan *p)
 	for (i = 0; i < SIGNERS_MAX; i++)
 		link_keys_free(&p->signer[i]);
 	strlist_free(&p->peers);
+	strlist_free(&p->realms);
 	free(p->dir);
 	free(p->sql_dir);
 	free(p->policy_template);

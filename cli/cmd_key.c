@@ -10,7 +10,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include "file.h"
 #include "secret.h"
 
 #define KEY_FILE_MAX	(64 * 1024)

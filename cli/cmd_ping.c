@@ -22,7 +22,7 @@ ping_one(struct cli *c, const struct cconf_signer *s, struct out *o)
 	int64_t start = log_usec();
 	bool up;
 
-	up = ask_signer(c, s, 1, &ask, &reply, &answer, &why) == 0 &&
+	up = ask_signer(c, s, &ask, &reply, &answer, &why) == 0 &&
 	    pong_of(&answer, &p, &why) == 0;
 	if (!up)
 		c->code = EXIT_UNAVAILABLE;

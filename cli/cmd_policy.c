@@ -5,7 +5,7 @@
 #include "commands.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +13,7 @@
 #include "diff.h"
 #include "file.h"
 #include "ptext.h"
+#include "x509.h"
 
 #define POLICY_MAX	(1024 * 1024)
 
@@ -143,6 +144,15 @@ commit_row(struct edition *e, struct err *err)
 	return db_commit(db, &e->in_doubt, err);
 }
 
+static int
+need_path(struct cli *c, struct err *err)
+{
+	if (cli_conf(c, err) != 0)
+		return -1;
+	return c->conf->policy != NULL ? 0 : err_set(err, ERR_DENIED,
+	    "%.100s: policy is not set", c->conf->path);
+}
+
 /* A file that is there and cannot be read is an error, not none. */
 static int
 keep_old(struct edition *e, struct err *err)
@@ -264,20 +274,85 @@ raise_versions(struct cli *c, struct policy **p, struct buf *raised,
 }
 
 /*
- * Whatever would keep signers from signing is found before anything changes:
- * the linter, versions, a CA without a certificate (cli_attach).
+ * The purposes of a CA's certificate limit what it issues: Windows and
+ * OpenSSL take it so.
+ */
+static int
+check_purposes(const struct policy *p, const struct policy_ca *ca,
+    struct err *err)
+{
+	X509 *x = x509_read(buf_slice(&ca->cert));
+	bool any = X509_get_ext_by_NID(x, NID_ext_key_usage, -1) < 0 ||
+	    x509_purpose(x, "2.5.29.37.0");
+	const struct template *t;
+	size_t i, k;
+	int rc = 0;
+
+	for (i = 0; !any && i < p->ntemplates && rc == 0; i++) {
+		t = &p->templates[i];
+		for (k = 0; k < t->eku.n && template_offered_by(t, ca->name);
+		    k++)
+			if (!x509_purpose(x, t->eku.v[k]))
+				rc = err_set(err, ERR_DENIED, "line %u: "
+				    "template %s: eku: %.60s is none of the "
+				    "purposes in the certificate of ca %s",
+				    t->line, t->cn, t->eku.v[k], ca->name);
+	}
+	X509_free(x);
+	return rc;
+}
+
+static int
+check_cas(struct cli *c, const struct policy *p, struct err *err)
+{
+	const struct policy_ca *ca;
+	PGresult *res;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < p->ncas && rc == 0; i++) {
+		ca = &p->cas[i];
+		if ((res = cli_query(c, "airgap_has", (const char *[]){
+		    ca->key }, 1, err)) == NULL)
+			return -1;
+		if (*PQgetvalue(res, 0, 0) == 't')
+			rc = policy_apart(ca, err);
+		PQclear(res);
+		if (rc == 0)
+			rc = check_purposes(p, ca, err);
+	}
+	return rc;
+}
+
+/* A CA that is not there is a mistake in the file, nothing to wait for. */
+static int
+check_ready(const struct policy *p, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (policy_ready(p, &why) == 0)
+		return 0;
+	return err_set(err, ERR_DENIED, "%s: see countersign ca show",
+	    why.text);
+}
+
+/*
+ * Whatever would keep signers from signing, or clients from taking what they
+ * sign, is found before anything changes: the linter, versions, a CA without a
+ * certificate.
  */
 static int
 publish(struct cli *c, struct slice text, struct err *err)
 {
-	struct policy *p = policy_parse(text, err);
+	struct policy *p = policy_parse_new(text, err);
 	struct buf raised = { 0 };
 	struct edition e = { .cli = c };
 	int rc = -1;
 
-	if (p != NULL && cli_db(c, err) == 0 &&
+	if (p != NULL && need_path(c, err) == 0 && cli_db(c, err) == 0 &&
 	    raise_versions(c, &p, &raised, err) == 0 &&
-	    cli_attach(c, p, err) == 0) {
+	    cli_attach(c, p, err) == 0 && check_ready(p, err) == 0 &&
+	    check_cas(c, p, err) == 0) {
 		e.text = buf_slice(&p->text);
 		rc = install(&e, err);
 	}
@@ -302,7 +377,7 @@ cmd_policy_publish(struct cli *c, const struct args *a, struct err *err)
 	return rc;
 }
 
-/* [MS-CRTD] 2.8: a new major version makes clients enroll again. */
+/* [MS-CRTD] 2.6: a new major version makes clients enroll again. */
 int
 cmd_policy_reenroll(struct cli *c, const struct args *a, struct err *err)
 {
@@ -311,7 +386,7 @@ cmd_policy_reenroll(struct cli *c, const struct args *a, struct err *err)
 	const struct template *t;
 	int rc = -1;
 
-	if (cli_db(c, err) != 0 ||
+	if (need_path(c, err) != 0 || cli_db(c, err) != 0 ||
 	    file_read(c->conf->policy, POLICY_MAX, &text, err) != 0 ||
 	    (p = policy_parse(buf_slice(&text), err)) == NULL)
 		goto out;
@@ -453,7 +528,8 @@ cmd_policy_diff(struct cli *c, const struct args *a, struct err *err)
 	PGresult *res;
 	int rc = -1;
 
-	if ((res = get(c, NULL, err)) == NULL)
+	if ((a->npos == 0 && need_path(c, err) != 0) ||
+	    (res = get(c, NULL, err)) == NULL)
 		return -1;
 	file = a->npos > 0 ? a->pos[0] : c->conf->policy;
 	buf_printf(&title, "published version %s", PQgetvalue(res, 0, 0));

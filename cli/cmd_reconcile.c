@@ -180,6 +180,28 @@ tell_words(struct reconcile *r, const PGresult *res)
 	buf_free(&object);
 }
 
+/* Such as what this database has decided otherwise: nothing is missing. */
+static int
+tell_open(struct reconcile *r, struct err *err)
+{
+	PGresult *res = cli_query(r->cli, "rollback_open", NULL, 0, err);
+	struct buf text = { 0 };
+	int row;
+
+	if (res == NULL)
+		return -1;
+	for (row = 0; row < PQntuples(res); row++) {
+		buf_reset(&text);
+		buf_printf(&text, "%s found that %s: signers go on with "
+		    "--apply", PQgetvalue(res, row, 0),
+		    PQgetvalue(res, row, 1));
+		line(r, "stopped", 1, buf_str(&text));
+	}
+	buf_free(&text);
+	PQclear(res);
+	return 0;
+}
+
 static void
 summary(struct reconcile *r, const struct chronicle *c,
     const struct restored *d, bool applied)
@@ -299,6 +321,8 @@ reconcile(struct reconcile *r, bool do_it, struct err *err)
 
 	if (rc == 0 && do_it)
 		rc = apply(r, c, &done, err);
+	else if (rc == 0 && r->missing == 0)
+		rc = tell_open(r, err);
 	if (rc == 0)
 		summary(r, c, &done, do_it);
 	PQclear(done.words);

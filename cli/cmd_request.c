@@ -12,8 +12,8 @@
 #include "account.h"
 #include "ask.h"
 #include "certfile.h"
-#include "csrfile.h"
 #include "decide.h"
+#include "derfile.h"
 
 const struct opt opts_request_list[] = {
 	{ "account", "NAME", "of this account", false },
@@ -227,15 +227,16 @@ out:
 int
 cmd_request_show(struct cli *c, const struct args *a, struct err *err)
 {
-	const char *id = a->pos[0];
+	const char *id = a->pos[0], *hint = "";
 	int64_t number;
 	char day[8];
 	PGresult *res;
 
-	if (id_day(id, day) == 0)
+	if (id_day(id, day) == 0) {
+		hint = ": what a worker refuses has a line in its log, no row";
 		res = cli_query(c, "request_by_id", (const char *[]){ day,
 		    id }, 2, err);
-	else if (number_parse(id, 1, INT32_MAX, &number, err) == 0)
+	} else if (number_parse(id, 1, INT32_MAX, &number, err) == 0)
 		res = cli_query(c, "request_by_number", &id, 1, err);
 	else {
 		c->code = EXIT_USAGE;
@@ -243,7 +244,8 @@ cmd_request_show(struct cli *c, const struct args *a, struct err *err)
 	}
 	if (res != NULL && PQntuples(res) == 0) {
 		PQclear(res);
-		return err_set(err, ERR_DENIED, "no request %.40s", id);
+		return err_set(err, ERR_DENIED, "no request %.40s%s", id,
+		    hint);
 	}
 	return cli_rows(c, res, show_cols, OUT_RECORD, err);
 }
@@ -265,13 +267,15 @@ verdict(struct cli *c, const struct answer *answer, const struct args *a,
 		return rc != 0 ? -1 : cli_written(c, args_get(a, "o"), err);
 	case MSG_PENDING:
 		return err_set(err, ERR_DENIED,
-		    "pending: request %u waits for approval", answer->number);
+		    "pending: request %u waits for approval, or for the next "
+		    "round where its ca is behind an air gap", answer->number);
 	case MSG_POLICY_CHANGED:
 		return err_set(err, ERR_UNAVAILABLE,
 		    "the signer has another policy than the database");
 	case MSG_UNAVAILABLE:
-		c->code = EXIT_UNAVAILABLE;
-		break;
+	case MSG_ELSEWHERE:
+		return err_set(err, ERR_UNAVAILABLE,
+		    "no signer can decide now; their logs say why");
 	default:
 		break;
 	}
@@ -280,7 +284,7 @@ verdict(struct cli *c, const struct answer *answer, const struct args *a,
 	    answer->hresult, answer->number);
 }
 
-/* The CA that was named, or the first that offers the template. */
+/* The CA that was named, or, as explain, the first that offers it. */
 static int
 choose_ca(const struct policy *p, const struct args *a, struct slice *ca,
     struct err *err)
@@ -288,12 +292,14 @@ choose_ca(const struct policy *p, const struct args *a, struct slice *ca,
 	const struct template *t = policy_template_by_name(p,
 	    args_get(a, "template"));
 	const char *name = args_get(a, "ca");
+	size_t i;
 
 	if (t == NULL)
 		return err_set(err, ERR_DENIED, "no template %.80s",
 		    args_get(a, "template"));
-	if (name == NULL)
-		name = t->cas.v[0];
+	for (i = 0; name == NULL && i < p->ncas; i++)
+		if (template_offered_by(t, p->cas[i].name))
+			name = p->cas[i].name;
 	if (policy_ca_find(p, name) == NULL)
 		return err_set(err, ERR_DENIED, "no ca %.80s", name);
 	*ca = slice_str(name);
@@ -317,8 +323,7 @@ submit(struct cli *c, const struct args *a, const struct policy *p,
 	ask->nhint = 1;
 	rc = choose_ca(p, a, &ask->ca, err);
 	if (rc == 0)
-		rc = ask_signer(c, c->conf->signers, c->conf->nsigners, ask,
-		    &reply, &answer, err);
+		rc = ask_signer(c, NULL, ask, &reply, &answer, err);
 	if (rc == 0)
 		rc = verdict(c, &answer, a, err);
 	buf_free(&reply);
@@ -340,7 +345,7 @@ cmd_request_submit(struct cli *c, const struct args *a, struct err *err)
 		return cli_usage(c, err,
 		    "--account, --template and --csr are needed");
 	if (account_canonical(args_get(a, "account"), account, err) == 0 &&
-	    csr_read(args_get(a, "csr"), &csr, err) == 0 &&
+	    derfile_read(args_get(a, "csr"), REQUEST_MAX, &csr, err) == 0 &&
 	    (p = cli_policy(c, err)) != NULL) {
 		ask.account = slice_str(account);
 		ask.token = buf_slice(&csr);

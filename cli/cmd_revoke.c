@@ -210,6 +210,9 @@ match_read(struct cli *c, const struct args *a, struct match *m,
 		return cli_usage(c, err, "which certificates: serial "
 		    "numbers, or at least one of --account, --template, "
 		    "--key, --request, --since, --until");
+	if (m->v[BY_SINCE] != NULL && m->v[BY_UNTIL] != NULL &&
+	    strtoll(m->since, NULL, 10) > strtoll(m->until, NULL, 10))
+		return cli_usage(c, err, "--until is before --since");
 	m->v[NOTE] = args_get(a, "note");
 	m->v[DRY_RUN] = args_has(a, "dry-run") ? "t" : "f";
 	return 0;
@@ -277,7 +280,8 @@ cmd_cert_revoke(struct cli *c, const struct args *a, struct err *err)
 	if (m.v[REASON] != NULL && match_read(c, a, &m, err) == 0)
 		res = revoke(c, a, &m, err);
 	if (res != NULL && PQntuples(res) == 0)
-		rc = err_set(err, ERR_DENIED, "no certificate matches");
+		rc = err_set(err, ERR_DENIED, "no certificate matches all "
+		    "of that; those that have ended are passed over");
 	else if (res != NULL) {
 		o = out_new(cols, OUT_TABLE);
 		out_result(o, res);
@@ -295,14 +299,21 @@ revoke_account(struct cli *c, const struct revocation *r, struct err *err)
 	    [REASON] = reason_code(c, r->reason, err), [NOTE] = r->note,
 	    [DRY_RUN] = "f" };
 	PGresult *res;
+	int n;
 
 	if (v[REASON] == NULL ||
 	    (res = cli_query(c, "cert_revoke", v, MATCH, err)) == NULL)
 		return -1;
-	if (!c->json)
-		fprintf(stderr, "%d certificates revoked\n", PQntuples(res));
+	n = PQntuples(res);
 	PQclear(res);
-	return 0;
+	return n;
+}
+
+void
+revoke_tell(const struct cli *c, int n)
+{
+	if (!c->json)
+		fprintf(stderr, "%d certificates revoked\n", n);
 }
 
 /* What cert_release answers, and what that means. */

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "account.h"
+#include "decide.h"
 #include "file.h"
 #include "name.h"
 #include "onetime.h"
@@ -95,12 +96,15 @@ make_secret(char *out)
 }
 
 /*
- * The account is in no group and cannot wait: what needs either would be
- * found out only on the machine that has the secret.
+ * The account is in no group, cannot wait, and has no name but this one: what
+ * needs more would be found out only on the machine that has the secret.
  */
 static int
-check_template(const struct template *t, struct err *err)
+check_template(const struct policy *p, const struct template *t, char *name,
+    struct err *err)
 {
+	const struct account fresh = { .name = name, .machine = true,
+	    .cn = name, .dns = name, .one_time = t->cn };
 	const char *why = NULL;
 
 	if (!t->machine)
@@ -109,8 +113,10 @@ check_template(const struct template *t, struct err *err)
 		why = "takes names from the request";
 	else if (t->approval && t->approval_groups.n == 0)
 		why = "needs approval";
+	else if (t->ra_signatures != 0)
+		why = "needs signatures of registration authorities";
 	if (why == NULL)
-		return 0;
+		return decide_offer(p, t, &fresh, err);
 	return err_set(err, ERR_DENIED,
 	    "template %.80s %s: no one-time secret gets that", t->cn, why);
 }
@@ -146,7 +152,7 @@ add(const struct policy *p, struct entries *e, char *const field[3],
 		return err_set(err, ERR_TOO_BIG, "more than %d secrets",
 		    SECRETS_MAX);
 	if (parse_name(field[0], one.name, err) != 0 ||
-	    check_template(t, err) != 0 ||
+	    check_template(p, t, one.name, err) != 0 ||
 	    conf_duration(field[2], &duration, err) != 0)
 		return -1;
 	if (duration <= 0)
@@ -176,6 +182,20 @@ trim(char *s)
 	return s;
 }
 
+/* As spreadsheets and PowerShell write a field; none of ours has one inside. */
+static char *
+unquote(char *s)
+{
+	size_t n;
+
+	s = trim(s);
+	n = strlen(s);
+	if (n < 2 || s[0] != '"' || s[n - 1] != '"')
+		return s;
+	s[n - 1] = '\0';
+	return trim(s + 1);
+}
+
 /* dns[,template[,expires]]; what is missing is as the options say. */
 static int
 add_line(const struct policy *p, struct entries *e, char *line,
@@ -194,7 +214,7 @@ add_line(const struct policy *p, struct entries *e, char *line,
 			return err_set(err, ERR_MALFORMED,
 			    "line %u: more than dns,template,expires",
 			    e->line);
-		s = trim(s);
+		s = unquote(s);
 		if (*s != '\0')
 			field[i] = s;
 	}
@@ -218,8 +238,11 @@ add_csv(const struct policy *p, struct entries *e, const char *path,
 
 	rc = file_read(path, CSV_MAX, &text, err);
 	if (rc == 0 && memchr(text.p, '\0', text.n) != NULL)
-		rc = err_set(err, ERR_MALFORMED, "%.80s: has a NUL", path);
+		rc = err_set(err, ERR_MALFORMED, "%.80s: has a NUL, is no "
+		    "text in UTF-8", path);
 	s = rc == 0 ? buf_str(&text) : NULL;
+	if (s != NULL && strncmp(s, "\xef\xbb\xbf", 3) == 0)
+		s += 3;		/* Windows puts it before UTF-8 */
 	while (rc == 0 && (line = strsep(&s, "\n")) != NULL)
 		rc = add_line(p, e, line, option, err);
 	if (rc == 0 && e->n == 0)

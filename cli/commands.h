@@ -28,6 +28,8 @@ COMMAND(account_disable);
 COMMAND(account_enable);
 COMMAND(account_list);
 COMMAND(account_group);
+COMMAND(account_change);
+COMMAND(account_import);
 COMMAND(policy_check);
 COMMAND(policy_publish);
 COMMAND(policy_show);
@@ -69,7 +71,8 @@ COMMAND(doctor);
 
 extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
 	opts_ca_import[], opts_ca_export[], opts_ca_page[], opts_account_add[],
-	opts_account_passwd[], opts_account_list[], opts_policy_show[],
+	opts_account_passwd[], opts_account_list[], opts_account_change[],
+	opts_account_import[], opts_policy_show[],
 	opts_policy_import[],
 	opts_request_list[], opts_request_submit[], opts_cert_list[],
 	opts_request_approve[], opts_request_deny[], opts_secret_create[],
@@ -115,9 +118,11 @@ struct revocation {
 	const char	*account, *note;	/* or NULL */
 };
 /*
- * Revoke all that an account holds, in the transaction at hand; -1: no such
- * reason, or as cli_query.  cmd_revoke.c.
+ * Revoke all that an account holds, in the transaction at hand: how many these
+ * are; -1: no such reason, or as cli_query.  cmd_revoke.c.
  */
 int	 revoke_account(struct cli *, const struct revocation *, struct err *);
+/* People are told. */
+void	 revoke_tell(const struct cli *, int n);
 
 #endif

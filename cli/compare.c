@@ -156,6 +156,24 @@ see_decisions(const struct chronicle *c, struct chr_row *first,
 }
 
 /*
+ * Two databases that went on apart: managers of both decided.  What this one
+ * has stands; of the other the certificate is void.
+ */
+static void
+overrule(const struct chronicle *c, struct chr_row *first,
+    const struct chr_row *match)
+{
+	struct chr_row *r, *end = c->row + c->nrow;
+
+	if (match == NULL || match->fresh || !match->committed)
+		return;
+	for (r = first; r < end && memcmp(r->id, first->id, CHR_ID) == 0; r++)
+		if (r != match && r->committed && !r->fresh &&
+		    r->kind != CHR_PEND)
+			r->overruled = r->row_seen = true;
+}
+
+/*
  * A manager's decision is another entry than the one that the request came
  * with: the row must be as the last of them left it.
  */
@@ -194,6 +212,7 @@ take_request(struct compare *m, const PGresult *res, int row)
 	else if (match->voided)
 		compare_find(m, "row", "request", hex,
 		    "is void in the ledger");
+	overrule(m->c, first, match);
 	if (match != NULL)
 		see_decisions(m->c, first, match);
 	else if (last != NULL)
@@ -329,7 +348,8 @@ take_void(struct compare *m, const PGresult *res, int row, struct err *err)
 		r = chronicle_serial(m->c, serial.p);
 	if (r == NULL && serial.n == CHR_SERIAL)
 		strange(m, "void serial", serial.p, buf_str(&hex));
-	else if (r == NULL || r->committed || r->cert_seen ||
+	else if (r == NULL || (r->committed && !r->overruled) ||
+	    r->cert_seen ||
 	    !slice_is(db_field(res, row, 1), m->c->ca.v[r->ca]) ||
 	    !slice_eq(id, slice_of(r->id, CHR_ID)) ||
 	    !chronicle_is_of(m->c, r->ledger, PQgetvalue(res, row, 3)))
@@ -382,7 +402,8 @@ compare_certificates(struct compare *m, struct err *err)
 		return -1;
 	for (i = 0; i < m->c->nserial; i++) {
 		r = m->c->by_serial[i];
-		if (r->committed && r->claimed && !r->cert_seen)
+		if (r->committed && r->claimed && !r->cert_seen &&
+		    !r->overruled)
 			compare_find_hex(m, COMPARE_MISSING, "certificate",
 			    r->serial, CHR_SERIAL, "committed, says the "
 			    "ledger, but not in the database");
@@ -404,6 +425,11 @@ compare_voids(struct compare *m, struct err *err)
 			compare_find_hex(m, COMPARE_MISSING, "void serial",
 			    r->serial, CHR_SERIAL, "void in the ledger, but "
 			    "not in the database");
+		if (r->overruled && r->claimed && !r->cert_seen &&
+		    !r->void_seen)
+			compare_find_hex(m, COMPARE_MISSING, "certificate",
+			    r->serial, CHR_SERIAL, "its request was decided "
+			    "otherwise in this database: it is to be void");
 	}
 	return 0;
 }
@@ -511,6 +537,17 @@ check_contradictions(struct compare *m, struct err *err)
 		{ "verify_policies", "policy", "is not the text of its hash" },
 		{ "verify_policies_gone", "policy", "is gone" },
 		{ "verify_policies_alien", "policy", "is not in audit" },
+		{ "verify_cas_gone", "ca", "is gone" },
+		{ "verify_cas_alien", "ca", "is not in audit" },
+		{ "verify_cas", "ca", "has another certificate or chain than "
+		    "audit tells" },
+		{ "verify_cas_in_use", "ca", "audit tells of another key that "
+		    "issues" },
+		{ "verify_above_gone", "list from above", "is gone" },
+		{ "verify_above_alien", "list from above",
+		    "is not in audit" },
+		{ "verify_above", "list from above", "is not the one that was "
+		    "installed last, says audit" },
 		{ "verify_loose_parts", "list", "has bytes and no row" },
 	};
 

@@ -28,8 +28,9 @@ struct compare {
 };
 
 /*
- * Begin the view and read everything; the caller ends the transaction.  -1
- * only when the database cannot be asked.
+ * Begin the view (READ ONLY, so the caller's db_rollback ends it) and read
+ * everything.  -1 only when the database cannot be asked: findings go to the
+ * chronicle's sink.
  */
 int	 compare_begin(struct compare *, struct err *);
 int	 compare_all(struct compare *, struct err *);

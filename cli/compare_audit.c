@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "der.h"
 #include "tuple.h"
 
 static void
@@ -22,20 +21,33 @@ complain(const struct compare *m, const char *check, int64_t n,
 	compare_find(m, check, "audit", name, text);
 }
 
+static void
+put_late(struct chronicle *c, const struct chr_audit *a)
+{
+	const char *sep = c->late_n.n == 0 ? "" : ",";
+
+	buf_printf(&c->late_n, "%s%" PRId64, sep, a->n);
+	buf_printf(&c->late_at, "%s%" PRId64, sep, a->at);
+}
+
 /*
  * A database that was restored gives numbers away again: what is younger than
- * all that a ledger knows is no forgery of the past.
+ * all that a ledger knows is no forgery of the past.  Nor is what stands behind
+ * all that a signer has copied, where another one did so elsewhere: it was
+ * found out in between.
  */
 static void
 judge_untold(struct compare *m, const struct chr_audit *a)
 {
 	const struct chr_ledger *l, *end = m->c->ledger + m->c->nledger;
-	bool passed = false, younger = true;
+	bool passed = false, younger = true, behind = false;
 
 	for (l = m->c->ledger; l < end; l++) {
 		if (a->n > l->audit_n || (a->n == l->audit_n &&
-		    a->at > l->audit_at))
+		    a->at > l->audit_at)) {
+			behind = behind || l->audit_n > 0;
 			continue;
+		}
 		passed = true;
 		younger = younger && a->at > l->audit_latest;
 	}
@@ -43,10 +55,12 @@ judge_untold(struct compare *m, const struct chr_audit *a)
 		m->untold++;
 	else if (!m->all_tell)
 		m->elsewhere++;		/* put back from a ledger not here */
-	else if (younger)
+	else if (younger || behind) {
+		if (!younger)
+			put_late(m->c, a);
 		complain(m, COMPARE_MISSING, a->n, "has a number that was "
 		    "another row's, says the ledger");
-	else
+	} else
 		complain(m, "row", a->n, "is in no ledger");
 }
 

@@ -11,6 +11,7 @@
 #include "der.h"
 #include "rowform.h"
 #include "tuple.h"
+#include "x509.h"
 
 static bool
 same(const uint8_t a[CHR_DIGEST], const uint8_t b[CHR_DIGEST])
@@ -291,7 +292,10 @@ is_signed_list(struct slice der, const char *tbs_hex, EVP_PKEY *key)
 	return good;
 }
 
-/* Columns of verify_last_lists; IS: the last of its kind. */
+/*
+ * Columns of verify_last_lists; IS: the last complete list, or a delta that is
+ * newer.
+ */
 enum { LAST_CA, LAST_NUMBER, LAST_OCTETS, LAST_DIGEST, LAST_CERT, LAST_IS };
 
 /* Clients see the bytes, not the row: parts without a gap, hash, signature. */
@@ -303,7 +307,6 @@ check_bytes(struct compare *m, const PGresult *last, int row,
 	    PQgetvalue(last, row, LAST_NUMBER) };
 	PGresult *res = compare_page(m, "verify_parts", p, 2, err);
 	struct buf der = { 0 }, cert = { 0 }, name = { 0 };
-	const unsigned char *at;
 	X509 *x = NULL;
 	bool gap = false;
 	int i;
@@ -316,10 +319,8 @@ check_bytes(struct compare *m, const PGresult *last, int row,
 		    (size_t)PQgetlength(res, i, 0));
 	}
 	buf_printf(&name, "%s %s", p[0], p[1]);
-	if (cli_bytea(PQgetvalue(last, row, LAST_CERT), &cert, err) == 0) {
-		at = cert.p;
-		x = d2i_X509(NULL, &at, (long)cert.n);
-	}
+	if (cli_bytea(PQgetvalue(last, row, LAST_CERT), &cert, err) == 0)
+		x = x509_read(buf_slice(&cert));
 	/* One that was put back has no bytes, until the next is made. */
 	if (i == 0 && *PQgetvalue(last, row, LAST_IS) == 't')
 		compare_find(m, COMPARE_MISSING, "list", buf_str(&name),
@@ -387,11 +388,10 @@ is_responder(const struct compare *m, const struct chr_responder *r,
     const PGresult *res, int row)
 {
 	struct slice der = db_field(res, row, 3), tbs;
-	const unsigned char *p = der.p;
 	struct err none = ERR_INIT;
 	uint8_t digest[CHR_DIGEST];
 	struct der cert;
-	struct tm tm;
+	int64_t end;
 	X509 *x;
 	bool good;
 
@@ -405,10 +405,10 @@ is_responder(const struct compare *m, const struct chr_responder *r,
 	chr_digest(der, digest);
 	if (r->has_der)
 		good = good && same(digest, r->der);
-	x = d2i_X509(NULL, &p, (long)der.n);
-	good = good && x != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(x),
-	    &tm) == 1 && timegm(&tm) == strtoll(PQgetvalue(res, row, 4),
-	    NULL, 10);
+	x = x509_read(der);
+	good = good && x != NULL &&
+	    x509_unix(X509_get0_notAfter(x), &end) == 0 &&
+	    end == strtoll(PQgetvalue(res, row, 4), NULL, 10);
 	X509_free(x);
 	return good;
 }

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "crlmetrics.h"
+#include "log.h"
 #include "metrics.h"
 
 #define WRITE_SECONDS	60
@@ -11,7 +12,7 @@
 struct crlmetrics {
 	struct metrics	*m;
 	const char	*path;
-	int64_t		 next, next_count;	/* unix seconds */
+	int64_t		 next, next_count;	/* monotonic seconds */
 };
 
 struct crlmetrics *
@@ -39,21 +40,38 @@ number(const PGresult *res, int row, int col)
 	return strtoll(PQgetvalue(res, row, col), NULL, 10);
 }
 
+/* Its own certificate has ended: nobody makes another list, nor needs it. */
+static bool
+is_over(const struct policy *policy, const char *key)
+{
+	const struct policy_key	*k;
+
+	return policy != NULL && policy_key_find(policy, key, &k) != NULL &&
+	    k->not_after <= time(NULL);
+}
+
 /* ca, when made, until when, is it a delta? */
 static int
 set_lists(struct crlmetrics *p, struct cli *c, struct err *err)
 {
 	PGresult	*res = cli_query(c, "metrics_crl", NULL, 0, err);
+	struct err	 ignored = ERR_INIT;
+	struct policy	*policy;
 	char		 labels[METRICS_LABELS];
 	bool		 delta;
 	int		 i;
 
 	if (res == NULL)
 		return -1;
-	/* Deltas that the policy has no longer. */
+	policy = cli_policy(c, &ignored);
+	/* Deltas that the policy has no longer; keys that are over. */
 	metrics_clear(p->m, M_DELTA_MADE);
 	metrics_clear(p->m, M_DELTA_ENDS);
+	metrics_clear(p->m, M_CRL_MADE);
+	metrics_clear(p->m, M_CRL_ENDS);
 	for (i = 0; i < PQntuples(res); i++) {
+		if (is_over(policy, PQgetvalue(res, i, 0)))
+			continue;
 		labels[0] = '\0';
 		metrics_label(labels, "ca", slice_str(PQgetvalue(res, i, 0)));
 		delta = *PQgetvalue(res, i, 3) == 't';
@@ -62,6 +80,7 @@ set_lists(struct crlmetrics *p, struct cli *c, struct err *err)
 		metrics_set(p->m, delta ? M_DELTA_ENDS : M_CRL_ENDS, labels,
 		    number(res, i, 2));
 	}
+	policy_free(policy);
 	PQclear(res);
 	return 0;
 }
@@ -114,7 +133,7 @@ set_expiring(struct crlmetrics *p, struct cli *c, struct err *err)
 int
 crlmetrics_write(struct crlmetrics *p, struct cli *c, struct err *err)
 {
-	int64_t	now = time(NULL);
+	int64_t	now = log_usec() / 1000000;
 
 	if (p == NULL || now < p->next)
 		return 0;

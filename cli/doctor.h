@@ -14,10 +14,13 @@ struct doctor {
 	const struct args	*args;
 	struct checks		*checks;
 	struct policy		*policy;	/* in force, or NULL */
+	struct wconf		*worker;	/* of this host, or NULL */
+	char			*worker_path;	/* its file */
 	struct strlist		 apart;		/* keys behind an air gap */
+	bool			 no_database;
 };
 
-/* Configuration files, keys, sockets, ledgers on this host. */
+/* Configuration files, keys, sockets, ledgers on this host; sets worker. */
 void	 doctor_files(struct doctor *);
 /* A CA of a signer whose key is in a token. */
 struct sconf_ca;
@@ -32,11 +35,20 @@ void	 doctor_policy(struct doctor *);
  */
 void	 doctor_airgap(struct doctor *);
 bool	 doctor_is_apart(const struct doctor *, const char *key);
+/* What this host's worker needs for Kerberos, by the policy. */
+void	 doctor_kerberos(struct doctor *);
+struct https_site;
+/* What clients meet at an address for Kerberos, a path of this site. */
+void	 doctor_negotiate(struct doctor *, const struct https_site *,
+	    const char *path);
 /* Every signer: is it there, with which policy and which time? */
 void	 doctor_signers(struct doctor *);
 /* The web server's certificate, the workers behind it, an enrollment. */
 void	 doctor_web(struct doctor *);
 
+/* What the database was asked in vain; said once that it is away. */
+void	 doctor_unknown(struct doctor *, const char *check, const char *object,
+	    const char *advice, const struct err *);
 /* A clock so far ahead of ours; behind, when negative. */
 void	 doctor_clock(struct doctor *, const char *object, int64_t skew_ms);
 /* A policy that somebody has, by its SHA-256: is it the one in force? */

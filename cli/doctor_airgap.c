@@ -25,8 +25,8 @@ ask_db(struct doctor *d, const char *stmt)
 	PGresult *res = cli_query(d->cli, stmt, NULL, 0, &err);
 
 	if (res == NULL)
-		check_add(d->checks, CHECK_FAIL, "airgap", stmt,
-		    "countersign db migrate, as the owner", "%s", err.text);
+		doctor_unknown(d, "airgap", stmt,
+		    "countersign db migrate, as the owner", &err);
 	return res;
 }
 

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "doctor.h"
 #include "file.h"
+#include "log.h"
 
 static const struct db_stmt stmts[] = {
 	{ "settings", "SELECT name, setting FROM pg_settings "
@@ -50,6 +51,11 @@ static const struct db_stmt stmts[] = {
 	    "('auditor', 'account', 'UPDATE', false)) v(r, t, p, want) "
 	    "WHERE EXISTS (SELECT FROM pg_roles "
 	    "WHERE rolname = 'countersign_' || r)", 0 },
+	/* Whatever gives it: without 070_no_gifts.sql everybody may. */
+	{ "gifts", "SELECT has_function_privilege(oid, "
+	    "'pg_advisory_lock(bigint)', 'EXECUTE') "
+	    "OR has_function_privilege(oid, 'lo_create(oid)', 'EXECUTE') "
+	    "FROM pg_roles WHERE rolname = 'countersign_worker'", 0 },
 	{ "clock", "SELECT (extract(epoch FROM clock_timestamp()) * 1000)"
 	    "::bigint", 0 },
 	/* Rows that came before their month's partition; months made ahead. */
@@ -199,36 +205,34 @@ roles(struct doctor *d, struct db *db)
 	for (i = 0; res != NULL && i < PQntuples(res); i++)
 		right(d, res, i);
 	PQclear(res);
+	res = ask_db(d, db, "gifts");
+	if (res != NULL && PQntuples(res) == 1 && is_true(res, 0, 0))
+		check_add(d->checks, CHECK_WARN, "right", "countersign_worker",
+		    "have a superuser run sql/070_no_gifts.sql in this "
+		    "database", "may take advisory locks and keep large "
+		    "objects, as PostgreSQL lets everybody");
+	PQclear(res);
 	if (before == checks_count(d->checks, CHECK_FAIL))
 		check_add(d->checks, CHECK_OK, "right", "tables", NULL,
 		    "each role has what it needs and no more");
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* The answer's way back and forth is taken to be equal. */
 static void
 clock_and_months(struct doctor *d, struct db *db)
 {
-	int64_t before = now_ms();
+	int64_t before = unix_usec();
 	PGresult *res = ask_db(d, db, "clock");
 
 	if (res != NULL)
 		doctor_clock(d, "database", strtoll(cell(res, 0, 0), NULL, 10)
-		    - (before + now_ms()) / 2);
+		    - (before + unix_usec()) / 2000);
 	PQclear(res);
 	if ((res = ask_db(d, db, "partitions")) == NULL)
 		return;
 	if (!is_true(res, 0, 0))
 		check_add(d->checks, CHECK_WARN, "partition", "next month",
-		    "signers make them daily: look into their logs",
+		    "signers make them each hour: look into their logs",
 		    "does not exist yet");
 	else if (is_true(res, 0, 1))
 		check_add(d->checks, CHECK_WARN, "partition", "request_other",
@@ -338,7 +342,8 @@ doctor_database(struct doctor *d)
 	struct err err = ERR_INIT;
 	struct db *db = db_open(d->cli->conf->database, stmts, NULL);
 
-	if (db_ready(db, &err) != 0)
+	d->no_database = db_ready(db, &err) != 0;
+	if (d->no_database)
 		check_add(d->checks, CHECK_FAIL, "database", "connection",
 		    "is PostgreSQL up, do pg_hba.conf and the role let "
 		    "countersign_operator in, has db migrate been run?", "%s",

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "castore.h"
@@ -20,12 +22,27 @@
 #define SECRET		077	/* keys, passphrases, their folders */
 #define TRUSTED		022	/* what programs believe */
 
+#define ROOM		((uint64_t)256 * 1024 * 1024)	/* a warning below */
+
 static const char *
 advice_for(mode_t forbidden)
 {
 	return forbidden == SECRET ?
 	    "chmod go= it; if somebody may have read it, make a new one" :
 	    "chmod go-w it, and read what stands in it";
+}
+
+/*
+ * Credentials of systemd are root's, and an access control list lets their
+ * service's user in: the group's bits are then the list's mask, and the program
+ * itself looks whom it names (common/secret.c).
+ */
+static mode_t
+mode_of(const char *path, const struct stat *st)
+{
+	bool list = getxattr(path, "system.posix_acl_access", NULL, 0) > 0;
+
+	return st->st_mode & (list ? 07707 : 07777);
 }
 
 /* What we may not look at is skipped: doctor need not run as root. */
@@ -43,7 +60,7 @@ file_mode(struct doctor *d, const char *path, mode_t forbidden)
 		    "path", "%s", strerror(errno));
 		return;
 	}
-	if ((st.st_mode & forbidden) != 0)
+	if ((mode_of(path, &st) & forbidden) != 0)
 		check_add(d->checks, CHECK_FAIL, "file", path,
 		    advice_for(forbidden), "mode %04o: %s", st.st_mode & 07777,
 		    forbidden == SECRET ? "others than its owner have access" :
@@ -51,6 +68,27 @@ file_mode(struct doctor *d, const char *path, mode_t forbidden)
 	else
 		check_add(d->checks, CHECK_OK, "file", path, NULL,
 		    "mode %04o", st.st_mode & 07777);
+}
+
+/* A signer that cannot write ends, and so does each that is started then. */
+static void
+room(struct doctor *d, const char *path)
+{
+	struct statvfs v;
+	uint64_t left;
+
+	if (statvfs(path, &v) != 0)
+		return;		/* has been said */
+	left = (uint64_t)v.f_bavail * v.f_frsize;
+	if (left >= ROOM)
+		check_add(d->checks, CHECK_OK, "disk", path, NULL,
+		    "%llu MiB left", (unsigned long long)left >> 20);
+	else
+		check_add(d->checks, left < ROOM / 256 ? CHECK_FAIL :
+		    CHECK_WARN, "disk", path, "make room on it: full, it "
+		    "stops the signer; ended files of the ledger may move "
+		    "elsewhere (docs/ledger.md)", "%llu KiB left",
+		    (unsigned long long)left >> 10);
 }
 
 /* Whoever may write to the folder may replace the file. */
@@ -101,6 +139,16 @@ worker_socket(struct doctor *d, const struct wconf *w)
 }
 
 static void
+kerberos_files(struct doctor *d, const struct wconf_kerberos *k)
+{
+	size_t i;
+
+	secret_file(d, k->keytab);
+	for (i = 0; i < k->certificates.n; i++)
+		file_mode(d, k->certificates.v[i], TRUSTED);
+}
+
+static void
 worker_files(struct doctor *d, const char *path)
 {
 	struct err err = ERR_INIT;
@@ -117,8 +165,10 @@ worker_files(struct doctor *d, const char *path)
 		return;
 	}
 	secret_file(d, w->key_file);
+	if (w->kerberos != NULL)
+		kerberos_files(d, w->kerberos);
 	worker_socket(d, w);
-	wconf_free(w);
+	d->worker = w;
 }
 
 /* Tokens come last, behind the files that they need. */
@@ -144,6 +194,7 @@ signer_files(struct doctor *d, const char *path)
 		secret_file(d, s->cas[i].exchange_secret);
 		file_mode(d, s->cas[i].module, TRUSTED);
 		file_mode(d, s->cas[i].certificate, TRUSTED);
+		file_mode(d, s->cas[i].chain, TRUSTED);
 	}
 	for (i = 0; i < s->ncas; i++) {
 		if (s->cas[i].module != NULL)
@@ -151,6 +202,7 @@ signer_files(struct doctor *d, const char *path)
 	}
 	file_mode(d, s->policy, TRUSTED);
 	file_mode(d, s->ledger, TRUSTED);
+	room(d, s->ledger);
 	sconf_free(s);
 }
 
@@ -208,16 +260,15 @@ void
 doctor_files(struct doctor *d)
 {
 	const struct cconf *c = d->cli->conf;
-	char *copy = xstrdup(c->path), *worker;
+	char *copy = xstrdup(c->path);
 	const char *dir = dirname(copy);
 
 	file_mode(d, c->path, TRUSTED);
 	file_mode(d, c->policy, TRUSTED);
 	secret_file(d, c->key_file);
 	root_keys(d);
-	worker = file_path(dir, "worker.conf", "");
-	worker_files(d, worker);
+	d->worker_path = file_path(dir, "worker.conf", "");
+	worker_files(d, d->worker_path);
 	signers_files(d, dir);
-	free(worker);
 	free(copy);
 }

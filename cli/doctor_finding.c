@@ -2,7 +2,6 @@
  * Findings that several parts of "countersign doctor" have: a clock, a
  * policy, the end of a certificate, and what is to be done about them.
  */
-#include "commands.h"
 
 #include <string.h>
 #include <time.h>
@@ -24,6 +23,18 @@ doctor_clock(struct doctor *d, const char *object, int64_t skew_ms)
 	    "run chrony or ntpd on both hosts; a minute apart, signers "
 	    "refuse every request", "%lld ms %s this host", (long long)size,
 	    skew_ms < 0 ? "behind" : "ahead of");
+}
+
+void
+doctor_unknown(struct doctor *d, const char *check, const char *object,
+    const char *advice, const struct err *err)
+{
+	if (d->no_database)
+		check_add(d->checks, CHECK_SKIP, check, object, NULL,
+		    "the database cannot be asked");
+	else
+		check_add(d->checks, CHECK_FAIL, check, object, advice, "%s",
+		    err->text);
 }
 
 void

@@ -8,15 +8,19 @@
 #include <time.h>
 
 #include "ask.h"
+#include "certfile.h"
 #include "doctor.h"
 #include "file.h"
+#include "log.h"
 #include "pong.h"
+#include "x509.h"
 
 #define POLICY_FILE_MAX	(1024 * 1024)
 #define LIST_DAYS	14	/* to carry the next one here */
+#define FUTURE_S	60	/* clocks may be that far apart */
 
 /* Columns of crl_list that are looked at; cmd_crl.c has all of them. */
-enum { COL_NUMBER = 1, COL_UNTIL = 3, COL_ENDED = 8, COL_CHANGED,
+enum { COL_NUMBER = 1, COL_FROM, COL_UNTIL, COL_ENDED = 8, COL_CHANGED,
     COL_DELTA_OF };
 
 /* The text that the operator edits and publishes from. */
@@ -28,6 +32,8 @@ installed_file(struct doctor *d)
 	struct buf text = { 0 };
 	uint8_t md[32];
 
+	if (path == NULL)
+		return;
 	if (file_read(path, POLICY_FILE_MAX, &text, &err) != 0)
 		check_add(d->checks, CHECK_FAIL, "policy", path,
 		    "countersign policy show > FILE, then publish it",
@@ -94,6 +100,17 @@ no_list(struct doctor *d, const struct policy_ca *ca, const char *name)
 		    "none was made, but certificates say where it is");
 }
 
+/* Made when a clock was wrong. */
+static bool
+is_from_the_future(const char *from)
+{
+	struct err ignored = ERR_INIT;
+	int64_t at;
+
+	return cli_time(from, &at, &ignored) == 0 &&
+	    at > time(NULL) + FUTURE_S;
+}
+
 /* A complete list, or the delta behind it. */
 static void
 one_list(struct doctor *d, const char *name, const PGresult *res, int row)
@@ -103,7 +120,13 @@ one_list(struct doctor *d, const char *name, const PGresult *res, int row)
 	const char *kind = PQgetisnull(res, row, COL_DELTA_OF) ? "" :
 	    "delta ";
 
-	if (PQgetvalue(res, row, COL_ENDED)[0] == 't')
+	if (is_from_the_future(PQgetvalue(res, row, COL_FROM)))
+		check_add(d->checks, CHECK_FAIL, "crl", name,
+		    "clients do not believe it, and until then no other is "
+		    "made; docs/operations.md, \"When a clock was wrong\"",
+		    "%snumber %s counts from %s on", kind, number,
+		    PQgetvalue(res, row, COL_FROM));
+	else if (PQgetvalue(res, row, COL_ENDED)[0] == 't')
 		check_add(d->checks, CHECK_FAIL, "crl", name,
 		    *kind == '\0' ? "clients refuse every certificate: signers "
 		    "make lists, look into their logs" : "clients may not see "
@@ -129,8 +152,8 @@ revocation_list(struct doctor *d, const struct policy_ca *ca,
 	int i, n = res == NULL ? 0 : PQntuples(res);
 
 	if (res == NULL)
-		check_add(d->checks, CHECK_FAIL, "crl", name,
-		    "countersign db migrate, as the owner", "%s", err.text);
+		doctor_unknown(d, "crl", name,
+		    "countersign db migrate, as the owner", &err);
 	else if (n == 0)
 		no_list(d, ca, name);
 	else if (ca->crl_delta != 0 && PQgetisnull(res, n - 1, COL_DELTA_OF))
@@ -155,6 +178,23 @@ revocation_lists(struct doctor *d, const struct policy_ca *ca)
 			revocation_list(d, ca, ca->keys[i].name);
 }
 
+/* What a root signed has ended with it. */
+static bool
+has_ended(const char *bytea)
+{
+	struct err ignored = ERR_INIT;
+	struct buf der = { 0 };
+	X509 *x = NULL;
+	bool ended;
+
+	if (cli_bytea(bytea, &der, &ignored) == 0)
+		x = x509_read(buf_slice(&der));
+	ended = x != NULL && cert_unix(X509_get0_notAfter(x)) <= time(NULL);
+	X509_free(x);
+	buf_free(&der);
+	return ended;
+}
+
 /* Nobody makes these but people. */
 static void
 lists_above(struct doctor *d)
@@ -165,6 +205,8 @@ lists_above(struct doctor *d)
 	int i;
 
 	for (i = 0; res != NULL && i < PQntuples(res); i++) {
+		if (has_ended(PQgetvalue(res, i, 4)))
+			continue;
 		left = strtoll(PQgetvalue(res, i, 3), NULL, 10);
 		check_add(d->checks, left <= 0 ? CHECK_FAIL :
 		    left < LIST_DAYS * DOCTOR_DAY ? CHECK_WARN : CHECK_OK,
@@ -184,8 +226,8 @@ doctor_policy(struct doctor *d)
 
 	d->policy = cli_policy(d->cli, &err);
 	if (d->policy == NULL) {
-		check_add(d->checks, CHECK_FAIL, "policy", "in force",
-		    "countersign policy publish FILE", "%s", err.text);
+		doctor_unknown(d, "policy", "in force",
+		    "countersign policy publish FILE", &err);
 		return;
 	}
 	check_add(d->checks, CHECK_OK, "policy", "in force", NULL,
@@ -205,28 +247,27 @@ static void
 signer(struct doctor *d, const struct cconf_signer *s)
 {
 	struct ask ask = { .call = CALL_PING, .method = AUTH_OPERATOR };
-	struct timespec before, after;
+	int64_t before = unix_usec(), after;
 	struct err err = ERR_INIT;
 	struct answer answer;
 	struct buf reply = { 0 };
 	struct pong p;
 
-	clock_gettime(CLOCK_REALTIME, &before);
-	if (ask_signer(d->cli, s, 1, &ask, &reply, &answer, &err) != 0 ||
+	if (ask_signer(d->cli, s, &ask, &reply, &answer, &err) != 0 ||
 	    pong_of(&answer, &p, &err) != 0) {
 		check_add(d->checks, CHECK_FAIL, "signer", s->name,
 		    "start it, or look into its log; it must know the "
 		    "operator's key (worker section with operator = true) and "
-		    "have the public key that stands here", "%.80s: %s",
+		    "have the public key that stands here; its unit lets in "
+		    "the hosts of IPAddressAllow", "%.80s: %s",
 		    s->at.uri, err.text);
 		buf_free(&reply);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &after);
+	after = unix_usec();
 	check_add(d->checks, CHECK_OK, "signer", s->name, NULL,
 	    "%.80s answers", s->at.uri);
-	doctor_clock(d, s->name, p.now - (before.tv_sec + after.tv_sec) * 500 -
-	    (before.tv_nsec + after.tv_nsec) / 2000000);
+	doctor_clock(d, s->name, p.now - (before + after) / 2000);
 	if (p.version == 0)
 		check_add(d->checks, CHECK_FAIL, "policy", s->name,
 		    "it signs nothing: database down, or its own policy file "
@@ -234,6 +275,11 @@ signer(struct doctor *d, const struct cconf_signer *s)
 		    (const char *)answer.text.p);
 	else
 		doctor_compare(d, s->name, p.version, p.policy_hash);
+	if (p.version != 0 && answer.text.n > 0)
+		check_add(d->checks, CHECK_FAIL, "signer", s->name,
+		    "it signs nothing until that is put right; of clocks "
+		    "docs/operations.md has more", "%.*s",
+		    (int)answer.text.n, (const char *)answer.text.p);
 	buf_free(&reply);
 }
 

@@ -1,6 +1,6 @@
 /*
  * doctor: what clients meet, the web server, the workers behind it, an
- * enrollment.
+ * enrollment, revocation lists.
  */
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -10,14 +10,17 @@
 #include "doctor.h"
 #include "https.h"
 #include "keymake.h"
+#include "log.h"
 #include "onetime.h"
 #include "secret.h"
 #include "soapcall.h"
+#include "x509.h"
 
 #define STATUS_TRIES	12	/* each may be another process */
 #define PIDS_MAX	64
 #define CEP_PATH	"/ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP"
 #define PASSWORD_MAX	256
+#define LIST_BEGIN	4096	/* enough to tell two lists apart */
 
 /* The root above this key; a key that the database lacks has none. */
 static int
@@ -39,7 +42,10 @@ trust_root(struct doctor *d, struct https_site *site, const char *key,
 	return rc;
 }
 
-/* Roots alone, of all keys: a server must send what is between. */
+/*
+ * Roots alone, of all keys: a server must send what is between.  And the
+ * system's, read once: for each connection they would take longer than it.
+ */
 static int
 trust_roots(struct doctor *d, struct https_site *site, struct err *err)
 {
@@ -47,7 +53,8 @@ trust_roots(struct doctor *d, struct https_site *site, struct err *err)
 	size_t i, k;
 	int rc = 0;
 
-	if ((site->trust = X509_STORE_new()) == NULL)
+	if ((site->trust = X509_STORE_new()) == NULL ||
+	    X509_STORE_set_default_paths(site->trust) != 1)
 		return err_openssl(err, "store");
 	for (i = 0; rc == 0 && i < d->policy->ncas; i++) {
 		ca = &d->policy->cas[i];
@@ -149,19 +156,23 @@ compare(struct doctor *d, const char *object, const char *json)
 		    why : "no policy");
 }
 
-/* Its own half of the line, then what a signer told it. */
+/*
+ * Its own half of the line, then what a signer told it.  Between question and
+ * answer may lie the seconds for which it waits for signers.
+ */
 static void
-worker(struct doctor *d, const char *pid, char *json)
+worker(struct doctor *d, const char *pid, char *json, int64_t asked)
 {
 	char object[64], value[32];
 	char *signer = strstr(json, "\"signer\":{");
-	struct timespec ts;
+	int64_t now = unix_usec() / 1000, theirs;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
 	snprintf(object, sizeof object, "worker %.16s", pid);
-	if (member(json, "now", value, sizeof value) != NULL)
-		doctor_clock(d, object, strtoll(value, NULL, 10) -
-		    (int64_t)ts.tv_sec * 1000 - ts.tv_nsec / 1000000);
+	if (member(json, "now", value, sizeof value) != NULL) {
+		theirs = strtoll(value, NULL, 10);
+		doctor_clock(d, object, theirs < asked ? theirs - asked :
+		    theirs > now ? theirs - now : 0);
+	}
 	if (signer != NULL)
 		*signer++ = '\0';
 	compare(d, object, json);
@@ -169,13 +180,24 @@ worker(struct doctor *d, const char *pid, char *json)
 	compare(d, object, signer != NULL ? signer : "");
 }
 
-/* Away is a failure; any other answer is nginx's to a host not its own. */
+/*
+ * Away is a failure; any other answer is nginx's to a host not its own: does
+ * a worker answer at an address for everybody?
+ */
 static void
-no_status(struct doctor *d, int status, const struct err *err)
+no_status(struct doctor *d, const struct https_site *site, int status,
+    struct err *err)
 {
+	struct https_answer a = { 0 };
+
+	if (err->kind == ERR_NONE && status != 503 && status != 502 &&
+	    https_call(site, CEP_PATH, slice_of(NULL, 0), &a, err) == 0)
+		status = a.status;
+	buf_free(&a.body);
 	if (err->kind != ERR_NONE || status == 503 || status == 502)
 		check_add(d->checks, CHECK_FAIL, "worker", "status",
-		    "start countersign-worker; its log says why it ended",
+		    "start countersign-worker; its log says why it ended, or "
+		    "that nginx's user is none of its peers",
 		    "%s", err->kind != ERR_NONE ? err->text :
 		    "no worker answers nginx");
 	else
@@ -194,18 +216,19 @@ workers(struct doctor *d, const struct https_site *site)
 	for (i = 0; i < STATUS_TRIES; i++) {
 		struct https_answer a = { 0 };
 		struct err err = ERR_INIT;
+		int64_t asked = unix_usec() / 1000;
 
 		if (https_call(site, "/status", slice_of(NULL, 0), &a,
 		    &err) != 0 || a.status != 200 || member(buf_str(&a.body),
 		    "pid", pid[n], sizeof pid[n]) == NULL) {
-			no_status(d, a.status, &err);
+			no_status(d, site, a.status, &err);
 			buf_free(&a.body);
 			return;
 		}
 		for (k = 0; k < n && strcmp(pid[k], pid[n]) != 0; k++)
 			;
 		if (k == n)
-			worker(d, pid[n++], buf_str(&a.body));
+			worker(d, pid[n++], buf_str(&a.body), asked);
 		buf_free(&a.body);
 	}
 	check_add(d->checks, CHECK_OK, "worker", "status", NULL,
@@ -216,8 +239,7 @@ workers(struct doctor *d, const struct https_site *site)
 static int
 check_issued(const struct buf *der, EVP_PKEY *key, struct err *err)
 {
-	const uint8_t *p = der->p;
-	X509 *x = d2i_X509(NULL, &p, (long)der->n);
+	X509 *x = x509_read(buf_slice(der));
 	int rc = x != NULL && EVP_PKEY_eq(X509_get0_pubkey(x), key) == 1 ? 0 :
 	    -1;
 
@@ -336,8 +358,58 @@ client(struct doctor *d, const struct https_site *site)
 }
 
 /*
- * One address of the policy: its server's certificate, and behind one for
- * passwords the workers and, if it is wished for, an enrollment.
+ * A worker calls what is no message malformed, and nginx knows nothing of an
+ * address for which it has no location.  Whether a worker is there at all has
+ * been said.
+ */
+static void
+location(struct doctor *d, const struct https_site *site, const char *path)
+{
+	struct https_answer a = { 0 };
+	struct err err = ERR_INIT;
+	struct buf url = { 0 };
+
+	buf_printf(&url, "https://%s:%s%s", site->name, site->port, path);
+	if (https_call(site, path, slice_str("<x/>"), &a, &err) != 0)
+		check_add(d->checks, CHECK_FAIL, "address", buf_str(&url),
+		    "is nginx up, and countersign-worker?", "%s", err.text);
+	else if (a.status == 500)
+		check_add(d->checks, CHECK_OK, "address", buf_str(&url), NULL,
+		    "a worker answers");
+	else
+		check_add(d->checks, CHECK_FAIL, "address", buf_str(&url),
+		    a.status == 404 ? "clients ask there: a location as in "
+		    "nginx/countersign.conf.in, or another uri in the policy" :
+		    "clients ask there: is countersign-worker up? nobody else "
+		    "may answer", "http status %d", a.status);
+	buf_free(&a.body);
+	buf_free(&url);
+}
+
+static void
+behind(struct doctor *d, const struct ca_uri *uri,
+    const struct https_site *site, const char *path)
+{
+	if (uri->method == AUTH_KERBEROS) {
+		doctor_negotiate(d, site, path);
+		return;
+	}
+	location(d, site, path);
+	if (uri->method != AUTH_PASSWORD || uri->renewal_only)
+		return;
+	location(d, site, CEP_PATH);
+	workers(d, site);
+	if (args_has(d->args, "user") || args_has(d->args, "probe"))
+		client(d, site);
+	else
+		check_add(d->checks, CHECK_SKIP, "enrollment", PROBE_TEMPLATE,
+		    NULL, "--probe enrolls once, with a one-time secret that "
+		    "it makes");
+}
+
+/*
+ * One address of the policy: its server's certificate, who answers there, and
+ * behind one for passwords the workers and, if it is wished for, an enrollment.
  */
 static void
 one_site(struct doctor *d, const struct ca_uri *uri)
@@ -348,28 +420,135 @@ one_site(struct doctor *d, const struct ca_uri *uri)
 
 	if (https_split(uri->uri, &site, &path, &err) != 0 ||
 	    trust_roots(d, &site, &err) != 0 ||
-	    (uri->method == AUTH_PASSWORD && connect_to(d, &site, &err) != 0))
+	    (uri->method != AUTH_CERTIFICATE &&
+	    connect_to(d, &site, &err) != 0))
 		check_add(d->checks, CHECK_FAIL, "web", uri->uri,
 		    "correct the uri in the policy", "%s", err.text);
-	else if (server_certificate(d, &site) == 0 &&
-	    uri->method == AUTH_PASSWORD && !uri->renewal_only) {
-		workers(d, &site);
-		if (args_has(d->args, "user") || args_has(d->args, "probe"))
-			client(d, &site);
-		else
-			check_add(d->checks, CHECK_SKIP, "enrollment",
-			    PROBE_TEMPLATE, NULL, "--probe enrolls once, with "
-			    "a one-time secret that it makes");
-	}
+	else if (server_certificate(d, &site) == 0)
+		behind(d, uri, &site, path);
 	https_free(&site);
+}
+
+/* The beginning of what is at this address; other addresses are not ours. */
+static int
+fetch(const char *url, struct buf *out, struct err *err)
+{
+	struct https_site site = { 0 };
+	struct https_answer a = { .enough = 2 * LIST_BEGIN };
+	const char *path;
+	int rc = https_split(url, &site, &path, err);
+
+	if (rc == 0)
+		rc = https_call(&site, path, slice_of(NULL, 0), &a, err);
+	if (rc == 0 && a.status != 200)
+		rc = err_set(err, ERR_UNAVAILABLE, "status %d", a.status);
+	if (rc == 0)
+		buf_add(out, a.body.p, a.body.n);
+	buf_free(&a.body);
+	https_free(&site);
+	return rc;
+}
+
+/* Signers make a list; that clients find it is the publisher's work. */
+static void
+published(struct doctor *d, const char *url, const char *list, bool settled)
+{
+	struct err err = ERR_INIT;
+	struct buf want = { 0 }, has = { 0 };
+
+	if (cli_bytea(list, &want, &err) != 0 || fetch(url, &has, &err) != 0)
+		check_add(d->checks, CHECK_FAIL, "crl", url,
+		    "clients look here for it: does the name lead to nginx, "
+		    "is countersign-publisher up on its host?", "%s",
+		    err.text);
+	else if (has.n < want.n || memcmp(has.p, want.p, want.n) != 0)
+		check_add(d->checks, settled ? CHECK_FAIL : CHECK_WARN, "crl",
+		    url, settled ? "look into the log of countersign-publisher "
+		    "on the web server's host" : "wait some seconds",
+		    "is not the last list that a signer made");
+	else
+		check_add(d->checks, CHECK_OK, "crl", url, NULL,
+		    "is the last list");
+	buf_free(&want);
+	buf_free(&has);
+}
+
+/* One address for all keys is that of the first. */
+static bool
+is_of_key(const char *url, const struct policy_ca *ca, const char *key)
+{
+	return strstr(url, "{key}") != NULL || strcmp(key, ca->name) == 0;
+}
+
+/* What certificates name beside the list: that something is there. */
+static void
+named(struct doctor *d, const struct policy_ca *ca, const char *key,
+    bool ocsp)
+{
+	const struct strlist *urls = ocsp ? &ca->ocsp : &ca->aia;
+	struct buf url = { 0 }, begin = { 0 };
+	size_t i;
+
+	for (i = 0; i < urls->n; i++) {
+		struct err err = ERR_INIT;
+
+		if (!is_of_key(urls->v[i], ca, key))
+			continue;
+		buf_reset(&url);
+		policy_url(urls->v[i], key, &url);
+		if (fetch(buf_str(&url), &begin, &err) == 0)
+			check_add(d->checks, CHECK_OK, "address",
+			    buf_str(&url), NULL, "is there");
+		else
+			check_add(d->checks, CHECK_FAIL, "address",
+			    buf_str(&url), ocsp ? "whoever checks a "
+			    "certificate asks there: does the name lead to "
+			    "nginx, has it the location for ocsp?" :
+			    "whoever checks a certificate looks there for "
+			    "the CA's: does the name lead to nginx, is "
+			    "countersign-publisher up on its host?", "%s",
+			    err.text);
+	}
+	buf_free(&url);
+	buf_free(&begin);
+}
+
+static void
+lists(struct doctor *d, const struct policy_ca *ca, const char *key)
+{
+	struct err err = ERR_INIT;
+	PGresult *res = cli_query(d->cli, "crl_begins", &key, 1, &err);
+	struct buf url = { 0 };
+	size_t i;
+
+	for (i = 0; res != NULL && PQntuples(res) == 1 && i < ca->cdp.n; i++) {
+		if (!is_of_key(ca->cdp.v[i], ca, key))
+			continue;
+		buf_reset(&url);
+		policy_url(ca->cdp.v[i], key, &url);
+		published(d, buf_str(&url), PQgetvalue(res, 0, 0),
+		    PQgetvalue(res, 0, 1)[0] == 't');
+	}
+	PQclear(res);
+	buf_free(&url);
 }
 
 void
 doctor_web(struct doctor *d)
 {
+	const struct policy_ca *ca;
 	size_t i, k;
 
-	for (i = 0; d->policy != NULL && i < d->policy->ncas; i++)
-		for (k = 0; k < d->policy->cas[i].nuris; k++)
-			one_site(d, &d->policy->cas[i].uris[k]);
+	for (i = 0; d->policy != NULL && i < d->policy->ncas; i++) {
+		ca = &d->policy->cas[i];
+		for (k = 0; k < ca->nuris; k++)
+			one_site(d, &ca->uris[k]);
+		for (k = 0; k < ca->nkeys; k++) {
+			if (ca->keys[k].not_after <= time(NULL))
+				continue;
+			lists(d, ca, ca->keys[k].name);
+			named(d, ca, ca->keys[k].name, false);
+			named(d, ca, ca->keys[k].name, true);
+		}
+	}
 }

@@ -9,8 +9,11 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "file.h"
 
 #define TIMEOUT_S	10	/* to connect, and between two reads */
 #define ANSWER_MAX	((size_t)2 * 1024 * 1024)
@@ -23,7 +26,8 @@ struct conn {
 
 /* "[::1]:8443", "host:8443", "host" to copies, the caller's even on -1. */
 static int
-split_host(const char *s, size_t n, char **host, char **port)
+split_host(const char *s, size_t n, const char *usual, char **host,
+    char **port)
 {
 	const char *colon = memrchr(s, ':', n), *end = s + n;
 
@@ -36,7 +40,7 @@ split_host(const char *s, size_t n, char **host, char **port)
 		colon = close + 1 < end && close[1] == ':' ? close + 1 : NULL;
 	} else
 		*host = xstrndup(s, (size_t)((colon ? colon : end) - s));
-	*port = colon == NULL ? xstrdup("443") :
+	*port = colon == NULL ? xstrdup(usual) :
 	    xstrndup(colon + 1, (size_t)(end - colon - 1));
 	return **host == '\0' || **port == '\0' ? -1 : 0;
 }
@@ -49,9 +53,11 @@ https_split(const char *url, struct https_site *site, const char **path,
 
 	if (strncmp(url, "https://", 8) == 0)
 		host += 8;
+	else if ((site->plain = strncmp(url, "http://", 7) == 0))
+		host += 7;
 	*path = strchrnul(host, '/');
-	if (split_host(host, (size_t)(*path - host), &site->name,
-	    &site->port) == 0)
+	if (split_host(host, (size_t)(*path - host), site->plain ? "80" :
+	    "443", &site->name, &site->port) == 0)
 		return 0;
 	return err_set(err, ERR_MALFORMED, "not host and port: %.80s", url);
 }
@@ -161,12 +167,15 @@ open_conn(const struct https_site *s, struct conn *c, struct err *err)
 	c->ctx = NULL;
 	if ((c->fd = connect_any(s, err)) == -1)
 		return -1;
+	if (s->plain)
+		return 0;
 	if ((c->ctx = SSL_CTX_new(TLS_client_method())) == NULL)
 		return err_openssl(err, "tls");
 	SSL_CTX_set_verify(c->ctx, SSL_VERIFY_NONE, NULL);
 	if (s->trust != NULL)
 		SSL_CTX_set1_cert_store(c->ctx, s->trust);
-	SSL_CTX_set_default_verify_paths(c->ctx);
+	else
+		SSL_CTX_set_default_verify_paths(c->ctx);
 	c->ssl = SSL_new(c->ctx);
 	if (c->ssl == NULL || set_name(c->ssl, s->name) == -1 ||
 	    SSL_set_fd(c->ssl, c->fd) != 1)
@@ -197,6 +206,9 @@ send_all(struct conn *c, struct slice s, struct err *err)
 {
 	int n;
 
+	if (c->ssl == NULL)
+		return file_write_all(c->fd, s) == 0 ? 0 : err_set(err,
+		    ERR_UNAVAILABLE, "send: %s", strerror(errno));
 	for (; s.n > 0; s.p += n, s.n -= (size_t)n)
 		if ((n = SSL_write(c->ssl, s.p, (int)s.n)) <= 0)
 			return err_openssl(err, "send");
@@ -204,21 +216,54 @@ send_all(struct conn *c, struct slice s, struct err *err)
 }
 
 static int
-receive_all(struct conn *c, struct buf *out, struct err *err)
+receive(struct conn *c, uint8_t *p, size_t n)
+{
+	return c->ssl == NULL ? (int)read(c->fd, p, n) :
+	    SSL_read(c->ssl, p, (int)n);
+}
+
+static int
+receive_all(struct conn *c, size_t enough, struct buf *out, struct err *err)
 {
 	uint8_t part[8192];
 	int n;
 
-	/* Only TLS's own end is one: anybody can close the connection. */
-	while ((n = SSL_read(c->ssl, part, sizeof part)) > 0) {
+	while ((n = receive(c, part, sizeof part)) > 0) {
 		buf_add(out, part, (size_t)n);
+		if (enough != 0 && out->n >= enough)
+			return 0;
 		if (out->n > ANSWER_MAX)
 			return err_set(err, ERR_TOO_BIG,
 			    "answer of more than %zu bytes", ANSWER_MAX);
 	}
+	if (c->ssl == NULL)
+		return n == 0 ? 0 : err_set(err, ERR_UNAVAILABLE,
+		    "the answer breaks off: %s", strerror(errno));
+	/* Only TLS's own end is one: anybody can close the connection. */
 	if (SSL_get_error(c->ssl, n) == SSL_ERROR_ZERO_RETURN)
 		return 0;
 	return err_openssl(err, "the answer breaks off");
+}
+
+/* The start of a field's value, to its line's end; "" when it is not there. */
+static void
+read_field(struct slice head, const char *name, char *out, size_t max)
+{
+	const char *p = (const char *)head.p, *end = p + head.n, *line;
+	size_t n = strlen(name);
+
+	out[0] = '\0';
+	for (; p < end; p = line + 1) {
+		if ((line = memchr(p, '\n', (size_t)(end - p))) == NULL)
+			return;
+		if ((size_t)(line - p) <= n || p[n] != ':' ||
+		    strncasecmp(p, name, n) != 0)
+			continue;
+		for (p += n + 1; *p == ' '; p++)
+			;
+		snprintf(out, max, "%.*s", (int)strcspn(p, "\r\n"), p);
+		return;
+	}
 }
 
 /* "HTTP/1.1 200 OK", fields, an empty line, the body. */
@@ -237,6 +282,8 @@ read_answer(struct slice all, struct https_answer *a, struct err *err)
 		status = status * 10 + (all.p[i] - '0');
 	}
 	a->status = status;
+	read_field(slice_of(all.p, (size_t)(end + 2 - all.p)),
+	    "WWW-Authenticate", a->challenge, sizeof a->challenge);
 	buf_add(&a->body, end + 4, all.n - (size_t)(end + 4 - all.p));
 	return 0;
 }
@@ -266,7 +313,8 @@ https_call(const struct https_site *s, const char *path, struct slice body,
 	long verify;
 	int rc = open_conn(s, &c, err);
 
-	if (rc == 0 && (verify = SSL_get_verify_result(c.ssl)) != X509_V_OK)
+	if (rc == 0 && !s->plain &&
+	    (verify = SSL_get_verify_result(c.ssl)) != X509_V_OK)
 		rc = err_set(err, ERR_DENIED, "certificate: %s",
 		    X509_verify_cert_error_string(verify));
 	if (rc == 0) {
@@ -274,7 +322,7 @@ https_call(const struct https_site *s, const char *path, struct slice body,
 		rc = send_all(&c, buf_slice(&out), err);
 	}
 	if (rc == 0)
-		rc = receive_all(&c, &in, err);
+		rc = receive_all(&c, a->enough, &in, err);
 	if (rc == 0)
 		rc = read_answer(buf_slice(&in), a, err);
 	buf_wipe(&out);

@@ -6,7 +6,7 @@
 
 #include "policy.h"
 
-/* EVP_PKEY_free by the caller. */
+/* EVP_PKEY_free by the caller.  NULL, and -1 below: ERR_INTERNAL. */
 EVP_PKEY	*keymake(const struct template *, struct err *);
 /*
  * PKCS#10 ([RFC2986]) with this DNS name, or without any name; DER, appended.

@@ -26,9 +26,16 @@ static const struct lastword faults[] = {
 	{ "replaced", COMPARE_MISSING, "account", "has another secret than "
 	    "was made last, says audit", "secret", "its secret is revoked: "
 	    "make another" },
+	{ "term", "row", "account", "has a secret for another template or "
+	    "until another time than it was made for, says audit", NULL, NULL },
+	{ "unspent", "row", "account", "has a secret that was used, but is "
+	    "good", NULL, NULL },
 	{ "password", COMPARE_MISSING, "account", "has another password than "
 	    "was set last, says audit", "no_password", "has no password now: "
 	    "set it again" },
+	{ "names", COMPARE_MISSING, "account", "has other names than were set "
+	    "last, says audit", "names", "is disabled: look at its names and "
+	    "enable it" },
 	{ "in", COMPARE_MISSING, "account", "was taken out of group %s, says "
 	    "audit, but is in it", "leave", "is taken out of group %s again" },
 	{ "out", COMPARE_MISSING, "account", "was put into group %s, says "

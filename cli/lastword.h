@@ -19,14 +19,17 @@ struct lastword {
 	const char	*what;		/* the object's kind */
 	const char	*text;		/* may have a %s for the group */
 	/*
-	 * The statement of restore_sql ($1: the object, $2: its group) with
-	 * which the stricter of the two becomes true and the last word, and
-	 * what is told then; NULL: no backup explains it.
+	 * The statement of restore_sql ($1: the object, $2: its group, $3:
+	 * was the last word an import's?) with which the stricter of the two
+	 * becomes true and the last word, and what is told then; NULL: no
+	 * backup explains it.
 	 */
 	const char	*stmt, *done;
 };
 
-enum lastword_column { LASTWORD_OBJECT, LASTWORD_FAULT, LASTWORD_GROUP };
+enum lastword_column {
+	LASTWORD_OBJECT, LASTWORD_FAULT, LASTWORD_GROUP, LASTWORD_IMPORTED
+};
 
 /* The fault of a row, or NULL; lent. */
 const struct lastword *lastword_of(const PGresult *, int row);

@@ -5,6 +5,23 @@
 #include "lastword_sql.h"
 #include "rowform.h"
 
+/*
+ * The last word that audit has of each thing (name, by the expression), with
+ * the first word of its text and the hash at its end; lost: a reconcile came
+ * after it, which does not put such things back.
+ */
+#define WORDS(actions, name) \
+	"(SELECT DISTINCT ON (1) " name " AS name, detail, " \
+	    "split_part(detail, ' ', 1) AS first, " \
+	    "substring(detail FROM 'sha256 [0-9a-f]{64}$') AS told, " \
+	    "EXISTS (SELECT FROM countersign.audit r " \
+		"WHERE r.action = 'reconcile' AND r.at > a.at) AS lost " \
+	    "FROM countersign.audit a WHERE action IN (" actions ") " \
+	    "ORDER BY 1, n DESC, at DESC) w "
+#define CA_WORDS WORDS("'ca register', 'ca replace'", \
+	    "split_part(detail, ' ', 1)")
+#define ABOVE_WORDS WORDS("'crl install'", "split_part(detail, ' ', 1)")
+
 #define LEDGER_STMTS \
 	{ "snapshot", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, " \
 	    "READ ONLY", 0 }, \
@@ -12,19 +29,48 @@
 	    "FROM countersign.signer", 0 }, \
 	{ "verify_rounds", "SELECT n::text, coalesce(bundle, ''), " \
 	    "coalesce(response, '') FROM countersign.airgap_round", 0 }, \
+	{ "rollback_open", "SELECT signer, found FROM countersign.rollback " \
+	    "WHERE ended_at IS NULL ORDER BY n", 0 }, \
 	{ "verify_policies", "SELECT version FROM countersign.policy " \
 	    "WHERE sha256(body) <> sha256 ORDER BY version", 0 }, \
-	/* What was lost with a backup a reconcile explains. */ \
-	{ "verify_policies_gone", "SELECT substr(a.detail, 9) " \
-	    "FROM countersign.audit a WHERE a.action = 'policy publish' " \
-	    "AND NOT EXISTS (SELECT FROM countersign.policy p " \
-	    "WHERE 'version ' || p.version = a.detail) AND NOT EXISTS " \
-	    "(SELECT FROM countersign.audit r WHERE r.action = 'reconcile' " \
-	    "AND r.at > a.at)", 0 }, \
+	{ "verify_policies_gone", "SELECT w.name FROM " \
+	    WORDS("'policy publish'", "split_part(detail, ' ', 2)") \
+	    "LEFT JOIN countersign.policy p ON p.version::text = w.name " \
+	    "WHERE p.version IS NULL AND NOT w.lost", 0 }, \
+	/* Its hash audit tells since 189_cas_told.sql. */ \
 	{ "verify_policies_alien", "SELECT p.version " \
 	    "FROM countersign.policy p WHERE NOT EXISTS (SELECT " \
 	    "FROM countersign.audit a WHERE a.action = 'policy publish' " \
-	    "AND a.detail = 'version ' || p.version)", 0 }, \
+	    "AND a.who = p.published_by AND a.at = p.published_at " \
+	    "AND a.detail IN ('version ' || p.version, 'version ' " \
+	    "|| p.version || ' sha256 ' || encode(p.sha256, 'hex')))", 0 }, \
+	{ "verify_cas_gone", "SELECT w.name FROM " CA_WORDS \
+	    "LEFT JOIN countersign.ca c ON c.name = w.name " \
+	    "WHERE c.name IS NULL AND NOT w.lost", 0 }, \
+	{ "verify_cas_alien", "SELECT c.name FROM countersign.ca c " \
+	    "LEFT JOIN " WORDS("'ca register'", "split_part(detail, ' ', 1)") \
+	    "ON c.name = w.name WHERE w.name IS NULL OR c.of_ca <> coalesce(" \
+	    "substring(w.detail FROM '^[^ ]+ key of ([^ ]+)'), c.name)", 0 }, \
+	{ "verify_cas", "SELECT c.name FROM countersign.ca c " \
+	    "JOIN " CA_WORDS "ON c.name = w.name " \
+	    "WHERE NOT w.lost AND w.told <> " \
+	    "countersign.ca_told(c.certificate, c.chain, c.also)", 0 }, \
+	/* The first key issues until another is activated. */ \
+	{ "verify_cas_in_use", "SELECT c.name FROM countersign.ca c " \
+	    "LEFT JOIN " WORDS("'ca activate'", "split_part(detail, ' ', 3)") \
+	    "ON c.of_ca = w.name WHERE NOT coalesce(w.lost, false) " \
+	    "AND c.in_use <> (c.name = coalesce(w.first, c.of_ca))", 0 }, \
+	{ "verify_above_gone", "SELECT w.name FROM " ABOVE_WORDS \
+	    "LEFT JOIN countersign.crl_above l ON l.name = w.name " \
+	    "WHERE l.name IS NULL AND NOT w.lost", 0 }, \
+	{ "verify_above_alien", "SELECT l.name FROM countersign.crl_above l " \
+	    "LEFT JOIN " ABOVE_WORDS "ON l.name = w.name " \
+	    "WHERE w.name IS NULL", 0 }, \
+	{ "verify_above", "SELECT l.name FROM countersign.crl_above l " \
+	    "JOIN " ABOVE_WORDS "ON l.name = w.name WHERE NOT w.lost " \
+	    "AND (split_part(w.detail, ' ', 3) <> l.number::text " \
+	    "OR w.told <> countersign.crl_above_told(l.issuer, l.number, " \
+	    "l.this_update, l.next_update, l.entries, l.der))", 0 }, \
 	{ "verify_loose_parts", "SELECT DISTINCT p.ca || ' ' || p.number " \
 	    "FROM countersign.crl_part p WHERE NOT EXISTS (SELECT " \
 	    "FROM countersign.crl l WHERE l.ca = p.ca " \
@@ -83,10 +129,12 @@
 	{ "verify_lists", "SELECT " CRL_COLUMNS " FROM countersign.crl " \
 	    "ORDER BY ca, number", 0 }, \
 	{ "verify_last_lists", "SELECT l.ca, l.number, l.octets, " \
-	    "encode(l.tbs_digest, 'hex'), a.certificate, l.k = 1 FROM (" \
-	    "SELECT *, row_number() OVER (PARTITION BY ca, " \
-	    "coalesce(base, 0) > 0 ORDER BY number DESC) k " \
-	    "FROM countersign.crl) l JOIN countersign.ca a " \
+	    "encode(l.tbs_digest, 'hex'), a.certificate, l.k = 1 AND " \
+	    "(NOT l.delta OR l.newest) FROM (SELECT d.*, row_number() OVER " \
+	    "(PARTITION BY ca, delta ORDER BY number DESC) k, number = " \
+	    "max(number) OVER (PARTITION BY ca) newest FROM (SELECT *, " \
+	    "coalesce(base, 0) > 0 delta FROM countersign.crl) d) l " \
+	    "JOIN countersign.ca a " \
 	    "ON a.name = l.ca WHERE l.k <= 2", 0 }, \
 	{ "verify_parts", "SELECT body, part::text FROM countersign.crl_part " \
 	    "WHERE ca = $1 AND number = $2::bigint ORDER BY part", 2 }, \

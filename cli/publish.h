@@ -27,8 +27,9 @@ struct publisher;
 
 struct publisher_type {
 	/*
-	 * It is there, whole, when this returns 0.  ERR_UNAVAILABLE: later;
-	 * ERR_DENIED: see publish_is_next, for folders and directories.
+	 * It is there, whole, when this returns 0; in a file of changes when
+	 * flush does.  ERR_UNAVAILABLE: later; ERR_DENIED: see
+	 * publish_is_next, for folders and directories.
 	 */
 	int	(*put)(struct publisher *, const struct publish_item *,
 		    struct err *);

@@ -7,6 +7,7 @@
 #include "oid.h"
 #include "pubkey.h"
 #include "publish.h"
+#include "x509.h"
 
 /* A list as it is out: [RFC5280] 5.1. */
 struct crl {
@@ -37,18 +38,13 @@ enter_extensions(struct slice tbs, struct der *list, struct err *err)
 static int
 find_number(struct crl *c, struct err *err)
 {
-	struct der list, ext, d;
+	struct der list, d;
 	struct slice oid, value;
-	bool critical;
 
 	if (enter_extensions(c->tbs, &list, err) == -1)
 		return -1;
 	while (!der_done(&list)) {
-		if (der_enter(&list, DER_SEQ, &ext, "extension", err) == -1 ||
-		    der_get(&ext, DER_OID, &oid, "extension", err) == -1 ||
-		    (der_peek(&ext) == DER_BOOLEAN &&
-		    der_bool(&ext, &critical, "extension", err) == -1) ||
-		    der_get(&ext, DER_OCTETS, &value, "extension", err) == -1)
+		if (der_extension(&list, &oid, &value, err) == -1)
 			return -1;
 		if (!slice_eq(oid, OID_EXT_CRL_NUMBER))
 			continue;
@@ -75,8 +71,7 @@ read_list(struct slice list, struct crl *c, struct err *err)
 static bool
 is_signed_by(const struct crl *c, struct slice cert, struct err *err)
 {
-	const uint8_t *p = cert.p;
-	X509 *x = d2i_X509(NULL, &p, (long)cert.n);
+	X509 *x = x509_read(cert);
 	uint8_t *spki = NULL;
 	struct pubkey *key = NULL;
 	bool is = false;

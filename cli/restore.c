@@ -12,6 +12,7 @@
 #include "lastword_sql.h"
 #include "rowform.h"
 #include "tuple.h"
+#include "x509.h"
 
 #define CHUNK	((size_t)4 * 1024 * 1024)	/* of rows, in memory */
 
@@ -46,19 +47,29 @@ const struct db_stmt restore_sql[] = {
 	    "FROM countersign.audit_n_seq)))", 1 },
 	{ "audit_anew", "UPDATE countersign.audit SET n = DEFAULT "
 	    "WHERE n <= $1::bigint AND at > $2", 2 },
+	{ "audit_late", "UPDATE countersign.audit a SET n = DEFAULT FROM "
+	    "unnest(string_to_array($1, ',')::bigint[], "
+	    "string_to_array($2, ',')::bigint[]) u (n, at) "
+	    "WHERE a.n = u.n AND a.at = " LASTWORD_USEC("u.at"), 2 },
 	{ "words", LASTWORD_SQL, 5 },
-	/* Of lastword.c: the object, and a group, which may say nothing. */
-	{ "disable", "SELECT countersign.account_set_disabled($1, true), "
-	    "$2::text", 2 },
-	{ "leave", "SELECT countersign.account_set_group($1, $2, false)", 2 },
-	{ "lost", "SELECT countersign.note('account lost', $1), $2::text", 2 },
-	{ "secret", "SELECT countersign.secret_revoke($1), $2::text", 2 },
+	/* Of lastword.c: the object, a group and whose word; not all count. */
+	{ "disable", "SELECT countersign.strict_disable($1, $3::boolean), "
+	    "$2::text", 3 },
+	{ "names", "SELECT countersign.strict_disable($1, $3::boolean), "
+	    "countersign.names_tell(ARRAY[$1], CASE WHEN $3::boolean "
+	    "THEN 'account import names' ELSE 'account names' END), $2::text",
+	    3 },
+	{ "leave", "SELECT countersign.strict_leave($1, $2, $3::boolean)", 3 },
+	{ "lost", "SELECT countersign.note('account lost', $1), $2::text, "
+	    "$3::text", 3 },
+	{ "secret", "SELECT countersign.secret_revoke($1), $2::text, "
+	    "$3::text", 3 },
 	{ "no_password", "SELECT countersign.account_set_password($1, NULL), "
-	    "$2::text", 2 },
+	    "$2::text, $3::text", 3 },
 	{ "block", "SELECT countersign.key_block_all(ARRAY[decode($1, "
-	    "'hex')], true, 'reconcile'), $2::text", 2 },
+	    "'hex')], true, 'reconcile'), $2::text, $3::text", 3 },
 	{ "keep", "SELECT countersign.note('key block', $1 || ': reconcile'), "
-	    "$2::text", 2 },
+	    "$2::text, $3::text", 3 },
 	{ "end", "SELECT countersign.rollback_end($1)", 1 },
 	{ "issuer", "SELECT certificate FROM countersign.ca WHERE name = $1",
 	    1 },
@@ -232,6 +243,14 @@ is_lost(const struct chr_row *row)
 	return row->kind == CHR_ISSUE && !row->has_cert && !row->cert_seen;
 }
 
+/* It was committed, and is no certificate of this database. */
+static bool
+is_to_be_void(const struct chr_row *row)
+{
+	return row->committed && !row->cert_seen && (is_lost(row) ||
+	    row->overruled);
+}
+
 /* A whole row: as it came in, and as it was decided last. */
 static int
 put_request(struct restore *r, const struct ledger_entry *e,
@@ -347,7 +366,6 @@ static int
 load_issuer(struct restore *r, struct slice name, struct err *err)
 {
 	struct db_param p = binary(name);
-	const unsigned char *der;
 	PGresult *res;
 
 	if (r->issuer != NULL && slice_is(name, r->issuer))
@@ -356,10 +374,9 @@ load_issuer(struct restore *r, struct slice name, struct err *err)
 	if ((res = db_exec_bin(r->db, "issuer", &p, 1, err)) == NULL)
 		return -1;
 	r->issuer = xstrndup((const char *)name.p, name.n);
-	if (PQntuples(res) == 1) {
-		der = (const unsigned char *)PQgetvalue(res, 0, 0);
-		r->issuer_cert = d2i_X509(NULL, &der, PQgetlength(res, 0, 0));
-	}
+	if (PQntuples(res) == 1)
+		r->issuer_cert = x509_read(slice_of(PQgetvalue(res, 0, 0),
+		    (size_t)PQgetlength(res, 0, 0)));
 	PQclear(res);
 	return 0;
 }
@@ -372,7 +389,6 @@ static int
 check_signed(struct restore *r, struct slice ca, struct slice serial,
     struct slice der, struct err *err)
 {
-	const unsigned char *p = der.p;
 	const ASN1_INTEGER *n;
 	char hex[2 * CHR_SERIAL + 1] = "";
 	bool good = false;
@@ -380,8 +396,8 @@ check_signed(struct restore *r, struct slice ca, struct slice serial,
 
 	if (load_issuer(r, ca, err) != 0)
 		return -1;
-	x = d2i_X509(NULL, &p, (long)der.n);
-	if (x != NULL && r->issuer_cert != NULL && p == der.p + der.n) {
+	x = x509_read(der);
+	if (x != NULL && r->issuer_cert != NULL) {
 		n = X509_get0_serialNumber(x);
 		good = slice_eq(serial, slice_of(ASN1_STRING_get0_data(n),
 		    (size_t)ASN1_STRING_length(n))) &&
@@ -408,6 +424,7 @@ take_issued(struct restore *r, const struct ledger_entry *e, struct err *err)
 	int rc = 0;
 
 	if (row != NULL && row->committed && !row->cert_seen &&
+	    !row->overruled &&
 	    (rc = get_tuple(e, "row", &bytes, &t, CERT_N, err)) == 0 &&
 	    (rc = ledger_get_base64(e, "certificate", &der, err)) == 0 &&
 	    (rc = check_signed(r, t.field[CERT_CA], t.field[CERT_SERIAL],
@@ -485,23 +502,21 @@ take_responder(struct restore *r, const struct ledger_entry *e,
 	struct buf der = { 0 }, ca = { 0 };
 	uint8_t octets[CHR_SERIAL];
 	struct err none = ERR_INIT;
-	const unsigned char *p;
 	X509 *x = NULL;
-	struct tm tm;
+	int64_t until;
 	char end[24];
 	int rc;
 
 	rc = ledger_get_base64(e, "certificate", &der, err);
-	p = der.p;
 	if (rc == 0 && ledger_get(e, "ca", &ca) == 0 &&
 	    ledger_get_hex(e, "serial", octets, CHR_SERIAL, &none) == 0 &&
 	    !has_responder(r->c, octets) &&
 	    (rc = check_signed(r, buf_slice(&ca), slice_of(octets,
 	    CHR_SERIAL), buf_slice(&der), err)) == 0 &&
-	    (x = d2i_X509(NULL, &p, (long)der.n)) != NULL &&
-	    ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) == 1) {
+	    (x = x509_read(buf_slice(&der))) != NULL &&
+	    x509_unix(X509_get0_notAfter(x), &until) == 0) {
 		restore_vouch(r, e);
-		snprintf(end, sizeof end, "%lld", (long long)timegm(&tm));
+		snprintf(end, sizeof end, "%lld", (long long)until);
 		rc = restore_run(r, "responder", (struct db_param[]){
 		    DB_BIN(octets, CHR_SERIAL), DB_TEXT(buf_str(&ca)),
 		    DB_TEXT(r->l->signer), DB_TEXT(end),
@@ -594,8 +609,7 @@ put_rest(struct restore *r, struct err *err)
 		return -1;
 	for (i = 0; i < r->c->nserial; i++) {
 		row = r->c->by_serial[i];
-		if (row->void_seen || (!row->voided && !(row->committed &&
-		    is_lost(row))))
+		if (row->void_seen || (!row->voided && !is_to_be_void(row)))
 			continue;
 		r->done->lost += !row->voided;
 		if (restore_void(r, row, NULL, err) != 0)

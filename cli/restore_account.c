@@ -20,7 +20,8 @@ make_strict(struct db *db, const PGresult *res, int row, struct err *err)
 		    PQgetvalue(res, row, LASTWORD_OBJECT));
 	done = db_exec(db, w->stmt, (struct db_param[]){
 	    DB_TEXT(PQgetvalue(res, row, LASTWORD_OBJECT)),
-	    DB_TEXT(PQgetvalue(res, row, LASTWORD_GROUP)) }, 2, err);
+	    DB_TEXT(PQgetvalue(res, row, LASTWORD_GROUP)),
+	    DB_TEXT(PQgetvalue(res, row, LASTWORD_IMPORTED)) }, 3, err);
 	PQclear(done);
 	return done == NULL ? -1 : 0;
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rowform.h"
 #include "tuple.h"
 
 /*
@@ -15,7 +14,7 @@
 int
 restore_audit_numbers(struct restore *r, struct err *err)
 {
-	const struct chronicle *c = r->c;
+	struct chronicle *c = r->c;
 	uint8_t at[8];
 	char n[24];
 
@@ -26,8 +25,12 @@ restore_audit_numbers(struct restore *r, struct err *err)
 	if (restore_run(r, "audit_numbers", (struct db_param[]){ DB_TEXT(n) },
 	    1, err) != 0)
 		return -1;
-	return restore_run(r, "audit_anew", (struct db_param[]){ DB_TEXT(n),
-	    DB_BIN(at, 8) }, 2, err);
+	if (restore_run(r, "audit_anew", (struct db_param[]){ DB_TEXT(n),
+	    DB_BIN(at, 8) }, 2, err) != 0)
+		return -1;
+	return restore_run(r, "audit_late", (struct db_param[]){
+	    DB_TEXT(buf_str(&c->late_n)), DB_TEXT(buf_str(&c->late_at)) }, 2,
+	    err);
 }
 
 /* Every ledger has it: once is enough. */

@@ -41,7 +41,7 @@ put_message_id(struct xmlw *w)
 	xmlw_leaf_str(w, "a:MessageID", id);
 }
 
-/* [WSS-UTP] 3.1 */
+/* [WSS-UNT] 3.1 */
 static void
 put_security(struct xmlw *w, const struct soap_call *c)
 {
@@ -209,7 +209,7 @@ put_rst(struct xmlw *w, struct slice pkcs10, const char *tmpl)
 	xmlw_close(w);
 }
 
-/* [MS-WSTEP] 3.1.4.1.3.4: a pending request has a reference there instead. */
+/* [MS-WSTEP] 3.1.4.1.3.2: a pending request has a reference there instead. */
 static int
 take_certificate(xmlNode *root, struct buf *out, struct err *err)
 {
@@ -221,7 +221,8 @@ take_certificate(xmlNode *root, struct buf *out, struct err *err)
 
 	if (t == NULL)
 		return err_set(err, ERR_DENIED,
-		    "no certificate in the answer: it waits for approval");
+		    "no certificate in the answer: it waits for approval, or "
+		    "for the next round over an air gap");
 	text = xmlNodeGetContent(t);
 	rc = base64_decode((const char *)text, strlen((const char *)text),
 	    CERT_MAX, out, err);

@@ -17,7 +17,7 @@ struct soap_call {
 
 /*
  * GetPolicies ([MS-XCEP] 3.1.4.1): how many templates are offered; a fault is
- * ERR_DENIED with its text.
+ * ERR_DENIED with its text.  Else, here and below, -1 as https_call.
  */
 int	 soap_policies(const struct soap_call *, size_t *ntemplates,
 	    struct err *);

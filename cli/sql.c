@@ -74,7 +74,9 @@ const struct db_stmt cli_sql[] = {
 	{ "ca_activate", "SELECT countersign.ca_activate($1)", 1 },
 
 	{ "policy_last", "SELECT version, body, " HEX("sha256") ", "
-	    UTC("published_at") ", published_by FROM countersign.policy "
+	    UTC("published_at") ", published_by, "
+	    "floor(extract(epoch FROM published_at))::bigint "
+	    "FROM countersign.policy "
 	    "ORDER BY version DESC LIMIT 1", 0 },
 	{ "policy_get", "SELECT version, body, " HEX("sha256") ", "
 	    UTC("published_at") ", published_by FROM countersign.policy "
@@ -90,12 +92,12 @@ const struct db_stmt cli_sql[] = {
 	    "(SELECT FROM countersign.account_group m "
 	    "WHERE m.account = a.name AND m.name = $1)) ORDER BY name", 1 },
 	{ "account_clash", "SELECT what, name FROM (SELECT name, CASE "
-	    "WHEN name = $1 THEN 'name' "
+	    "WHEN name = $6 THEN NULL WHEN name = $1 THEN 'name' "
 	    "WHEN lower(dns) = lower($2) THEN 'dns name' "
 	    "WHEN lower(upn) = lower($3) THEN 'upn' "
 	    "WHEN lower(email) = lower($4) THEN 'e-mail address' "
 	    "WHEN sid = $5 THEN 'sid' END AS what "
-	    "FROM countersign.account) c WHERE what IS NOT NULL LIMIT 1", 5 },
+	    "FROM countersign.account) c WHERE what IS NOT NULL LIMIT 1", 6 },
 	{ "account_add", "SELECT countersign.account_add($1, $2::boolean, $3, "
 	    "$4, $5, $6, $7, $8, $9, $10::text[])", 10 },
 	{ "account_passwd", "SELECT countersign.account_set_password($1, $2)",
@@ -104,6 +106,22 @@ const struct db_stmt cli_sql[] = {
 	    "$2::boolean)", 2 },
 	{ "account_group", "SELECT countersign.account_set_group($1, $2, "
 	    "$3::boolean)", 3 },
+	{ "account_names", "SELECT countersign.account_set_names($1, $2, $3, "
+	    "$4, $5, $6, $7)", 7 },
+
+	{ "import_begin", "SELECT countersign.import_begin()", 0 },
+	{ "import_state", LASTWORD_STATE, 0 },
+	{ "import_add", "SELECT countersign.import_add($1::text[], "
+	    "$2::boolean[], $3::text[], $4::text[], $5::text[], $6::text[], "
+	    "$7::text[], $8::text[], $9::text[])", 9 },
+	{ "import_names", "SELECT countersign.import_names($1::text[], "
+	    "$2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "
+	    "$7::text[], $8::boolean, $9::boolean)", 9 },
+	{ "import_groups", "SELECT countersign.import_groups($1::text[], "
+	    "$2::text[], $3::boolean[])", 3 },
+	{ "import_disable", "SELECT countersign.import_disable($1::text[])",
+	    1 },
+	{ "import_enable", "SELECT countersign.import_enable($1::text[])", 1 },
 
 	/* Pages: newest first, from behind the row that --after names. */
 	{ "request_list", "SELECT " HEX("id") ", number, " STATE ", "
@@ -201,7 +219,7 @@ const struct db_stmt cli_sql[] = {
 	    "FROM countersign.crl_above WHERE $1::text IS NULL OR name = $1 "
 	    "ORDER BY name", 1 },
 	{ "crl_above_left", "SELECT name, number, " UTC("next_update") ", "
-	    "extract(epoch FROM next_update - now())::bigint "
+	    "extract(epoch FROM next_update - now())::bigint, issuer "
 	    "FROM countersign.crl_above ORDER BY name", 0 },
 	{ "crl_above_files", "SELECT der, issuer FROM countersign.crl_above "
 	    "WHERE name = $1", 1 },
@@ -222,6 +240,13 @@ const struct db_stmt cli_sql[] = {
 	    "GROUP BY 1, 2", 0 },
 	{ "crl_publishing", "SELECT countersign.crl_publishing($1, "
 	    "$2::bigint)", 2 },
+	/* How the last complete list begins: its head, part 0, is short. */
+	{ "crl_begins", "SELECT (SELECT string_agg(substring(p.body FROM 1 "
+	    "FOR 1024), ''::bytea ORDER BY p.part) "
+	    "FROM countersign.crl_part p WHERE p.ca = l.ca "
+	    "AND p.number = l.number AND p.part <= 1), "
+	    "l.this_update < now() - interval '1 minute' FROM (" LAST_LISTS
+	    ") l WHERE l.ca = $1 AND coalesce(l.base, 0) = 0", 1 },
 	{ "crl_parts", "SELECT body FROM countersign.crl_part WHERE ca = $1 "
 	    "AND number = $2::bigint ORDER BY part", 2 },
 
@@ -257,6 +282,8 @@ const struct db_stmt cli_sql[] = {
 	    "coalesce((SELECT max(l.number) FROM countersign.crl l "
 	    "WHERE l.ca = g.name), 0) FROM countersign.airgap_ca g "
 	    "ORDER BY g.name", 0 },
+	{ "airgap_has", "SELECT EXISTS (SELECT FROM countersign.airgap_ca "
+	    "WHERE name = $1)", 1 },
 	{ "airgap_part_put", "SELECT countersign.airgap_part_put($1::bigint, "
 	    "$2::integer, $3)", 3 },
 	{ "airgap_made", "SELECT countersign.airgap_made($1::bigint, $2)", 2 },
@@ -280,6 +307,13 @@ const struct db_stmt cli_sql[] = {
 	    "items, orders, " HEX("bundle") ", " UTC("imported_at") ", "
 	    "imported_by, " HEX("response") " FROM countersign.airgap_round "
 	    "ORDER BY n DESC LIMIT $1::bigint", 1 },
+	/* For doctor: domains where some accounts have a SID and some not. */
+	{ "account_sids", "SELECT split_part(name, '@', 2), "
+	    "count(*) - count(sid), min(name) FILTER (WHERE sid IS NULL) "
+	    "FROM countersign.account WHERE NOT disabled "
+	    "AND split_part(name, '@', 2) = ANY "
+	    "(string_to_array(btrim(lower($1)), ' ')) GROUP BY 1 "
+	    "HAVING count(sid) > 0 AND count(sid) < count(*) ORDER BY 1", 1 },
 	/* For doctor: the last list of each key, and what waits. */
 	{ "airgap_lists", "SELECT g.name, l.number, " UTC("l.next_update")
 	    ", extract(epoch FROM l.next_update - now())::bigint "

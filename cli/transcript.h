@@ -30,7 +30,8 @@ int	 transcript_write(const char *dir, struct buf *, uint8_t md[32],
 /*
  * Everything anew: the transcript's own hash, the files, the ceremony's file
  * and what its steps have left.  Rows "check", "object", "ok", "text"; *bad
- * counts what is not ok.  -1 only for what cannot be read as a transcript.
+ * counts what is not ok, a file that is no transcript as well.  -1 only for
+ * one that cannot be read.
  */
 int	 transcript_verify(const char *path, struct out *, size_t *bad,
 	    struct err *);

@@ -19,7 +19,7 @@ struct rights {
 	struct slice	eku, policies;	/* SEQUENCE TLVs, or empty */
 };
 
-/* [MS-WCCE] 3.1.1.4.3.1: the certificate being renewed is no authority's. */
+/* [MS-WCCE] 3.1.1.4.3.2: the certificate being renewed is no authority's. */
 static bool
 is_authority(const struct request *r, size_t i)
 {
@@ -72,18 +72,13 @@ enter_extensions(struct slice cert, struct der *list, struct err *err)
 static int
 read_rights(struct slice cert, struct rights *out, struct err *err)
 {
-	struct der	list, ext;
+	struct der	list;
 	struct slice	oid, value;
-	bool		critical;
 
 	if (enter_extensions(cert, &list, err) == -1)
 		return -1;
 	while (!der_done(&list)) {
-		if (der_enter(&list, DER_SEQ, &ext, "extension", err) == -1 ||
-		    der_get(&ext, DER_OID, &oid, "extension", err) == -1 ||
-		    (der_peek(&ext) == DER_BOOLEAN &&
-		    der_bool(&ext, &critical, "extension", err) == -1) ||
-		    der_get(&ext, DER_OCTETS, &value, "extension", err) == -1)
+		if (der_extension(&list, &oid, &value, err) == -1)
 			return -1;
 		if (slice_eq(oid, OID_EXT_EKU))
 			out->eku = value;
@@ -170,7 +165,7 @@ check_signers(const struct agent_ask *q, struct rights rights[2],
 	return 0;
 }
 
-/* [MS-WCCE] 3.2.2.6.2.1.4.5.6: each OID in at least one of the signers. */
+/* [MS-WCCE] 3.2.2.6.2.1.4.5.3, .4: each OID in at least one of the signers. */
 static int
 check_oids(const struct template *t, const struct rights rights[2],
     bool policies, struct err *err)
@@ -194,7 +189,7 @@ check_oids(const struct template *t, const struct rights rights[2],
 }
 
 /*
- * Approved before stands for the signatures ([MS-WCCE] 3.2.2.6.2.1.4.5.7),
+ * Approved before stands for the signatures ([MS-WCCE] 3.2.2.6.2.1.4.5.6),
  * which decide.c says by not asking.
  */
 static int
@@ -333,16 +328,17 @@ agent_decide(const struct agent_ask *q, const struct account **subject,
 	if (check_signers(q, rights, &n, err) == -1 ||
 	    read_target(q, name, err) == -1)
 		return -1;
-	/* [MS-WCCE] 3.2.2.6.2.1.4.5.6: nothing to tell an agent by. */
+	/* [MS-WCCE] 3.2.2.6.2.1.4.5.1: nothing to tell an agent by. */
 	if (name[0] != '\0' && q->tmpl->ra_signatures == 0)
 		return err_deny(err, CERTSRV_E_BAD_RENEWAL_SUBJECT,
 		    "template %s: is not for enrolling on behalf of others",
 		    q->tmpl->cn);
 	if (check_count(q->tmpl, rights, n, err) == -1)
 		return -1;
-	*subject = q->account;
-	if (name[0] == '\0')
+	if (name[0] == '\0') {
+		*subject = q->account;
 		return 0;
+	}
 	if (check_agent(q, rights, err) == -1 ||
 	    find_target(q, name, &target, err) == -1 ||
 	    check_rules(q, target, err) == -1)

@@ -1,6 +1,6 @@
 /*
  * Signatures of registration authorities over a request, and enrolling on
- * behalf of somebody else ([MS-WCCE] 3.2.2.6.2.1.4.5.6): off unless an agent
+ * behalf of somebody else ([MS-WCCE] 3.2.2.6.2.1.2.1): off unless an agent
  * rule of the policy names agent, template and target.
  */
 #ifndef AGENT_H
@@ -38,8 +38,10 @@ int	 agent_target(const struct request *, char out[129], struct err *);
 /*
  * Every signer's certificate is ours, by its row, and good; as many and such
  * as the template wants; and if the request names somebody else, a rule lets
- * this agent enroll this template for this target.  *subject is whom the
- * certificate is for: the target, or the account that asks.  ERR_DENIED.
+ * this agent enroll this template for this target.  *subject, untouched on -1,
+ * is whom the certificate is for: the target, or the account that asks; lent
+ * by the question.  ERR_DENIED; ERR_MALFORMED for a certificate of our own that
+ * cannot be read, ERR_INTERNAL when there are signers and no agency.
  */
 int	 agent_decide(const struct agent_ask *, const struct account **subject,
 	    struct err *);

@@ -254,6 +254,17 @@ slice_eq(struct slice a, struct slice b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+bool
+slice_among(const struct slice *v, size_t n, struct slice s)
+{
+	size_t	i;
+
+	for (i = 0; i < n; i++)
+		if (slice_eq(v[i], s))
+			return true;
+	return false;
+}
+
 int64_t
 slice_int(struct slice s)
 {

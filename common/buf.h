@@ -40,6 +40,7 @@ struct slice	 buf_slice(const struct buf *);
 struct slice	 slice_of(const void *, size_t);
 struct slice	 slice_str(const char *);
 bool	 slice_eq(struct slice, struct slice);
+bool	 slice_among(const struct slice *, size_t n, struct slice);
 bool	 slice_is(struct slice, const char *);	/* bytes equal the string's */
 /* Big endian, of at most its first 8 octets; 0 for an empty one. */
 int64_t	 slice_int(struct slice);

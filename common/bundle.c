@@ -10,6 +10,7 @@
 #include "derfield.h"
 
 #define BUNDLE_VERSION	1
+/* The fields of any one record together are below BUNDLE_RECORD_MAX. */
 #define MAX_NAME	128
 #define MAX_TEXT	512
 #define MAX_NOTE	1024

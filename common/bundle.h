@@ -209,7 +209,8 @@ struct bundle_out;
 struct bundle_out *bundle_out_new(const struct bundlekey *, struct bundle_sink);
 /*
  * The next record, the head first, the end not.  Refuses what bundle_open
- * would: ERR_MALFORMED, ERR_TOO_BIG; or as the sink.
+ * would: ERR_MALFORMED, ERR_TOO_BIG; or as the sink.  After -1 the bundle is
+ * good for bundle_out_free only.
  */
 int	 bundle_add(struct bundle_out *, const struct record *, struct err *);
 /* Sign and write the end; *hash is that of the whole file. */
@@ -224,17 +225,26 @@ void	 bundle_out_free(struct bundle_out *);
  */
 FILE	*bundle_copy(const char *path, const char *dir, struct err *);
 /*
- * The descriptor of an empty file for a bundle, open for writing: a new one,
- * or what was in it is gone.  The stick comes from the other side: a link on
- * it, which could lead to our keys or ledger, is not followed, and what is no
- * file is refused.  -1: ERR_DENIED.
+ * The descriptor of an empty file for a bundle, beside its place: *beside is
+ * its name, path.new.  The stick comes from the other side: a link on it, which
+ * could lead to our keys or ledger, is not followed, and what is no file is
+ * refused.  -1: ERR_DENIED.
  */
-int	 bundle_create(const char *path, mode_t mode, struct err *);
+int	 bundle_create(const char *path, mode_t mode, char **beside,
+	    struct err *);
+/*
+ * Ends it and frees beside.  rc 0: synced, then in its place in one step;
+ * otherwise, or when that fails (ERR_DENIED), nothing is left of it: a stick
+ * that is full or was pulled out has no half bundle.
+ */
+int	 bundle_settle(int fd, char *beside, const char *path, int rc,
+	    struct err *);
 
 /*
  * Reading.  bundle_open reads it all once: framing, limits, signature; every
  * record is decoded, and stands in its place.  *hash is that of the file.
- * The FILE is borrowed and must not change.  Refusals: ERR_MALFORMED.
+ * The FILE is borrowed and must not change.  ERR_MALFORMED, ERR_TOO_BIG;
+ * ERR_UNAVAILABLE when it cannot be read, as bundle_next and bundle_rewind.
  */
 struct bundle_in;
 struct bundle_in *bundle_open(FILE *, const struct bundlekey *peer,

@@ -159,7 +159,14 @@ bundle_out_free(struct bundle_out *o)
 }
 
 static int
-copy(int from, FILE *to, const char *path, struct err *err)
+no_copy(const char *path, const char *dir, struct err *err)
+{
+	return err_set(err, ERR_DENIED, "copy of %s in %s: %s", path, dir,
+	    strerror(errno));
+}
+
+static int
+copy(int from, FILE *to, const char *path, const char *dir, struct err *err)
 {
 	uint8_t block[64 * 1024];
 	int64_t all = 0;
@@ -169,18 +176,16 @@ copy(int from, FILE *to, const char *path, struct err *err)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
-			return err_set(err, ERR_UNAVAILABLE, "%s: %s", path,
+			return err_set(err, ERR_DENIED, "%s: %s", path,
 			    strerror(errno));
 		if ((all += n) > BUNDLE_OCTETS_MAX)
 			return err_set(err, ERR_TOO_BIG, "%s: too big for a "
 			    "bundle", path);
 		if (fwrite(block, 1, (size_t)n, to) != (size_t)n)
-			return err_set(err, ERR_UNAVAILABLE,
-			    "copy of %s: %s", path, strerror(errno));
+			return no_copy(path, dir, err);
 	}
 	if (fflush(to) != 0)
-		return err_set(err, ERR_UNAVAILABLE, "copy of %s: %s", path,
-		    strerror(errno));
+		return no_copy(path, dir, err);
 	return 0;
 }
 
@@ -197,8 +202,8 @@ bundle_copy(const char *path, const char *dir, struct err *err)
 	}
 	to = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (to == -1 || (f = fdopen(to, "w+")) == NULL)
-		err_set(err, ERR_UNAVAILABLE, "%s: %s", dir, strerror(errno));
-	if (f != NULL && copy(from, f, path, err) == -1) {
+		err_set(err, ERR_DENIED, "%s: %s", dir, strerror(errno));
+	if (f != NULL && copy(from, f, path, dir, err) == -1) {
 		fclose(f);
 		f = NULL;
 	}
@@ -206,8 +211,8 @@ bundle_copy(const char *path, const char *dir, struct err *err)
 	return f;
 }
 
-int
-bundle_create(const char *path, mode_t mode, struct err *err)
+static int
+create(const char *path, mode_t mode, struct err *err)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
 	    O_NOCTTY | O_CLOEXEC, mode);
@@ -224,11 +229,46 @@ bundle_create(const char *path, mode_t mode, struct err *err)
 	return -1;
 }
 
+int
+bundle_create(const char *path, mode_t mode, char **beside, struct err *err)
+{
+	struct stat st;
+	char *name;
+	int fd;
+
+	/* A rename would take the place of a device, too. */
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return err_set(err, ERR_DENIED, "%s: %s", path,
+		    S_ISLNK(st.st_mode) ? "is a link: remove it" :
+		    "is no file");
+	if (asprintf(&name, "%s.new", path) == -1)
+		abort();
+	if ((fd = create(name, mode, err)) == -1)
+		free(name);
+	else
+		*beside = name;
+	return fd;
+}
+
+int
+bundle_settle(int fd, char *beside, const char *path, int rc,
+    struct err *err)
+{
+	if (rc == 0 && (fsync(fd) == -1 || rename(beside, path) == -1))
+		rc = err_set(err, ERR_DENIED, "%s: %s", path,
+		    strerror(errno));
+	close(fd);
+	if (rc != 0)
+		(void)unlink(beside);
+	free(beside);
+	return rc;
+}
+
 static int
 truncated(struct bundle_in *in, struct err *err)
 {
 	if (ferror(in->f))
-		return err_set(err, ERR_UNAVAILABLE, "bundle: read error");
+		return err_set(err, ERR_DENIED, "bundle: read error");
 	return err_bad(err, 0, "bundle: ends early, behind %lld octets: "
 	    "truncated", (long long)in->octets);
 }

@@ -16,6 +16,7 @@
 #include "der.h"
 #include "hresult.h"
 #include "name.h"
+#include "x509.h"
 
 #define DEPTH	16
 
@@ -36,23 +37,6 @@ certauth_serial(struct slice der, struct slice *serial, struct err *err)
 	    der_any(&tbs, NULL, NULL, NULL, "version", err) == -1)
 		return -1;
 	return der_get(&tbs, DER_INTEGER, serial, "serialNumber", err);
-}
-
-/* A missing EKU is every purpose ([RFC5280] 4.2.1.12): not good enough. */
-static bool
-has_client_eku(X509 *x)
-{
-	STACK_OF(ASN1_OBJECT) *ekus;
-	bool found = false;
-	int i;
-
-	ekus = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
-	for (i = 0; i < sk_ASN1_OBJECT_num(ekus); i++)
-		if (OBJ_obj2nid(sk_ASN1_OBJECT_value(ekus, i)) ==
-		    NID_client_auth)
-			found = true;
-	sk_ASN1_OBJECT_pop_free(ekus, ASN1_OBJECT_free);
-	return found;
 }
 
 static int
@@ -124,14 +108,6 @@ out:
 	return rc;
 }
 
-static int64_t
-seconds_of(const ASN1_TIME *t, int64_t otherwise)
-{
-	struct tm tm;
-
-	return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : otherwise;
-}
-
 /* What cannot be read is over: nothing is then remembered. */
 static void
 narrow(const X509 *x, struct certauth_proof *out)
@@ -139,10 +115,9 @@ narrow(const X509 *x, struct certauth_proof *out)
 	int64_t from = INT64_MAX, until = INT64_MIN;
 
 	if (x != NULL) {
-		from = seconds_of(X509_get0_notBefore(x), from);
-		until = seconds_of(X509_get0_notAfter(x), until);
+		(void)x509_unix(X509_get0_notBefore(x), &from);
+		(void)x509_unix(X509_get0_notAfter(x), &until);
 	}
-
 	if (from > out->from)
 		out->from = from;
 	if (until < out->until)
@@ -154,21 +129,23 @@ static int
 verify(const struct policy *p, struct slice der, int64_t now,
     struct buf *issuer, struct certauth_proof *out, struct err *err)
 {
-	X509 *x = policy_read_x509(der), *anchor;
+	X509 *x = x509_read(der), *anchor;
 	int rc = -1;
 
+	ERR_clear_error();
 	if (x == NULL)
 		err_bad(err, 0, "client certificate: does not parse");
 	else if (X509_check_ca(x) != 0)
 		err_deny(err, HR_ACCESS_DENIED,
 		    "client certificate: is a ca certificate");
-	else if (!has_client_eku(x))
+	/* A missing EKU is every purpose ([RFC5280] 4.2.1.12): not enough. */
+	else if (!x509_purpose(x, policy_eku("client-authentication")))
 		err_deny(err, HR_ACCESS_DENIED, "client certificate: has no "
 		    "client authentication among its key purposes");
 	else
 		rc = certauth_chain(p, x, now, issuer, err);
 	if (rc == 0) {
-		anchor = policy_read_x509(buf_slice(issuer));
+		anchor = x509_read(buf_slice(issuer));
 		narrow(x, out);
 		narrow(anchor, out);
 		X509_free(anchor);
@@ -338,7 +315,7 @@ by_rule(struct snapshot *s, const struct trusted_ca *t, struct slice der,
     struct certauth *out, struct err *err)
 {
 	struct names n = { 0 };
-	X509 *x = policy_read_x509(der);
+	X509 *x = x509_read(der);
 	int rc = -1;
 
 	if (x != NULL && read_names(x, &n, err) == 0)

@@ -20,9 +20,9 @@ struct certauth {
 /*
  * Everything: strict DER, no CA certificate, chain to a CA of the policy,
  * validity, client authentication among its EKUs, then the row: it must be
- * there, byte for byte, and not revoked.  ERR_MALFORMED, ERR_DENIED with
- * CERT_E_UNTRUSTEDROOT, CERT_E_EXPIRED, CRYPT_E_REVOKED or HR_ACCESS_DENIED,
- * ERR_UNAVAILABLE.  The account may be disabled: ask it.
+ * there, byte for byte, and not revoked.  ERR_MALFORMED, ERR_TOO_BIG,
+ * ERR_DENIED with CERT_E_UNTRUSTEDROOT, CERT_E_EXPIRED, CRYPT_E_REVOKED or
+ * HR_ACCESS_DENIED, ERR_UNAVAILABLE.  The account may be disabled: ask it.
  */
 int	 certauth_identify(struct snapshot *, const struct policy *,
 	    struct slice der, int64_t now, struct certauth *, struct err *);

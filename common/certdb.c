@@ -1,4 +1,7 @@
-/* Whom a certificate of another CA names: for certauth.c, by snapshot.c. */
+/*
+ * Whom a certificate of another CA names, for certauth.c, or a Kerberos
+ * ticket: by snapshot.c.
+ */
 #include <stdlib.h>
 
 #include "certdb.h"
@@ -12,6 +15,11 @@ is_ascii(const char *s)
 	return true;
 }
 
+static const char *const stmts[] = {
+	[MAP_SAN_UPN] = "by_upn", [MAP_SAN_DNS] = "by_dns",
+	[MAP_SUBJECT_CN] = "by_name", [MAP_SID] = "by_sid"
+};
+
 int
 certdb_account(struct db *db, enum cert_map map, const char *value,
     char **name, struct err *err)
@@ -23,8 +31,7 @@ certdb_account(struct db *db, enum cert_map map, const char *value,
 	/* Ours all are; lower() makes an i of U+0130, a k of U+212A. */
 	if (!is_ascii(value))
 		return 0;
-	r = db_exec_bin(db, map == MAP_SAN_UPN ? "by_upn" :
-	    map == MAP_SAN_DNS ? "by_dns" : "by_name", &p, 1, err);
+	r = db_exec_bin(db, stmts[map], &p, 1, err);
 	if (r == NULL)
 		return -1;
 	if (PQntuples(r) == 1)

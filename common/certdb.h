@@ -1,4 +1,4 @@
-/* The account that a certificate of another CA names. */
+/* The account that a certificate of another CA, or a ticket, names. */
 #ifndef CERTDB_H
 #define CERTDB_H
 
@@ -12,7 +12,9 @@
 	{ "by_dns", "SELECT name FROM countersign.account"		\
 	  " WHERE lower(dns) = lower($1)", 1 },				\
 	{ "by_name", "SELECT name FROM countersign.account"		\
-	  " WHERE name = lower($1)", 1 }
+	  " WHERE name = lower($1)", 1 },				\
+	{ "by_sid", "SELECT name FROM countersign.account"		\
+	  " WHERE sid = $1", 1 }
 
 /*
  * The one account with this value, or *name is NULL; caller frees.  Letters

@@ -30,23 +30,12 @@ static const uint8_t any_policy[] = { 0x55, 0x1d, 0x20, 0 };
 #define S(a)	slice_of((a), sizeof(a))
 
 static bool
-has_oid(const struct slice *v, size_t n, struct slice oid)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (slice_eq(v[i], oid))
-			return true;
-	return false;
-}
-
-static bool
 oid_twice(const struct slice *v, size_t n)
 {
 	size_t i;
 
 	for (i = 1; i < n; i++)
-		if (has_oid(v, i, v[i]))
+		if (slice_among(v, i, v[i]))
 			return true;
 	return false;
 }
@@ -57,7 +46,7 @@ is_rsa(const struct certlint *c)
 	return slice_eq(c->key_oid, OID_RSA_ENCRYPTION);
 }
 
-/* SEQUENCE { oid } or SEQUENCE { oid, NULL }; NULL_ is which. */
+/* Of an AlgorithmIdentifier; *rest is whatever stands behind the OID. */
 static bool
 alg_parts(struct slice tlv, struct slice *oid, struct slice *rest)
 {
@@ -89,7 +78,7 @@ sig_kind(const struct certlint *c, struct slice *rest)
 
 	if (!alg_parts(c->sigalg, &oid, rest))
 		return 0;
-	return has_oid(rsa, 3, oid) ? 1 : has_oid(ec, 3, oid) ? 2 : 0;
+	return slice_among(rsa, 3, oid) ? 1 : slice_among(ec, 3, oid) ? 2 : 0;
 }
 
 /* Predicates, true when the rule is broken; in the order of the table. */
@@ -232,14 +221,16 @@ RULE(ku_only, (c->usage & (KU_ENCIPHER_ONLY | KU_DECIPHER_ONLY)) != 0 &&
 
 RULE(eku_absent, !c->has[LX_EKU])
 RULE(eku_empty, c->has[LX_EKU] && c->neku == 0)
-RULE(eku_any, has_oid(c->eku, c->neku, S(any_eku)))
-RULE(eku_any_app, has_oid(c->eku, c->neku, S(any_app)))
+RULE(eku_any, slice_among(c->eku, c->neku, S(any_eku)))
+RULE(eku_any_app, slice_among(c->eku, c->neku, S(any_app)))
 RULE(eku_twice, oid_twice(c->eku, c->neku))
-RULE(eku_client, c->has[LX_KU] && has_oid(c->eku, c->neku, S(client_auth)) &&
+RULE(eku_client, c->has[LX_KU] &&
+    slice_among(c->eku, c->neku, S(client_auth)) &&
     (c->usage & (KU_SIGNATURE | KU_AGREEMENT)) == 0)
-RULE(eku_server, c->has[LX_KU] && has_oid(c->eku, c->neku, S(server_auth)) &&
+RULE(eku_server, c->has[LX_KU] &&
+    slice_among(c->eku, c->neku, S(server_auth)) &&
     (c->usage & (KU_SIGNATURE | KU_KEY_ENCIPHERMENT | KU_AGREEMENT)) == 0)
-RULE(eku_ocsp, has_oid(c->eku, c->neku, OID_KP_OCSP) != c->ask->responder)
+RULE(eku_ocsp, slice_among(c->eku, c->neku, OID_KP_OCSP) != c->ask->responder)
 RULE(nocheck, c->has[LX_NOCHECK] != c->ask->responder)
 RULE(app_same, c->has[LX_APP] && c->napp != c->neku)
 
@@ -249,7 +240,7 @@ app_other(const struct certlint *c)
 	size_t i;
 
 	for (i = 0; i < c->napp; i++)
-		if (!has_oid(c->eku, c->neku, c->app[i]))
+		if (!slice_among(c->eku, c->neku, c->app[i]))
 			return true;
 	return false;
 }
@@ -286,7 +277,7 @@ RULE(aia_method, c->odd_access)
 
 RULE(policies_empty, c->has[LX_POLICIES] && c->npolicy == 0)
 RULE(policies_twice, oid_twice(c->policy, c->npolicy))
-RULE(policies_any, has_oid(c->policy, c->npolicy, S(any_policy)))
+RULE(policies_any, slice_among(c->policy, c->npolicy, S(any_policy)))
 RULE(policies_qualified, c->policy_qualified)
 RULE(template_two, c->has[LX_TEMPLATE] && c->has[LX_TEMPLATE_NAME])
 RULE(template_critical, c->critical[LX_TEMPLATE] ||

@@ -5,7 +5,6 @@
 #include "certlint.h"
 #include "der.h"
 
-#define LINT_EXTS	24
 #define LINT_ATTRS	32
 #define LINT_SANS	64
 #define LINT_OIDS	64
@@ -70,10 +69,6 @@ struct certlint {
 };
 
 void	 lint_parse(struct certlint *);
-/* Octets all in a set of characters / printable 7-bit ones. */
-bool	 lint_all_in(struct slice, const char *chars);
-bool	 lint_is_ascii(struct slice);
-bool	 lint_has_control(struct slice);
 
 /* Predicates about names: true when the rule is broken. */
 bool	 lint_empty_rdn(const struct certlint *);

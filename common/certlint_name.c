@@ -9,8 +9,8 @@
 #define UPPER	"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS	"0123456789"
 
-bool
-lint_all_in(struct slice s, const char *chars)
+static bool
+all_in(struct slice s, const char *chars)
 {
 	size_t i;
 
@@ -20,8 +20,8 @@ lint_all_in(struct slice s, const char *chars)
 	return true;
 }
 
-bool
-lint_is_ascii(struct slice s)
+static bool
+is_ascii(struct slice s)
 {
 	size_t i;
 
@@ -31,8 +31,8 @@ lint_is_ascii(struct slice s)
 	return true;
 }
 
-bool
-lint_has_control(struct slice s)
+static bool
+has_control(struct slice s)
 {
 	size_t i;
 
@@ -98,7 +98,7 @@ lint_printable(const struct certlint *c)
 	size_t i;
 
 	for (i = 0; i < c->nattr; i++)
-		if (c->attr[i].tag == DER_PRINTABLE && !lint_all_in(
+		if (c->attr[i].tag == DER_PRINTABLE && !all_in(
 		    c->attr[i].value, LOWER UPPER DIGITS " '()+,-./:=?"))
 			return true;
 	return false;
@@ -130,7 +130,7 @@ lint_ia5(const struct certlint *c)
 
 	for (i = 0; i < c->nattr; i++)
 		if (c->attr[i].tag == DER_IA5 &&
-		    !lint_is_ascii(c->attr[i].value))
+		    !is_ascii(c->attr[i].value))
 			return true;
 	return false;
 }
@@ -141,7 +141,7 @@ lint_control(const struct certlint *c)
 	size_t i;
 
 	for (i = 0; i < c->nattr; i++)
-		if (lint_has_control(c->attr[i].value))
+		if (has_control(c->attr[i].value))
 			return true;
 	return false;
 }
@@ -155,7 +155,7 @@ lint_country(const struct certlint *c)
 	for (i = 0; i < c->nattr; i++) {
 		a = &c->attr[i];
 		if (x520(a) == 6 && (a->value.n != 2 || a->tag !=
-		    DER_PRINTABLE || !lint_all_in(a->value, UPPER)))
+		    DER_PRINTABLE || !all_in(a->value, UPPER)))
 			return true;
 	}
 	return false;
@@ -245,7 +245,7 @@ any_san(const struct certlint *c, int tag, bool (*bad)(struct slice))
 static bool
 not_clean(struct slice s)
 {
-	return !lint_is_ascii(s) || lint_has_control(s);
+	return !is_ascii(s) || has_control(s);
 }
 
 bool
@@ -314,7 +314,7 @@ bad_uri(struct slice s)
 	const uint8_t *colon = memchr(s.p, ':', s.n);
 
 	return colon == NULL || colon == s.p ||
-	    (size_t)(colon - s.p) + 1 == s.n || !lint_all_in(slice_of(s.p,
+	    (size_t)(colon - s.p) + 1 == s.n || !all_in(slice_of(s.p,
 	    (size_t)(colon - s.p)), LOWER UPPER DIGITS "+-.") ||
 	    memchr(s.p, ' ', s.n) != NULL;
 }

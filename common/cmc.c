@@ -6,7 +6,6 @@
 
 #include "cmc.h"
 #include "cms.h"
-#include "hresult.h"
 #include "oid.h"
 
 #define BODY_ID_MAX	4294967294u	/* 2^32 - 1 and 0 are reserved */
@@ -63,7 +62,7 @@ parse_control(struct cmc *c, struct der *seq, struct err *err)
 	return 0;
 }
 
-/* [MS-WCCE] 3.2.1.4.2.1: exactly one TaggedRequest, a PKCS#10. */
+/* [MS-WCCE] 3.2.1.4.2.1.4.1.3: exactly one TaggedRequest, a PKCS#10. */
 static int
 parse_requests(struct cmc *c, struct der *seq, struct err *err)
 {

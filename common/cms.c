@@ -182,7 +182,7 @@ parse_signers(struct cms *c, struct der *sd, struct err *err)
 
 	if (der_enter(sd, DER_SET, &set, "signerInfos", err) == -1)
 		return -1;
-	if (der_done(&set))		/* [MS-WCCE] 3.2.1.4.2.1 */
+	if (der_done(&set))	/* [MS-WCCE] 3.2.1.4.2.1.4.1.2 */
 		return err_bad(err, CRYPT_E_NO_SIGNER, "signerInfos: none");
 	while (!der_done(&set)) {
 		if (c->nsigner == CMS_SIGNERS)

@@ -46,8 +46,10 @@ int	 cms_parse(struct cms *, struct slice, struct err *);
 /*
  * Check every signature: by the request's key, by a certificate that came
  * along, or the no-signature form ([RFC5272] C.1).  Fills what the request
- * takes from signers and refuses a request that nothing proves: ERR_MALFORMED,
- * or ERR_DENIED with NTE_BAD_SIGNATURE.  After pkcs10_parse.
+ * takes from signers and refuses a request that nothing proves.  ERR_MALFORMED,
+ * ERR_TOO_BIG, or ERR_DENIED: NTE_BAD_SIGNATURE, NTE_BAD_ALGID for SHA-1 by a
+ * certificate, what pubkey_parse denies.  After pkcs10_parse, whose key it
+ * needs.
  */
 int	 cms_prove(struct reqparse *, const struct cms *, struct err *);
 

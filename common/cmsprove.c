@@ -2,7 +2,6 @@
  * CMS SignedData, the proof: who signed the request.  Behind pkcs10.c in
  * request.c's parse; renewals and agents are judged by what is found here.
  */
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "cms.h"
@@ -31,7 +30,7 @@ hash_of(struct hash *h, struct slice alg, struct slice msg, struct err *err)
 static bool
 hash_is(const struct hash *h, struct slice s)
 {
-	return s.n == h->n && CRYPTO_memcmp(h->p, s.p, h->n) == 0;
+	return slice_eq(s, slice_of(h->p, h->n));
 }
 
 static int
@@ -237,7 +236,7 @@ prove_cert(struct reqparse *p, const struct cms *c,
 }
 
 /*
- * id-alg-noSignature ([RFC2797]): the hash in place of a signature.
+ * id-alg-noSignature ([RFC2797] 3.3.3.1): the hash in place of a signature.
  * It proves nothing; the PKCS#10 inside has to.
  */
 static int
@@ -302,7 +301,7 @@ prove_signer(struct reqparse *p, const struct cms *c,
 	return rc;
 }
 
-/* [MS-WCCE] 2.2.2.6: the archived key is all that may be unsigned. */
+/* [MS-WCCE] 3.1.1.4.3.6.1: the archived key is all that may be unsigned. */
 static int
 read_unsigned(struct request *r, const struct cms_signer *s, bool first,
     struct err *err)
@@ -353,7 +352,7 @@ prove_all(struct reqparse *p, const struct cms *c, struct err *err)
 	return 0;
 }
 
-/* [MS-WCCE] 3.1.1.4.3: who renews a certificate signs with it, too. */
+/* [MS-WCCE] 3.1.1.4.3.2: who renews a certificate signs with it, too. */
 static int
 check_renewal(const struct request *r, struct err *err)
 {

@@ -127,7 +127,8 @@ read_quoted_char(struct scan *s, int quote)
 	}
 	n = utf8_char(s->p, s->n);
 	if (n == 0)
-		return complain(s, s->n == 0 ? "string is not closed" :
+		return complain(s, s->n == 0 || *s->p == '\n' ?
+		    "string is not closed" :
 		    "control character or broken UTF-8 in a string");
 	buf_add(&s->text, s->p, n);
 	skip(s, n);
@@ -173,6 +174,10 @@ next_token(struct scan *s)
 	if (is_word(c)) {
 		for (; is_word(peek(s, 0)); skip(s, 1))
 			buf_addc(&s->text, (uint8_t)peek(s, 0));
+		/* What follows would be a comment, as far as the line's end. */
+		if (s->text.p[s->text.n - 1] == ':' && peek(s, 0) == '/' &&
+		    peek(s, 1) == '/')
+			return complain(s, "a url needs quotes");
 		s->tok = TOK_WORD;
 		return 0;
 	}
@@ -486,12 +491,14 @@ read_file(const char *path, struct buf *out, struct err *err)
 	if (fp == NULL)
 		return err_set(err, ERR_INTERNAL, "%s: %s", path,
 		    strerror(errno));
+	errno = 0;
 	n = fread(buf_extend(out, CONF_MAX + 1), 1, CONF_MAX + 1, fp);
-	failed = ferror(fp);
+	failed = ferror(fp) != 0 ? errno : 0;
 	out->n = n;
 	fclose(fp);
-	if (failed)
-		return err_set(err, ERR_INTERNAL, "%s: cannot be read", path);
+	if (failed != 0)
+		return err_set(err, ERR_INTERNAL, "%s: %s", path,
+		    strerror(failed));
 	if (n > CONF_MAX)
 		return err_set(err, ERR_INTERNAL, "%s: larger than %d bytes",
 		    path, CONF_MAX);
@@ -508,6 +515,16 @@ conf_file(const char *path, cfg_opt_t *opts, struct err *err)
 		cfg = conf_text(buf_slice(&text), path, opts, err);
 	buf_free(&text);
 	return cfg;
+}
+
+int
+conf_fault(const char *path, const struct err *why, struct err *err)
+{
+	if (strncmp(why->text, path, strlen(path)) == 0)
+		*err = *why;
+	else
+		err_set(err, why->kind, "%s: %s", path, why->text);
+	return -1;
 }
 
 int
@@ -548,6 +565,13 @@ conf_list(cfg_t *cfg, const char *opt, struct strlist *out)
 	for (i = 0; i < n; i++)
 		out->v[i] = xstrdup(cfg_getnstr(cfg, opt, i));
 	out->n = n;
+}
+
+void
+strlist_add(struct strlist *l, const char *s)
+{
+	l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
+	l->v[l->n++] = xstrdup(s);
 }
 
 void

@@ -144,6 +144,14 @@ state_is_passing(const char *s)
 	return false;
 }
 
+/* What to do about a table, column or function that is not there. */
+static const char *
+other_schema(const char *s)
+{
+	return strcmp(s, "42P01") == 0 || strcmp(s, "42703") == 0 ||
+	    strcmp(s, "42883") == 0 ? "run countersign db migrate: " : "";
+}
+
 /* The error of a result (or, r NULL, of the connection); -1.  r is cleared. */
 static int
 db_fail(struct db *db, PGresult *r, const char *what, struct err *err)
@@ -160,8 +168,8 @@ db_fail(struct db *db, PGresult *r, const char *what, struct err *err)
 	if (lost || state_is_passing(state))
 		err_set(err, ERR_UNAVAILABLE, "database: %s: %s", what, text);
 	else
-		err_set(err, ERR_INTERNAL, "database: %s: %s %s", what,
-		    state, text);
+		err_set(err, ERR_INTERNAL, "database: %s%s: %s %s",
+		    other_schema(state), what, state, text);
 	/* Read only: this server was demoted; the next may be the primary. */
 	if (lost || strcmp(state, "25006") == 0)
 		db_drop(db);

@@ -91,9 +91,11 @@ struct slice	 db_field(const PGresult *, int row, int col);
 int64_t		 db_int(const PGresult *, int row, int col);
 
 /*
- * Transactions, one at a time; -1: errors as db_exec's.  db_commit: any notice
- * at COMMIT means "not durable" and a lost connection means "in doubt": both
- * return -1 with *in_doubt set.
+ * Transactions, one at a time; -1: errors as db_exec's.  A connection that is
+ * lost in one is not made again before its end: until db_commit or db_rollback
+ * all is ERR_UNAVAILABLE.  db_commit: any notice at COMMIT means "not durable"
+ * and a lost connection means "in doubt": both return -1 with *in_doubt set;
+ * with it clear nothing was committed.  The transaction is over in any case.
  */
 int	 db_begin(struct db *, struct err *);
 int	 db_commit(struct db *, bool *in_doubt, struct err *);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "buf.h"
 #include "decide.h"
@@ -18,16 +17,20 @@ int
 decide_method(const struct policy_ca *ca, enum auth_method method, bool renews,
     struct err *err)
 {
-	size_t	i;
+	const char	*what = "has no uri";
+	size_t		 i;
 
 	if (method == AUTH_OPERATOR)
 		return 0;	/* the signer's allow-list says who may */
-	for (i = 0; i < ca->nuris; i++)
-		if (ca->uris[i].method == method &&
-		    (renews || !ca->uris[i].renewal_only))
+	for (i = 0; i < ca->nuris; i++) {
+		if (ca->uris[i].method != method)
+			continue;
+		if (renews || !ca->uris[i].renewal_only)
 			return 0;
-	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "ca %s has no service "
-	    "for method %s", ca->name, auth_method_name(method));
+		what = "only renews by its uri";
+	}
+	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "ca %s %s for method %s",
+	    ca->name, what, auth_method_name(method));
 }
 
 /*
@@ -63,7 +66,7 @@ decide_enroll(const struct template *t, const struct account *a,
 }
 
 int
-decide_secret(const struct account *a, struct err *err)
+decide_secret(const struct account *a, int64_t now, struct err *err)
 {
 	char	when[32];
 
@@ -72,7 +75,7 @@ decide_secret(const struct account *a, struct err *err)
 	if (a->one_time_used)
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
 		    "the one-time secret of account %s was used", a->name);
-	if (time(NULL) < a->one_time_expires)
+	if (now < a->one_time_expires)
 		return 0;
 	utc_text(a->one_time_expires, when);
 	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "the one-time secret of "
@@ -88,6 +91,36 @@ decide_autoenroll(const struct template *t, const struct account *a)
 	if (a->one_time != NULL)
 		return a->one_time_used && t->autoenroll.n > 0 && is_for(a, t);
 	return account_in(a, &t->autoenroll);
+}
+
+/* Must a manager approve, for who asks or for whom it is? */
+static bool
+waits(const struct template *t, const struct account *a,
+    const struct account *subject)
+{
+	return t->approval && (t->approval_groups.n == 0 ||
+	    account_in(a, &t->approval_groups) ||
+	    account_in(subject, &t->approval_groups));
+}
+
+static int
+secret_waits(const struct template *t, struct err *err)
+{
+	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
+	    "needs approval, which a one-time secret cannot wait for", t->cn);
+}
+
+int
+decide_offer(const struct policy *p, const struct template *t,
+    const struct account *a, struct err *err)
+{
+	struct judging	j = { .policy = p, .tmpl = t, .account = a };
+
+	if (decide_enroll(t, a, err) == -1)
+		return -1;
+	if (a->one_time != NULL && !a->one_time_used && waits(t, a, a))
+		return secret_waits(t, err);
+	return decide_some_names(&j, err);
 }
 
 /* The last arcs tell the oids of one forest apart, so all are said. */
@@ -110,14 +143,17 @@ hint_template(const struct policy *p, const char *ca,
 	t = by_name != NULL ? by_name : by_oid;
 	if (t == NULL || !template_offered_by(t, ca)) {
 		err_deny(err, CERTSRV_E_UNSUPPORTED_CERT_TYPE,
-		    "template %.96s is %s ca %.60s",
-		    what, t == NULL ? "not known to" : "not offered by", ca);
+		    "template %.96s is %s ca %.60s", t == NULL ? what : t->cn,
+		    t == NULL ? "not known to" : "not offered by", ca);
 		return NULL;
 	}
 	return t;
 }
 
-/* [MS-CRTD]: schema 1 has no versions.  Absent numbers are 0. */
+/*
+ * [MS-WCCE] 3.2.2.6.2.1.4.2: schema 1 has no versions, absent numbers are 0.
+ * A minor number counts only within its major one: there alone it says newer.
+ */
 static int
 hint_version(const struct template *t, const struct template_hint *h,
     struct err *err)
@@ -243,16 +279,6 @@ decide_subject(const struct decide_ask *ask, const struct judging *j,
 	return agent_decide(&q, &d->subject, err);
 }
 
-/* Must a manager approve, for who asks or for whom it is? */
-static bool
-waits(const struct template *t, const struct account *a,
-    const struct account *subject)
-{
-	return t->approval && (t->approval_groups.n == 0 ||
-	    account_in(a, &t->approval_groups) ||
-	    account_in(subject, &t->approval_groups));
-}
-
 static bool
 overridden(const struct template *t)
 {
@@ -261,7 +287,7 @@ overridden(const struct template *t)
 }
 
 /*
- * [MS-WCCE] 3.2.2.6.2.1.4.5.7, [MS-CRTD] 2.26: what was approved need not be
+ * [MS-WCCE] 3.2.2.6.2.1.4.5.6, [MS-CRTD] 2.26: what was approved need not be
  * approved again (0x40), and with 0x10000 whoever has the certificate and its
  * names may renew it.  Names of the request must be those of the certificate
  * for that; names of the account are made anew, and the account is the same.
@@ -352,7 +378,8 @@ decide_all(const struct decide_ask *in, struct judging *j,
 	if (decide_renewal(in, j, d, err) == -1 ||
 	    decide_access(in, j, d, err) == -1 ||
 	    /* A used secret's account lives on by its certificates. */
-	    (d->renews == NULL && decide_secret(in->account, err) == -1) ||
+	    (d->renews == NULL &&
+	    decide_secret(in->account, in->now, err) == -1) ||
 	    decide_key(t, r->key, err) == -1)
 		return -1;
 	if (decide_subject(in, j, d, err) == -1 ||
@@ -365,9 +392,7 @@ decide_all(const struct decide_ask *in, struct judging *j,
 	d->pending = !j->approved && waits(t, in->account, d->subject);
 	/* The secret would be spent before the client can fetch anything. */
 	if (d->pending && d->renews == NULL && in->account->one_time != NULL)
-		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
-		    "needs approval, which a one-time secret cannot wait for",
-		    t->cn);
+		return secret_waits(t, err);
 	if (d->pending && in->method == AUTH_ANONYMOUS)
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
 		    "needs approval, which an anonymous caller cannot wait "
@@ -402,6 +427,27 @@ decide(const struct decide_ask *in, struct decision *out, struct err *err)
 		return -1;
 	}
 	*out = d;
+	return 0;
+}
+
+int
+decide_apart(const struct decide_ask *in, const struct decision *d,
+    struct err *err)
+{
+	const char	*ca = d->ca->name;
+
+	if (d->tmpl->archive_key)
+		return err_deny(err, CERTSRV_E_KEY_ARCHIVAL_NOT_CONFIGURED,
+		    "template %s: ca %s is behind an air gap, and archives no "
+		    "keys", d->tmpl->cn, ca);
+	if (in->method == AUTH_ANONYMOUS)
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "ca %s is behind "
+		    "an air gap: an anonymous caller cannot ask for the "
+		    "certificate later", ca);
+	/* It would be spent before anything can be fetched with it. */
+	if (in->account->one_time != NULL)
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "ca %s is behind "
+		    "an air gap, which a one-time secret cannot wait for", ca);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "buf.h"
+#include "constraint.h"
 #include "decide_names.h"
 #include "hresult.h"
 #include "namerule.h"
@@ -214,7 +215,7 @@ judge_name(const void *arg, const struct asked *asked, struct err *err)
 {
 	const struct judging	*j = arg;
 	const char		*fault = asked_fault(asked);
-	char			 rules[64];
+	char			 rules[64], text[ASKED_TEXT];
 
 	if (fault == NULL && j->no_rule && !j->vouched && asked->text[0] == '*')
 		fault = "needs a name rule with wildcards";
@@ -226,14 +227,14 @@ judge_name(const void *arg, const struct asked *asked, struct err *err)
 	}
 	if (fault != NULL)
 		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
-		    "%s: %s %.70s %s", j->tmpl->cn, asked_kind(asked),
-		    asked->text, fault);
+		    "%s: %s %s %s", j->tmpl->cn, asked_kind(asked),
+		    asked_text(asked, text), fault);
 	if (j->vouched || j->no_rule || some_rule_allows(j, asked))
 		return 0;
 	rules_text(j, rules, sizeof(rules));
 	return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template %s: %s "
-	    "%.70s is not allowed by name rule: %s", j->tmpl->cn,
-	    asked_kind(asked), asked->text, rules);
+	    "%s is not allowed by name rule: %s", j->tmpl->cn,
+	    asked_kind(asked), asked_text(asked, text), rules);
 }
 
 /* [RFC6125] 6.4.4: clients look for the host in the SAN, not in the CN. */
@@ -314,7 +315,62 @@ decide_names(const struct judging *j, const struct request *r,
 		rc = names_from_request(j, r, &d->names, err);
 	else
 		rc = names_from_account(j->tmpl, j->account, &d->names, err);
-	return rc == -1 ? -1 : names_encodable(j->tmpl, &d->names, err);
+	if (rc == -1 || names_encodable(j->tmpl, &d->names, err) == -1)
+		return -1;
+	return constraint_check(d->ca, &d->names, err);
+}
+
+static int
+some_rule_applies(const struct judging *j, struct err *err)
+{
+	size_t	i;
+
+	for (i = 0; i < j->policy->nrules; i++)
+		if (rule_applies(j, &j->policy->rules[i]))
+			return 0;
+	return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template %s: none "
+	    "of its name rules applies to account %s", j->tmpl->cn,
+	    j->account->name);
+}
+
+static int
+some_ca_permits(const struct judging *j, const struct names *n,
+    struct err *err)
+{
+	const struct policy_ca	*ca;
+	struct err		 why = ERR_INIT;
+	size_t			 i;
+
+	for (i = 0; i < j->policy->ncas; i++) {
+		ca = &j->policy->cas[i];
+		memset(&why, 0, sizeof(why));
+		if (template_offered_by(j->tmpl, ca->name) &&
+		    constraint_check(ca, n, &why) == 0)
+			return 0;
+	}
+	*err = why;
+	return -1;
+}
+
+int
+decide_some_names(const struct judging *j, struct err *err)
+{
+	const struct template	*t = j->tmpl;
+	struct names		 names = { 0 };
+	int			 rc;
+
+	if (t->names_from_request)
+		return t->name_rules.n == 0 || t->renew_key_based ? 0 :
+		    some_rule_applies(j, err);
+	if (t->ra_signatures != 0)
+		return 0;
+	rc = names_from_account(t, j->account, &names, err);
+	if (rc == 0)
+		rc = names_encodable(t, &names, err);
+	if (rc == 0)
+		rc = some_ca_permits(j, &names, err);
+	names_free(&names);
+	return rc;
 }
 
 /*

@@ -296,6 +296,27 @@ der_bool(struct der *d, bool *out, const char *what, struct err *err)
 }
 
 int
+der_extension(struct der *list, struct slice *oid, struct slice *value,
+    struct err *err)
+{
+	struct der	rest = *list, ext;
+	struct slice	type, content;
+	bool		critical;
+
+	if (der_enter(&rest, DER_SEQ, &ext, "extension", err) == -1 ||
+	    der_get(&ext, DER_OID, &type, "extension", err) == -1 ||
+	    (der_peek(&ext) == DER_BOOLEAN &&
+	    der_bool(&ext, &critical, "extension", err) == -1) ||
+	    der_get(&ext, DER_OCTETS, &content, "extension", err) == -1 ||
+	    der_end(&ext, "extension", err) == -1)
+		return -1;
+	*list = rest;
+	*oid = type;
+	*value = content;
+	return 0;
+}
+
+int
 der_only(struct slice s, int tag, struct der *inner, const char *what,
     struct err *err)
 {

@@ -2,10 +2,12 @@
  * Strict DER (X.690 section 10): a reader over borrowed bytes and a writer.
  *
  * The reader refuses indefinite and non-minimal lengths, lengths beyond the
- * buffer, tag numbers above 30, non-minimal INTEGER, BOOLEAN other than 00 or
- * FF, constructed strings.  "what" names the field in the refusal, for
- * example "CertificationRequestInfo.version".  All functions return 0 or -1
- * with ERR_MALFORMED; outputs are untouched on failure.
+ * buffer or of more than four octets, tag numbers above 30, non-minimal INTEGER
+ * and those above 4096 octets, BOOLEAN other than 00 or FF, unused bits that
+ * are not zero, non-minimal OIDs, NULL with content, constructed strings.
+ * "what" names the field in the refusal, for example
+ * "CertificationRequestInfo.version".  All functions return 0 or -1 with
+ * ERR_MALFORMED; the outputs and the reader are untouched on failure.
  */
 #ifndef DER_H
 #define DER_H
@@ -61,6 +63,12 @@ int	 der_uint(struct der *, uint64_t *, const char *what, struct err *);
 /* BIT STRING with no unused bits; content without the leading count. */
 int	 der_bits(struct der *, struct slice *, const char *what, struct err *);
 int	 der_bool(struct der *, bool *, const char *what, struct err *);
+/*
+ * Next Extension of a certificate or list that was issued ([RFC5280] 4.1): its
+ * OID, and the content of its extnValue.
+ */
+int	 der_extension(struct der *, struct slice *oid, struct slice *value,
+	    struct err *);
 /* One value and nothing behind it, as from a whole blob. */
 int	 der_only(struct slice, int tag, struct der *inner,
 	    const char *what, struct err *);
@@ -88,7 +96,10 @@ void	 der_put_str(struct buf *, int tag, const char *);
 void	 der_put_oid(struct buf *, struct slice);	/* content bytes */
 /* AlgorithmIdentifier; its parameters are NULL or absent. */
 void	 der_put_alg(struct buf *, struct slice oid, bool null);
-/* UTCTime until 2049, GeneralizedTime from then on (RFC 5280 4.1.2.5). */
+/*
+ * UTCTime from 1950 to 2049, else GeneralizedTime ([RFC5280] 4.1.2.5); both
+ * stay within the years 0 to 9999.
+ */
 void	 der_put_time(struct buf *, int64_t unix_seconds);
 void	 der_put_gentime(struct buf *, int64_t unix_seconds);
 

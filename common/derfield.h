@@ -1,6 +1,7 @@
 /*
- * Fields of our own DER messages (msg.h, bundle.h): each with its limit, which
- * is compared before anything is kept.  what: "ask.token", as in der.h.
+ * Fields of our own DER messages (msg.h, bundle.h): each with its limit.  what:
+ * "ask.token", as in der.h.  -1: ERR_MALFORMED, above a max ERR_TOO_BIG; unlike
+ * there the outputs and the reader are then good for nothing.
  */
 #ifndef DERFIELD_H
 #define DERFIELD_H

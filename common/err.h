@@ -26,7 +26,7 @@ enum err_kind {
 struct err {
 	enum err_kind	 kind;
 	uint32_t	 hresult;	/* what Windows shows; 0: the kind's */
-	char		 text[200];	/* lower case, no full stop */
+	char		 text[256];	/* lower case, no full stop */
 };
 
 #define ERR_INIT { ERR_NONE, 0, "" }
@@ -37,6 +37,8 @@ struct err {
  * err_deny: ERR_DENIED with the HRESULT that Windows shows (hresult.h).
  * err_bad: ERR_MALFORMED with HRESULT 0x8007000D unless hresult is not 0.
  * err_openssl: ERR_INTERNAL, OpenSSL's own text behind ours, queue emptied.
+ * The text is of the oldest error there: who may find some of others' calls
+ * has ERR_clear_error before his own.
  */
 int	 err_set(struct err *, enum err_kind, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));

@@ -1,6 +1,7 @@
 /*
  * Whole files, read and written.  -1: ERR_DENIED, with errno's words, or
- * ERR_TOO_BIG.
+ * ERR_TOO_BIG; nothing of the new one is left then, unless it is only the
+ * folder's fsync that failed.  A mode is what the file has, whatever the umask.
  */
 #ifndef FILE_H
 #define FILE_H
@@ -13,7 +14,10 @@ int	 file_read(const char *path, size_t max, struct buf *, struct err *);
 /* A new file (never over an old one) with this mode; fsynced. */
 int	 file_create(const char *path, unsigned mode, struct slice,
 	    struct err *);
-/* Replace or create, atomically and durably; NULL = standard output. */
+/*
+ * Replace or create, atomically and durably.  NULL or "-" is standard output,
+ * and a device or a pipe is written to, not replaced.
+ */
 int	 file_put(const char *path, unsigned mode, struct slice, struct err *);
 /*
  * Replace or create for readers: they see the old one or the new.  Waits for
@@ -22,7 +26,8 @@ int	 file_put(const char *path, unsigned mode, struct slice, struct err *);
 int	 file_show(const char *path, unsigned mode, struct slice, struct err *);
 /*
  * The two halves of file_put: write beside, then rename.  *staged is the name
- * it has meanwhile; the caller frees, and unlinks it to give up.
+ * it has meanwhile; the caller frees, and unlinks it to give up.  A
+ * file_commit that fails to rename has unlinked it.
  */
 int	 file_stage(const char *path, unsigned mode, struct slice,
 	    char **staged, struct err *);

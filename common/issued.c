@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 
 #include "issued.h"
+#include "x509.h"
 
 #define SERIAL_MAX	20	/* [RFC5280] 4.1.2.2 */
 
@@ -200,15 +201,14 @@ read_san(const X509 *x, struct names *n, struct err *err)
 int
 issued_names(const struct issued *c, struct names *out, struct err *err)
 {
-	const uint8_t	*p = c->der.p;
 	struct names	 n;
 	X509		*x;
 	int		 rc = -1;
 
 	memset(&n, 0, sizeof(n));
-	x = d2i_X509(NULL, &p, (long)c->der.n);
+	x = x509_read(buf_slice(&c->der));
 	if (x == NULL)
-		return err_openssl(err, "d2i_X509");
+		return err_openssl(err, "certificate of ours");
 	if (read_subject(x, &n, err) == 0 && read_san(x, &n, err) == 0)
 		rc = 0;
 	X509_free(x);

@@ -390,6 +390,10 @@ keyblob_parse(struct slice s, struct err *err)
 	return pkey;
 }
 
+/*
+ * A signature, since EVP_PKEY_eq compares the public halves only: a blob can
+ * hold the right modulus and another private exponent.
+ */
 bool
 keyblob_fits(EVP_PKEY *pkey, EVP_PKEY *public_key)
 {

@@ -7,7 +7,7 @@
 #include "hresult.h"
 #include "keycheck.h"
 
-#define FERMAT_ROUNDS	100
+#define FERMAT_ROUNDS	100		/* as public CAs must make */
 #define MODULUS_OCTETS	1024		/* 8192 bits */
 #define ROCA_PRIME_MAX	167
 #define PRIME_BITS	10

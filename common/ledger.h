@@ -20,11 +20,13 @@
  *	pending	id, ca, account, template, policy, worker, request, decision,
  *		token (SHA-256 of the request's bytes), bytes and evidence
  *		(base64)
- *	intent, pending: also agent, when it enrolls on behalf of account
+ *	intent, denied, pending: also agent, when it enrolls on behalf of
+ *		account, and renews, the serial of the certificate renewed
  *	intent, denied: also approver, when the request was pending; such an
  *		entry has a decision and no request
  *	intent: also spends (the account), when a one-time secret is used up
- *	approved	as pending, with approver: of a ca behind an air gap
+ *	approved	as pending, with approver and no request: of a ca
+ *		behind an air gap
  *	airgap-in, airgap-out	round, bundle (its SHA-256), policy,
  *		deployment: in the vault, taken and answered
  *	done	ids (comma between): their transaction is committed
@@ -35,6 +37,7 @@
  *	void	id, ca: has no row, and with a serial: may have been signed
  *	crl	ca, number, tbs (digest): before signing a revocation list; a
  *		delta also has base
+ *	void, crl: in the vault also time (unix seconds)
  *	listed	ca, number, row: it is committed
  *	revoked, released	ca, change, serial, date, reason, until,
  *		who, note: before the first list or answer that tells it; in
@@ -60,7 +63,8 @@ struct ledger;
  * Open for appending, creating the folder's file "ledger" if it and older
  * ones are absent; locks it (one signer only) and verifies its chain, and
  * that it follows the file before, if that is there.  A torn last line (a
- * crash before fdatasync) is cut off; any other damage is an error.
+ * crash before fdatasync) is cut off; any other damage is an error.  NULL:
+ * ERR_INTERNAL, also when another signer has it.  One thread.
  */
 struct ledger	*ledger_open(const char *dir, struct err *);
 void		 ledger_close(struct ledger *);
@@ -72,17 +76,22 @@ void		 ledger_close(struct ledger *);
  */
 #define LEDGER_SLACK	5
 void		 ledger_clock(struct ledger *, int64_t clock);
-/* Buffer one entry; fields is JSON without the braces: "\"id\":\"..\",...". */
+/*
+ * Buffer one entry; fields is JSON without the braces: "\"id\":\"..\",...".
+ * One of more than a MiB could not be read again: the next ledger_write or
+ * ledger_sync fails for it.
+ */
 void		 ledger_add(struct ledger *, const char *type,
 		    struct slice fields);
 /*
  * Write what is buffered: it outlives this process, but not the host.  A
- * failure is as final as that of ledger_sync.
+ * failure (ERR_UNAVAILABLE) is as final as that of ledger_sync.
  */
 int		 ledger_write(struct ledger *, struct err *);
 /*
  * Write what is buffered and fdatasync.  After a failure every later call
- * fails too: a ledger that may have lost bytes is never trusted again.
+ * fails too: a ledger that may have lost bytes is never trusted again, until
+ * ledger_open has read it anew.  ERR_UNAVAILABLE.
  */
 int		 ledger_sync(struct ledger *, struct err *);
 bool		 ledger_unsynced(const struct ledger *);	/* is there any? */
@@ -133,8 +142,9 @@ int		 ledger_get_num(const struct ledger_entry *, const char *key,
 int		 ledger_bad(const struct ledger_entry *, const char *what,
 		    struct err *);
 /*
- * Walk and verify a ledger, all its files.  Stops with an error that names
- * the line at the first damage, or when the callback returns -1.
+ * Walk and verify a ledger, all its files, while a signer may write to it: a
+ * last line without an end is passed over.  Stops with an error (ERR_INTERNAL)
+ * that names the line at the first damage, or when the callback returns -1.
  */
 int		 ledger_walk(const char *dir,
 		    int (*cb)(void *, const struct ledger_entry *,

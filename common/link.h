@@ -17,6 +17,7 @@ struct link_keys {
 	char	 pub[41];
 	char	 sec[41];
 };
+/* -1: ERR_INTERNAL. */
 int	 link_keys_load(const char *path, struct link_keys *, struct err *);
 int	 link_keys_create(const char *path, struct link_keys *, struct err *);
 void	 link_keys_free(struct link_keys *);
@@ -31,12 +32,13 @@ struct link_endpoint {
  * links of it, each with a connection of its own to every signer it has asked.
  * A question goes to one signer; one that does not answer within try_ms is
  * left alone for a while and the next one is asked with the same bytes (the id
- * makes that safe), until total_ms.  One that answers MSG_ELSEWHERE has not
- * the key: the next is asked.
+ * makes that safe), until total_ms, which is at least try_ms.  One that answers
+ * MSG_ELSEWHERE has not the key or cannot work now: the next is asked, and what
+ * the last one says is the reply.
  *
  * A pool belongs to the process that made it: fork first, link_pool_new then
  * (ZeroMQ's threads do not survive a fork).  Free links before the pool.
- * keys may be NULL when no endpoint is tcp://.
+ * keys may be NULL when no endpoint is tcp://.  NULL: ERR_INTERNAL.
  */
 struct link_pool	*link_pool_new(const struct link_endpoint *, size_t n,
 			    const struct link_keys *, struct err *);
@@ -47,7 +49,8 @@ void			 link_free(struct link *);	/* nothing pending */
 
 /*
  * Asks and waits: a link that no other thread uses meanwhile.  reply is
- * appended.  ERR_UNAVAILABLE when no signer answered.
+ * appended, or as it was on -1: ERR_UNAVAILABLE when no signer answered,
+ * ERR_TOO_BIG for a msg above MSG_MAX, ERR_INTERNAL.
  */
 int			 link_call(struct link *, const uint8_t id[16],
 			    struct slice msg, struct buf *reply, struct err *);
@@ -116,11 +119,6 @@ struct link_server	*link_server_new(const char *uri,
 			    const struct link_keys *, const struct link_peer *,
 			    size_t npeers, struct err *);
 void	 link_server_free(struct link_server *);
-/*
- * For poll(2); ZeroMQ signals edges: call link_recv until it returns 0 before
- * waiting again.
- */
-int	 link_server_fd(const struct link_server *);
 const char	*link_server_uri(const struct link_server *);	/* as bound */
 /*
  * Next message, waiting at most timeout_ms (0 = do not wait, -1 = for ever).

@@ -29,6 +29,7 @@ struct link {
 	pthread_mutex_t	  lock;		/* of all below but epoll */
 	void		**sock;		/* one per endpoint, NULL until used */
 	bool		 *up;		/* connected, when last looked at */
+	bool		 *touched;	/* may hold answers that wake nobody */
 	int64_t		 *seen;		/* connected, or opened, then */
 	int		  epoll;	/* of all sockets */
 	int		  watcher, tag;	/* another that wants to know, or -1 */
@@ -78,6 +79,7 @@ link_new(struct link_pool *p, int try_ms, int total_ms, struct err *err)
 	l->pool = p;
 	l->sock = xcalloc(p->n, sizeof(*l->sock));
 	l->up = xcalloc(p->n, sizeof(*l->up));
+	l->touched = xcalloc(p->n, sizeof(*l->touched));
 	l->seen = xcalloc(p->n, sizeof(*l->seen));
 	l->watcher = -1;
 	l->open.end = &l->open.first;
@@ -110,6 +112,7 @@ link_free(struct link *l)
 	(void)pthread_mutex_destroy(&l->lock);
 	free(l->sock);
 	free(l->up);
+	free(l->touched);
 	free(l->seen);
 	free(l);
 }
@@ -154,7 +157,7 @@ client_open(struct link *l, size_t i, struct err *err)
 	if (l->sock[i] != NULL)
 		(void)zmq_close(l->sock[i]);
 	l->sock[i] = NULL;
-	l->up[i] = false;
+	l->up[i] = l->touched[i] = false;
 	l->seen[i] = now;
 	sock = sock_open(l->pool, &l->pool->ep[i], err);
 	if (sock == NULL)
@@ -194,6 +197,7 @@ ask_signer(struct link *l, struct link_question *q, size_t i)
 	int64_t now = link_now_ms();
 
 	q->reply->n = q->before;	/* another's, who has not the key */
+	l->touched[i] = true;
 	if (sock_send(l->sock[i], q->id, q->msg) == -1) {
 		if (zmq_errno() == EAGAIN)
 			return NO_CONNECTION;
@@ -252,7 +256,8 @@ look_whether_up(struct link *l)
 	size_t i;
 
 	for (i = 0; i < l->pool->n; i++) {
-		l->up[i] = l->sock[i] != NULL && sock_connected(l->sock[i]);
+		l->touched[i] = l->sock[i] != NULL;
+		l->up[i] = l->touched[i] && sock_connected(l->sock[i]);
 		if (l->up[i])
 			l->seen[i] = now;
 	}
@@ -286,6 +291,7 @@ await(struct link *l, struct link_question *q, int64_t until)
 static void
 go_on(struct link *l, struct link_question *q)
 {
+	bool again = true;
 	int64_t now;
 	int got;
 
@@ -306,7 +312,10 @@ go_on(struct link *l, struct link_question *q)
 		begin_round(l, q);
 		if (got == NO_CONNECTION && q->last) {
 			await(l, q, q->await_end);
-			return;
+			if (q->away != 0 || !again)
+				return;
+			/* Connected as we looked: nothing more will tell. */
+			q->waits = again = false;
 		}
 		q->last = true;
 	}
@@ -357,6 +366,29 @@ take_answers(struct link *l, size_t i)
 	}
 }
 
+/*
+ * The descriptor is ZeroMQ's own, too: to send, or to ask for events, can take
+ * the signal of an answer, and then nothing wakes anybody for it or for those
+ * behind it.  So nobody sleeps with a socket touched; what comes of an answer
+ * may touch the next.
+ */
+static void
+settle(struct link *l)
+{
+	bool again;
+	size_t i;
+
+	do {
+		again = false;
+		for (i = 0; i < l->pool->n; i++)
+			if (l->touched[i]) {
+				l->touched[i] = false;
+				again = true;
+				take_answers(l, i);
+			}
+	} while (again);
+}
+
 /* Has its time come, or its signer's connection gone, or one come? */
 static void
 check(struct link *l, struct link_question *q, int64_t now)
@@ -383,18 +415,14 @@ check(struct link *l, struct link_question *q, int64_t now)
 	}
 }
 
-/* To ask ZeroMQ for events can bring answers, which then wake nobody. */
 static void
 check_all(struct link *l, int64_t now)
 {
 	struct link_question *q, *next;
-	size_t i;
 
 	l->looked = now;
 	look_whether_up(l);
-	for (i = 0; i < l->pool->n; i++)
-		if (l->sock[i] != NULL)
-			take_answers(l, i);
+	settle(l);
 	for (q = l->open.first; q != NULL; q = next) {
 		next = q->next;
 		check(l, q, now);
@@ -421,18 +449,17 @@ link_look(struct link *l)
 		return;
 	(void)pthread_mutex_lock(&l->lock);
 	for (i = 0; i < l->pool->n; i++)
-		if (l->sock[i] != NULL)
-			take_answers(l, i);
+		l->touched[i] = l->sock[i] != NULL;
+	settle(l);
 	if (now - l->looked >= CLIENT_SLICE_MS || any_waits(l, now))
 		check_all(l, now);
+	settle(l);
 	(void)pthread_mutex_unlock(&l->lock);
 }
 
 void
 link_ask(struct link *l, struct link_question *q)
 {
-	struct endpoint *at;
-
 	atomic_fetch_add(&l->pending, 1);
 	memset(&q->err, 0, sizeof(q->err));
 	q->before = q->reply->n;
@@ -449,10 +476,7 @@ link_ask(struct link *l, struct link_question *q)
 		give_back(l, q);
 	} else
 		go_on(l, q);
-	/* To send can have brought answers, which then wake nobody. */
-	at = q->at;
-	if (at != NULL)
-		take_answers(l, (size_t)(at - l->pool->ep));
+	settle(l);
 	(void)pthread_mutex_unlock(&l->lock);
 }
 

@@ -21,13 +21,25 @@ log_program(const char *name)
 	program = name;
 }
 
-int64_t
-log_usec(void)
+static int64_t
+usec_of(clockid_t clock)
 {
 	struct timespec	ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t
+log_usec(void)
+{
+	return usec_of(CLOCK_MONOTONIC);
+}
+
+int64_t
+unix_usec(void)
+{
+	return usec_of(CLOCK_REALTIME);
 }
 
 /* What needs no quotes, besides letters and digits. */

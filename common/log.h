@@ -1,7 +1,8 @@
 /*
  * One line per request on standard error, "key=value" with values quoted and
- * escaped when they hold anything but [A-Za-z0-9._:@/+-].  Never a password,
- * token or request body.
+ * escaped when they hold anything but [A-Za-z0-9._:@/+-].  A line has at most
+ * 4096 octets: a value that is too long for it ends in "...", and what comes
+ * behind is left out.  Never a password, token or request body.
  */
 #ifndef LOG_H
 #define LOG_H
@@ -26,10 +27,11 @@ void	 log_id(struct log_line *, const char *key, const uint8_t id[16]);
 /* One write(2), unless there is no line; frees. */
 void	 log_end(struct log_line *);
 
-/* A line with a free text, for start, stop and trouble. */
+/* A line with a free text (1023 octets of it), for start, stop and trouble. */
 void	 log_note(const char *event, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 void	 log_program(const char *name);	/* once, in main */
 int64_t	 log_usec(void);		/* monotonic microseconds */
+int64_t	 unix_usec(void);	/* since 1970, whatever the clock shows */
 
 #endif

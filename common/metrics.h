@@ -44,7 +44,7 @@ void		 metrics_free(struct metrics *);
  * "".  metrics_count adds to a counter, metrics_set sets a gauge,
  * metrics_observe adds one value to a histogram: microseconds, or for M_BATCH
  * a number.  A negative one, as between two hosts' clocks, counts as 0.  On
- * NULL all of them do nothing.
+ * NULL these three do nothing; the functions below want metrics.
  */
 void	 metrics_count(struct metrics *, enum metric, const char *labels,
 	    uint64_t n);

@@ -241,8 +241,8 @@ answer_encode(const struct answer *a, struct buf *b)
 	der_close(b, mark);
 }
 
-int
-answer_decode(struct slice s, struct answer *out, struct err *err)
+static int
+read_answer(struct slice s, struct answer *out, struct err *err)
 {
 	struct der	d;
 	struct answer	a = { 0 };
@@ -265,6 +265,17 @@ answer_decode(struct slice s, struct answer *out, struct err *err)
 	a.status = status;
 	*out = a;
 	return 0;
+}
+
+/* Never ERR_MALFORMED: that is told to the client, as his own mistake. */
+int
+answer_decode(struct slice s, struct answer *out, struct err *err)
+{
+	struct err	why = ERR_INIT;
+
+	if (read_answer(s, out, &why) == 0)
+		return 0;
+	return err_set(err, ERR_INTERNAL, "%s", why.text);
 }
 
 bool

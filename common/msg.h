@@ -36,6 +36,10 @@
  *	  template      UTF8String,               -- for the log
  *	  response      OCTET STRING,             -- CMC full response or empty
  *	  certificate   OCTET STRING }            -- leaf or empty
+ *
+ * Both sides take this version and no other, with each field there.  In an
+ * upgrade signers come first: one that knows another version must take this one
+ * too, and answer in the version that it was asked in.
  */
 #ifndef MSG_H
 #define MSG_H
@@ -67,7 +71,8 @@ enum msg_status {
 	MSG_UNAVAILABLE = 6,	/* nothing was recorded; try again */
 	MSG_PONG = 7,
 	MSG_STATUS = 8,		/* of OCSP: response holds it */
-	MSG_ELSEWHERE = 9	/* not this signer's key: another may have it */
+	MSG_ELSEWHERE = 9	/* this signer has not the key, or cannot work
+				   now: another may */
 };
 
 struct verdict {
@@ -112,7 +117,9 @@ bool	 ask_decides(const struct ask *);
 
 /*
  * Encoded: appended.  Decoded: strict DER, at most MSG_MAX, each field within
- * its limit, nothing left over.  ERR_MALFORMED, ERR_TOO_BIG.
+ * its limit (msg.c), nothing left over; else *out is untouched.  An ask's
+ * errors are ERR_MALFORMED and ERR_TOO_BIG, an answer's ERR_INTERNAL: it is no
+ * client's.
  */
 void	 ask_encode(const struct ask *, struct buf *);
 int	 ask_decode(struct slice, struct ask *, struct err *);

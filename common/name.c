@@ -75,8 +75,8 @@ name_type_by_name(const char *s, size_t n)
 	return NULL;
 }
 
-const struct name_type *
-name_type_by_oid(struct slice oid)
+static const struct name_type *
+type_by_oid(struct slice oid)
 {
 	size_t	i;
 
@@ -319,7 +319,7 @@ parse_atv(struct names *n, struct slice tlv, struct err *err)
 	    der_any(&atv, &tag, NULL, &value, "name attribute value",
 	    err) == -1 || der_end(&atv, "name attribute", err) == -1)
 		return -1;
-	t = name_type_by_oid(oid);
+	t = type_by_oid(oid);
 	if (t == NULL && oid_text(oid, dotted, sizeof(dotted)) == -1)
 		return err_bad(err, 0, "name attribute type: not an object "
 		    "identifier we can read");

@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -59,8 +60,8 @@ ip_parse(const char *s, uint8_t addr[16])
 	return inet_pton(AF_INET6, s, addr) == 1 ? 16 : 0;
 }
 
-bool
-name_is_ip(const char *s)
+static bool
+is_ip(const char *s)
 {
 	uint8_t	addr[16];
 
@@ -109,6 +110,21 @@ asked_kind(const struct asked *a)
 	return a->rdn != NULL ? a->rdn : kinds[a->kind];
 }
 
+const char *
+asked_text(const struct asked *a, char out[ASKED_TEXT])
+{
+	const uint8_t	*p = (const uint8_t *)a->text;
+	size_t		 n = strlen(a->text), at = 0, len;
+
+	if (n < ASKED_TEXT)
+		return a->text;
+	while ((len = utf8_char(p + at, n - at)) != 0 &&
+	    at + len <= ASKED_TEXT - 4)
+		at += len;
+	snprintf(out, ASKED_TEXT, "%.*s...", (int)at, a->text);
+	return out;
+}
+
 static const char *
 san_fault(const struct asked *a)
 {
@@ -120,7 +136,7 @@ san_fault(const struct asked *a)
 	case SAN_UPN:
 		return name_is_upn(a->text) ? NULL : "is no upn";
 	case SAN_IP:
-		return name_is_ip(a->text) ? NULL : "is no ip address";
+		return is_ip(a->text) ? NULL : "is no ip address";
 	case SAN_URI:
 		if (!is_graph_ascii(a->text) || strchr(a->text, ':') == NULL)
 			return "is no absolute uri";
@@ -272,12 +288,27 @@ ip_allowed(const struct name_rule *r, const char *s)
 /*
  * "*" stands for what is nobody's name: software that finds no SAN reads a
  * CN that looks like one ([RFC6125] 6.4.4), so such a CN needs its own entry.
+ * Some take a wildcard for a part of a label, a dot at the end, and what
+ * [RFC3490] 3.1 calls dots, but none has a blank in the middle.
  */
 static bool
 cn_is_plain(const char *s)
 {
-	return !name_is_dns(s, true) && !name_is_ip(s) &&
-	    strchr(s, '@') == NULL;
+	static const char *const	marks[] = { ".", ":", "*",
+	    "\u3002", "\uff0e", "\uff61", "\uff20" };
+	const char	*end;
+	size_t		 i;
+
+	if (strchr(s, '@') != NULL)
+		return false;
+	s += strspn(s, " ");
+	end = strchr(s, ' ');
+	if (end != NULL && end[strspn(end, " ")] != '\0')
+		return true;
+	for (i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (strstr(s, marks[i]) != NULL)
+			return false;
+	return true;
 }
 
 static bool
@@ -291,11 +322,19 @@ cn_allowed(const struct name_rule *r, const char *s)
 	    upn_allowed(r, s);
 }
 
+/* "S=x" means what requests show as ST. */
+static const struct name_type *
+rdn_type(const char *pattern)
+{
+	return name_type_by_name(pattern, strcspn(pattern, "="));
+}
+
 static bool
 rdn_allowed(const struct name_rule *r, const char *type, const char *s)
 {
-	const char	*eq;
-	size_t		 i;
+	const struct name_type	*t;
+	const char		*eq;
+	size_t			 i;
 
 	if (strcmp(type, "CN") == 0)
 		return cn_allowed(r, s);
@@ -303,8 +342,8 @@ rdn_allowed(const struct name_rule *r, const char *type, const char *s)
 		return true;
 	for (i = 0; i < r->rdn.n; i++) {
 		eq = strchr(r->rdn.v[i], '=');
-		if (eq == NULL || strlen(type) != (size_t)(eq - r->rdn.v[i]) ||
-		    strncasecmp(r->rdn.v[i], type, strlen(type)) != 0)
+		t = rdn_type(r->rdn.v[i]);
+		if (eq == NULL || t == NULL || strcmp(t->name, type) != 0)
 			continue;
 		if (strcmp(eq + 1, "*") == 0 || strcmp(eq + 1, s) == 0)
 			return true;
@@ -456,6 +495,8 @@ uri_pattern_fault(const char *s)
 	return name_is_sid_uri(s) ? "is a claim of a sid" : NULL;
 }
 
+#define USE_CN	"is a common name; use the option cn"
+
 const char *
 rdn_pattern_fault(const char *s)
 {
@@ -463,9 +504,24 @@ rdn_pattern_fault(const char *s)
 
 	if (eq == NULL || eq == s || eq[1] == '\0')
 		return "is not of the form TYPE=value or TYPE=*";
-	if (strncasecmp(s, "CN=", 3) == 0)
-		return "is a common name; use the option cn";
-	return NULL;
+	return strncasecmp(s, "CN=", 3) == 0 ? USE_CN : NULL;
+}
+
+const char *
+rdn_pattern_idle(const char *s)
+{
+	const struct name_type	*t = rdn_type(s);
+
+	if (t == NULL)
+		return "is of no attribute type that is issued";
+	return strcmp(t->name, "CN") == 0 ? USE_CN : NULL;
+}
+
+const char *
+mail_pattern_idle(const char *s)
+{
+	return strchr(s, '*') == NULL ? NULL :
+	    "has a \"*\"; write \"@domain\" for all of a domain";
 }
 
 const char *

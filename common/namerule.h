@@ -16,6 +16,9 @@ struct asked {			/* one name of a request */
 
 /* "dns name", "CN", ... for refusals. */
 const char	*asked_kind(const struct asked *);
+/* Its text; of a long one the beginning, in out, with "..." behind it. */
+#define ASKED_TEXT	76
+const char	*asked_text(const struct asked *, char out[ASKED_TEXT]);
 /*
  * Is it a name of a kind that requests may carry at all, and well formed?
  * NULL, or what is wrong.  Wildcards pass here; only rules allow them.
@@ -43,7 +46,6 @@ int	 names_judge(const struct names *n,
 /* A host name: name_is_dns, or one label such as "localhost". */
 bool	 name_is_host(const char *, bool wildcard);
 bool	 name_is_upn(const char *);	/* one "@" between printable ASCII */
-bool	 name_is_ip(const char *);
 bool	 name_is_sid_uri(const char *);	/* a SID claim as SAN URI */
 
 /* Syntax of one entry of a rule's list, for the linter: NULL or the fault. */
@@ -54,5 +56,8 @@ const char	*ip_pattern_fault(const char *);
 const char	*uri_pattern_fault(const char *);
 const char	*rdn_pattern_fault(const char *);
 const char	*cn_pattern_fault(const char *);
+/* Of one without a fault: NULL, or why it can match nothing. */
+const char	*mail_pattern_idle(const char *);	/* e-mail and UPN */
+const char	*rdn_pattern_idle(const char *);
 
 #endif

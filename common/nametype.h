@@ -14,7 +14,6 @@ struct name_type {
 
 /* Of the table, or NULL when unknown; names compare without case. */
 const struct name_type	*name_type_by_name(const char *, size_t);
-const struct name_type	*name_type_by_oid(struct slice);
 
 /* Characters of a string of good UTF-8. */
 size_t	 name_length(const char *);

@@ -15,7 +15,7 @@
  * arcs above 2^31 - 1 (Windows drops such templates) and more than 20 arcs.
  */
 int	 oid_parse(const char *, struct buf *out, struct err *);
-/* Content octets to dotted text, NUL ended; -1 when it is not a valid OID. */
+/* Content octets to dotted text, NUL ended; -1: no valid OID, or no room. */
 int	 oid_text(struct slice, char *out, size_t outlen);
 /* Friendly name that Windows would show ("Client Authentication") or NULL. */
 const char	*oid_name(const char *dotted);
@@ -60,7 +60,7 @@ extern const struct slice
 	OID_P256, OID_P384, OID_P521,
 	OID_SHA1, OID_SHA256, OID_SHA384, OID_SHA512,
 	OID_EXT_SKI, OID_EXT_KEY_USAGE, OID_EXT_SAN, OID_EXT_BASIC, OID_EXT_CDP,
-	OID_EXT_CRL_NUMBER, OID_EXT_REASON, OID_EXT_DELTA_CRL,
+	OID_EXT_CRL_NUMBER, OID_EXT_DELTA_CRL,
 	OID_EXT_FRESHEST,
 	OID_EXT_POLICIES, OID_EXT_AKI, OID_EXT_EKU,
 	OID_EXT_AIA,			/* 1.3.6.1.5.5.7.1.1 */

@@ -54,8 +54,9 @@ int	 p11_public(struct p11 *, const struct p11_token *,
 	    const struct p11uri *, struct buf *spki, struct err *);
 /*
  * Make a key pair: "rsa:3072", "rsa:4096", "rsa:2048", "ec:P-256" or
- * "ec:P-384"; sensitive, not extractable, for signatures only.  Refuses a
- * label or id that is taken; without an id one is drawn at random.
+ * "ec:P-384"; sensitive, not extractable, for signatures only.  Refuses another
+ * spec (ERR_MALFORMED) and a label or id that is taken (ERR_DENIED); without an
+ * id one is drawn at random.
  */
 int	 p11_generate(struct p11 *, const struct p11_token *,
 	    const struct p11uri *, const char *spec, struct err *);

@@ -2,7 +2,6 @@
  * PKCS#10 CertificationRequest ([RFC2986] section 4): the innermost part of
  * every request, with the signature by which it proves its key.
  */
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "hresult.h"
@@ -80,7 +79,7 @@ check_null_signature(struct reqparse *p, const struct pkcs10 *c,
 		    "pkcs10: null signature with a hash below sha256");
 	if (EVP_Digest(c->info.p, c->info.n, hash, &n, md, NULL) != 1)
 		return err_openssl(err, "EVP_Digest");
-	if (c->sig.sig.n != n || CRYPTO_memcmp(hash, c->sig.sig.p, n) != 0)
+	if (!slice_eq(c->sig.sig, slice_of(hash, n)))
 		return err_deny(err, NTE_BAD_SIGNATURE,
 		    "pkcs10: null signature is not the hash");
 	p->null_signature = true;

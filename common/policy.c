@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 
 #include "conf.h"
+#include "constraint.h"
 #include "policy.h"
 #include "policy_int.h"
 
@@ -122,6 +123,7 @@ ca_free(struct policy_ca *ca)
 	strlist_free(&ca->aia);
 	strlist_free(&ca->ocsp);
 	buf_free(&ca->cert);
+	constraint_free(ca);
 	policy_keys_free(ca);
 	for (i = 0; i < ca->nrecovery; i++)
 		buf_free(&ca->recovery[i]);

@@ -10,7 +10,7 @@
 #include "err.h"
 #include "pubkey.h"
 
-/* [MS-XCEP] 3.1.4.1.3.7 clientAuthentication values. */
+/* [MS-XCEP] 3.1.4.1.3.5 clientAuthentication values. */
 enum auth_method {
 	AUTH_ANONYMOUS = 1,
 	AUTH_KERBEROS = 2,
@@ -27,8 +27,6 @@ const char	*auth_method_name(enum auth_method);	/* "password", ... */
 #define EF_PEND_ALL_REQUESTS		0x00000002u
 #define EF_AUTO_ENROLLMENT		0x00000020u
 #define EF_PREVIOUS_APPROVAL		0x00000040u
-#define EF_USER_INTERACTION		0x00000100u
-#define EF_ALLOW_ON_BEHALF_OF		0x00000800u
 #define EF_KEY_BASED_RENEWAL		0x00010000u
 #define PF_ARCHIVE_KEY			0x00000001u
 #define PF_EXPORTABLE_KEY		0x00000010u
@@ -50,7 +48,7 @@ struct strlist {			/* owned by what it is part of */
 };
 bool	 strlist_has(const struct strlist *, const char *);	/* as spelled */
 
-struct ca_uri {				/* [MS-XCEP] 3.1.4.1.3.3 CAURI */
+struct ca_uri {				/* [MS-XCEP] 3.1.4.1.3.5 CAURI */
 	enum auth_method method;
 	char		*uri;
 	unsigned	 priority;
@@ -91,6 +89,7 @@ struct policy_ca {
 	const char	*key;		/* the one in use, or NULL; lent */
 	struct buf	 cert;		/* its; empty until attached */
 	int64_t		 not_after;	/* of cert */
+	struct NAME_CONSTRAINTS_st *constraints;	/* of cert, or NULL */
 	unsigned	 line;		/* in the file, for messages */
 };
 
@@ -232,7 +231,10 @@ struct template {
  * Another CA whose certificates log on: each stands for the account that has
  * this UPN, this DNS name, or this account name, if it is in these groups.
  */
-enum cert_map { MAP_SAN_UPN = 1, MAP_SAN_DNS, MAP_SUBJECT_CN };
+enum cert_map {
+	MAP_SAN_UPN = 1, MAP_SAN_DNS, MAP_SUBJECT_CN,
+	MAP_SID			/* of no CA: of Kerberos tickets */
+};
 
 struct trusted_ca {
 	char		*name;
@@ -268,37 +270,49 @@ struct policy {
 
 /*
  * Parse and lint.  A refusal carries "line N: template X: reason" in err
- * (ERR_MALFORMED).  policy_lint_all calls report for every finding instead of
- * stopping at the first and returns their number.
+ * (ERR_MALFORMED).  One that is to be published, policy_parse_new, may have
+ * nothing in it either that is useless and harmless; one that is in force may.
+ * policy_lint_all calls report for every finding on a new one instead of stopping
+ * at the first and returns their number.
  */
 struct policy	*policy_parse(struct slice text, struct err *);
+struct policy	*policy_parse_new(struct slice text, struct err *);
 void		 policy_free(struct policy *);
 int		 policy_lint_all(struct slice text,
 		    void (*report)(void *, unsigned line, const char *text),
 		    void *);
 
-/*
- * Before the policy is shared: the CA certificate that CEP shows.  Refuses an
- * unknown CA name, what is no CA certificate, and a template whose validity
- * is beyond the certificate, counted from policy->published (set it first; a
- * policy in force must not stop loading because time goes by) or, for a file,
- * from now.
- */
-int	 policy_attach_ca(struct policy *, const char *name,
-	    struct slice cert, struct err *);
-/* A key of that CA; policy_attach_ca is for the only one, in use. */
 struct ca_key {
 	const char	*ca, *name;
 	struct slice	 cert;
 	bool		 in_use;
 };
+/*
+ * Before the policy is shared: a key of a CA, with the certificate that CEP
+ * shows when it is in use.  Refuses an unknown CA name, what is no CA
+ * certificate, and a template whose validity is beyond the certificate,
+ * counted from policy->published (set it first; a policy in force must not
+ * stop loading because time goes by) or, for a file, from now.  The certificate
+ * is copied.  ERR_MALFORMED, or ERR_INTERNAL for what OpenSSL does not read.
+ */
 int	 policy_attach_key(struct policy *, const struct ca_key *,
 	    struct err *);
-/* A certificate that answers of this CA carry besides the chain. */
+/*
+ * Would the policy still load with this certificate in use for the CA?  It was
+ * published when another one was.
+ */
+int	 policy_key_fits(const struct policy *, const char *ca,
+	    struct slice cert, struct err *);
+/*
+ * A certificate that answers of this CA carry besides the chain.  One that has
+ * ended, and one more than 16, is left out: clients do without.
+ */
 int	 policy_attach_also(struct policy *, const char *ca,
 	    struct slice cert, struct err *);
 /* Has every CA a certificate?  ERR_UNAVAILABLE names one that has none. */
 int	 policy_ready(const struct policy *, struct err *);
+/* May this be said of a CA whose key is behind an air gap?  ERR_INTERNAL. */
+int	 policy_apart(const struct policy_ca *, struct err *);
 
 const struct policy_ca	*policy_ca_find(const struct policy *, const char *);
 /* The CA that has this key, and the key; NULL when there is none. */
@@ -325,11 +339,9 @@ bool	 template_authenticates(const struct template *);
 /*
  * Key usage of a certificate for this kind of key: an EC key cannot encipher
  * keys or data and an RSA key cannot agree on one ([RFC5480] 3, [RFC3279]
- * 2.3.1), so these bits are left out; enum key_usage bits, never 0.
+ * 2.3.1), so these bits are left out; enum key_usage bits, never 0 for a key
+ * that the template allows.
  */
 unsigned template_key_usage(const struct template *, enum key_kind);
-
-/* One certificate and nothing behind it, or NULL; X509_free by the caller. */
-X509	*policy_read_x509(struct slice der);
 
 #endif

@@ -11,6 +11,7 @@
 #include "conf.h"
 #include "policy.h"
 #include "policy_int.h"
+#include "x509.h"
 
 #define AGENT_EKU	"1.3.6.1.4.1.311.20.2.1"
 #define RECOVERY_EKU	"1.3.6.1.4.1.311.21.6"
@@ -98,11 +99,22 @@ lint_agent_rule(const struct policy *p, size_t nth, struct lint *l)
 }
 
 /* ESC3: an agent's certificate is worth what some rule makes of it. */
+static bool
+has_one_of(const struct strlist *list, const struct strlist *of)
+{
+	size_t	i;
+
+	for (i = 0; i < of->n; i++)
+		if (strlist_has(list, of->v[i]))
+			return true;
+	return false;
+}
+
 static void
 lint_makes_agents(const struct policy *p, const struct template *t,
     struct lint *l)
 {
-	size_t	i, k;
+	size_t	i;
 
 	if (!strlist_has(&t->eku, AGENT_EKU))
 		return;
@@ -110,10 +122,9 @@ lint_makes_agents(const struct policy *p, const struct template *t,
 		lint_add(l, "eku: an enrollment agent's names come from its "
 		    "account (esc3)");
 	for (i = 0; i < p->nagents; i++)
-		for (k = 0; k < t->enroll.n; k++)
-			if (strlist_has(&p->agents[i].agents,
-			    t->enroll.v[k]))
-				return;
+		if (has_one_of(&p->agents[i].agents, &t->enroll) ||
+		    has_one_of(&p->agents[i].agents, &t->autoenroll))
+			return;
 	lint_add(l, "eku: enrollment agent needs an agent rule for one of the "
 	    "groups that may enroll (esc3)");
 }
@@ -138,24 +149,13 @@ lint_signatures(const struct policy *p, const struct template *t,
 static void
 lint_agent_cert(X509 *x, const char *name, struct lint *l)
 {
-	EVP_PKEY	*key = X509_get0_pubkey(x);
-	EXTENDED_KEY_USAGE *ekus;
-	bool		 found = false;
-	char		 text[64];
-	int		 i;
+	EVP_PKEY *key = X509_get0_pubkey(x);
 
 	if (key == NULL || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA ||
 	    EVP_PKEY_get_bits(key) < RECOVERY_RSA_MIN)
 		lint_add(l, "recovery-agent %.40s: key is not rsa of %d bits "
 		    "or more", name, RECOVERY_RSA_MIN);
-	ekus = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
-	for (i = 0; i < sk_ASN1_OBJECT_num(ekus); i++)
-		if (OBJ_obj2txt(text, sizeof(text),
-		    sk_ASN1_OBJECT_value(ekus, i), 1) > 0 &&
-		    strcmp(text, RECOVERY_EKU) == 0)
-			found = true;
-	sk_ASN1_OBJECT_pop_free(ekus, ASN1_OBJECT_free);
-	if (!found || X509_check_ca(x) != 0)
+	if (!x509_purpose(x, RECOVERY_EKU) || X509_check_ca(x) != 0)
 		lint_add(l, "recovery-agent %.40s: certificate lacks eku "
 		    RECOVERY_EKU " or is a ca's", name);
 }
@@ -163,11 +163,10 @@ lint_agent_cert(X509 *x, const char *name, struct lint *l)
 void
 recovery_read(cfg_t *cfg, struct policy_ca *ca, struct lint *l)
 {
-	const unsigned char	*p;
-	struct buf		*der;
-	unsigned		 i;
-	cfg_t			*sec;
-	X509			*x;
+	struct buf	*der;
+	unsigned	 i;
+	cfg_t		*sec;
+	X509		*x;
 
 	for (i = 0; i < cfg_size(cfg, "recovery-agent"); i++) {
 		sec = cfg_getnsec(cfg, "recovery-agent", i);
@@ -176,9 +175,8 @@ recovery_read(cfg_t *cfg, struct policy_ca *ca, struct lint *l)
 		der = &ca->recovery[ca->nrecovery++];
 		memset(der, 0, sizeof(*der));
 		read_certificate(sec, der, l);
-		p = der->p;
-		x = der->n == 0 ? NULL : d2i_X509(NULL, &p, (long)der->n);
-		if (x == NULL || p != der->p + der->n)
+		x = der->n == 0 ? NULL : x509_read(buf_slice(der));
+		if (x == NULL)
 			lint_add(l, "recovery-agent %.40s: is no certificate",
 			    cfg_title(sec));
 		else

@@ -8,6 +8,7 @@
 struct lint {
 	void		(*report)(void *, unsigned line, const char *text);
 	void		*arg;
+	bool		 idle;		/* those of lint_idle, too */
 	int		 n;
 	unsigned	 line;		/* of the section at hand */
 	char		 what[80];	/* "template User" */
@@ -19,6 +20,13 @@ struct lint {
 void	 lint_about(struct lint *, unsigned line, const char *kind,
 	    const char *title);
 void	 lint_add(struct lint *, const char *, ...)
+	    __attribute__((format(printf, 2, 3)));
+/*
+ * A finding of what is useless and does no harm: each request would be refused
+ * later.  Who checks and publishes is told; a policy in force goes on when a new
+ * version of ours knows of one more.
+ */
+void	 lint_idle(struct lint *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
 /* All rules over a policy that was read. */
 void	 policy_lint(const struct policy *, struct lint *);

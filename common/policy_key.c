@@ -8,41 +8,26 @@
 
 #include <openssl/x509v3.h>
 
+#include "constraint.h"
 #include "policy_int.h"
+#include "x509.h"
 
 #define ALSO_MAX	16		/* of a CA */
 #define KEY_MARK	"{key}"
-
-/* Seconds since 1970 of an ASN.1 time; -1 when it is none. */
-static int
-unix_time(const ASN1_TIME *t, int64_t *out)
-{
-	struct tm	 tm;
-	time_t		 at;
-
-	if (ASN1_TIME_to_tm(t, &tm) != 1)
-		return -1;
-	at = timegm(&tm);
-	if (at == (time_t)-1)
-		return -1;
-	*out = at;
-	return 0;
-}
 
 /* The certificate is an operator's, not a client's: OpenSSL may read it. */
 static int
 ca_cert_end(const char *name, struct slice cert, int64_t *not_after,
     struct err *err)
 {
-	const unsigned char	*p = cert.p;
-	X509			*x = NULL;
-	int			 rc = -1;
+	X509	*x = NULL;
+	int	 rc = -1;
 
 	if (cert.n == 0 || cert.n > 64 * 1024)
 		return err_bad(err, 0, "ca %s: certificate of %zu bytes", name,
 		    cert.n);
-	x = d2i_X509(NULL, &p, (long)cert.n);
-	if (x == NULL || p != cert.p + cert.n) {
+	x = x509_read(cert);
+	if (x == NULL) {
 		err_openssl(err, "ca %s: certificate does not parse", name);
 		goto out;
 	}
@@ -52,7 +37,7 @@ ca_cert_end(const char *name, struct slice cert, int64_t *not_after,
 		    name);
 		goto out;
 	}
-	if (unix_time(X509_get0_notAfter(x), not_after) == -1) {
+	if (x509_unix(X509_get0_notAfter(x), not_after) == -1) {
 		err_bad(err, 0, "ca %s: notAfter of the certificate is no time",
 		    name);
 		goto out;
@@ -63,15 +48,11 @@ out:
 	return rc;
 }
 
+/* Not const, as the policy is not yet. */
 static struct policy_ca *
 find_ca(struct policy *p, const char *name)
 {
-	size_t	i;
-
-	for (i = 0; i < p->ncas; i++)
-		if (strcmp(p->cas[i].name, name) == 0)
-			return &p->cas[i];
-	return NULL;
+	return (struct policy_ca *)policy_ca_find(p, name);
 }
 
 /* What the CA promises must fit into the life of the key in use. */
@@ -132,17 +113,23 @@ policy_attach_key(struct policy *p, const struct ca_key *key, struct err *err)
 		return 0;
 	ca->key = k->name;
 	buf_add(&ca->cert, key->cert.p, key->cert.n);
+	constraint_read(ca);
 	ca->not_after = not_after;
 	return 0;
 }
 
 int
-policy_attach_ca(struct policy *p, const char *name, struct slice cert,
+policy_key_fits(const struct policy *p, const char *ca, struct slice cert,
     struct err *err)
 {
-	const struct ca_key	key = { name, name, cert, true };
+	const struct policy_ca	*c = policy_ca_find(p, ca);
+	int64_t			 not_after;
 
-	return policy_attach_key(p, &key, err);
+	if (c == NULL)
+		return 0;	/* the policy says nothing of it */
+	if (ca_cert_end(ca, cert, &not_after, err) == -1)
+		return -1;
+	return check_validity(p, c, not_after, err);
 }
 
 int
@@ -175,6 +162,21 @@ policy_ready(const struct policy *p, struct err *err)
 			return err_set(err, ERR_UNAVAILABLE,
 			    "ca %s: of the policy, has no certificate",
 			    p->cas[i].name);
+	return 0;
+}
+
+int
+policy_apart(const struct policy_ca *ca, struct err *err)
+{
+	if (ca->ocsp.n != 0)
+		return err_set(err, ERR_INTERNAL, "policy: ca %s has ocsp, "
+		    "and is behind an air gap: nobody there answers; take the "
+		    "line out", ca->name);
+	/* A delta for some days would need a round each time. */
+	if (ca->crl_delta != 0)
+		return err_set(err, ERR_INTERNAL, "policy: ca %s has "
+		    "crl-delta, and is behind an air gap: a round brings "
+		    "complete lists alone; take the line out", ca->name);
 	return 0;
 }
 

@@ -73,24 +73,30 @@ lint_groups(struct lint *l, const char *opt, const struct strlist *groups)
 static void
 lint_url(struct lint *l, const char *opt, const char *url, const char *scheme)
 {
-	bool	marked = strncmp(opt, "cdp", 3) == 0 || strcmp(opt, "aia") == 0;
-	size_t	n = strlen(scheme);
-	bool	ok = strncmp(url, scheme, n) == 0 && url[n] != '\0' &&
-		    url[n] != '/';
+	bool		 marked = strncmp(opt, "cdp", 3) == 0 ||
+			    strcmp(opt, "aia") == 0;
+	size_t		 n = strlen(scheme);
+	const char	*at;
 
-	for (; *url != '\0'; url++) {
+	if (strncmp(url, scheme, n) != 0 || url[n] == '\0' || url[n] == '/') {
+		lint_add(l, "%s: %s is no url that begins with %s", opt, url,
+		    scheme);
+		return;
+	}
+	for (at = url; *at != '\0'; at++) {
 		/* once, where a key's name goes: see policy_url */
-		if (marked && strncmp(url, "{key}", 5) == 0) {
+		if (marked && strncmp(at, "{key}", 5) == 0) {
 			marked = false;
-			url += 4;
+			at += 4;
 			continue;
 		}
-		if (*url <= ' ' || *url >= 0x7f ||
-		    strchr("\"<>\\^`{|}", *url) != NULL)
-			ok = false;
+		if (*at <= ' ' || *at >= 0x7f ||
+		    strchr("\"<>\\^`{|}", *at) != NULL) {
+			lint_add(l, "%s: is no url from \"%.40s\" on: %s",
+			    opt, at, url);
+			return;
+		}
 	}
-	if (!ok)
-		lint_add(l, "%s: is no url that begins with %s", opt, scheme);
 }
 
 static void
@@ -140,7 +146,7 @@ lint_ca(const struct policy *p, size_t nth, struct lint *l)
 		lint_add(l, "uri: is missing");
 	for (i = 0; i < ca->nuris; i++) {
 		lint_url(l, "uri", ca->uris[i].uri, "https://");
-		/* [MS-WSTEP] 3.1.4.1: nobody to judge a new request by. */
+		/* [MS-WSTEP] 3.1.1.1.4: nobody to judge a new request by. */
 		if (ca->uris[i].method == AUTH_ANONYMOUS &&
 		    !ca->uris[i].renewal_only)
 			lint_add(l, "uri anonymous: needs renewal-only");
@@ -154,7 +160,7 @@ lint_ca(const struct policy *p, size_t nth, struct lint *l)
 
 static void
 lint_patterns(struct lint *l, const char *opt, const struct strlist *list,
-    const char *(*fault)(const char *))
+    const char *(*fault)(const char *), const char *(*idle)(const char *))
 {
 	const char	*why;
 	size_t		 i;
@@ -163,6 +169,8 @@ lint_patterns(struct lint *l, const char *opt, const struct strlist *list,
 		why = fault(list->v[i]);
 		if (why != NULL)
 			lint_add(l, "%s: %s %s", opt, list->v[i], why);
+		else if (idle != NULL && (why = idle(list->v[i])) != NULL)
+			lint_idle(l, "%s: %s %s", opt, list->v[i], why);
 	}
 }
 
@@ -188,13 +196,15 @@ lint_rule(const struct policy *p, size_t nth, struct lint *l)
 		lint_add(l, "allows no name");
 	if (r->wildcard && r->dns.n == 0)
 		lint_add(l, "wildcard: needs dns");
-	lint_patterns(l, "dns", &r->dns, dns_pattern_fault);
-	lint_patterns(l, "email", &r->email, email_pattern_fault);
-	lint_patterns(l, "upn", &r->upn, upn_pattern_fault);
-	lint_patterns(l, "ip", &r->ip, ip_pattern_fault);
-	lint_patterns(l, "uri", &r->uri, uri_pattern_fault);
-	lint_patterns(l, "rdn", &r->rdn, rdn_pattern_fault);
-	lint_patterns(l, "cn", &r->cn, cn_pattern_fault);
+	lint_patterns(l, "dns", &r->dns, dns_pattern_fault, NULL);
+	lint_patterns(l, "email", &r->email, email_pattern_fault,
+	    mail_pattern_idle);
+	lint_patterns(l, "upn", &r->upn, upn_pattern_fault,
+	    mail_pattern_idle);
+	lint_patterns(l, "ip", &r->ip, ip_pattern_fault, NULL);
+	lint_patterns(l, "uri", &r->uri, uri_pattern_fault, NULL);
+	lint_patterns(l, "rdn", &r->rdn, rdn_pattern_fault, rdn_pattern_idle);
+	lint_patterns(l, "cn", &r->cn, cn_pattern_fault, NULL);
 }
 
 /* The CA's operator could otherwise make itself anybody here. */
@@ -290,7 +300,8 @@ check_lifetime(const struct policy *p, const struct template *t,
 	if (t->validity <= 0)
 		lint_add(l, "validity: must be above 0");
 	else if (t->renewal <= 0 || t->renewal >= t->validity)
-		lint_add(l, "renewal: must be above 0 and below the validity");
+		lint_add(l, "renewal: must be above 0 and below the validity; "
+		    "the default is 6w");
 	/* Windows enrolls but never renews below these. */
 	if (t->autoenroll.n != 0 && (t->validity < 5 * DAY ||
 	    t->renewal < DAY) && !overridden(l, OVER_SHORT_VALIDITY))
@@ -356,6 +367,53 @@ check_eku(const struct policy *p, const struct template *t, struct lint *l)
 	if (strlist_has(&t->eku, "2.5.29.37.0") ||
 	    strlist_has(&t->eku, "1.3.6.1.4.1.311.10.12.1"))
 		lint_add(l, "eku: any purpose is never issued (esc2)");
+	if (strlist_has(&t->eku, "1.3.6.1.5.5.7.3.9"))
+		lint_idle(l, "eku: ocsp-signing is for responders alone, which "
+		    "signers certify themselves");
+	if (strlist_has(&t->policies, "2.5.29.32.0"))
+		lint_idle(l, "policies: any policy is never asserted");
+}
+
+/*
+ * [RFC5280] 4.2.1.12: certlint.h lets no signature be made over a purpose
+ * that the key usage contradicts.
+ */
+static void
+check_purposes(const struct policy *p, const struct template *t,
+    struct lint *l)
+{
+	static const struct {
+		const char	*oid, *name, *words;
+		enum key_kind	 kind;
+		unsigned	 usage;
+	} purposes[] = {
+		{ "1.3.6.1.5.5.7.3.2", "client-authentication with an rsa key",
+		    "digital-signature", KEY_RSA, USAGE_DIGITAL_SIGNATURE },
+		{ "1.3.6.1.5.5.7.3.2", "client-authentication with an ec key",
+		    "digital-signature or key-agreement", KEY_P256,
+		    USAGE_DIGITAL_SIGNATURE | USAGE_KEY_AGREEMENT },
+		{ "1.3.6.1.5.5.7.3.1", "server-authentication with an rsa key",
+		    "digital-signature or key-encipherment", KEY_RSA,
+		    USAGE_DIGITAL_SIGNATURE | USAGE_KEY_ENCIPHERMENT },
+		{ "1.3.6.1.5.5.7.3.1", "server-authentication with an ec key",
+		    "digital-signature or key-agreement", KEY_P256,
+		    USAGE_DIGITAL_SIGNATURE | USAGE_KEY_AGREEMENT }
+	};
+	unsigned	usage;
+	size_t		i;
+
+	(void)p;
+	for (i = 0; i < sizeof(purposes) / sizeof(purposes[0]); i++) {
+		if (purposes[i].kind == KEY_RSA ? t->rsa_min == 0 :
+		    t->curves == 0)
+			continue;
+		usage = template_key_usage(t, purposes[i].kind);
+		/* Without any: see check_usage. */
+		if (usage != 0 && (usage & purposes[i].usage) == 0 &&
+		    strlist_has(&t->eku, purposes[i].oid))
+			lint_idle(l, "eku: %s needs a key-usage of %s",
+			    purposes[i].name, purposes[i].words);
+	}
 }
 
 /* Does one rule let its members log on under whole domains of names? */
@@ -506,7 +564,7 @@ check_approval(const struct policy *p, const struct template *t,
 		lint_add(l, "pending-expires: must be above 0");
 }
 
-/* [MS-WCCE] 3.2.2.6.2.1.4.5.7 with [MS-CRTD] 2.26, 0x10000. */
+/* [MS-WCCE] 3.2.2.6.2.1.4.5.6 with [MS-CRTD] 2.26, 0x10000. */
 static void
 check_renewal(const struct policy *p, const struct template *t,
     struct lint *l)
@@ -516,6 +574,11 @@ check_renewal(const struct policy *p, const struct template *t,
 	    t->names_from_request))
 		lint_add(l, "renewal-key-based: needs names = request and "
 		    "renewal-previous-approval");
+	/* Whoever logs on as nobody could not come back for it. */
+	if (t->renew_anonymous && t->approval && t->approval_groups.n == 0 &&
+	    !t->renew_previous_approval)
+		lint_idle(l, "renewal-anonymous: with approval of all it needs "
+		    "renewal-previous-approval: nobody cannot wait");
 	if (t->renew_grace > t->validity)
 		lint_add(l, "renewal-grace: is above the validity");
 	if (t->renew_max_age != 0 &&
@@ -549,7 +612,8 @@ check_overrides(const struct policy *p, const struct template *t,
 static void (*const checks[])(const struct policy *, const struct template *,
     struct lint *) = {
 	check_identity, check_cas, check_access, check_lifetime,
-	check_account_names, check_rules, check_eku, check_request_names,
+	check_account_names, check_rules, check_eku, check_purposes,
+	check_request_names,
 	check_keys, check_providers, check_usage, check_approval,
 	lint_signatures, lint_archival, check_renewal, check_overrides
 };

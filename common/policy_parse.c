@@ -103,19 +103,38 @@ lint_about(struct lint *l, unsigned line, const char *kind, const char *title)
 	    *title != '\0' ? " " : "", title);
 }
 
-void
-lint_add(struct lint *l, const char *fmt, ...)
+static void
+add(struct lint *l, const char *fmt, va_list ap)
 {
-	char	reason[200], text[300];
-	va_list	ap;
+	char	reason[VALUE_MAX + 200], text[VALUE_MAX + 300];
 
-	va_start(ap, fmt);
 	if (vsnprintf(reason, sizeof(reason), fmt, ap) < 0)
 		reason[0] = '\0';
-	va_end(ap);
 	snprintf(text, sizeof(text), "%s: %s", l->what, reason);
 	l->n++;
 	l->report(l->arg, l->line, text);
+}
+
+void
+lint_add(struct lint *l, const char *fmt, ...)
+{
+	va_list	ap;
+
+	va_start(ap, fmt);
+	add(l, fmt, ap);
+	va_end(ap);
+}
+
+void
+lint_idle(struct lint *l, const char *fmt, ...)
+{
+	va_list	ap;
+
+	if (!l->idle)
+		return;
+	va_start(ap, fmt);
+	add(l, fmt, ap);
+	va_end(ap);
 }
 
 bool
@@ -475,8 +494,8 @@ first_finding(void *arg, unsigned line, const char *text)
 	err_bad(arg, 0, "line %u: %s", line, text);
 }
 
-struct policy *
-policy_parse(struct slice text, struct err *err)
+static struct policy *
+parse(struct slice text, bool idle, struct err *err)
 {
 	struct lint	 l;
 	struct policy	*p;
@@ -484,6 +503,7 @@ policy_parse(struct slice text, struct err *err)
 	memset(&l, 0, sizeof(l));
 	l.report = first_finding;
 	l.arg = err;
+	l.idle = idle;
 	p = policy_read(text, &l);
 	if (l.n == 0 && EVP_Digest(text.p, text.n, p->sha256, NULL,
 	    EVP_sha256(), NULL) != 1) {
@@ -497,6 +517,18 @@ policy_parse(struct slice text, struct err *err)
 	return p;
 }
 
+struct policy *
+policy_parse(struct slice text, struct err *err)
+{
+	return parse(text, false, err);
+}
+
+struct policy *
+policy_parse_new(struct slice text, struct err *err)
+{
+	return parse(text, true, err);
+}
+
 int
 policy_lint_all(struct slice text,
     void (*report)(void *, unsigned line, const char *text), void *arg)
@@ -506,6 +538,7 @@ policy_lint_all(struct slice text,
 	memset(&l, 0, sizeof(l));
 	l.report = report;
 	l.arg = arg;
+	l.idle = true;
 	policy_free(policy_read(text, &l));
 	return l.n;
 }

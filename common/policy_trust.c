@@ -6,30 +6,19 @@
 #include <openssl/x509v3.h>
 
 #include "policy_int.h"
-
-X509 *
-policy_read_x509(struct slice der)
-{
-	const unsigned char	*p = der.p;
-	X509			*x = d2i_X509(NULL, &p, (long)der.n);
-
-	if (x != NULL && p == der.p + der.n)
-		return x;
-	X509_free(x);
-	ERR_clear_error();
-	return NULL;
-}
+#include "x509.h"
 
 /* The anchors are the named CAs alone: what a root signed besides is not. */
 int
 policy_trust(struct policy *p, struct slice der, const char *what,
     struct err *err)
 {
-	X509 *x = der.n <= TRUST_MAX ? policy_read_x509(der) : NULL;
+	X509 *x = der.n <= TRUST_MAX ? x509_read(der) : NULL;
 	int rc = -1;
 
 	if (x == NULL || X509_check_ca(x) != 1) {
 		err_bad(err, 0, "%s: is no ca certificate", what);
+		ERR_clear_error();
 		goto out;
 	}
 	if (p->trust == NULL)

@@ -201,14 +201,17 @@ parse_ec(struct pubkey *k, struct der *alg, struct err *err)
 {
 	const struct curve	*c;
 	struct slice		 oid;
+	char			 text[128];
 
 	if (der_get(alg, DER_OID, &oid, "ec parameters", err) == -1 ||
 	    der_end(alg, "public key algorithm", err) == -1)
 		return -1;
 	c = curve_of(oid);
+	if (c == NULL && oid_text(oid, text, sizeof(text)) == -1)
+		snprintf(text, sizeof(text), "of an odd name");
 	if (c == NULL)
-		return err_bad(err, NTE_BAD_ALGID,
-		    "curve is not P-256, P-384 or P-521");
+		return err_bad(err, NTE_BAD_ALGID, "curve %s is not P-256, "
+		    "P-384 or P-521", text);
 	if (k->bits_content.n != 1 + 2 * c->octets || k->bits_content.p[0] != 4)
 		return err_bad(err, 0, "ec point is not an uncompressed one "
 		    "of %s", c->name);

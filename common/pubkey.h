@@ -27,19 +27,20 @@ struct pubkey {
 };
 
 /*
- * SPKI TLV to key.  Refuses other algorithms, explicit curve parameters,
- * points off the curve, RSA below 1024 (a template says the real minimum) or
- * above 8192 bits, even modulus, exponent other than odd 3..2^64, and (with
- * NTE_BAD_KEY) exponents below 65537, small factors, perfect squares, ROCA,
- * close primes (Fermat, 100 rounds).  Size gates come before arithmetic.
- * The input must outlive the key.
+ * SPKI TLV, which must outlive the key.  NULL: ERR_MALFORMED, with
+ * NTE_BAD_ALGID for another algorithm or curve; explicit curve parameters are
+ * malformed.  Or ERR_DENIED: CERTSRV_E_KEY_LENGTH for RSA below 1024 (a
+ * template says the real minimum) or above 8192 bits; NTE_BAD_KEY for a point
+ * off the curve, RSA not of whole octets, an even modulus, an exponent that is
+ * even or not 65537..2^63-1, small factors, perfect squares, ROCA, close primes
+ * (Fermat, 100 rounds).  Size gates come before arithmetic.
  */
 struct pubkey	*pubkey_parse(struct slice spki, struct err *);
 void		 pubkey_free(struct pubkey *);
 /* As OpenSSL has it; the caller frees.  NULL only when OpenSSL fails. */
 EVP_PKEY	*pubkey_evp(const struct pubkey *, struct err *);
 
-/* "RSA 2048", "P-256", for people. */
+/* "RSA 2048", "P-256", for people; into buf, which is lent back. */
 const char	*pubkey_name(const struct pubkey *, char *buf, size_t);
 /* SHA-1 over the BIT STRING octets: the SKI of [RFC5280] 4.2.1.2 (1). */
 void		 pubkey_ski(const struct pubkey *, uint8_t out[20]);
@@ -58,17 +59,18 @@ uint32_t	 pubkey_lot(const struct pubkey *);
 
 /*
  * Verify a signature made over msg.  sigalg is an AlgorithmIdentifier TLV:
- * sha1/256/384/512WithRSAEncryption, ecdsa-with-SHA1/256/384/512, RSASSA-PSS
- * with MGF1 of the same hash and salt = hash length.  SHA-1 is allowed only
- * here, as proof of possession (Windows' schema 1/2 default).  For CMS,
- * sigalg may be rsaEncryption or id-ecPublicKey with the digest named apart:
- * pass its AlgorithmIdentifier in digest, else an empty slice.
- * -1 with NTE_BAD_SIGNATURE (ERR_DENIED) when it does not verify.
+ * sha1/256/384/512WithRSAEncryption, ecdsa-with-SHA1/256/384/512 or -Specified,
+ * RSASSA-PSS with MGF1 of the same hash and a salt of the hash's length or the
+ * longest that fits.  SHA-1 is allowed only here, as proof of possession
+ * (Windows' schema 1/2 default).  For CMS, sigalg may be rsaEncryption or
+ * id-ecPublicKey with the digest named apart: pass its AlgorithmIdentifier in
+ * digest, else an empty slice.  -1: ERR_DENIED with NTE_BAD_SIGNATURE when it
+ * does not verify, else ERR_MALFORMED, most with NTE_BAD_ALGID.
  */
 int	 pubkey_verify(const struct pubkey *, struct slice sigalg,
 	    struct slice digest, struct slice msg, struct slice sig,
 	    struct err *);
-/* Hash of an AlgorithmIdentifier TLV (SHA-1/256/384/512) or NULL. */
+/* Hash of an AlgorithmIdentifier TLV (SHA-1/256/384/512), or NULL: another. */
 const EVP_MD	*digest_of(struct slice alg);
 
 #endif

@@ -44,6 +44,16 @@ old_signer(const struct request *r)
 	return i;
 }
 
+int
+renewal_claimed(const struct request *r, struct err *err)
+{
+	if (r != NULL && r->old_cert.n != 0 && r->nsigner != 0)
+		return 0;
+	return err_deny(err, CERTSRV_E_ENROLL_DENIED,
+	    "this address only renews: the request carries no certificate "
+	    "to renew and no signature by its key");
+}
+
 const struct issued *
 renewal_holder(const struct decide_ask *in)
 {
@@ -98,7 +108,7 @@ check_time(const struct decide_ask *in, const struct template *t,
 	    (long long)t->renew_grace);
 }
 
-/* [MS-WCCE] 3.2.2.6.2.1.4.5.7, and what the new template supersedes. */
+/* [MS-WCCE] 3.2.2.6.2.1.2.3, and what the new template supersedes. */
 static int
 check_template(const struct template *t, const struct issued *c,
     struct err *err)

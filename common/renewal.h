@@ -1,32 +1,35 @@
 /*
  * Renewal: a request signed with the key of a certificate that we issued.
  * The signature says who asks; the row of that certificate says what it was
- * and whether it still counts.  Parsing (request.h) has verified the old
- * key's and the new key's signatures.
+ * and whether it still counts.  Of a request that was judged: request_parse has
+ * verified the old key's and the new key's signatures.
  */
 #ifndef RENEWAL_H
 #define RENEWAL_H
 
 #include "decide.h"
 
+/* Does it say so and is it signed so?  For addresses that only renew. */
+int	 renewal_claimed(const struct request *, struct err *);
 /*
  * The certificate that is renewed, when its row is there and its bytes are
- * those of the signer and of the attribute; else NULL.  Whoever signed with
- * it is its account, whatever the rules below say.
+ * those of the signer and of the attribute; else NULL.  Lent by the question.
+ * Whoever signed with it is its account, whatever the rules below say.
  */
 const struct issued *renewal_holder(const struct decide_ask *);
 
 /*
  * The rules about the old certificate: ours, not revoked, in validity and
  * grace, of this template or one it supersedes, of the same account, key,
- * length of the chain, anonymous.  Untouched on failure: *out.
+ * length of the chain, anonymous.  -1: ERR_DENIED, and *out is untouched.
  */
 int	 renewal_judge(const struct decide_ask *, const struct template *,
 	    const struct issued **out, struct err *);
 
 /*
- * Does the request ask for exactly the names of the old certificate?  1 and
- * these names (names_free), 0 when not, -1 on failure.
+ * Does the request ask for exactly the names of the old certificate, but for
+ * those that we add ourselves?  1 and these names (names_free), 0 when not;
+ * -1, as issued_names, when the old certificate cannot be read.
  */
 int	 renewal_same_names(const struct issued *, const struct request *,
 	    struct names *out, struct err *);

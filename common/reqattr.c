@@ -39,7 +39,7 @@ struct pairs {				/* of one list */
 };
 
 /*
- * [MS-WCCE] 2.2.2.7 names that clients send; it spells the second in lower
+ * [MS-WCCE] 2.2.2.7.10 names that clients send; it spells the second in lower
  * case, Windows does not.  But for the case they are compared exactly: AD CS
  * drops blanks and dashes first, and two readers that differ in that see two
  * requests.  Those behind the first two are what AD CS ignores as well unless
@@ -54,7 +54,7 @@ static const char *const pair_names[] = {
 
 #define NPAIR_NAMES	(sizeof(pair_names) / sizeof(pair_names[0]))
 
-/* On behalf of whom ([MS-WCCE] 2.2.2.6): one name, in signed data. */
+/* On behalf of whom ([MS-WCCE] 3.1.1.4.3.3): one name, in signed data. */
 static int
 set_requester(struct request *r, const struct pairs *list, const char *value,
     struct err *err)
@@ -173,7 +173,7 @@ attr_renewal(struct reqparse *p, const struct attr_value *v, struct err *err)
 }
 
 /*
- * [MS-WCCE] 2.2.2.7: client, machine, user, process; the last is worth a
+ * [MS-WCCE] 2.2.2.7.4: client, machine, user, process; the last is worth a
  * word in the log.  [MS-WCCE] has the CA ignore the content, so whatever is
  * odd here is no refusal.
  */
@@ -241,7 +241,7 @@ attr_attestation(struct reqparse *p, const struct attr_value *v,
 	    "key attestation is not supported");
 }
 
-/* [MS-WCCE] 2.2.2.6: unsigned attribute of the first signer only. */
+/* [MS-WCCE] 3.1.1.4.3.6.1: an unsigned attribute; the first signer's only. */
 static int
 attr_misplaced_key(struct reqparse *p, const struct attr_value *v,
     struct err *err)

@@ -89,7 +89,7 @@ ext_san(struct reqparse *p, struct slice value, struct err *err)
 	return 0;
 }
 
-/* [MS-WCCE] 2.2.2.7.7: one otherName with the SID as text in octets. */
+/* [MS-WCCE] 2.2.2.7.7.4: one otherName with the SID as text in octets. */
 static int
 ext_sid(struct reqparse *p, struct slice value, struct err *err)
 {
@@ -121,7 +121,7 @@ ext_sid(struct reqparse *p, struct slice value, struct err *err)
 }
 
 /*
- * [MS-WCCE] 2.2.2.7.7 prints a SEQUENCE of a UTF8String; clients send the
+ * [MS-WCCE] 2.2.2.7.7.1 prints a SEQUENCE of a UTF8String; clients send the
  * bare BMPString.
  */
 static int
@@ -159,7 +159,7 @@ template_version(struct der *d, uint64_t *v, struct err *err)
 	return 0;
 }
 
-/* [MS-WCCE] 2.2.2.7.7; a version left out is 0. */
+/* [MS-WCCE] 2.2.2.7.7.2; a version left out is 0. */
 static int
 ext_template_oid(struct reqparse *p, struct slice value, struct err *err)
 {

@@ -1,6 +1,7 @@
 /*
  * What the parts of the request parser share.  Nothing here outlives
- * request_parse; slices borrow from request->der.
+ * request_parse; slices borrow from request->der.  Where nothing else is said,
+ * -1 is one of request_parse's errors, and the request half filled.
  */
 #ifndef REQPARSE_H
 #define REQPARSE_H
@@ -30,22 +31,25 @@ struct reqparse {
 						   CMS content */
 };
 
-/* Refuses a second one, and more than max.  "what" names the list. */
+/*
+ * Refuses a second one (ERR_MALFORMED), and more than max (ERR_TOO_BIG).
+ * "what" names the list.  The oid is borrowed.
+ */
 int	 oidset_add(struct oidset *, struct slice oid, size_t max,
 	    const char *what, struct err *);
 bool	 oidset_has(const struct oidset *, struct slice oid);
 /* Dotted, or "of an odd name"; buf is lent back. */
 const char	*oid_show(struct slice, char *buf, size_t);
 
-/* The strings are copied; NULL where nothing was named. */
+/* The strings are copied; NULL where nothing was named.  ERR_TOO_BIG. */
 int	 req_hint(struct request *, const struct template_hint *, struct err *);
-/* pubkey_verify with "what: " before its refusal. */
 struct signature {
 	struct slice	 alg;
 	struct slice	 digest;	/* AlgorithmIdentifier or empty */
 	struct slice	 msg;
 	struct slice	 sig;
 };
+/* pubkey_verify with "what: " before its refusal. */
 int	 req_verify(const struct pubkey *, const struct signature *,
 	    const char *what, struct err *);
 
@@ -71,7 +75,7 @@ int	 reqattr_judge(struct reqparse *, enum attr_list, struct slice oid,
 /* SET OF or [0] content: judge each, refuse a second one of a kind. */
 int	 reqattr_parse(struct reqparse *, enum attr_list, struct der *,
 	    struct err *);
-/* regInfo: "Name=Value&Name=Value&" ([RFC2797] section 5). */
+/* regInfo: "Name=Value&Name=Value&" ([MS-WCCE] 2.2.2.6.3). */
 int	 reqattr_reginfo(struct reqparse *, struct slice, struct err *);
 
 /* pkcs10.c: CertificationRequest TLV; its own signature is checked. */

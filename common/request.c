@@ -28,12 +28,7 @@ oid_show(struct slice oid, char *buf, size_t n)
 bool
 oidset_has(const struct oidset *s, struct slice oid)
 {
-	size_t	i;
-
-	for (i = 0; i < s->n; i++)
-		if (slice_eq(s->oid[i], oid))
-			return true;
-	return false;
+	return slice_among(s->oid, s->n, oid);
 }
 
 int
@@ -140,7 +135,7 @@ parse_cmc(struct reqparse *p, const struct cms *cms, struct err *err)
 	return 0;
 }
 
-/* [MS-WCCE] 3.1.1.4.3: the key and its hash come together or not at all. */
+/* [MS-WCCE] 3.1.1.4.3.6.1: the key and its hash come together or not at all. */
 static int
 check_archival(const struct reqparse *p, struct err *err)
 {
@@ -197,7 +192,7 @@ parse_signed(struct reqparse *p, struct err *err)
 }
 
 /*
- * [MS-WCCE] 3.2.1.4.2.1: told apart by parsing, for clients label them
+ * [MS-WCCE] 3.2.1.4.2.1.4: told apart by parsing, for clients label them
  * wrongly.  A ContentInfo starts with its type, a PKCS#10 with a SEQUENCE.
  */
 static int

@@ -40,8 +40,8 @@ struct template_hint {
 enum request_pop { POP_PKCS10, POP_CMC_SKI };
 
 /*
- * A certificate-based signer of a CMS/CMC (renewal, agent): verified later
- * against the certificate it names.
+ * A certificate-based signer of a CMS/CMC (renewal, agent).  Whether the
+ * certificate counts is judged later: renewal.h, agent.h.
  */
 struct request_signer {
 	struct slice	 cert;		/* Certificate TLV that came along */
@@ -52,7 +52,8 @@ struct request_signer {
 };
 
 struct request {
-	struct buf		 der;		/* owned copy of the token */
+	struct buf		 der;		/* a copy of the token, from
+						   which all slices borrow */
 	enum request_form	 form;
 	struct slice		 csr;		/* CertificationRequest TLV */
 	struct slice		 subject;	/* Name TLV */
@@ -77,8 +78,9 @@ struct request {
 
 /*
  * Parse and prove possession.  Strict DER, limits of reqparse.h and name.h.
- * ERR_MALFORMED (HR_INVALID_DATA, CRYPT_E_NO_SIGNER, CRYPT_E_BAD_MSG ...),
- * ERR_TOO_BIG, or ERR_DENIED with NTE_BAD_SIGNATURE / NTE_BAD_KEY.
+ * NULL: ERR_MALFORMED (HR_INVALID_DATA, CRYPT_E_NO_SIGNER, ...), ERR_TOO_BIG,
+ * or ERR_DENIED: NTE_BAD_SIGNATURE, what pubkey_parse denies, and what is well
+ * formed but nothing that we issue, as a CA's basic constraints.
  * The result owns everything; free with request_free.
  */
 struct request	*request_parse(struct slice der, struct err *);
@@ -94,7 +96,8 @@ void		 request_free(struct request *);
 
 /*
  * Add what AdditionalContext named; only the template is a hint.  Copies.
- * -1 when there are too many or the same carrier named one already.
+ * -1, nothing added: ERR_TOO_BIG with REQUEST_HINTS there, ERR_MALFORMED when
+ * the same carrier named one already.
  */
 int	 request_add_hint(struct request *, enum hint_carrier,
 	    const char *name, struct err *);

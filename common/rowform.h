@@ -3,6 +3,11 @@
  * ledgers keep it.  Later versions only add columns at the end of a list: a
  * tuple of an older version is then a beginning of it.
  *
+ * That alone does not make old ledgers fit: verify compares a hash of the whole
+ * tuple, so a row that lacks the new column must be made as it was, everywhere
+ * that *_N stands (signer/store_ledger.c, airgap_book.c; cli/chronicle*.c,
+ * compare*.c, restore.c).  Lists of revocations do it, with LIST_LEAST.
+ *
  * A request is submitted once and decided once, or twice when it had to wait:
  * two lists.  In ledgers, large bytes stand as their SHA-256; a row that was
  * put back from a ledger has nothing else (32 octets are no request and no
@@ -10,8 +15,6 @@
  */
 #ifndef ROWFORM_H
 #define ROWFORM_H
-
-#define ROWFORM_HASH	32		/* octets */
 
 #define REQUEST_SUBMITTED "day, id, replay_key, number, received_at, ca, " \
 	"account, method, worker, client_address, template, renews, " \

@@ -11,7 +11,9 @@
 /*
  * Whole file into out.  Refuses a file that is not regular, readable or
  * writable by group or others (owner is root or ourselves), or larger than
- * max.  strip removes one trailing newline.  Wipe out with buf_wipe.
+ * max.  Group bits that are the mask of an ACL which lets only us read do not
+ * count: systemd's credentials are such.  strip removes one trailing newline.
+ * Wipe out with buf_wipe.
  */
 int	 secret_read(const char *path, size_t max, bool strip, struct buf *out,
 	    struct err *);

@@ -7,17 +7,13 @@
  */
 #include "snapshot.h"
 
-#include <sys/stat.h>
-
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/sha.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "file.h"
 #include "log.h"
 
 #define CHANNEL		"countersign"
@@ -214,52 +210,22 @@ refresh(struct snapshot *s, bool quiet, struct err *err)
 	return r == NULL ? -1 : 0;
 }
 
-static int
-file_read(const char *path, struct buf *out, struct err *err)
-{
-	uint8_t block[8192];
-	struct stat st;
-	ssize_t n = -1;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd == -1 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-		err_set(err, ERR_UNAVAILABLE, "policy file %s: %s", path,
-		    fd == -1 ? strerror(errno) : "not a regular file");
-		goto out;
-	}
-	while ((n = read(fd, block, sizeof(block))) > 0 &&
-	    out->n <= POLICY_MAX)
-		buf_add(out, block, (size_t)n);
-	if (n == -1)
-		err_set(err, ERR_UNAVAILABLE, "policy file %s: %s", path,
-		    strerror(errno));
-	else if (n > 0)
-		n = err_set(err, ERR_UNAVAILABLE,
-		    "policy file %s: more than %d bytes", path, POLICY_MAX);
-out:
-	if (fd != -1)
-		(void)close(fd);
-	return n == 0 ? 0 : -1;
-}
-
 /* A signer trusts no policy out of the database. */
 static int
 local_check(const struct snapshot *s, struct slice published,
     uint64_t version, struct err *err)
 {
+	struct err why = ERR_INIT;
 	struct buf local = { NULL, 0, 0 };
-	int rc = -1;
+	int rc = 0;
 
-	if (file_read(s->local_policy, &local, err) == 0) {
-		if (slice_eq(buf_slice(&local), published))
-			rc = 0;
-		else
-			err_set(err, ERR_UNAVAILABLE, "policy file %s differs "
-			    "from published version %llu: publish the file, "
-			    "or install that version here", s->local_policy,
-			    (unsigned long long)version);
-	}
+	if (file_read(s->local_policy, POLICY_MAX, &local, &why) == -1)
+		rc = err_set(err, ERR_UNAVAILABLE, "policy file %s", why.text);
+	else if (!slice_eq(buf_slice(&local), published))
+		rc = err_set(err, ERR_UNAVAILABLE, "policy file %s differs "
+		    "from published version %llu: publish the file, "
+		    "or install that version here", s->local_policy,
+		    (unsigned long long)version);
 	buf_free(&local);
 	return rc;
 }

@@ -14,9 +14,9 @@
 struct snapshot;
 
 /*
- * local_policy: the signer's own policy file, whose SHA-256 must equal that
- * of the published text (the signer trusts no policy out of the database);
- * NULL in workers.  Without a local policy (workers) accounts carry their
+ * local_policy: the signer's own policy file, which must be the published text
+ * byte for byte (the signer trusts no policy out of the database); NULL in
+ * workers.  Without a local policy (workers) accounts carry their
  * password, with one (signers) they do not.  Connects lazily; any thread may
  * call, but make it after fork: the connection belongs to one process.
  */

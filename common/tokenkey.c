@@ -193,6 +193,9 @@ log_in(struct tokenkey *k, struct p11_token *t, struct err *err)
 		if (e.kind == ERR_UNAUTHENTICATED) {
 			buf_wipe(&k->refused);
 			buf_add(&k->refused, pin.p, pin.n);
+			err_set(err, ERR_UNAVAILABLE, "%s: token %s refused "
+			    "the pin in %.100s", e.text, t->label,
+			    k->pin_file);
 		}
 		err_set(err, ERR_UNAVAILABLE, "%s", e.text);
 	}

@@ -170,11 +170,36 @@ set_token() {
 	fi
 }
 
+# Domain members log on with their tickets, when it is told with which keys.
+set_kerberos() {
+	local realm file conf=$S/etc/worker.conf
+	kerberos=()
+	[ -n "${KERBEROS_KEYTAB-}" ] || return 0
+	file=$(realpath -m "$KERBEROS_KEYTAB")
+	[ -r "$file" ] || die "KERBEROS_KEYTAB: $(id -un) cannot read $file"
+	kerberos=(--kerberos-keytab "$file"
+	    --kerberos-certificate "$S/tls/server.pem"
+	    --kerberos-binding "${KERBEROS_BINDING:-require}")
+	for realm in ${KERBEROS_REALM-}; do
+		kerberos+=(--kerberos-realm "$realm")
+	done
+	[ -e "$S/ports" ] || return 0
+	grep -q '^kerberos {' "$conf" ||
+	    die "KERBEROS_KEYTAB: $S was set up without: clean it first"
+	grep -qF "keytab = \"$file\"" "$conf" ||
+	    die "KERBEROS_KEYTAB: it is another in $conf: change it there"
+	for realm in ${KERBEROS_REALM-}; do
+		grep 'realm = ' "$conf" | grep -qF "\"$realm\"" ||
+		    die "KERBEROS_REALM: not in $conf: change it there"
+	done
+}
+
 set_up_countersign() {
 	local f name
 	mkdir -p "$S/web/metrics"
-	local token
+	local token kerberos
 	set_token
+	set_kerberos
 	if [ -e "$S/ports" ]; then
 		migrate
 		move
@@ -193,7 +218,8 @@ set_up_countersign() {
 	    --https-port "$https_port" --http-port "$http_port" \
 	    --cert-port "$cert_port" \
 	    --signer-port "$first_signer_port" --signers "$signers" \
-	    "${token[@]}" --dsn-host "$sock" --socket "$worker_sock" \
+	    "${token[@]}" "${kerberos[@]}" --dsn-host "$sock" \
+	    --socket "$worker_sock" \
 	    --sql-dir "$here/sql" \
 	    --policy-template "$here/deploy/policy.conf.in" \
 	    --processes "${PROCESSES:-2}" --threads "${THREADS:-16}" \

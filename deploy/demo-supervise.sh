@@ -32,7 +32,8 @@ start() {
 	pid[$1]=$!
 	disown
 	since[$1]=$SECONDS
-	echo $! >"$S/run/$1.pid"
+	echo $! >"$S/run/$1.pid.new"
+	mv "$S/run/$1.pid.new" "$S/run/$1.pid"
 }
 
 failed() {

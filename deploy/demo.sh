@@ -9,7 +9,8 @@
 # (build) holds the programs.  HOST, HTTPS_PORT, CERT_PORT, HTTP_PORT,
 # SIGNER_PORT, SIGNERS, PROCESSES, THREADS, CA_KEY and RATE change what is set
 # up; CA_TOKEN (a pkcs11: URI), CA_MODULE and CA_PIN_FILE put the CA's key into
-# a token.
+# a token; with KERBEROS_KEYTAB clients log on by Kerberos too, if they are of
+# KERBEROS_REALM (some, with blanks) and bind as KERBEROS_BINDING says.
 set -euo pipefail
 umask 077
 here=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -23,6 +24,7 @@ host=${HOST:-localhost}
 ca=Demo-CA
 root=Demo-Root
 cep_path=ADPolicyProvider_CEP_UsernamePassword/service.svc/CEP
+cep_krb_path=ADPolicyProvider_CEP_Kerberos/service.svc/CEP
 cep_cert_path=ADPolicyProvider_CEP_Certificate/service.svc/CEP
 ces_path=${ca}_CES_UsernamePassword/service.svc/CES
 signers=${SIGNERS:-2}
@@ -79,6 +81,11 @@ write_env() {
 		assign CS_TEMPLATE_MACHINE Computer
 		assign CS_TEMPLATE_APPROVAL WebServerApproval
 		assign CS_TEMPLATE_RENEWAL WebServerUnattended
+		if grep -q '^kerberos {' "$S/etc/worker.conf"; then
+			assign CS_CEP_KERBEROS_URL "$base_url/$cep_krb_path"
+			assign CS_CES_KERBEROS_URL \
+			    "$base_url/${ca}_CES_Kerberos/service.svc/CES"
+		fi
 		if [ -n "${AIRGAP-}" ]; then write_airgap_env; fi
 	} >"$S/env.new"
 	mv "$S/env.new" "$S/env"

@@ -1,27 +1,31 @@
 #!/bin/bash
-# Installs the Debian packages that are missing: deps.sh run [test] [bench] [ha].
+# Installs the Debian packages that are missing: deps.sh run [test] [bench] [ha] [ad].
 # Nothing to do costs one dpkg-query.  Starts no service.
 set -euo pipefail
 
 run="gcc make pkg-config libfcgi-dev libssl-dev libxml2-dev libpq-dev
-    libzmq3-dev libsodium-dev libconfuse-dev libp11-kit-dev libldap-dev
+    libzmq3-dev libsodium-dev libconfuse-dev libkrb5-dev libp11-kit-dev
+    libldap-dev
     libengine-pkcs11-openssl nginx postgresql-15 postgresql-client-15 curl
     openssl"
-test="libcmocka-dev clang llvm libclang-rt-14-dev clang-tidy cppcheck curl
-    xxd python3-pytest python3-lxml python3-cryptography
+test="ccache libcmocka-dev clang llvm libclang-rt-14-dev clang-tidy cppcheck
+    curl xxd python3-pytest python3-lxml python3-cryptography
     python3-cryptography-vectors python3-requests
     python3-psycopg python3-gssapi python3-requests-toolbelt
     python3-asn1crypto python3-hpack python3-hyperframe universal-ctags
     gnutls-bin libnss3-tools certmonger iproute2 faketime chromium strace
-    mandoc procps softhsm2 opensc slapd ldap-utils"
+    mandoc procps softhsm2 opensc slapd ldap-utils krb5-kdc
+    krb5-admin-server krb5-user"
 bench="golang-cfssl"
 ha="patroni etcd-server libnginx-mod-stream iproute2"
+ad="samba-ad-dc samba-ad-provision ldb-tools krb5-user krb5-pkinit ldap-utils
+    libsasl2-modules-gssapi-mit iproute2"
 
 wanted=
 for set in "$@"; do
 	case $set in
-	run|test|bench|ha) wanted="$wanted ${!set}" ;;
-	*) echo "usage: deps.sh run [test] [bench] [ha]" >&2; exit 2 ;;
+	run|test|bench|ha|ad) wanted="$wanted ${!set}" ;;
+	*) echo "usage: deps.sh run [test] [bench] [ha] [ad]" >&2; exit 2 ;;
 	esac
 done
 
@@ -77,10 +81,16 @@ rm -f "$log"
 
 # Nor shall they start at the next boot: the demo runs its own.
 if [ -d /run/systemd/system ]; then
-	for unit in nginx postgresql certmonger etcd patroni slapd; do
+	for unit in nginx postgresql certmonger etcd patroni slapd \
+	    krb5-kdc krb5-admin-server; do
 		case " $need " in
 		*" $unit"*)
 			systemctl disable --now -q $unit 2>/dev/null || : ;;
 		esac
 	done
+	case " $need " in
+	*" samba-ad-dc "*)
+		systemctl disable --now -q samba-ad-dc smbd nmbd winbind \
+		    2>/dev/null || : ;;
+	esac
 fi

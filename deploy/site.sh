@@ -9,6 +9,7 @@
 # http://pki.example.org https://pki.example.org:8443 Example-CA ca.pem
 # root.pem "$(psql -Atc 'SELECT policy_id FROM countersign.deployment' ...)" \
 # cas.html
+# Where the policy has an address for Kerberos, the page speaks of it.
 set -euo pipefail
 umask 022
 
@@ -36,24 +37,50 @@ fingerprint() {
 	    tr a-f A-F
 }
 
+# As "ca page" has it; that of the CA, if several have one.
+krb=$(grep -o '<dt>Enrollment, Kerberos</dt><dd><code>[^<]*' <<<"$cas" |
+    sed 's/.*<code>//' | sort | grep -m 1 "/${ca}_CES_" || :)
+cep_krb=
+if [ -n "$krb" ]; then
+	[[ $krb =~ ^https://[A-Za-z0-9.-]+(:[0-9]+)?/ ]] || die "url \"$krb\""
+	cep_krb=${BASH_REMATCH[0]}ADPolicyProvider_CEP_Kerberos$svc/CEP
+fi
+
 # Windows names the key of a policy server after its address.
-key=$(printf %s "$cep" | tr A-Z a-z | iconv -t UTF-16LE | sha1sum |
-    cut -c 1-40)
+key_of() {
+	printf %s "$1" | tr A-Z a-z | iconv -t UTF-16LE | sha1sum |
+	    cut -c 1-40
+}
 root_sha256=$(fingerprint "$root_pem")
 ca_sha256=$(fingerprint "$ca_pem")
+
+# What stands between such lines is for those who have it.
+choose() {
+	local from='^\(<!--\|#\) kerberos\( -->\)\?$'
+	local to='^\(<!--\|#\) \/kerberos\( -->\)\?$'
+	if [ -n "$krb" ]; then
+		sed -e "/$from/d" -e "/$to/d"
+	else
+		sed "/$from/,/$to/d"
+	fi
+}
 
 # bytes as people read them aloud, four at a time
 grouped() { printf %s "$1" | sed 's/..../& /g; s/ $//'; }
 
 render() {
 	local text v
-	text=$(cat "$1")
-	for v in "BASE_URL=$base" "HTTP_URL=$http" "HOST=${host%:*}" "CA=$ca" \
+	text=$(choose <"$1")
+	shift
+	for v in "$@" "BASE_URL=$base" "HTTP_URL=$http" "HOST=${host%:*}" "CA=$ca" \
 	    "CERT_URL=$cert" "CES_CERT_URL=$cert/${ca}_CES_Certificate$svc/CES" \
 	    "CEP_CERT_URL=$cert/ADPolicyProvider_CEP_Certificate$svc/CEP" \
 	    "CEP_RENEWAL_URL=$cert/$kbr$svc/CEP" \
 	    "CES_RENEWAL_URL=$base/${ca}_CES_Anonymous$svc/CES" \
-	    "CEP_URL=$cep" "CES_URL=$ces" "POLICY_ID=$policy_id" "KEY=$key" \
+	    "CEP_URL=$cep" "CES_URL=$ces" "POLICY_ID=$policy_id" \
+	    "CEP_KERBEROS_URL=$cep_krb" "CES_KERBEROS_URL=$krb" \
+	    "KERBEROS_URL=${cep_krb%%/ADPolicy*}" \
+	    "KEY_KERBEROS=$(key_of "$cep_krb")" "KEY=$(key_of "$cep")" \
 	    "ROOT_SHA256=$root_sha256" \
 	    "ROOT_GROUPED=$(grouped "$root_sha256")" \
 	    "CA_GROUPED=$(grouped "$ca_sha256")" "CAS=$cas"; do
@@ -67,10 +94,17 @@ render "$web/index.html.in" >"$out/index.html"
 cp "$web/style.css" "$web/copy.js" "$out"
 # Both as Windows' own programs write them.
 render "$web/countersign.ps1.in" | sed 's/$/\r/' >"$out/countersign.ps1"
-{
+reg() {
 	printf '\377\376'
-	render "$web/countersign.reg.in" | sed 's/$/\r/' | iconv -t UTF-16LE
-} >"$out/countersign.reg"
+	render "$web/countersign.reg.in" "$@" | sed 's/$/\r/' |
+	    iconv -t UTF-16LE
+}
+reg AUTH_FLAGS=00000004 >"$out/countersign.reg"
+rm -f "$out/countersign-kerberos.reg"
+if [ -n "$krb" ]; then
+	reg "CEP_URL=$cep_krb" "KEY=$(key_of "$cep_krb")" \
+	    AUTH_FLAGS=00000002 >"$out/countersign-kerberos.reg"
+fi
 
 openssl x509 -in "$root_pem" -out "$out/ca/$ca-root.pem"
 openssl x509 -in "$root_pem" -outform DER -out "$out/ca/$ca-root.cer"

@@ -1,8 +1,7 @@
 /*
  * Who is asking: UsernameToken, or client certificate, to account.  An
- * enrollment comes here from serve.c, between its envelope and its typed
- * message; from here on only the account counts, never again what the client
- * wrote.
+ * enrollment comes here from serve.c, when its message is parsed; from here on
+ * only the account counts, never again what the client wrote.
  */
 #include <errno.h>
 #include <pthread.h>

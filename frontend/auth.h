@@ -37,8 +37,8 @@ void		 auth_free(struct auth *);
 
 /*
  * The account these credentials belong to ([WSS-UNT] 3.1); give it back with
- * snapshot_account_put.  ERR_UNAUTHENTICATED (the text is for the log only)
- * or ERR_UNAVAILABLE.
+ * snapshot_account_put.  ERR_UNAUTHENTICATED (the text is for the log only),
+ * ERR_TOO_BIG, or as snapshot_account.  A refusal takes its time: see above.
  */
 int		 auth_password(struct auth *, const struct credentials *,
 		    const struct account **, struct err *);

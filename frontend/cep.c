@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cepwrite.h"
 #include "cep.h"
+#include "cepwrite.h"
 #include "decide.h"
 
 #define ANSWERS		64	/* sets of permissions remembered ... */
@@ -27,17 +27,17 @@ struct cep {
 	size_t		 bytes;		/* of all bodies */
 	uint64_t	 clock;		/* counts uses */
 	uint64_t	 epoch;		/* the last one seen ... */
-	int64_t		 changed;	/* ... and when: unix seconds */
+	int64_t		 changed;	/* ... and when: monotonic seconds */
 };
 
 struct cep *
-cep_new(int64_t now)
+cep_new(int64_t up)
 {
 	struct cep	*c;
 
 	c = xcalloc(1, sizeof(*c));
 	pthread_mutex_init(&c->lock, NULL);
-	c->changed = now;
+	c->changed = up;
 	return c;
 }
 
@@ -71,9 +71,10 @@ not_changed(struct cep *c, const struct cep_ask *ask)
 	pthread_mutex_lock(&c->lock);
 	if (c->epoch != ask->epoch) {
 		c->epoch = ask->epoch;
-		c->changed = ask->now;
+		c->changed = ask->up;
 	}
-	since = c->changed;
+	/* Not by the clock of then, which may have been wrong; 1: rounding. */
+	since = ask->now - (ask->up - c->changed) + 1;
 	pthread_mutex_unlock(&c->lock);
 	if (since < ask->policy->published)
 		since = ask->policy->published;
@@ -118,17 +119,16 @@ static uint8_t
 permission(const struct cep_ask *ask, const struct template *t)
 {
 	struct err	err = ERR_INIT;
-	uint8_t		allowed = 0;
 
 	if (ask->key_based && !t->renew_key_based)
 		return 0;
-	if (decide_enroll(t, ask->account, &err) == 0 ||
-	    (ask->key_based && !ask->account->disabled &&
-	    strcmp(t->cn, ask->held) == 0))
-		allowed |= CEP_ENROLL;
-	if (decide_autoenroll(t, ask->account))
-		allowed |= CEP_AUTOENROLL;
-	return allowed;
+	if (decide_offer(ask->policy, t, ask->account, &err) == 0)
+		return CEP_ENROLL | (decide_autoenroll(t, ask->account) ?
+		    CEP_AUTOENROLL : 0);
+	if (ask->key_based && !ask->account->disabled &&
+	    strcmp(t->cn, ask->held) == 0)
+		return CEP_ENROLL;
+	return 0;
 }
 
 /* One byte for each template: CEP_ENROLL, CEP_AUTOENROLL, 0 = not offered. */
@@ -264,7 +264,7 @@ cep_answer(struct cep *c, const struct cep_ask *ask, struct xmlw *w)
 	    ask->query->server_version > 0;
 	if (!filtered && not_changed(c, ask)) {
 		cep_write(&view, w);
-		return -1;
+		return CEP_UNCHANGED;
 	}
 	put_key(&view, &key);
 	view.allowed = allowed = buf_extend(&key, n);

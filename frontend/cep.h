@@ -15,8 +15,8 @@
 #include "xmlw.h"
 
 struct cep;
-/* now: unix seconds; this process hears of changes from then on. */
-struct cep	*cep_new(int64_t now);
+/* up: monotonic seconds; this process hears of changes from then on. */
+struct cep	*cep_new(int64_t up);
 void		 cep_free(struct cep *);
 
 struct cep_ask {
@@ -26,14 +26,17 @@ struct cep_ask {
 	bool			  key_based;	/* only what is renewed so, */
 	const char		 *held;		/* ... and this template; "" */
 	const struct getpolicies *query;
-	uint64_t		  epoch;	/* snapshot_epoch */
-	int64_t			  now;		/* unix seconds */
+	uint64_t		  epoch;	/* snapshot_epoch, before policy
+						   and account were read */
+	int64_t			  now;		/* unix seconds, after that */
+	int64_t			  up;		/* monotonic seconds of now */
 	int64_t			  ahead;	/* seconds, of us: its clock */
 };
 
+#define CEP_UNCHANGED	(-1)
 /*
- * GetPoliciesResponse is added to w; returns how many templates it offers,
- * -1 for "policies not changed".  Any thread may call.
+ * GetPoliciesResponse is added to w; returns how many templates it offers, or
+ * CEP_UNCHANGED.  Any thread may call.
  */
 int	 cep_answer(struct cep *, const struct cep_ask *, struct xmlw *);
 

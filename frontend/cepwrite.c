@@ -118,7 +118,7 @@ put_num_or_nil(struct xmlw *w, const char *name, int64_t value)
 		xmlw_nil(w, name);
 }
 
-/* [MS-XCEP] 3.1.4.1.3.19; the algorithm is for schema 3 and 4 only. */
+/* [MS-XCEP] 3.1.4.1.3.20; the algorithm is for schema 3 and 4 only. */
 static void
 put_key_attributes(struct answer *a, const struct template *t)
 {
@@ -380,7 +380,7 @@ cep_reachable(const struct cep_view *v, const struct template *t,
 	return false;
 }
 
-/* [MS-XCEP] 3.1.4.1.3.6; a CA's reference is its index in the policy. */
+/* [MS-XCEP] 3.1.4.1.3.7; a CA's reference is its index in the policy. */
 static void
 put_policy(struct answer *a, const struct template *t, uint8_t allowed)
 {
@@ -461,7 +461,7 @@ uri_needed(const struct answer *a, const struct policy_ca *ca,
 	return false;
 }
 
-/* [MS-XCEP] 3.1.4.1.3.2 and 3.1.4.1.3.3 */
+/* [MS-XCEP] 3.1.4.1.3.2 and 3.1.4.1.3.5 */
 static void
 put_ca(const struct answer *a, const struct policy_ca *ca, size_t ref)
 {

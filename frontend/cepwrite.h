@@ -21,7 +21,7 @@ struct cep_view {		/* what this caller can see */
  * Has this CA an address for the template where this caller would be let in?
  * Password: who has one.  Certificate: who has come with one, and anybody who
  * renews.  Anonymous: renewals of a template that says so.  A client that is
- * told others tries them first and fails ([MS-XCEP] 3.1.4.1.3.3).
+ * told others tries them first and fails ([MS-XCEP] 3.1.4.1.3.5).
  */
 bool	 cep_reachable(const struct cep_view *, const struct template *,
 	    const struct policy_ca *);

@@ -8,7 +8,6 @@
 #include <openssl/rand.h>
 
 #include "ces.h"
-#include "hresult.h"
 #include "ns.h"
 
 static enum msg_call
@@ -102,7 +101,7 @@ check_success(enum msg_call call, const struct answer *a, struct err *err)
 static int
 judge(enum msg_call call, const struct answer *a, struct err *err)
 {
-	int		 n = a->text.n < 180 ? (int)a->text.n : 180;
+	int		 n = (int)a->text.n;
 	const char	*text = (const char *)a->text.p;
 
 	switch (a->status) {
@@ -115,11 +114,12 @@ judge(enum msg_call call, const struct answer *a, struct err *err)
 		return err_bad(err, a->hresult, "%.*s", n, text);
 	case MSG_POLICY_CHANGED:
 		return 1;
-	case MSG_UNAVAILABLE:
-		return err_set(err, ERR_UNAVAILABLE, "signer: %.*s", n, text);
+	case MSG_UNAVAILABLE:	/* which it keeps to itself */
+		return err_set(err, ERR_UNAVAILABLE,
+		    "the signer cannot answer now: its log says why");
 	case MSG_ELSEWHERE:
 		return err_set(err, ERR_UNAVAILABLE,
-		    "no signer has the key of this ca");
+		    "no signer has the key of this ca and can work");
 	case MSG_PONG:
 	case MSG_STATUS:
 		break;
@@ -184,7 +184,7 @@ put_reference(struct xmlw *w, const char *uri)
 	buf_free(&b);
 }
 
-/* Pending: [MS-WSTEP] 3.1.4.1.3.4, the server names its own URI. */
+/* Pending: [MS-WSTEP] 3.1.4.1.3.2, the server names its own URI. */
 static void
 put_requested(struct xmlw *w, const struct answer *a, const char *uri)
 {

@@ -1,6 +1,4 @@
-/*
- * CES towards the signer and back: [MS-WSTEP] 3.1.4.2.
- */
+/* CES towards the signer and back: [MS-WSTEP] 3.1.4.2. */
 #ifndef CES_H
 #define CES_H
 
@@ -29,7 +27,8 @@ struct ces_reply {
 
 /*
  * The question for a signer (msg.h), appended.  newer: a signer has said that
- * there is a newer policy.  -1: as snapshot_policy.
+ * there is a newer policy.  -1: as snapshot_policy, or ERR_INTERNAL for a CA
+ * that nginx names and the policy does not.
  */
 int	 ces_compose(const struct ces_ask *, bool newer, struct buf *,
 	    struct err *);

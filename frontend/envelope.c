@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "envelope.h"
+#include "hresult.h"
 #include "ns.h"
 #include "xmlchar.h"
 
@@ -70,8 +71,9 @@ sort_header(const xmlNode *node, const xmlNode **found, struct err *err)
 	if (i == H_COUNT) {
 		if (must && is_ours(node))
 			return err_set(err, ERR_NOT_UNDERSTOOD,
-			    "header %.64s is not understood",
-			    (const char *)node->name);
+			    "header %.64s of %.100s is not understood",
+			    (const char *)node->name, node->ns == NULL ?
+			    "no namespace" : (const char *)node->ns->href);
 		return 0;
 	}
 	/* [SOAP12] 5.2.2: meant for somebody else, so not ours to trust. */
@@ -101,7 +103,8 @@ instant(const xmlNode *node, const char *what, int64_t *t, struct err *err)
 	if (xml_token(node, 64, what, &s, err) == -1)
 		return -1;
 	if (!(ends(s, "Z") || ends(s, "+00:00")) || xml_datetime(s, t) == -1)
-		return err_bad(err, 0, "%s: not a time in UTC", what);
+		return err_bad(err, 0, "%s: %.*s is not a time in UTC such as "
+		    "2030-01-02T03:04:05Z", what, (int)s.n, (const char *)s.p);
 	return 0;
 }
 
@@ -146,21 +149,15 @@ parse_timestamp(const xmlNode *node, int64_t now, struct envelope *e,
 	return 0;
 }
 
-/*
- * [WSS-UNT] 3.1: the Type stands in no namespace; cepces puts it into wsse.
- * Absent means PasswordText.
- */
+/* [WSS-UNT] 3.1; cepces puts it into wsse.  Absent means PasswordText. */
 static int
 check_password_type(const xmlNode *node, struct err *err)
 {
-	struct slice	plain = xml_attr(node, NULL, "Type");
-	struct slice	qualified = xml_attr(node, NS_WSSE, "Type");
+	struct slice	type;
 
-	if (plain.p != NULL && qualified.p != NULL)
-		return err_bad(err, 0, "Password: Type stands twice");
-	if (plain.p == NULL)
-		plain = qualified;
-	if (plain.p != NULL && !slice_is(xml_trim(plain), PASSWORD_TEXT))
+	if (xml_attr_lax(node, NS_WSSE, "Type", &type, err) == -1)
+		return -1;
+	if (type.p != NULL && !slice_is(type, PASSWORD_TEXT))
 		return err_bad(err, 0,
 		    "Password: only PasswordText is accepted");
 	return 0;
@@ -386,9 +383,31 @@ envelope_check_to(const struct envelope *e, const char *uri, struct err *err)
 		return 0;
 	theirs = uri_path(e->to);
 	if (theirs.p == NULL || ours.p == NULL || !same_path(theirs, ours))
-		return err_set(err, ERR_DESTINATION,
-		    "the message is addressed to another service");
+		return err_set(err, ERR_DESTINATION, "wsa:To is %.*s, this is "
+		    "%.130s", (int)(e->to.n < 100 ? e->to.n : 100),
+		    (const char *)e->to.p, uri);
 	return 0;
+}
+
+int
+envelope_other_action(struct slice action, const char *service,
+    struct err *err)
+{
+	return err_set(err, ERR_ACTION, "wsa:Action %.*s is not of %s, whose "
+	    "address this is", (int)(action.n < 100 ? action.n : 100),
+	    (const char *)action.p, service);
+}
+
+int
+envelope_other_body(const xmlNode *body, const char *ns, const char *name,
+    struct err *err)
+{
+	bool	has_ns = body != NULL && body->ns != NULL;
+
+	return err_bad(err, HR_INVALID_ARG, "Body: %.60s of %.90s, must be "
+	    "%.30s of %.90s", body == NULL ? "nothing" :
+	    (const char *)body->name, has_ns ? (const char *)body->ns->href :
+	    "no namespace", name, ns);
 }
 
 /* 2030-01-02T03:04:05.678Z */
@@ -417,7 +436,7 @@ put_security(struct xmlw *w, int64_t now)
 	xmlw_open(w, "u:Timestamp");
 	xmlw_attr_str(w, "u:Id", "_0");
 	put_instant(w, "u:Created", now);
-	put_instant(w, "u:Expires", now + 300 * 1000);
+	put_instant(w, "u:Expires", now + CLOCK_SKEW * 1000);
 	xmlw_close(w);
 	xmlw_close(w);
 }

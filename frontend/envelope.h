@@ -50,6 +50,15 @@ int	 envelope_check_to(const struct envelope *, const char *uri,
 	    struct err *);
 
 /*
+ * Refusals, always -1: an Action of another service than this one ("CEP",
+ * "CES"); a Body whose element (or NULL) is not this one.
+ */
+int	 envelope_other_action(struct slice action, const char *service,
+	    struct err *);
+int	 envelope_other_body(const xmlNode *, const char *ns, const char *name,
+	    struct err *);
+
+/*
  * The way back: everything up to <s:Body> and from </s:Body> on.
  */
 struct reply_head {

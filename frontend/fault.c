@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "fault.h"
+#include "hresult.h"
 #include "ns.h"
 
 #define SENDER		"s:Sender"
@@ -15,36 +16,36 @@
  * and Action are that fault's own (always Receiver, without Subcode).
  */
 static const struct kind {
-	int		 http;
 	const char	*code, *subcode;
 	const char	*prefix, *ns;	/* of the subcode */
 	const char	*action;
 	bool		 detail;
 	const char	*text;		/* NULL: the error's own */
 } kinds[] = {
-	[ERR_MALFORMED] = { 500, SENDER, NULL, NULL, NULL,
+	[ERR_MALFORMED] = { SENDER, NULL, NULL, NULL,
 	    ACTION_WSA_FAULT, true, NULL },
-	[ERR_TOO_BIG] = { 500, SENDER, NULL, NULL, NULL,
+	[ERR_TOO_BIG] = { SENDER, NULL, NULL, NULL,
 	    ACTION_WSA_FAULT, true, NULL },
-	[ERR_UNAUTHENTICATED] = { 500, SENDER, "o:FailedAuthentication",
+	[ERR_UNAUTHENTICATED] = { SENDER, "o:FailedAuthentication",
 	    "xmlns:o", NS_WSSE, ACTION_WSA_FAULT, false,
-	    "the security token could not be authenticated" },
-	[ERR_NO_SECURITY] = { 500, SENDER, "o:InvalidSecurity",
+	    "who asks could not be authenticated: user name, password or "
+	    "ticket is wrong, or the account is disabled or held back" },
+	[ERR_NO_SECURITY] = { SENDER, "o:InvalidSecurity",
 	    "xmlns:o", NS_WSSE, ACTION_WSA_FAULT, false, NULL },
-	[ERR_NOT_UNDERSTOOD] = { 500, "s:MustUnderstand", NULL, NULL, NULL,
+	[ERR_NOT_UNDERSTOOD] = { "s:MustUnderstand", NULL, NULL, NULL,
 	    ACTION_WSA_FAULT, false, NULL },
-	[ERR_VERSION] = { 500, "s:VersionMismatch", NULL, NULL, NULL,
+	[ERR_VERSION] = { "s:VersionMismatch", NULL, NULL, NULL,
 	    ACTION_WSA_FAULT, false, NULL },
-	[ERR_DESTINATION] = { 500, SENDER, "a:DestinationUnreachable",
+	[ERR_DESTINATION] = { SENDER, "a:DestinationUnreachable",
 	    NULL, NULL, ACTION_WSA_FAULT, false, NULL },
-	[ERR_ACTION] = { 500, SENDER, "a:ActionNotSupported",
+	[ERR_ACTION] = { SENDER, "a:ActionNotSupported",
 	    NULL, NULL, ACTION_WSA_FAULT, true, NULL },
-	[ERR_DENIED] = { 500, RECEIVER, NULL, NULL, NULL,
+	[ERR_DENIED] = { RECEIVER, NULL, NULL, NULL,
 	    ACTION_WSA_FAULT, true, NULL },
-	[ERR_UNAVAILABLE] = { 500, RECEIVER, "d:InternalServiceFault",
+	[ERR_UNAVAILABLE] = { RECEIVER, "d:InternalServiceFault",
 	    "xmlns:d", NS_WCF, ACTION_WCF_FAULT, true,
 	    "the service cannot answer at the moment, try again later" },
-	[ERR_INTERNAL] = { 500, RECEIVER, "d:InternalServiceFault",
+	[ERR_INTERNAL] = { RECEIVER, "d:InternalServiceFault",
 	    "xmlns:d", NS_WCF, ACTION_WCF_FAULT, true,
 	    "the server failed to process the request" },
 };
@@ -55,7 +56,7 @@ kind_of(const struct err *err)
 {
 	const struct kind	*k = &kinds[ERR_INTERNAL];
 
-	if ((size_t)err->kind < NKINDS && kinds[err->kind].http != 0)
+	if ((size_t)err->kind < NKINDS && kinds[err->kind].code != NULL)
 		k = &kinds[err->kind];
 	/* What err.c keeps in the house has a sentence here. */
 	if (k->text == NULL && !err_is_public(err->kind))
@@ -104,10 +105,17 @@ put_reason(struct xmlw *w, const struct fault *f)
 	xmlw_close(w);
 }
 
-/* All four, in this order, nil where empty; ErrorCode is an xs:int. */
+/*
+ * All four, in this order, nil where empty; ErrorCode is an xs:int.
+ * InvalidRequest says that a request was denied: of one that is not there
+ * nobody has.
+ */
 static void
 put_detail(struct xmlw *w, const struct fault *f)
 {
+	bool	denied = f->err->kind == ERR_DENIED &&
+		    err_hresult(f->err) != CERTSRV_E_PROPERTY_EMPTY;
+
 	xmlw_open(w, "s:Detail");
 	xmlw_open(w, "CertificateEnrollmentWSDetail");
 	xmlw_attr_str(w, "xmlns", NS_WSTEP);
@@ -119,7 +127,7 @@ put_detail(struct xmlw *w, const struct fault *f)
 	} else
 		xmlw_nil(w, "BinaryResponse");
 	xmlw_leaf_num(w, "ErrorCode", (int32_t)err_hresult(f->err));
-	xmlw_leaf_bool(w, "InvalidRequest", f->err->kind == ERR_DENIED);
+	xmlw_leaf_bool(w, "InvalidRequest", denied);
 	if (f->number != 0)
 		xmlw_leaf_num(w, "RequestID", f->number);
 	else
@@ -128,7 +136,7 @@ put_detail(struct xmlw *w, const struct fault *f)
 	xmlw_close(w);
 }
 
-int
+void
 fault_write(struct xmlw *w, struct reply_head *head, const struct fault *f)
 {
 	const struct kind	*k = kind_of(f->err);
@@ -143,5 +151,4 @@ fault_write(struct xmlw *w, struct reply_head *head, const struct fault *f)
 		put_detail(w, f);
 	xmlw_close(w);
 	envelope_end(w);
-	return k->http;
 }

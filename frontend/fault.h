@@ -2,7 +2,7 @@
  * SOAP faults.  One table says what each kind of error looks like to a
  * client; the text of kinds that are not public is a fixed sentence.  Every
  * text ends with the request's id, which the log and the command line show
- * too.  [MS-WSTEP] 3.1.4.1.3.1, [SOAP12] 5.4, [WS-ADDR] 6.4, [WSS] 12.
+ * too.  [MS-WSTEP] 3.1.4.1.3.7, [SOAP12] 5.4, [WS-ADDR] 6.4, [WSS] 12.
  */
 #ifndef FAULT_H
 #define FAULT_H
@@ -20,10 +20,7 @@ struct fault {
 /* What a client may read about this error, without the request's id. */
 const char	*fault_text(const struct err *);
 
-/*
- * The whole message; head->action is set here.  Returns the HTTP status: 500,
- * since WWSAPI reads a fault from no other.
- */
-int	 fault_write(struct xmlw *, struct reply_head *, const struct fault *);
+/* The whole message, for HTTP status 500; head->action is set here. */
+void	 fault_write(struct xmlw *, struct reply_head *, const struct fault *);
 
 #endif

@@ -1,6 +1,7 @@
 /* GetPolicies to struct getpolicies: the message of CEP, for cep.c. */
 #include <stdlib.h>
 
+#include "envelope.h"
 #include "getpolicies.h"
 #include "ns.h"
 #include "xmlchar.h"
@@ -161,10 +162,9 @@ getpolicies_parse(const xmlNode *body, struct slice action,
 	struct getpolicies	 g = { .last_update = INT64_MIN };
 
 	if (!slice_is(action, ACTION_GETPOLICIES))
-		return err_set(err, ERR_ACTION,
-		    "the Action is not one of this service");
+		return envelope_other_action(action, "CEP", err);
 	if (body == NULL || !xml_is(body, NS_XCEP, "GetPolicies"))
-		return err_bad(err, 0, "Body: not a GetPolicies");
+		return envelope_other_body(body, NS_XCEP, "GetPolicies", err);
 	if (pick(body, names, 2, found, err) == -1 ||
 	    no_others(body, found, err) == -1)
 		return -1;

@@ -15,7 +15,10 @@ struct getpolicies {
 	int32_t		 server_version;
 };
 
-/* As rst_parse; getpolicies_free is the caller's on 0. */
+/*
+ * As rst_parse, but CEP's faults have no HRESULT; getpolicies_free is the
+ * caller's on 0.
+ */
 int	 getpolicies_parse(const xmlNode *body, struct slice action,
 	    struct getpolicies *, struct err *);
 void	 getpolicies_free(struct getpolicies *);

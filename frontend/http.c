@@ -8,19 +8,21 @@
 #include "http.h"
 #include "xmlchar.h"
 
-
 enum param {
 	P_SERVICE, P_AUTH, P_CA, P_URI, P_METHOD, P_TYPE, P_LENGTH,
 	P_ADDRESS, P_ENCODING, P_TYPE_HEADER, P_ACCEPT, P_RENEWAL,
-	P_VERIFY, P_CERT, P_TARGET, P_NONE_MATCH, P_COUNT
+	P_VERIFY, P_CERT, P_TARGET, P_NONE_MATCH, P_AUTHORIZATION, P_COUNT
 };
 #define NAME(s)	{ s, sizeof(s) - 1 }
-/* nginx makes one CONTENT_TYPE of two headers, but passes those as well. */
 struct name {
 	const char	*p;
 	size_t		 n;
 };
 
+/*
+ * HTTP_CONTENT_TYPE nobody reads: of two such headers nginx makes one
+ * CONTENT_TYPE, but passes both here, where a second one is refused.
+ */
 static const struct name names[P_COUNT] = {
 	NAME("CS_SERVICE"), NAME("CS_AUTH"), NAME("CS_CA"), NAME("CS_URI"),
 	NAME("REQUEST_METHOD"), NAME("CONTENT_TYPE"), NAME("CONTENT_LENGTH"),
@@ -28,7 +30,7 @@ static const struct name names[P_COUNT] = {
 	NAME("HTTP_CONTENT_TYPE"), NAME("HTTP_ACCEPT"),
 	NAME("CS_RENEWAL_ONLY"), NAME("CS_CLIENT_VERIFY"),
 	NAME("CS_CLIENT_CERT"), NAME("REQUEST_URI"),
-	NAME("HTTP_IF_NONE_MATCH"),
+	NAME("HTTP_IF_NONE_MATCH"), NAME("HTTP_AUTHORIZATION"),
 };
 
 static void
@@ -83,12 +85,15 @@ read_auth(const char *const *v, struct http_request *r)
 	else if (strcmp(v[P_AUTH], "certificate") == 0 &&
 	    v[P_VERIFY] != NULL && v[P_CERT] != NULL)
 		r->auth = AUTH_CERTIFICATE;
+	else if (strcmp(v[P_AUTH], "kerberos") == 0)
+		r->auth = AUTH_KERBEROS;
 	else if (strcmp(v[P_AUTH], "anonymous") == 0)
 		r->auth = AUTH_ANONYMOUS;
 	else
 		return -1;
 	r->verify = v[P_VERIFY] != NULL ? v[P_VERIFY] : "";
 	r->cert = v[P_CERT] != NULL ? v[P_CERT] : "";
+	r->authorization = v[P_AUTHORIZATION];
 	if (v[P_RENEWAL] != NULL && strcmp(v[P_RENEWAL], "on") == 0)
 		r->renewal_only = true;
 	else if (v[P_RENEWAL] != NULL && strcmp(v[P_RENEWAL], "off") != 0)
@@ -250,8 +255,12 @@ http_parse(char *const *envp, struct http_request *r)
 	r->json = v[P_ACCEPT] != NULL &&
 	    strncasecmp(v[P_ACCEPT], HTTP_JSON, strlen(HTTP_JSON)) == 0;
 	r->post = strcmp(v[P_METHOD], "POST") == 0;
+	if (r->auth == AUTH_KERBEROS && r->authorization == NULL) {
+		end(r, 401, "no Authorization");
+		return;
+	}
 	if (strcmp(v[P_METHOD], "GET") == 0 && (is_about_us(r) ||
-	    (r->service == HTTP_WHOAMI && r->auth == AUTH_CERTIFICATE)))
+	    (r->service == HTTP_WHOAMI && r->auth != AUTH_PASSWORD)))
 		return;
 	if (strcmp(v[P_METHOD], "GET") == 0 && r->service == HTTP_OCSP) {
 		r->target = v[P_TARGET] != NULL ? v[P_TARGET] : "";
@@ -327,8 +336,12 @@ status_words(int status)
 		return "200 OK";
 	case 400:
 		return "400 Bad Request";
+	case 401:
+		return "401 Unauthorized\r\nWWW-Authenticate: Negotiate";
 	case 403:
 		return "403 Forbidden";
+	case 404:
+		return "404 Not Found";
 	case 405:
 		return "405 Method Not Allowed\r\nAllow: GET, HEAD, POST";
 	case 415:
@@ -344,6 +357,14 @@ void
 http_retry_after(FCGX_Stream *out, unsigned seconds)
 {
 	FCGX_FPrintF(out, "Retry-After: %u\r\n", seconds);
+}
+
+void
+http_proof(FCGX_Stream *out, struct slice token)
+{
+	FCGX_PutS("WWW-Authenticate: Negotiate ", out);
+	FCGX_PutStr((const char *)token.p, (int)token.n, out);
+	FCGX_PutS("\r\nPersistent-Auth: false\r\n", out);
 }
 
 void

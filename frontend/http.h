@@ -1,8 +1,8 @@
 /*
  * FastCGI to request.  nginx has matched the location and says with constant
  * parameters what it is; nothing is taken from a header that a client could
- * send but Content-Type, Content-Length, Content-Encoding, Accept and
- * If-None-Match, and a second one of anything that is read is refused
+ * send but Content-Type, Content-Length, Content-Encoding, Accept,
+ * If-None-Match and, where Kerberos is asked for, Authorization, and a second one of anything that is read is refused
  * ([security] N2, N5).
  */
 #ifndef HTTP_H
@@ -31,6 +31,7 @@ struct http_request {
 	const char	*address;	/* of the client */
 	const char	*verify;	/* nginx's word on the ... */
 	const char	*cert;		/* ... client certificate, escaped */
+	const char	*authorization;	/* Kerberos: as sent */
 	bool		 renewal_only;	/* the location's */
 	bool		 post;		/* there is a message to read */
 	bool		 json;		/* what the client likes to read */
@@ -41,8 +42,9 @@ struct http_request {
 
 /*
  * Fills all of it.  GET and HEAD get status 200 and an empty body, but for
- * whoami by certificate and status, which need no message, and OCSP, where a
- * GET asks ([RFC6960] A.1).
+ * whoami by certificate or Kerberos, status and metrics, which need no message,
+ * and OCSP, where a GET asks ([RFC6960] A.1).  Who comes without a ticket where
+ * Kerberos is asked for gets 401, whatever the method ([RFC4559] 4.1).
  */
 void	 http_parse(char *const *envp, struct http_request *);
 
@@ -54,8 +56,9 @@ void	 http_parse(char *const *envp, struct http_request *);
 bool	 http_names_tag(const char *none_match, const char *tag);
 
 /*
- * Reads what the request announces, no more and no less.  ERR_TOO_BIG above
- * the service's limit.  What it leaves unread process.c reads.
+ * Reads what the request announces, no more and no less, into the buf.
+ * ERR_TOO_BIG above the service's limit, ERR_MALFORMED for another length than
+ * announced.  What it leaves unread process.c reads.
  */
 int	 http_read(const struct http_request *, FCGX_Stream *, struct buf *,
 	    struct err *);
@@ -65,10 +68,20 @@ int	 http_read(const struct http_request *, FCGX_Stream *, struct buf *,
 #define HTTP_JSON	"application/json"
 #define HTTP_METRICS_TEXT	"text/plain; version=0.0.4; charset=utf-8"
 
+/*
+ * Before http_reply: the server's own token, in base64, which shows a client
+ * that it is the one it has a ticket for ([RFC4559] 4.1, 5); and that the next
+ * request on this connection needs a ticket, too ([MS-N2HT] 3.2.5).
+ */
+void	 http_proof(FCGX_Stream *, struct slice token);
 /* Before http_reply: when to ask again ([RFC9110] 10.2.3). */
 void	 http_retry_after(FCGX_Stream *, unsigned seconds);
 
-/* The whole answer, header and body, which may be empty. */
+/*
+ * The whole answer, header and body, which may be empty.  401 asks for
+ * Kerberos, and nothing asks for a password: Windows would show a browser's
+ * window, or give up.
+ */
 void	 http_reply(FCGX_Stream *, int status, const char *type,
 	    struct slice body);
 

@@ -11,6 +11,7 @@
 #include <fcgiapp.h>
 #include <sodium.h>
 
+#include "kerberos.h"
 #include "listen.h"
 #include "log.h"
 #include "secret.h"
@@ -87,12 +88,35 @@ set_libraries(struct err *err)
 	return 0;
 }
 
+/* Each process has its own; what is wrong with it is told here, once. */
+static int
+check_kerberos(const struct wconf_kerberos *conf, struct err *err)
+{
+	struct kerberos	*k = kerberos_new(conf, err);
+
+	kerberos_free(k);
+	return k == NULL ? -1 : 0;
+}
+
+/* Nobody shall find out by an incident that it was switched off. */
+static void
+warn_of_binding(const struct wconf_kerberos *k)
+{
+	if (k != NULL && k->binding != BINDING_REQUIRE)
+		log_note("start", "kerberos: channel-binding is %s: a log-on "
+		    "%s be relayed to here by whom a client talks to",
+		    k->binding == BINDING_OFF ? "off" : "when-offered",
+		    k->binding == BINDING_OFF ? "can" :
+		    "of a client that offers none can");
+}
+
 static int
 load(const char *path, struct wconf **conf, struct link_keys *keys,
     struct err *err)
 {
 	*conf = wconf_load(path, err);
-	if (*conf == NULL)
+	if (*conf == NULL || ((*conf)->kerberos != NULL &&
+	    check_kerberos((*conf)->kerberos, err) == -1))
 		return -1;
 	if ((*conf)->key_file == NULL)
 		return 0;
@@ -134,6 +158,7 @@ main(int argc, char **argv)
 		goto out;
 	log_note("start", "%u processes of %u threads at %s",
 	    conf->processes, conf->threads, conf->socket);
+	warn_of_binding(conf->kerberos);
 	status = supervise(&in);
 out:
 	if (err.kind != ERR_NONE)

@@ -21,6 +21,7 @@
 /* Caches between may keep an answer so long: a revocation is not late. */
 #define MAX_AGE		300
 #define PATH_MAX_OCTETS	((size_t)8192)
+#define CLOCKS_APART	60	/* s, a signer's and ours: see job_open.c */
 #define TAG_MAX		(2 * SHA256_DIGEST_LENGTH + 3)
 
 struct ocsp {
@@ -86,11 +87,14 @@ load(struct ocsp *o, const char *ca, const struct ocsp_id *id,
 	return n;
 }
 
-/* One that lasts for a while yet; after half its life it is made anew. */
+/*
+ * One that lasts for a while yet; after half its life it is made anew.  So is
+ * one from the future: a clock was wrong, and nobody would believe it.
+ */
 static bool
 is_fresh(const struct ocsp_reply *r, int64_t now)
 {
-	return now < r->this_update +
+	return r->this_update <= now + CLOCKS_APART && now < r->this_update +
 	    (r->next_update - r->this_update) / 2;
 }
 

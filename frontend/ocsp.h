@@ -35,8 +35,9 @@ struct ocsp_reply {
 };
 
 /*
+ * Waits for a signer where the database has nothing fresh (link_call).
  * 0, or -1 with err: ERR_MALFORMED and ERR_TOO_BIG, ERR_DENIED for another
- * CA's certificate, ERR_UNAVAILABLE.  Zero the reply before.
+ * CA's certificate, ERR_UNAVAILABLE, ERR_INTERNAL.  Zero the reply before.
  */
 int	 ocsp_answer(const struct ocsp_ask *, struct ocsp_reply *,
 	    struct err *);

@@ -263,10 +263,8 @@ process_run(const struct inherited *in)
 	const struct wconf	*conf = in->conf;
 	struct process	p = { .conf = conf };
 	struct err	err = ERR_INIT;
-	struct timespec	ts;
 	int		failed;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
 	if (open_links(&p, in, &err) == -1) {
 		log_note("start", "%s", err.text);
 		return 1;
@@ -274,7 +272,12 @@ process_run(const struct inherited *in)
 	p.shared.snap = snapshot_new(conf->database, NULL);
 	p.shared.turns = turns_new(RUNNING_MAX);
 	p.shared.auth = auth_new(p.shared.snap, in->backoff, p.shared.turns);
-	p.shared.cep = cep_new(ts.tv_sec);
+	if (conf->kerberos != NULL &&
+	    (p.shared.kerberos = kerberos_new(conf->kerberos, &err)) == NULL) {
+		log_note("start", "%s", err.text);
+		return 1;
+	}
+	p.shared.cep = cep_new(log_usec() / 1000000);
 	p.shared.metrics = in->metrics;
 	p.shared.metrics_folder = conf->metrics_folder;
 	p.shared.ocsp = ocsp_new(conf->database);
@@ -283,6 +286,7 @@ process_run(const struct inherited *in)
 		return 1;
 	}
 	wait_for_signal();
+	/* What is shared stays: that request's thread still uses it. */
 	if (join_threads(&p) == -1) {
 		log_note("stop", "a request does not end, giving it up");
 		return 1;
@@ -290,6 +294,7 @@ process_run(const struct inherited *in)
 	failed = atomic_load(&p.failed);
 	ocsp_free(p.shared.ocsp);
 	cep_free(p.shared.cep);
+	kerberos_free(p.shared.kerberos);
 	auth_free(p.shared.auth);
 	turns_free(p.shared.turns);
 	snapshot_free(p.shared.snap);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base64.h"
+#include "envelope.h"
 #include "hresult.h"
 #include "ns.h"
 #include "request.h"
@@ -65,6 +66,19 @@ sort_parts(const xmlNode *rst, const xmlNode **found, struct err *err)
 	return 0;
 }
 
+/* What stands there and what must: 100 octets hold each of these URIs. */
+static int
+refuse(const char *what, struct slice found, const char *wanted,
+    struct err *err)
+{
+	if (found.n == 0)
+		return err_bad(err, HR_INVALID_ARG, "no %s, must be %s", what,
+		    wanted);
+	return err_bad(err, HR_INVALID_ARG, "%s is %.*s, must be %s", what,
+	    (int)(found.n < 100 ? found.n : 100), (const char *)found.p,
+	    wanted);
+}
+
 /* [MS-WSTEP] 3.1.4.1.3.3: not needed where no request comes along. */
 static int
 check_token_type(const xmlNode *node, enum rst_call call, struct err *err)
@@ -77,7 +91,7 @@ check_token_type(const xmlNode *node, enum rst_call call, struct err *err)
 	    xml_token(node, URI_MAX, "TokenType", &s, err) == -1)
 		return -1;
 	if (!slice_is(s, TOKEN_X509))
-		return err_bad(err, HR_INVALID_ARG, "TokenType is not X509v3");
+		return refuse("TokenType", s, TOKEN_X509, err);
 	return 0;
 }
 
@@ -96,37 +110,37 @@ find_call(const xmlNode *node, struct slice action, enum rst_call *call,
 		if (slice_is(s, calls[i].type))
 			break;
 	if (i == NCALLS)
-		return err_bad(err, HR_INVALID_ARG,
-		    "RequestType is not Issue, QueryTokenStatus or KET");
+		return refuse("RequestType", s,
+		    "that of Issue, QueryTokenStatus or KET", err);
 	if (!slice_is(action, calls[i].action))
-		return err_bad(err, HR_INVALID_ARG,
-		    "RequestType and Action do not fit");
+		return err_bad(err, HR_INVALID_ARG, "RequestType %s does not "
+		    "fit Action %.*s", calls[i].name,
+		    (int)(action.n < 100 ? action.n : 100),
+		    (const char *)action.p);
 	*call = calls[i].call;
 	return 0;
 }
 
-/* Of type xs:anyURI, so white space around it is none of its value. */
-static struct slice
-uri_attr(const xmlNode *node, const char *name)
-{
-	return xml_trim(xml_attr(node, NULL, name));
-}
-
-/* The ValueType is a hint only: what the bytes are, the DER says. */
+/*
+ * The ValueType is a hint only: what the bytes are, the DER says.  Both stood
+ * in wsse until cepces 0.3.8, to which AD CS has no objection.
+ */
 static int
 read_token(const xmlNode *node, struct buf *out, struct err *err)
 {
-	struct slice	type, text;
+	struct slice	encoding, type, text;
 
 	if (node == NULL)
 		return err_bad(err, HR_INVALID_ARG, "no BinarySecurityToken");
-	if (!slice_is(uri_attr(node, "EncodingType"), ENCODING_BASE64))
-		return err_bad(err, HR_INVALID_ARG,
-		    "BinarySecurityToken: EncodingType is not base64binary");
-	type = uri_attr(node, "ValueType");
+	if (xml_attr_lax(node, NS_WSSE, "EncodingType", &encoding,
+	    err) == -1 || xml_attr_lax(node, NS_WSSE, "ValueType", &type,
+	    err) == -1)
+		return -1;
+	if (!slice_is(encoding, ENCODING_BASE64))
+		return refuse("EncodingType", encoding, ENCODING_BASE64, err);
 	if (!slice_is(type, VALUE_PKCS10) && !slice_is(type, VALUE_PKCS7))
-		return err_bad(err, HR_INVALID_ARG,
-		    "BinarySecurityToken: ValueType is not PKCS10 or PKCS7");
+		return refuse("ValueType", type, "that of PKCS10 or PKCS7",
+		    err);
 	if (xml_text(node, XML_TEXT_MAX, "BinarySecurityToken", &text,
 	    err) == -1 || base64_decode((const char *)text.p, text.n,
 	    REQUEST_MAX, out, err) == -1)
@@ -151,8 +165,8 @@ read_number(const xmlNode *node, uint32_t *out, struct err *err)
 	for (i = 0; i < s.n && i < 11 && s.p[i] >= '0' && s.p[i] <= '9'; i++)
 		v = v * 10 + (uint64_t)(s.p[i] - '0');
 	if (s.n == 0 || i != s.n || v == 0 || v > INT32_MAX)
-		return err_bad(err, HR_INVALID_ARG,
-		    "RequestID is not a number that was given out");
+		return refuse("RequestID", s, "a number that was given out",
+		    err);
 	*out = (uint32_t)v;
 	return 0;
 }
@@ -177,7 +191,7 @@ read_item(const xmlNode *item, struct rst *r, struct err *err)
 	const xmlNode	*value;
 	struct slice	 name, text;
 
-	name = uri_attr(item, "Name");
+	name = xml_trim(xml_attr(item, NULL, "Name"));	/* an xs:anyURI */
 	value = xml_first(item);
 	if (!xml_is(item, NS_AUTH, "ContextItem") || name.p == NULL ||
 	    value == NULL || !xml_is(value, NS_AUTH, "Value") ||
@@ -258,11 +272,10 @@ rst_parse(const xmlNode *body, struct slice action, struct rst *out,
 	struct rst	 r = { 0 };
 
 	if (!slice_is(action, ACTION_RST) && !slice_is(action, ACTION_KET))
-		return err_set(err, ERR_ACTION,
-		    "the Action is not one of this service");
+		return envelope_other_action(action, "CES", err);
 	if (body == NULL || !xml_is(body, NS_WST, "RequestSecurityToken"))
-		return err_bad(err, HR_INVALID_ARG,
-		    "Body: not a RequestSecurityToken");
+		return envelope_other_body(body, NS_WST,
+		    "RequestSecurityToken", err);
 	if (sort_parts(body, found, err) == -1 ||
 	    find_call(found[P_REQUEST_TYPE], action, &r.call, err) == -1 ||
 	    check_token_type(found[P_TOKEN_TYPE], r.call, err) == -1 ||

@@ -3,113 +3,24 @@
  * enrollment (docs/architecture.md, 2).  Before a signer's answer and after
  * it are two functions: the thread that asks is not the one that goes on.
  */
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include <openssl/err.h>
 
-#include "certauth.h"
-#include "ces.h"
 #include "clientcert.h"
-#include "envelope.h"
 #include "fault.h"
-#include "getpolicies.h"
 #include "hresult.h"
-#include "http.h"
 #include "log.h"
 #include "ns.h"
+#include "renewal.h"
+#include "req.h"
 #include "request.h"
-#include "rst.h"
-#include "serve.h"
 #include "status.h"
 #include "turns.h"
 #include "whoami.h"
 
-/* Where the time went. */
-enum lap { LAP_READ, LAP_PARSE, LAP_AUTH, LAP_REQUEST, LAP_SIGNER, LAPS };
-static const char *const lap_names[LAPS] = {
-	"us_read", "us_parse", "us_auth", "us_request", "us_signer"
-};
-/* As labels of the metrics; "total" comes last. */
-static const char *const stages[LAPS + 1] = {
-	"stage=\"read\"", "stage=\"parse\"", "stage=\"auth\"",
-	"stage=\"request\"", "stage=\"signer\"", "stage=\"total\""
-};
-
-/* Owns everything of one request. */
-struct req {
-	const struct serve	*s;
-	FCGX_Request		*fcgi;
-	uint8_t			 id[16];	/* log, fault, row share it */
-	int64_t			 now;		/* unix milliseconds */
-	struct http_request	 http;
-	struct buf		 in, cert;	/* message, certificate's DER */
-	struct envelope		 env;		/* of the first half */
-	struct buf		 message_id;	/* of both */
-	struct certauth		 who;		/* by certificate */
-	const struct account	*account;	/* once it is proven */
-	struct getpolicies	 query;
-	struct rst		 rst;
-	struct request		*request;
-	struct buf		 question;	/* DER, for a signer */
-	struct link_question	 asked;
-	bool			 newer;		/* asked once more */
-	struct ces_reply	 reply;
-	struct ocsp_reply	 ocsp;
-	struct xmlw		 out;
-	struct buf		 text;		/* whoami's answer */
-	struct err		 err;
-	const char		*call, *outcome;
-	int64_t			 start, mark, us[LAPS];
-};
-
-static void
-lap(struct req *r, enum lap which)
-{
-	int64_t	t = log_usec();
-
-	r->us[which] += t - r->mark;
-	r->mark = t;
-}
-
-static struct req *
-req_new(const struct serve *s, FCGX_Request *fcgi)
-{
-	struct req	*r = xcalloc(1, sizeof(*r));
-	struct timespec	 ts;
-
-	r->s = s;
-	r->fcgi = fcgi;
-	r->call = "none";
-	r->outcome = "refused";
-	clock_gettime(CLOCK_REALTIME, &ts);
-	r->now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-	r->start = r->mark = log_usec();
-	msg_new_id(ts.tv_sec, r->id);
-	ERR_clear_error();	/* whatever the request before left */
-	return r;
-}
-
-static void
-req_free(struct req *r)
-{
-	xmlw_free(&r->out);
-	buf_free(&r->text);
-	buf_free(&r->cert);
-	buf_free(&r->ocsp.der);
-	buf_free(&r->message_id);
-	buf_free(&r->question);
-	ces_reply_free(&r->reply);
-	request_free(r->request);
-	rst_free(&r->rst);
-	getpolicies_free(&r->query);
-	if (r->account != NULL)
-		snapshot_account_put(r->s->snap, r->account);
-	envelope_free(&r->env);
-	buf_wipe(&r->in);	/* the password was in it */
-	free(r);
-}
+#define LOOKS	3	/* for account and policy of one moment */
 
 /*
  * Before it waits for a signer: the document is the thread's, and no password
@@ -158,23 +69,39 @@ by_certificate(struct req *r)
 	    "is disabled");
 }
 
+static int
+by_kerberos(struct req *r)
+{
+	if (kerberos_accept(r->s->kerberos, r->http.authorization,
+	    &r->ticket, &r->proof, &r->err) == -1 ||
+	    ticket_account(kerberos_rules(r->s->kerberos), r->s->snap,
+	    &r->ticket, &r->account, &r->err) == -1)
+		return -1;
+	return r->account->disabled ? err_deny(&r->err, HR_ACCESS_DENIED,
+	    "account %s is disabled", r->account->name) : 0;
+}
+
 /* The way of authenticating is the location's, never the message's choice. */
 static int
 authenticate(struct req *r)
 {
 	int	ok;
 
-	if (r->http.auth == AUTH_CERTIFICATE) {
-		turns_away(r->s->turns);	/* asks the database */
-		ok = by_certificate(r);
+	if (r->http.auth == AUTH_CERTIFICATE ||
+	    r->http.auth == AUTH_KERBEROS) {
+		/* Asks the database, or waits for the replay cache. */
+		turns_away(r->s->turns);
+		ok = r->http.auth == AUTH_KERBEROS ? by_kerberos(r) :
+		    by_certificate(r);
 		turns_back(r->s->turns);
 		return ok;
 	}
 	if (r->http.auth == AUTH_ANONYMOUS)
 		return 0;	/* see check_renewal */
 	if (!r->env.token)
-		return err_set(&r->err, ERR_NO_SECURITY, "%s", r->env.security
-		    ? "Security: no UsernameToken" : "no Security header");
+		return err_set(&r->err, ERR_NO_SECURITY, "%s: this address "
+		    "wants a user name and a password", r->env.security ?
+		    "Security: no UsernameToken" : "no Security header");
 	return auth_password(r->s->auth, &(struct credentials){
 		.user = r->env.username, .password = r->env.password,
 		.address = r->http.address }, &r->account, &r->err);
@@ -194,15 +121,55 @@ clock_ahead(const struct req *r)
 	return r->env.created > now ? r->env.created - now : 0;
 }
 
+static int
+reload_account(struct req *r)
+{
+	const struct account	*account;
+
+	if (snapshot_account(r->s->snap, r->account->name, &account,
+	    &r->err) == -1)
+		return -1;
+	if (account != NULL) {		/* else it was one a moment ago */
+		snapshot_account_put(r->s->snap, r->account);
+		r->account = account;
+	}
+	return 0;
+}
+
+/*
+ * The account once more, and the policy, of one epoch.  It was read before its
+ * password was judged, which may have had to wait: what changed meanwhile would
+ * be told as it was before, under the epoch of after, and then be unchanged.
+ * Changes without end only make the epoch too old: those are told again.
+ */
+static const struct policy *
+look_again(struct req *r, uint64_t *epoch)
+{
+	const struct policy	*policy = NULL;
+	int			 i;
+
+	for (i = 0; i < LOOKS; i++) {
+		snapshot_put(r->s->snap, policy);
+		*epoch = snapshot_epoch(r->s->snap);
+		if (reload_account(r) == -1 || (policy = snapshot_policy(
+		    r->s->snap, false, &r->err)) == NULL)
+			return NULL;
+		if (snapshot_epoch(r->s->snap) == *epoch)
+			break;
+	}
+	return policy;
+}
+
 /* CEP. */
 static int
 get_policies(struct req *r)
 {
 	struct reply_head	 head = reply_head(r, ACTION_POLICIES);
 	const struct policy	*policy;
+	uint64_t		 epoch;
 	int			 n;
 
-	policy = snapshot_policy(r->s->snap, false, &r->err);
+	policy = look_again(r, &epoch);
 	if (policy == NULL)
 		return -1;
 	envelope_begin(&r->out, &head);
@@ -210,11 +177,11 @@ get_policies(struct req *r)
 		.policy = policy, .account = r->account,
 		.method = r->http.auth, .key_based = r->http.renewal_only,
 		.held = r->who.template, .query = &r->query,
-		.epoch = snapshot_epoch(r->s->snap), .now = r->now / 1000,
-		.ahead = clock_ahead(r)
+		.epoch = epoch, .now = (int64_t)time(NULL),
+		.up = log_usec() / 1000000, .ahead = clock_ahead(r)
 	    }, &r->out);
 	envelope_end(&r->out);
-	r->outcome = n == -1 ? "unchanged" : "offered";
+	r->outcome = n == CEP_UNCHANGED ? "unchanged" : "offered";
 	/* Windows shows an empty answer as an error that explains nothing. */
 	if (n == 0 && !r->query.by_oid)
 		log_note("nothing-offered",
@@ -235,7 +202,8 @@ who_am_i(struct req *r)
 	whoami_write(&(struct whoami){
 		.policy = policy, .account = r->account,
 		.method = r->http.auth, .json = r->http.json,
-		.cert = r->http.auth == AUTH_CERTIFICATE ? &r->who : NULL
+		.cert = r->http.auth == AUTH_CERTIFICATE ? &r->who : NULL,
+		.principal = r->ticket.principal
 	    }, &r->text);
 	snapshot_put(r->s->snap, policy);
 	r->outcome = "told";
@@ -253,12 +221,7 @@ check_renewal(struct req *r)
 		return 0;
 	if (r->rst.call == RST_QUERY && r->http.auth != AUTH_ANONYMOUS)
 		return 0;
-	if (r->request != NULL && r->request->old_cert.n != 0 &&
-	    r->request->nsigner != 0)
-		return 0;
-	return err_deny(&r->err, CERTSRV_E_ENROLL_DENIED,
-	    "this address only renews: the request carries no certificate "
-	    "to renew and no signature by its key");
+	return renewal_claimed(r->request, &r->err);
 }
 
 /*
@@ -323,7 +286,7 @@ request_token(struct req *r)
 
 	r->call = rst_call_name(r->rst.call);
 	ok = check_request(r);
-	lap(r, LAP_REQUEST);
+	req_lap(r, LAP_REQUEST);
 	if (ok == -1 || check_renewal(r) == -1)
 		return -1;
 	return ask_signer(r, &ask, false);
@@ -338,7 +301,7 @@ answer_token(struct req *r)
 	struct ces_ask		ask = ces_question(r);
 	int			ok;
 
-	lap(r, LAP_SIGNER);
+	req_lap(r, LAP_SIGNER);
 	if (r->asked.err.kind != ERR_NONE)
 		return err_set(&r->err, r->asked.err.kind, "%s",
 		    r->asked.err.text);
@@ -383,15 +346,15 @@ run(struct req *r, FCGX_Stream *in)
 	int	ok;
 
 	ok = http_read(&r->http, in, &r->in, &r->err);
-	lap(r, LAP_READ);
+	req_lap(r, LAP_READ);
 	if (ok == -1)
 		return -1;
 	ok = r->http.post ? parse(r) : 0;
-	lap(r, LAP_PARSE);
+	req_lap(r, LAP_PARSE);
 	if (ok == -1)
 		return -1;
 	ok = authenticate(r);
-	lap(r, LAP_AUTH);
+	req_lap(r, LAP_AUTH);
 	if (ok == -1)
 		return -1;
 	if (r->http.service == HTTP_CEP)
@@ -401,6 +364,7 @@ run(struct req *r, FCGX_Stream *in)
 	return request_token(r);
 }
 
+/* Always 500: of another status WWSAPI does not read the body. */
 static int
 fault(struct req *r)
 {
@@ -409,19 +373,36 @@ fault(struct req *r)
 	xmlw_free(&r->out);
 	if (r->err.kind == ERR_DENIED)
 		r->outcome = "denied";
-	return fault_write(&r->out, &head, &(struct fault){
+	fault_write(&r->out, &head, &(struct fault){
 		.err = &r->err, .id = r->id,
 		.ces = r->http.service == HTTP_CES,
 		.response = r->reply.answer.response,
 		.number = r->reply.answer.number });
+	return 500;
 }
 
-/* whoami has no envelope; 401 would make browsers ask for a password. */
+/*
+ * Who could not be authenticated by Kerberos: [RFC4559] 4.1 has a status for
+ * that, and clients read it, not a fault.
+ */
+static bool
+is_challenge(const struct req *r)
+{
+	return r->http.auth == AUTH_KERBEROS && r->account == NULL &&
+	    r->err.kind == ERR_UNAUTHENTICATED;
+}
+
+/*
+ * Without an envelope; where passwords are asked for, 401 would make browsers
+ * ask for one.
+ */
 static int
 refuse(struct req *r)
 {
 	buf_reset(&r->text);
 	whoami_refuse(r->http.json, fault_text(&r->err), r->id, &r->text);
+	if (is_challenge(r))
+		return 401;
 	switch (r->err.kind) {
 	case ERR_UNAVAILABLE:
 		return 503;
@@ -436,89 +417,17 @@ refuse(struct req *r)
 	}
 }
 
-static const char *const service_names[] = {
-	[HTTP_CEP] = "cep", [HTTP_CES] = "ces", [HTTP_WHOAMI] = "whoami"
-};
-
-static const char *
-form_name(const struct request *request)
-{
-	switch (request->form) {
-	case FORM_PKCS10:
-		return "pkcs10";
-	case FORM_CMS:
-		return "cms";
-	case FORM_CMC:
-		return "cmc";
-	}
-	return "none";
-}
-
-/* Nothing of the message but names; never a password or a token. */
-static void
-write_log(const struct req *r, int status)
-{
-	struct log_line	l;
-	int		i;
-
-	log_begin(&l, "request");
-	log_id(&l, "id", r->id);
-	log_str(&l, "service", service_names[r->http.service]);
-	log_str(&l, "call", r->call);
-	log_str(&l, "method", auth_method_name(r->http.auth));
-	log_str(&l, "outcome", r->outcome);
-	log_num(&l, "status", status);
-	if (r->account != NULL)
-		log_str(&l, "account", r->account->name);
-	if (r->request != NULL)
-		log_str(&l, "form", form_name(r->request));
-	if (r->reply.answer.template_name.n != 0)
-		log_slice(&l, "template", r->reply.answer.template_name);
-	if (r->reply.answer.number != 0)
-		log_num(&l, "number", r->reply.answer.number);
-	if (r->err.kind != ERR_NONE) {
-		log_str(&l, "kind", err_kind_name(r->err.kind));
-		log_str(&l, "text", r->err.text);
-	}
-	log_str(&l, "address", r->http.address);
-	for (i = 0; i < LAPS; i++)
-		log_num(&l, lap_names[i], r->us[i]);
-	log_num(&l, "us_total", log_usec() - r->start);
-	log_end(&l);
-}
-
-/* What the log line says, as numbers. */
-static void
-count(const struct req *r)
-{
-	struct metrics	*m = r->s->metrics;
-	char		 labels[METRICS_LABELS] = "";
-	int		 i;
-
-	metrics_label(labels, "service",
-	    slice_str(service_names[r->http.service]));
-	metrics_label(labels, "call", slice_str(r->call));
-	metrics_label(labels, "method",
-	    slice_str(auth_method_name(r->http.auth)));
-	metrics_label(labels, "template", r->reply.answer.template_name);
-	metrics_label(labels, "outcome", slice_str(r->err.kind == ERR_NONE ||
-	    r->err.kind == ERR_DENIED ? r->outcome :
-	    err_kind_name(r->err.kind)));
-	metrics_count(m, M_REQUESTS, labels, 1);
-	for (i = 0; i < LAPS; i++)
-		if (r->us[i] > 0)
-			metrics_observe(m, M_STAGE, stages[i], r->us[i]);
-	metrics_observe(m, M_STAGE, stages[LAPS], log_usec() - r->start);
-}
-
-/* Not a SOAP message: answered by HTTP alone.  Probes are not worth a line. */
+/*
+ * Not a SOAP message: answered by HTTP alone.  Probes are not worth a line, nor
+ * is a first request without a ticket: most clients begin with one.
+ */
 static void
 answer_http(const struct req *r, FCGX_Stream *out)
 {
 	struct log_line	l;
 
 	http_reply(out, r->http.status, "text/plain", slice_of(NULL, 0));
-	if (r->http.status == 200)
+	if (r->http.status == 200 || r->http.status == 401)
 		return;
 	log_begin(&l, "http");
 	log_num(&l, "status", r->http.status);
@@ -610,14 +519,17 @@ static void
 answer(struct req *r, int ok)
 {
 	FCGX_Request	*fcgi = r->fcgi;
-	bool		 whoami = r->http.service == HTTP_WHOAMI;
+	bool		 text = r->http.service == HTTP_WHOAMI ||
+			    is_challenge(r);
 	int		 status = 200;
 
 	if (ok == -1) {
-		status = whoami ? refuse(r) : fault(r);
+		status = text ? refuse(r) : fault(r);
 		put_later(r);
 	}
-	if (whoami)
+	if (r->proof.n != 0)
+		http_proof(fcgi->out, buf_slice(&r->proof));
+	if (text)
 		http_reply(fcgi->out, status, r->http.json ? HTTP_JSON :
 		    HTTP_TEXT, buf_slice(&r->text));
 	else
@@ -626,8 +538,8 @@ answer(struct req *r, int ok)
 	/* The answer leaves in one piece, before the line is written. */
 	FCGX_FClose(fcgi->err);
 	FCGX_FClose(fcgi->out);
-	write_log(r, status);
-	count(r);
+	req_log(r, status);
+	req_count(r);
 }
 
 struct link_question *
@@ -637,6 +549,11 @@ serve_request(const struct serve *s, FCGX_Request *fcgi)
 	int		 ok;
 
 	http_parse(fcgi->envp, &r->http);
+	if (r->http.auth == AUTH_KERBEROS && s->kerberos == NULL) {
+		r->http.status = 404;
+		r->http.why = "Kerberos is not set up here: worker.conf has "
+		    "no kerberos section";
+	}
 	if (!answer_other(r)) {
 		ok = run(r, fcgi->in);
 		if (ok == 1) {

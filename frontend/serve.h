@@ -1,5 +1,5 @@
 /*
- * One request from top to bottom: HTTP, envelope, identity, the typed message,
+ * One request from top to bottom: HTTP, envelope, the typed message, identity,
  * a signer's answer, the answer or the fault, one log line.  What was
  * authenticated and what is carried out is one struct; after parsing nobody
  * looks at XML.
@@ -11,6 +11,7 @@
 
 #include "auth.h"
 #include "cep.h"
+#include "kerberos.h"
 #include "link.h"
 #include "metrics.h"
 #include "ocsp.h"
@@ -20,6 +21,7 @@
 struct serve {			/* a thread's view */
 	struct snapshot	*snap;	/* shared by the process */
 	struct auth	*auth;	/* shared */
+	struct kerberos	*kerberos;	/* shared; or NULL */
 	struct cep	*cep;	/* shared */
 	struct ocsp	*ocsp;	/* shared */
 	struct turns	*turns;	/* shared */

@@ -4,9 +4,9 @@
  */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "pong.h"
 #include "status.h"
 
@@ -78,11 +78,8 @@ status_write(struct snapshot *snap, struct link *link, struct buf *b)
 {
 	const struct policy	*policy;
 	struct err		 err = ERR_INIT;
-	struct timespec		 ts;
-	int64_t			 now;
+	int64_t			 now = unix_usec() / 1000;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 	buf_printf(b, "{\"pid\":%d,\"now\":%" PRId64 ",", (int)getpid(), now);
 	policy = snapshot_policy(snap, false, &err);
 	if (policy != NULL) {

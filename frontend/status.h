@@ -11,7 +11,8 @@
 
 /*
  * One line of JSON: pid, now (unix milliseconds), and version and policy
- * (SHA-256) or error; the same of the signer that answered in signer.
+ * (SHA-256) or error; the same of the signer that answered in signer.  Asks one
+ * (link_call), and waits as long as that does.
  */
 void	 status_write(struct snapshot *, struct link *, struct buf *);
 

@@ -140,6 +140,94 @@ take_signers(struct wconf *c, cfg_t *cfg, struct err *err)
 	return 0;
 }
 
+/* What stands behind the "@" of a principal, and nothing that ends it. */
+static int
+take_realms(struct wconf_kerberos *k, cfg_t *sec, struct err *err)
+{
+	const char	*s;
+	size_t		 i;
+
+	conf_list(sec, "realm", &k->realms);
+	for (i = 0; i < k->realms.n; i++) {
+		s = k->realms.v[i];
+		if (*s == '\0' || strpbrk(s, "@/\\: ") != NULL)
+			return err_bad(err, 0, "kerberos: realm: \"%.80s\" "
+			    "is no name of a realm", s);
+	}
+	return 0;
+}
+
+int
+wconf_binding(const char *what, const char *word, enum wconf_binding *out,
+    struct err *err)
+{
+	static const char *const	words[] = {
+		[BINDING_REQUIRE] = "require",
+		[BINDING_WHEN_OFFERED] = "when-offered",
+		[BINDING_OFF] = "off"
+	};
+	size_t				 i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(words[i], word) == 0) {
+			*out = (enum wconf_binding)i;
+			return 0;
+		}
+	}
+	return err_bad(err, 0, "%s: require, when-offered or off, not "
+	    "\"%.40s\"", what, word);
+}
+
+static int
+take_binding(struct wconf_kerberos *k, cfg_t *sec, struct err *err)
+{
+	if (wconf_binding("kerberos: channel-binding", cfg_getstr(sec,
+	    "channel-binding"), &k->binding, err) == -1)
+		return -1;
+	conf_list(sec, "certificate", &k->certificates);
+	if (k->certificates.n > WCONF_CERTIFICATES)
+		return err_bad(err, 0, "kerberos: certificate: at most %d, "
+		    "not %zu", WCONF_CERTIFICATES, k->certificates.n);
+	if (k->binding != BINDING_OFF && k->certificates.n == 0)
+		return err_bad(err, 0, "kerberos: certificate: missing; name "
+		    "what nginx has as ssl_certificate, or set "
+		    "channel-binding = off");
+	return 0;
+}
+
+static int
+take_sid(struct wconf_kerberos *k, cfg_t *sec, struct err *err)
+{
+	const char	*s = cfg_getstr(sec, "sid");
+
+	k->need_sid = strcmp(s, "require") == 0;
+	return k->need_sid || strcmp(s, "when-known") == 0 ? 0 :
+	    err_bad(err, 0, "kerberos: sid: require or when-known, not "
+	    "\"%.40s\"", s);
+}
+
+static int
+take_kerberos(struct wconf *c, cfg_t *cfg, struct err *err)
+{
+	cfg_t			*sec;
+	struct wconf_kerberos	*k;
+
+	if (cfg_size(cfg, "kerberos") == 0)
+		return 0;
+	sec = cfg_getnsec(cfg, "kerberos", 0);
+	k = c->kerberos = xcalloc(1, sizeof(*k));
+	if (conf_need(sec, "keytab", &k->keytab, err) == -1 ||
+	    take_realms(k, sec, err) == -1 ||
+	    take_sid(k, sec, err) == -1 ||
+	    take_binding(k, sec, err) == -1)
+		return -1;
+	k->replay_cache = conf_optional(sec, "replay-cache");
+	if (k->replay_cache == NULL)	/* the socket's folder */
+		k->replay_cache = xstrndup(c->socket,
+		    (size_t)(strrchr(c->socket, '/') - c->socket));
+	return 0;
+}
+
 static int
 take(struct wconf *c, cfg_t *cfg, struct err *err)
 {
@@ -150,7 +238,8 @@ take(struct wconf *c, cfg_t *cfg, struct err *err)
 		return -1;
 	c->key_file = conf_optional(cfg, "key-file");
 	c->metrics_folder = conf_optional(cfg, "metrics-folder");
-	return take_signers(c, cfg, err);
+	return take_signers(c, cfg, err) == -1 ? -1 :
+	    take_kerberos(c, cfg, err);
 }
 
 struct wconf *
@@ -159,6 +248,15 @@ wconf_load(const char *path, struct err *err)
 	cfg_opt_t	 signer[] = {
 		CFG_STR("endpoint", NULL, CFGF_NONE),
 		CFG_STR("public-key", NULL, CFGF_NONE),
+		CFG_END()
+	};
+	cfg_opt_t	 kerberos[] = {
+		CFG_STR("keytab", NULL, CFGF_NONE),
+		CFG_STR_LIST("realm", "{}", CFGF_NONE),
+		CFG_STR_LIST("certificate", "{}", CFGF_NONE),
+		CFG_STR("channel-binding", "require", CFGF_NONE),
+		CFG_STR("sid", "when-known", CFGF_NONE),
+		CFG_STR("replay-cache", NULL, CFGF_NONE),
 		CFG_END()
 	};
 	cfg_opt_t	 opts[] = {
@@ -172,10 +270,12 @@ wconf_load(const char *path, struct err *err)
 		CFG_STR("key-file", NULL, CFGF_NONE),
 		CFG_STR("metrics-folder", NULL, CFGF_NONE),
 		CFG_SEC("signer", signer, CFGF_MULTI | CFGF_TITLE),
+		CFG_SEC("kerberos", kerberos, CFGF_NODEFAULT),
 		CFG_INT("try-ms", 2000, CFGF_NONE),
 		CFG_INT("total-ms", 10000, CFGF_NONE),
 		CFG_END()
 	};
+	struct err	 why = ERR_INIT;
 	struct wconf	*c;
 	cfg_t		*cfg;
 
@@ -183,12 +283,25 @@ wconf_load(const char *path, struct err *err)
 	if (cfg == NULL)
 		return NULL;
 	c = xcalloc(1, sizeof(*c));
-	if (take(c, cfg, err) == -1) {
+	if (take(c, cfg, &why) == -1) {
+		conf_fault(path, &why, err);
 		wconf_free(c);
 		c = NULL;
 	}
 	cfg_free(cfg);
 	return c;
+}
+
+static void
+kerberos_conf_free(struct wconf_kerberos *k)
+{
+	if (k == NULL)
+		return;
+	strlist_free(&k->realms);
+	strlist_free(&k->certificates);
+	free(k->keytab);
+	free(k->replay_cache);
+	free(k);
 }
 
 void
@@ -203,6 +316,7 @@ wconf_free(struct wconf *c)
 		free(c->signers[i].server_key);
 	}
 	free(c->signers);
+	kerberos_conf_free(c->kerberos);
 	free(c->socket);
 	free(c->database);
 	free(c->key_file);

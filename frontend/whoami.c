@@ -32,17 +32,18 @@ put_member(struct buf *b, const char *name, const char *value)
 }
 
 static void
-json_template(const struct template *t, const struct account *a,
-    struct buf *b)
+json_template(const struct whoami *w, const struct template *t, struct buf *b)
 {
-	struct err	why = ERR_INIT;
-	bool		enroll = decide_enroll(t, a, &why) == 0;
+	const struct account	*a = w->account;
+	struct err		 why = ERR_INIT;
+	bool			 enroll = decide_offer(w->policy, t, a,
+				    &why) == 0;
 
 	buf_addc(b, '{');
 	put_member(b, "name", t->cn);
 	buf_printf(b, ",\"enroll\":%s,\"autoenroll\":%s",
 	    enroll ? "true" : "false",
-	    decide_autoenroll(t, a) ? "true" : "false");
+	    enroll && decide_autoenroll(t, a) ? "true" : "false");
 	if (!enroll) {
 		buf_addc(b, ',');
 		put_member(b, "why", why.text);
@@ -76,6 +77,10 @@ write_json(const struct whoami *w, struct buf *b)
 	put_member(b, "method", auth_method_name(w->method));
 	if (w->cert != NULL)
 		json_certificate(w->cert, b);
+	if (w->principal != NULL) {
+		buf_addc(b, ',');
+		put_member(b, "principal", w->principal);
+	}
 	buf_puts(b, ",\"groups\":[");
 	for (i = 0; i < a->groups.n; i++) {
 		if (i != 0)
@@ -86,18 +91,18 @@ write_json(const struct whoami *w, struct buf *b)
 	for (i = 0; i < w->policy->ntemplates; i++) {
 		if (i != 0)
 			buf_addc(b, ',');
-		json_template(&w->policy->templates[i], a, b);
+		json_template(w, &w->policy->templates[i], b);
 	}
 	buf_puts(b, "]}\n");
 }
 
 static void
-text_template(const struct template *t, const struct account *a,
-    struct buf *b)
+text_template(const struct whoami *w, const struct template *t, struct buf *b)
 {
-	struct err	why = ERR_INIT;
+	const struct account	*a = w->account;
+	struct err		 why = ERR_INIT;
 
-	if (decide_enroll(t, a, &why) == -1)
+	if (decide_offer(w->policy, t, a, &why) == -1)
 		buf_printf(b, "refused    %s\n", why.text);
 	else
 		buf_printf(b, "template   %s%s\n", t->cn,
@@ -118,12 +123,14 @@ write_text(const struct whoami *w, struct buf *b)
 		buf_printf(b, " of ca %s", w->cert->issuer);
 	if (w->cert != NULL && w->cert->template[0] != '\0')
 		buf_printf(b, ", template %s", w->cert->template);
+	if (w->principal != NULL)
+		buf_printf(b, " as %s", w->principal);
 	buf_puts(b, "\ngroups    ");
 	for (i = 0; i < a->groups.n; i++)
 		buf_printf(b, " %s", a->groups.v[i]);
 	buf_addc(b, '\n');
 	for (i = 0; i < w->policy->ntemplates; i++)
-		text_template(&w->policy->templates[i], a, b);
+		text_template(w, &w->policy->templates[i], b);
 }
 
 void

@@ -14,6 +14,7 @@ struct whoami {
 	const struct account	*account;
 	enum auth_method	 method;
 	const struct certauth	*cert;	/* method certificate, or NULL */
+	const char		*principal;	/* kerberos, or NULL */
 	bool			 json;
 };
 

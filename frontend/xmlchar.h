@@ -18,8 +18,8 @@ bool	 xml_space(uint8_t);
 struct slice	 xml_trim(struct slice);	/* without white space around */
 
 /*
- * xs:dateTime ([XSD] 3.2.7) to unix seconds; without a zone it is UTC, a
- * fraction is cut off.  -1 when it is none.
+ * xs:dateTime ([XMLSCHEMA-2] 3.2.7) to unix seconds; without a zone it is
+ * UTC, a fraction is cut off.  -1 when it is none.
  */
 int	 xml_datetime(struct slice, int64_t *);
 /* xs:int, xs:boolean; -1 when it is none. */

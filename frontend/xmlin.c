@@ -77,12 +77,32 @@ on_pi(void *ctx, const xmlChar *target, const xmlChar *data)
 		    "processing instruction inside the envelope");
 }
 
-/* libxml2's words quote the message; its number and place do not. */
+/*
+ * libxml2's words quote the message, perhaps a password; its number and place
+ * do not.  The commonest mistake is a password with a bare "&" or "<".
+ */
 static void
 tell(const xmlError *e, struct err *err)
 {
-	err_set(err, ERR_MALFORMED, "xml: not well-formed: line %d, rule %d",
-	    e->line, e->code);
+	static const struct {
+		int		 code;
+		const char	*why;
+	} known[] = {
+		{ XML_ERR_NAME_REQUIRED,
+		    "no name behind \"<\" or \"&\": in text, &lt; or &amp;" },
+		{ XML_ERR_ENTITYREF_SEMICOL_MISSING,
+		    "\"&\" without \";\": in text, &amp;" },
+		{ XML_ERR_UNDECLARED_ENTITY, "an entity that XML has not" },
+		{ XML_ERR_TAG_NAME_MISMATCH, "an end tag of another element" },
+	};
+	const char	*why = "libxml2 error";
+	size_t		 i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (known[i].code == e->code)
+			why = known[i].why;
+	err_set(err, ERR_MALFORMED, "xml: not well-formed: line %d: %s (%d)",
+	    e->line, why, e->code);
 }
 
 /*
@@ -358,10 +378,11 @@ skip_markup(const uint8_t *p, const uint8_t *end, struct err *err)
 static int
 scan(struct slice s, struct err *err)
 {
-	const uint8_t	*p, *q, *end = s.p + s.n;
+	const uint8_t	*p, *q, *end;
 
 	if (s.n == 0)
 		return err_set(err, ERR_MALFORMED, "xml: empty message");
+	end = s.p + s.n;
 	if (!xml_chars(s))
 		return err_set(err, ERR_MALFORMED,
 		    "xml: bytes that are not XML characters in UTF-8");
@@ -457,20 +478,33 @@ xml_next(const xmlNode *node)
 struct slice
 xml_attr(const xmlNode *node, const char *ns, const char *name)
 {
+	const char	*want = ns != NULL ? ns : "", *uri;
 	const xmlAttr	*a;
-	const char	*uri;
 
 	for (a = node->properties; a != NULL; a = a->next) {
-		uri = a->ns != NULL ? (const char *)a->ns->href : NULL;
+		uri = a->ns != NULL ? (const char *)a->ns->href : "";
 		if (strcmp((const char *)a->name, name) != 0 ||
-		    (uri == NULL) != (ns == NULL) ||
-		    (uri != NULL && strcmp(uri, ns) != 0))
+		    strcmp(uri, want) != 0)
 			continue;
 		if (a->children == NULL || a->children->content == NULL)
 			return slice_str("");
 		return slice_str((const char *)a->children->content);
 	}
 	return slice_of(NULL, 0);
+}
+
+int
+xml_attr_lax(const xmlNode *node, const char *ns, const char *name,
+    struct slice *out, struct err *err)
+{
+	struct slice	plain = xml_attr(node, NULL, name);
+	struct slice	qualified = xml_attr(node, ns, name);
+
+	if (plain.p != NULL && qualified.p != NULL)
+		return err_bad(err, 0, "%.64s: %s stands twice",
+		    (const char *)node->name, name);
+	*out = xml_trim(plain.p != NULL ? plain : qualified);
+	return 0;
 }
 
 /*

@@ -59,6 +59,12 @@ int		 xml_token(const xmlNode *, size_t max, const char *what,
  * absent.
  */
 struct slice	 xml_attr(const xmlNode *, const char *ns, const char *name);
+/*
+ * One that should stand in no namespace and that some clients put into this
+ * one; trimmed.  Refuses one that stands in both.
+ */
+int		 xml_attr_lax(const xmlNode *, const char *ns,
+		    const char *name, struct slice *, struct err *);
 /* Is it there (NULL: no), and not xsi:nil? */
 int		 xml_given(const xmlNode *, const char *what, bool *,
 		    struct err *);

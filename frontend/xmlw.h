@@ -9,7 +9,7 @@
 
 #include "buf.h"
 
-#define XMLW_DEPTH	16
+#define XMLW_DEPTH	16	/* deeper, it is our mistake: abort */
 
 struct xmlw {
 	struct buf	 b;			/* what is written so far */

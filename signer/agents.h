@@ -8,9 +8,9 @@ struct signer;
 
 /*
  * What agent_decide needs: the rows that are in the ask already, and an
- * account that is looked up; nothing when the request has no such signers.
- * agents_free in any case.  ERR_UNAVAILABLE, or ERR_DENIED for a
- * RequesterName that is no name.
+ * account that is looked up (NULL: there is none); nothing when the request
+ * has no such signers.  agents_free in any case.  ERR_DENIED for a
+ * RequesterName that is no name, or as snapshot_account.
  */
 int	 agents_load(struct signer *, const struct decide_ask *,
 	    struct agency *, struct err *);

@@ -8,11 +8,6 @@
 #include "policy.h"
 #include "store.h"
 
-/* What cannot be done without the key or without waiting: ERR_DENIED. */
-int	 airgap_check(const struct job *, struct err *);
-/* On both sides of the gap: a policy for such a CA promises no OCSP. */
-int	 airgap_policy(const struct policy_ca *, struct err *);
-
 /* Appends the records of whom the job is judged by. */
 void	 airgap_put_accounts(const struct job *, struct buf *);
 

@@ -15,10 +15,9 @@
 #include "caset.h"
 #include "hresult.h"
 #include "issued.h"
-#include "log.h"
 #include "rows.h"
+#include "x509.h"
 
-#define SLACK_S		300	/* between the clocks of the two sides */
 #define DAY_S		INT64_C(86400)
 #define WAIT_DAYS	30	/* for rounds, all in all */
 
@@ -107,15 +106,14 @@ static int
 read_times(struct slice der, int64_t *from, int64_t *to, uint8_t spki[32],
     struct err *err)
 {
-	const unsigned char *p = der.p;
-	X509 *x = d2i_X509(NULL, &p, (long)der.n);
-	struct tm a, b;
+	X509 *x = x509_read(der);
+	int64_t a = 0, b = 0;
 	unsigned char *key = NULL;
 	int n = -1;
 
 	if (x != NULL &&
-	    ASN1_TIME_to_tm(X509_get0_notBefore(x), &a) == 1 &&
-	    ASN1_TIME_to_tm(X509_get0_notAfter(x), &b) == 1)
+	    x509_unix(X509_get0_notBefore(x), &a) == 0 &&
+	    x509_unix(X509_get0_notAfter(x), &b) == 0)
 		n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &key);
 	X509_free(x);
 	if (n <= 0 || EVP_Digest(key, (size_t)n, spki, NULL, EVP_sha256(),
@@ -124,8 +122,8 @@ read_times(struct slice der, int64_t *from, int64_t *to, uint8_t spki[32],
 		return err_openssl(err, "certificate of ours");
 	}
 	OPENSSL_free(key);
-	*from = timegm(&a);
-	*to = timegm(&b);
+	*from = a;
+	*to = b;
 	return 0;
 }
 
@@ -252,7 +250,7 @@ check_times(const struct vault *v, const struct item *i, struct err *err)
 {
 	int64_t day = (int64_t)row_day(i->in.id) - i->in.received_at / DAY_S;
 
-	if (i->in.received_at > v->now + SLACK_S)
+	if (i->in.received_at > v->now + VAULT_SLACK_S)
 		return err_deny(err, HR_INVALID_DATA, "request was received "
 		    "%lld s from now", (long long)(i->in.received_at -
 		    v->now));

@@ -17,7 +17,11 @@ struct item {
 /* What a snapshot answers with: the records that came with the request. */
 struct snapshot *item_snapshot(struct vault *);
 
-/* Parse and decide: job->state is JOB_RECORD, or -1 ends the round. */
+/*
+ * Parse and decide: job->state is JOB_RECORD, or JOB_ANSWERED for one that has
+ * its certificate already (again).  What is wrong with the request is a denial;
+ * -1, ERR_UNAVAILABLE or ERR_INTERNAL, ends the round.
+ */
 int	 item_decide(struct vault *, struct item *, struct err *);
 
 #endif

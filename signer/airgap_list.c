@@ -9,6 +9,7 @@
 #include "airgap_vault.h"
 #include "caset.h"
 #include "crl.h"
+#include "journal.h"
 #include "log.h"
 
 /* One list on its way into the answer. */
@@ -90,7 +91,7 @@ vault_orders(struct vault *v, struct err *err)
 	while ((got = bundle_next(v->in, &r, err)) == 1)
 		if (r.type == REC_ORDER)
 			take_order(v, &r.order);
-	return got == -1 ? -1 : signer_sync(&v->s, err);
+	return got == -1 ? -1 : journal_sync(&v->s, err);
 }
 
 int
@@ -146,7 +147,7 @@ tell_list(struct making *m, struct err *err)
 	buf_free(&f);
 	l->number = m->list.number;
 	l->this_update = m->list.this_update;
-	return signer_sync(&m->v->s, err);
+	return journal_sync(&m->v->s, err);
 }
 
 /* Part 0 comes last: it holds a length that the signature has a part in. */

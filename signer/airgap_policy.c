@@ -8,9 +8,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "airgap.h"
 #include "airgap_item.h"
-#include "conf.h"
+#include "policyfile.h"
 
 static int
 attach_also(struct vault *v, const struct ca *ca, X509 *x, struct err *err)
@@ -102,7 +101,7 @@ attach(struct vault *v, size_t i, struct err *err)
 	 * that no policy stops loading because time goes by.
 	 */
 	v->policy->published = ca->not_before;
-	if (airgap_policy(pca, err) == -1 ||
+	if (policy_apart(pca, err) == -1 ||
 	    check_addresses(pca, ca, err) == -1 ||
 	    policy_attach_key(v->policy, &key, err) == -1 ||
 	    (!c->in_use && attach_chain(v, ca, err) == -1))

@@ -80,7 +80,7 @@ write_intents(struct vault *v, struct batch *b, struct err *err)
 		if (j->status == MSG_ISSUED)
 			tell_book(v, &b->item[n]);
 	}
-	return signer_sync(&v->s, err);
+	return journal_sync(&v->s, err);
 }
 
 static int
@@ -103,7 +103,7 @@ sign_batch(struct vault *v, struct batch *b, struct err *err)
 		pubkey_sha256(j->req->key, spki);
 		book_issued(v->book, c, buf_slice(&j->cert), spki);
 	}
-	return signer_sync(&v->s, err);
+	return journal_sync(&v->s, err);
 }
 
 static int

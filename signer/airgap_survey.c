@@ -172,7 +172,9 @@ print(const struct survey *y)
 	utc_text(h->made_at, when);
 	printf("round        %" PRIu64 ", made %s by ", h->round, when);
 	print_slice(h->maker);
-	putchar('\n');
+	/* Nothing in here can set it right. */
+	utc_text(y->v->now, when);
+	printf("\nthis clock   %s\n", when);
 	vault_print_hash(y->v->hash);
 	bundlekey_fingerprint(h->key, hash);
 	printf("signed with  %s\n", hash);

@@ -14,6 +14,7 @@
 #include "airgap_item.h"
 #include "blocked.h"
 #include "conf.h"
+#include "file.h"
 #include "journal.h"
 #include "secret.h"
 
@@ -118,6 +119,11 @@ vault_take(struct vault *v, const char *path, struct err *err)
 		    "%.16s..., this host's file is %.16s...: read the new "
 		    "policy, then install it here", theirs, ours);
 	}
+	/* Each request would be denied, for good, and lists dated back. */
+	if (h->made_at > v->now + VAULT_SLACK_S)
+		return err_set(err, ERR_DENIED, "the bundle was made %" PRId64
+		    " s from now: set this host's clock, it dates all that "
+		    "is signed", h->made_at - v->now);
 	return 0;
 }
 
@@ -309,6 +315,11 @@ make_answer(struct vault *v, struct err *err)
 	return rc;
 }
 
+/*
+ * "airgap-in" before anything is signed: no other bundle of this number is
+ * taken then.  "airgap-out" behind the file: before it, the answer is made
+ * anew, and nobody has seen the one there was.
+ */
 int
 vault_sign(struct vault *v, struct err *err)
 {
@@ -321,38 +332,30 @@ vault_sign(struct vault *v, struct err *err)
 		r->in = round;
 	}
 	give_up_open(v);
-	if (signer_sync(&v->s, err) == -1 || make_answer(v, err) == -1)
+	if (journal_sync(&v->s, err) == -1 || make_answer(v, err) == -1)
 		return -1;
 	journal_signatures(&v->s);
 	tell_round(v, "airgap-out", r->response);
 	r->out = round;
 	book_answered(v->book);
-	return signer_sync(&v->s, err);
+	return journal_sync(&v->s, err);
 }
 
 static int
 copy_to(FILE *from, const char *path, struct err *err)
 {
-	char block[64 * 1024];
-	int fd = bundle_create(path, 0644, err), rc = 0;
+	char block[64 * 1024], *beside;
+	int fd = bundle_create(path, 0644, &beside, err), rc = 0;
 	size_t n;
-	FILE *to;
 
 	if (fd == -1)
 		return -1;
-	if ((to = fdopen(fd, "w")) == NULL)
-		abort();	/* only without memory */
-	while ((n = fread(block, 1, sizeof(block), from)) > 0)
-		if (fwrite(block, 1, n, to) != n)
-			break;
-	if (ferror(from) || ferror(to) || fflush(to) != 0 ||
-	    fsync(fileno(to)) == -1)
-		rc = err_set(err, ERR_UNAVAILABLE, "%s: %s", path,
-		    strerror(errno));
-	if (fclose(to) != 0 && rc == 0)
-		rc = err_set(err, ERR_UNAVAILABLE, "%s: %s", path,
-		    strerror(errno));
-	return rc;
+	while (rc == 0 && (n = fread(block, 1, sizeof(block), from)) > 0)
+		rc = file_write_all(fd, slice_of(block, n));
+	if (rc != 0 || ferror(from))
+		rc = err_set(err, ERR_DENIED, "%s: %s; the answer is kept: "
+		    "sign the same bundle again", path, strerror(errno));
+	return bundle_settle(fd, beside, path, rc, err);
 }
 
 int

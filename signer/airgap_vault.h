@@ -9,6 +9,8 @@
 #include "bundle.h"
 #include "signer.h"
 
+#define VAULT_SLACK_S	300	/* between the clocks of the two sides */
+
 struct item;
 
 struct vault {
@@ -35,7 +37,10 @@ int	 airgap_main(const char *conf, int argc, char *argv[]);
 /* Keys, policy and book; the ledger is locked until vault_close. */
 int	 vault_open(struct vault *, const char *conf, struct err *);
 void	 vault_close(struct vault *);
-/* A private copy of the file, verified; the policy must be ours. */
+/*
+ * A private copy of the file, verified; it must go by our policy, and the clock
+ * not be before it.  ERR_DENIED, which of that is not so.
+ */
 int	 vault_take(struct vault *, const char *path, struct err *);
 /* Print what is in it.  With list, every request. */
 int	 vault_survey(struct vault *, bool list, struct err *);
@@ -43,7 +48,7 @@ int	 vault_survey(struct vault *, bool list, struct err *);
 void	 vault_print_hash(const uint8_t hash[32]);
 /*
  * Does it follow on what was done?  1: it is new, or was begun; 0: it is
- * answered already; -1: refused.
+ * answered already; -1: refused (ERR_DENIED).
  */
 int	 vault_follows(struct vault *, struct err *);
 
@@ -55,7 +60,12 @@ int	 vault_lists(struct vault *, struct err *);
 /* Serial numbers that may have been signed in an attempt before. */
 int	 vault_voids(struct vault *, struct err *);
 
-/* All of it: the answer lies in the state folder and is in the ledger. */
+/*
+ * All of it: the answer lies in the state folder and is in the ledger, both on
+ * the disk.  -1, or a crash: the round is begun, and only the same bundle
+ * continues it; what was signed comes into its answer, what may have been is
+ * void.
+ */
 int	 vault_sign(struct vault *, struct err *);
 /* Copy the last answer to this path. */
 int	 vault_emit(struct vault *, const char *path, struct err *);
@@ -65,8 +75,5 @@ int	 vault_emit(struct vault *, const char *path, struct err *);
  * and which certificates answers carry, is the configuration's word.
  */
 int	 vault_policy(struct vault *, struct err *);
-
-/* A policy file, parsed and linted. */
-struct policy *policy_file(const char *path, struct err *);
 
 #endif

@@ -16,6 +16,7 @@
 #include "keyblob.h"
 #include "signer.h"
 #include "store_key.h"
+#include "x509.h"
 
 static int
 refuse(struct err *err)
@@ -28,13 +29,11 @@ static STACK_OF(X509) *
 agents(const struct policy_ca *ca)
 {
 	STACK_OF(X509) *list = sk_X509_new_null();
-	const unsigned char *p;
 	X509 *x;
 	size_t i;
 
 	for (i = 0; list != NULL && i < ca->nrecovery; i++) {
-		p = ca->recovery[i].p;
-		x = d2i_X509(NULL, &p, (long)ca->recovery[i].n);
+		x = x509_read(buf_slice(&ca->recovery[i]));
 		if (x != NULL && sk_X509_push(list, x) > 0)
 			continue;
 		X509_free(x);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "audittable.h"
+#include "journal.h"
 #include "log.h"
 #include "rollback.h"
 #include "rowform.h"
@@ -77,7 +78,7 @@ audittable_tell(struct signer *s, struct err *err)
 	int64_t now, began = log_usec();
 	int n = take_page(s, err);
 
-	if (n > 0 && signer_sync(s, err) == -1)
+	if (n > 0 && journal_sync(s, err) == -1)
 		n = -1;
 	now = log_usec();
 	a->behind = n > 0;

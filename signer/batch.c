@@ -1,7 +1,7 @@
 /*
  * The signer's loop, and the order of things in it: gather, check, intents to
- * the ledger, sign, commit, answer.  What may not happen before what is said
- * in handle(); each step is another file.
+ * the ledger, sign, commit, answer.  At handle() stands what a crash leaves
+ * behind each of them; each step is another file.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -13,28 +13,31 @@
 #include "audittable.h"
 #include "batch.h"
 #include "caset.h"
+#include "clock.h"
 #include "commit.h"
 #include "crlmake.h"
+#include "exchange.h"
 #include "failpoint.h"
 #include "heads.h"
 #include "journal.h"
 #include "log.h"
-#include "store_key.h"
+#include "measure.h"
 #include "ocspresp.h"
 #include "poll.h"
 #include "queue.h"
-#include "store_crl.h"
 #include "reserve.h"
-#include "measure.h"
 #include "rollback.h"
 #include "segment.h"
+#include "store_crl.h"
+#include "store_key.h"
 
 #define BATCH_USEC	5000			/* of signing */
 #define FEW		16	/* certificates, where that is less ... */
 #define FEW_USEC	64000			/* ... and this enough */
 #define IDLE_MS		1000
 #define SIGN_WAIT	(2 * INT64_C(1000000))	/* us, a slow token */
-#define COMMIT_WAIT	(5 * INT64_C(1000000))	/* us, database away */
+#define COMMIT_WAIT	(5 * INT64_C(1000000))	/* us, database away: what is
+						   given up then becomes void */
 #define READY_WAIT	(INT64_C(1500) * 1000)	/* less than a worker's try */
 #define YOUNG_OUTAGE	(INT64_C(10) * 1000000)
 #define RETRY_NSEC	(250 * 1000 * 1000L)
@@ -43,15 +46,6 @@ struct batch {
 	struct job	*job[BATCH_MAX];
 	size_t		 n;
 };
-
-static int64_t
-now_usec(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 static bool
 stop_pending(void)
@@ -115,17 +109,18 @@ needs_policy(const struct job *j)
 }
 
 /*
- * Everything not yet decided gets the answer "try again"; the line of each
- * says why.
+ * Everything not yet decided gets the answer "try again", or "ask another"; the
+ * line of each says why.
  */
 static void
-give_up(struct batch *b, const struct err *err)
+give_up(struct batch *b, void (*how)(struct job *, const char *),
+    const struct err *err)
 {
 	size_t i;
 
 	for (i = 0; i < b->n; i++) {
 		if (b->job[i]->state == JOB_NEW)
-			job_unavailable(b->job[i], err->text);
+			how(b->job[i], err->text);
 	}
 }
 
@@ -141,39 +136,13 @@ has_new(const struct batch *b)
 	return false;
 }
 
-/*
- * A serial's time and a certificate's validity come from this clock; the
- * ledger's last entry says what it showed before.  Against the monotonic
- * clock a step shows, and the database must confirm it: what is written with
- * a time from the future bars the way back.
- */
-static int
-check_clock(struct signer *s, struct err *err)
-{
-	int64_t now = now_usec() / 1000000, last, clock;
-
-	clock = now - log_usec() / 1000000;
-	if (clock > s->clock + LEDGER_SLACK || clock < s->clock - LEDGER_SLACK) {
-		if (store_settings(s->store, err) == -1)
-			return -1;
-		s->clock = clock;
-		ledger_clock(s->ledger, clock);
-	}
-	last = ledger_last_time(s->ledger);
-	if (now + LEDGER_SLACK < last)
-		return err_set(err, ERR_UNAVAILABLE,
-		    "clock is %lld s before the ledger's last entry",
-		    (long long)(last - now));
-	return 0;
-}
-
 /* Heads and the end of a file bar the way back like any other entry. */
 static bool
 clock_is_right(struct signer *s)
 {
 	struct err ignored = ERR_INIT;
 
-	return check_clock(s, &ignored) == 0;
+	return clock_check(s, &ignored) == 0;
 }
 
 /*
@@ -211,7 +180,7 @@ static int
 make_ready_once(struct signer *s, const struct batch *b, struct err *err)
 {
 	if (take_policy(s, b, err) == -1 || signer_ready(s, err) == -1 ||
-	    check_clock(s, err) == -1)
+	    clock_check(s, err) == -1)
 		return -1;
 	return recover_resolve(s, err);
 }
@@ -228,6 +197,7 @@ make_ready(struct signer *s, const struct batch *b, struct err *err)
 	struct err e = ERR_INIT;
 
 	while (make_ready_once(s, b, &e) == -1) {
+		s->unready = e;
 		if (s->away_since == 0)
 			s->away_since = now;
 		now = log_usec();
@@ -238,6 +208,7 @@ make_ready(struct signer *s, const struct batch *b, struct err *err)
 		memset(&e, 0, sizeof(e));
 	}
 	s->away_since = 0;
+	memset(&s->unready, 0, sizeof(s->unready));
 	return 0;
 }
 
@@ -347,7 +318,7 @@ write_intents(struct signer *s, struct batch *b, struct err *err)
 		journal_decision(s, b->job[i]);
 		any = true;
 	}
-	return any ? signer_sync(s, err) : 0;
+	return any ? journal_sync(s, err) : 0;
 }
 
 /*
@@ -538,17 +509,30 @@ prepare(struct signer *s, struct batch *b, struct err *err)
 {
 	unsigned long session;
 
+	/* Who asks again with the same key comes here again: pubkey_lot. */
 	if (make_ready(s, b, err) == -1) {
-		give_up(b, err);
+		give_up(b, job_elsewhere, err);
 		return;
 	}
 	session = store_session(s->store);
 	if (decide_all(s, b, err) == -1)
-		give_up(b, err);
+		give_up(b, job_unavailable, err);
 	confirm_stored(s, b, session);
 }
 
-/* -1 only when this process must end. */
+/*
+ * Where this process dies,
+ *	before the intents: nothing is left; locks end with the session, and
+ *		the worker asks another signer.
+ *	behind them, before COMMIT: intents without a row.  recover.c makes
+ *		them void: their serials stand on every list, whether they were
+ *		signed or not.  Who asks again gets another certificate.
+ *	within COMMIT: the rows or none of them.  No other session of this name
+ *		begins before that is over (store_ready), then recover.c looks.
+ *	behind it, before the answer: rows, which answer who asks again
+ *		(find_repeated).
+ * -1 only when it must end.
+ */
 static int
 handle(struct signer *s, struct batch *b, struct err *err)
 {
@@ -559,7 +543,7 @@ handle(struct signer *s, struct batch *b, struct err *err)
 
 	for (i = 0; i < b->n; i++) {
 		b->job[i]->t0 = log_usec();
-		b->job[i]->received = now_usec();
+		b->job[i]->received = unix_usec();
 		job_open(s, b->job[i]);
 	}
 	if (has_new(b))
@@ -600,21 +584,23 @@ housekeeping(struct signer *s)
 	int64_t now = log_usec() / 1000000;
 
 	if (now >= s->next_crl && store_ready(s->store, &err) == 0 &&
-	    check_clock(s, &err) == 0)
-		crl_round(s, now_usec() / 1000000);
+	    clock_check(s, &err) == 0)
+		crl_round(s, unix_usec() / 1000000);
 	journal_signatures(s);
-	measure_write(s, now_usec() / 1000000,
-	    s->away_since == 0 && !s->rolled_back);
+	measure_write(s, unix_usec() / 1000000,
+	    s->unready.kind == ERR_NONE && !s->rolled_back);
 	if (now < s->next_check)
 		return;
 	memset(&err, 0, sizeof(err));
-	s->next_check = now + 30;
+	s->next_check = now + 30;	/* docs/ledger.md counts on it */
 	if (signer_ready(s, &err) == -1 || rollback_check(s, &err) == -1 ||
 	    store_settings(s->store, &err) == -1 ||
-	    check_clock(s, &err) == -1 || recover_resolve(s, &err) == -1) {
+	    clock_check(s, &err) == -1 || recover_resolve(s, &err) == -1) {
 		log_note("housekeeping", "%s", err.text);
+		s->unready = err;
 		return;
 	}
+	memset(&s->unready, 0, sizeof(s->unready));
 	if (audittable_tell(s, &untold) == -1)
 		log_note("audit", "%s", untold.text);
 	if (now < s->next_partitions)
@@ -643,11 +629,12 @@ batch_loop(struct signer *s, struct err *err)
 		if (asked)
 			rc = handle(s, &b, err);
 		else if (ledger_unsynced(s->ledger))
-			rc = signer_sync(s, err);
+			rc = journal_sync(s, err);
 		batch_free(s, &b);
+		/* The head behind what it vouches for, a file's end last. */
 		if (rc == 0 && clock_is_right(s)) {
 			audittable_round(s, asked);
-			rc = heads_round(s, now_usec() / 1000000, err);
+			rc = heads_round(s, unix_usec() / 1000000, err);
 			if (rc == 0)
 				rc = segment_round(s, err);
 		} else		/* no page, and no loop that burns */
@@ -666,7 +653,7 @@ batch_loop(struct signer *s, struct err *err)
 	if (rc == 0 && clock_is_right(s))
 		audittable_tell(s, &ignored);
 	if (rc == 0 && ledger_unsynced(s->ledger))
-		rc = signer_sync(s, err);
+		rc = journal_sync(s, err);
 	if (rc == 0 && clock_is_right(s))
 		rc = heads_now(s, err);
 	return rc;

@@ -13,8 +13,8 @@
 
 #include "ca.h"
 #include "der.h"
-#include "hresult.h"
 #include "responder.h"
+#include "x509.h"
 
 /* [RFC5280] 4.1: the byte ranges that issued certificates repeat exactly. */
 static int
@@ -51,17 +51,6 @@ take_cert(struct ca_cert *c, X509 *x, struct err *err)
 	return slice_up(c, err);
 }
 
-static int
-unix_time(const ASN1_TIME *t, int64_t *out)
-{
-	struct tm tm;
-
-	if (ASN1_TIME_to_tm(t, &tm) != 1)
-		return -1;
-	*out = (int64_t)timegm(&tm);
-	return 0;
-}
-
 /*
  * [RFC5280] 4.2.1.3, 4.2.1.9: it may sign certificates; 4.2.1.2: it has a
  * key identifier, which the certificates below it must name.
@@ -81,10 +70,8 @@ check_ca(struct ca *ca, X509 *x, struct err *err)
 		    ca->name);
 	buf_add(&ca->ski, ASN1_STRING_get0_data(ski),
 	    (size_t)ASN1_STRING_length(ski));
-	ca->constraints = X509_get_ext_d2i(x, NID_name_constraints, NULL,
-	    NULL);
-	if (unix_time(X509_get0_notBefore(x), &ca->not_before) == -1 ||
-	    unix_time(X509_get0_notAfter(x), &ca->not_after) == -1)
+	if (x509_unix(X509_get0_notBefore(x), &ca->not_before) == -1 ||
+	    x509_unix(X509_get0_notAfter(x), &ca->not_after) == -1)
 		return err_set(err, ERR_INTERNAL,
 		    "ca %s: certificate's validity is unreadable", ca->name);
 	return 0;
@@ -145,6 +132,11 @@ load_chain(struct ca *ca, const char *path, X509 **below, struct err *err)
 		X509_free(x);
 	}
 	BIO_free(bio);
+	/* Not even the first: of a file that is no PEM, for one. */
+	if (rc == 0 && ca->nchain == 0 &&
+	    !slice_eq(ca->cert.subject, ca->cert.issuer))
+		return err_set(err, ERR_INTERNAL, "%s: no certificate of who "
+		    "has signed that of ca %s", path, ca->name);
 	return rc;
 }
 
@@ -198,6 +190,7 @@ ca_set_key(struct ca *ca, struct cakey *key, struct err *err)
 	return 0;
 }
 
+/* What stands in no file stays: key, responder, numbers of lists. */
 int
 ca_read_again(struct ca *ca, const char *certificate, const char *chain,
     struct err *err)
@@ -217,51 +210,27 @@ ca_read_again(struct ca *ca, const char *certificate, const char *chain,
 	memcpy(ca->chain, fresh->chain, sizeof(ca->chain));
 	ca->nchain = fresh->nchain;
 	ca->ski = fresh->ski;
-	ca->constraints = fresh->constraints;
 	ca->not_before = fresh->not_before;
 	ca->not_after = fresh->not_after;
 	fresh->cert = was.cert;
 	memcpy(fresh->chain, was.chain, sizeof(was.chain));
 	fresh->nchain = was.nchain;
 	fresh->ski = was.ski;
-	fresh->constraints = was.constraints;
 	ca_free(fresh);
 	return 0;
 }
 
-/* OpenSSL judges whole certificates: one without a signature. */
 int
-ca_check_names(const struct ca *ca, struct slice tbs, struct err *err)
+ca_check_time(const struct ca *ca, int64_t now, struct err *err)
 {
-	struct buf der = { 0 };
-	const unsigned char *p;
-	size_t seq;
-	X509 *x;
-	int rc;
+	char when[32];
 
-	if (ca->constraints == NULL)
+	if (now >= ca->not_before && now < ca->not_after)
 		return 0;
-	seq = der_open(&der, DER_SEQ);
-	buf_add(&der, tbs.p, tbs.n);
-	cakey_put_sigalg(ca->key, &der);
-	der_put_bits(&der, (const uint8_t *)"", 1);
-	der_close(&der, seq);
-	p = der.p;
-	x = d2i_X509(NULL, &p, (long)der.n);
-	buf_free(&der);
-	if (x == NULL)
-		return err_openssl(err, "certificate to be");
-	/* Only this has OpenSSL look for alternative names. */
-	(void)X509_check_ca(x);
-	rc = NAME_CONSTRAINTS_check(x, ca->constraints);
-	if (rc == X509_V_OK)
-		rc = NAME_CONSTRAINTS_check_CN(x, ca->constraints);
-	X509_free(x);
-	if (rc == X509_V_OK)
-		return 0;
-	ERR_clear_error();
-	return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "name constraints "
-	    "of ca %s: %s", ca->name, X509_verify_cert_error_string(rc));
+	utc_text(now < ca->not_before ? ca->not_before : ca->not_after, when);
+	return err_set(err, ERR_UNAVAILABLE, now < ca->not_before ?
+	    "ca %s: its certificate begins %s: is the clock right?" :
+	    "ca %s: its certificate ended %s", ca->name, when);
 }
 
 void
@@ -275,7 +244,6 @@ ca_free(struct ca *ca)
 		buf_free(&ca->chain[i].der);
 	buf_free(&ca->cert.der);
 	buf_free(&ca->ski);
-	NAME_CONSTRAINTS_free(ca->constraints);
 	cakey_free(ca->key);
 	digest_free(ca->sha1);
 	digest_free(ca->sha256);

@@ -28,7 +28,6 @@ struct ca {
 	struct ca_cert	 chain[CA_CHAIN_MAX];	/* issuers, nearest first */
 	size_t		 nchain;
 	struct buf	 ski;		/* key identifier, its octets */
-	struct NAME_CONSTRAINTS_st *constraints;	/* or NULL */
 	int64_t		 not_before, not_after;	/* unix seconds */
 	bool		 apart;		/* the key is behind an air gap: NULL */
 	struct cakey	*key;		/* owned */
@@ -36,7 +35,7 @@ struct ca {
 	struct responder *responder;	/* owned; made when first needed */
 	uint64_t	 crl_number;	/* of the last list in the ledger */
 	uint64_t	 crl_listed;	/* ... that was committed */
-	int64_t		 next_read;	/* unix seconds: see caset.c */
+	int64_t		 next_read;	/* monotonic seconds: see caset.c */
 };
 
 /*
@@ -57,12 +56,8 @@ int		 ca_read_again(struct ca *, const char *certificate,
 		    const char *chain, struct err *);
 void		 ca_free(struct ca *);
 
-/*
- * [RFC5280] 4.2.1.10: may the CA certify these names?  ERR_DENIED, for a
- * certificate that is not signed yet.
- */
-int		 ca_check_names(const struct ca *, struct slice tbs,
-		    struct err *);
+/* ERR_UNAVAILABLE when the CA's own certificate is not valid then. */
+int		 ca_check_time(const struct ca *, int64_t now, struct err *);
 /* Microseconds of a certificate of the slowest of them, as far as is known. */
 int64_t		 ca_cost(struct ca *const *, size_t n);
 

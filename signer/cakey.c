@@ -19,7 +19,6 @@
 #include "failpoint.h"
 #include "hresult.h"
 #include "oid.h"
-#include "secret.h"
 
 #define ROUNDS		4	/* of measuring */
 

@@ -50,7 +50,7 @@ uint64_t	 cakey_made(struct cakey *);
 /*
  * A secret that follows from the private key (or from secret_path) and a
  * label, and tells nothing of the key ([RFC5869]).  Every signer of the CA
- * derives the same.
+ * derives the same.  ERR_DENIED: a key in a token without that file.
  */
 int		 cakey_derive(const struct cakey *, const char *label,
 		    uint8_t out[32], struct err *);
@@ -72,7 +72,9 @@ int		 cakey_sign_digest(struct cakey *, struct slice digest,
 /*
  * Sign; the signature is appended.  With check, and always with a token, it
  * is verified before it is handed out: a faulty computation must not become
- * a certificate.
+ * a certificate.  Certificates and lists are in the ledger before, synced.  -1,
+ * nothing appended: ERR_UNAVAILABLE, the token is away, or its signature is
+ * wrong; ERR_INTERNAL for a key in a file.
  */
 int		 cakey_sign(struct cakey *, struct slice msg, bool check,
 		    struct buf *sig, struct err *);

@@ -4,7 +4,6 @@
  * decided.
  */
 #include <string.h>
-#include <time.h>
 
 #include "caset.h"
 #include "log.h"
@@ -16,7 +15,7 @@ read_again(struct signer *s, size_t i, const struct policy_key *key)
 	const struct sconf_ca *c = &s->conf->cas[i];
 	struct ca *ca = s->cas[i];
 	struct err err = ERR_INIT;
-	int64_t now = (int64_t)time(NULL);
+	int64_t now = log_usec() / 1000000;
 
 	if (now < ca->next_read)
 		return;

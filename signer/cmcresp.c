@@ -74,7 +74,7 @@ put_status(struct buf *out, const struct cmcresp *r, uint64_t *part)
 }
 
 /*
- * [MS-WCCE] 2.2.2.8.1.2: the private key was archived.  DER sorts it behind
+ * [MS-WCCE] 2.2.2.7.9: the private key was archived.  DER sorts it behind
  * the other: not shorter, and of a greater OID.
  */
 static void
@@ -92,7 +92,7 @@ put_key_hash(struct buf *out, const struct cmcresp *r)
 	der_close(out, attr);
 }
 
-/* [MS-WCCE] 2.2.2.8.1.2: SHA-1 of the certificate, as Windows looks for. */
+/* [MS-WCCE] 2.2.2.7.11: SHA-1 of the certificate, as Windows looks for. */
 static void
 put_cert_hash(struct buf *out, const struct cmcresp *r, uint64_t *part)
 {
@@ -130,7 +130,7 @@ put_echo(struct buf *out, struct slice type, struct slice value,
 	control_close(out, c);
 }
 
-/* PKIResponse ::= SEQUENCE { controls, cms, otherMsg }: [RFC5272] 3.2.2. */
+/* PKIResponse ::= SEQUENCE { controls, cms, otherMsg }: [RFC2797] 3.2. */
 static void
 put_pki_response(struct buf *out, const struct cmcresp *r)
 {
@@ -161,17 +161,6 @@ by_bytes(const void *a, const void *b)
 	return x->n < y->n ? -1 : x->n > y->n;
 }
 
-static bool
-is_among(const struct slice *v, size_t n, struct slice s)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (slice_eq(v[i], s))
-			return true;
-	return false;
-}
-
 static void
 put_certificates(struct buf *out, const struct cmcresp *r)
 {
@@ -184,7 +173,7 @@ put_certificates(struct buf *out, const struct cmcresp *r)
 	if (r->status == CMC_SUCCESS)
 		certs[n++] = r->leaf;
 	for (i = 0; i < r->nalso && i < CMC_ALSO_MAX; i++)
-		if (!is_among(certs, n, buf_slice(&r->also[i])))
+		if (!slice_among(certs, n, buf_slice(&r->also[i])))
 			certs[n++] = buf_slice(&r->also[i]);
 	qsort(certs, n, sizeof(certs[0]), by_bytes);
 	for (i = 0; i < n; i++)

@@ -1,7 +1,7 @@
 /*
- * The CMC full response ([RFC5272] 3.2, [MS-WCCE] 2.2.2.8): what Windows
- * reads out of an enrollment answer.  SignedData over a PKIResponse, signed
- * by the CA key itself; by nobody when that is behind an air gap.
+ * The CMC full response ([MS-WCCE] 3.2.1.4.2.1.4.8.2): what Windows reads out
+ * of an enrollment answer.  SignedData over a PKIResponse, signed by the CA
+ * key itself; by nobody when that is behind an air gap.
  */
 #ifndef CMCRESP_H
 #define CMCRESP_H
@@ -9,7 +9,7 @@
 #include "ca.h"
 #include "cmc.h"
 
-enum cmc_status {		/* [RFC5272] 6.1.1 */
+enum cmc_status {		/* cMCStatus, in the same place */
 	CMC_SUCCESS = 0,
 	CMC_FAILED = 2,
 	CMC_PENDING = 3
@@ -35,6 +35,7 @@ struct cmcresp {
  */
 int	 cmcresp_leaf(struct slice response, struct slice serial,
 	    struct slice *leaf);
+/* Appended; nothing on -1, when the key does not sign (cakey_sign). */
 int	 cmcresp_build(const struct cmcresp *, struct buf *out, struct err *);
 
 #endif

@@ -4,7 +4,6 @@
  */
 #include <string.h>
 
-#include "base64.h"
 #include "blocked.h"
 #include "caset.h"
 #include "crlmake.h"
@@ -126,7 +125,10 @@ plan(struct making *m, struct err *err)
 	return 0;
 }
 
-/* Before the signature, as with certificates. */
+/*
+ * Before the signature, as with certificates.  What is not committed then
+ * leaves a gap in the numbers, which only have to grow ([RFC5280] 5.2.3).
+ */
 static int
 tell_ledger(struct making *m, struct err *err)
 {
@@ -140,7 +142,7 @@ tell_ledger(struct making *m, struct err *err)
 	ledger_add(m->s->ledger, "crl", buf_slice(&f));
 	m->ca->crl_number = m->made.number;
 	buf_free(&f);
-	return signer_sync(m->s, err);
+	return journal_sync(m->s, err);
 }
 
 static int
@@ -211,7 +213,10 @@ make(struct making *m, struct err *err)
 	return rc;
 }
 
-/* Whoever restores an older database misses this number. */
+/*
+ * Behind the commit, synced with what comes next: whoever restores an older
+ * database misses this number.
+ */
 static void
 tell_listed(struct making *m)
 {
@@ -317,9 +322,12 @@ crl_round(struct signer *s, int64_t now)
 		log_note("blocked", "%s", err.text);
 	memset(&err, 0, sizeof(err));
 	p = snapshot_policy(s->snapshot, false, &err);
-	if (p != NULL)
-		caset_look(s, p);
-	for (i = 0; p != NULL && i < s->ncas; i++) {
+	if (p == NULL) {
+		log_note("crl", "no list can be made: %s", err.text);
+		return;
+	}
+	caset_look(s, p);
+	for (i = 0; i < s->ncas; i++) {
 		memset(&m, 0, sizeof(m));
 		m.s = s;
 		m.ca = s->cas[i];
@@ -338,6 +346,5 @@ crl_round(struct signer *s, int64_t now)
 		buf_free(&m.row);
 		memset(&err, 0, sizeof(err));
 	}
-	if (p != NULL)
-		snapshot_put(s->snapshot, p);
+	snapshot_put(s->snapshot, p);
 }

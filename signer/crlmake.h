@@ -1,14 +1,14 @@
-/* When a revocation list is due, and making it. */
+/* What a signer does every second or two: revocation lists, when due. */
 #ifndef CRLMAKE_H
 #define CRLMAKE_H
 
 #include "signer.h"
 
 /*
- * Looks, every second or two, whether a CA of this signer needs a new list:
- * something was revoked or released, the last one is near its end, or there
- * is none; and makes OCSP answers anew.  Failures are logged and tried again.
- * now: unix seconds.
+ * Looks whether a CA of this signer needs a new list: something was revoked or
+ * released, the last one is near its end, or there is none; makes OCSP answers
+ * anew; and takes in what changed in the list of blocked keys.  Sets
+ * s->next_crl.  Failures are logged and tried again.  now: unix seconds.
  */
 void	 crl_round(struct signer *, int64_t now);
 

@@ -294,21 +294,21 @@ enveloped_open(const struct enveloped *e, EVP_PKEY *pkey, struct buf *out)
 	EVP_CIPHER	*cipher = EVP_CIPHER_fetch(NULL, e->cipher, NULL);
 	uint8_t		 key[KEY_SIZE_MAX];
 	struct buf	 clear = { 0 };
-	int		 n = 0, rc = -1;
+	size_t		 len = 0;
+	int		 n = 0;
 
 	if (ctx != NULL && cipher != NULL && open_key(e, pkey, key) == 0 &&
 	    EVP_DecryptInit_ex2(ctx, cipher, key, e->iv.p, NULL) == 1 &&
 	    EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 &&
 	    EVP_DecryptUpdate(ctx, buf_extend(&clear, e->content.n), &n,
 	    e->content.p, (int)e->content.n) == 1 &&
-	    (size_t)n == e->content.n) {
-		buf_add(out, clear.p, unpad_cbc(clear.p, clear.n, e->iv.n));
-		rc = out->n == 0 ? -1 : 0;
-	}
+	    (size_t)n == e->content.n)
+		len = unpad_cbc(clear.p, clear.n, e->iv.n);
+	buf_add(out, clear.p, len);
 	OPENSSL_cleanse(key, sizeof(key));
 	buf_wipe(&clear);
 	EVP_CIPHER_free(cipher);
 	EVP_CIPHER_CTX_free(ctx);
 	ERR_clear_error();
-	return rc;
+	return len == 0 ? -1 : 0;
 }

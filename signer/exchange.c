@@ -12,6 +12,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "constraint.h"
 #include "hresult.h"
 #include "keyblob.h"
 #include "log.h"
@@ -22,6 +23,8 @@
 #define NONCE		12
 #define TAG		16
 #define WEEK		((int64_t)7 * 86400)
+#define ACCOUNT		"<exchange>"	/* no account can have this name */
+#define TEMPLATE	"CAExchange"
 
 /*
  * Derived from the CA's key: every signer of the ca opens what one has sealed,
@@ -122,11 +125,11 @@ make_key(struct ca *ca, struct slice serial, struct exchange *x,
 	return rc;
 }
 
-/* [MS-WCCE] 3.2.2.6.2.2: purpose and life of AD CS's own. */
+/* [MS-WCCE] 3.2.1.4.3.2.15.1: purpose and life of AD CS's own. */
 static void
 fill_template(struct template *t, const struct ca *ca)
 {
-	t->cn = xstrdup(EXCHANGE_TEMPLATE);
+	t->cn = xstrdup(TEMPLATE);
 	t->schema = 1;
 	t->major = 1;
 	t->validity = WEEK;
@@ -138,7 +141,8 @@ fill_template(struct template *t, const struct ca *ca)
 	t->cas.v[t->cas.n++] = xstrdup(ca->of);
 }
 
-struct exchange *
+/* A new key, sealed for this serial number, and the decision to certify it. */
+static struct exchange *
 exchange_new(struct ca *ca, const struct policy_ca *pca,
     const uint8_t *serial, struct decision *d, struct err *err)
 {
@@ -146,7 +150,7 @@ exchange_new(struct ca *ca, const struct policy_ca *pca,
 	char cn[72];
 
 	fill_template(&x->tmpl, ca);
-	x->account.name = xstrdup(EXCHANGE_ACCOUNT);
+	x->account.name = xstrdup(ACCOUNT);
 	if (make_key(ca, slice_of(serial, SERIAL_LEN), x, err) == -1) {
 		exchange_free(x);
 		return NULL;
@@ -207,6 +211,8 @@ make(struct signer *s, struct job *j, const struct policy_ca *ca,
 	if (j->exchange == NULL)
 		return -1;
 	j->has_decision = true;
+	if (constraint_check(ca, &j->decision.names, err) == -1)
+		return -1;
 	return job_build(s, j, j->exchange->key, err);
 }
 

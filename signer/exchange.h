@@ -1,5 +1,5 @@
 /*
- * The CA's exchange certificate and its key ([MS-WSTEP] 3.1.4.1.3.4,
+ * The CA's exchange certificate and its key ([MS-WSTEP] 3.1.4.2.2.1,
  * KeyExchangeToken): clients encrypt private keys to it on their way into the
  * archive.  A new one each week; the one before still opens for a week.  All
  * signers of a CA share them: the key lies in the database, sealed under a
@@ -15,30 +15,30 @@
 struct signer;
 struct job;
 
-#define EXCHANGE_ACCOUNT "<exchange>"	/* no account can have this name */
-#define EXCHANGE_TEMPLATE "CAExchange"
-
-/* One being made; what a decision needs that no policy has. */
+/*
+ * One being made, of a job, whose decision borrows from it; what a decision
+ * needs that no policy has.
+ */
 struct exchange {
 	struct template	 tmpl;
 	struct account	 account;
 	struct buf	 spki;
 	struct pubkey	*key;
-	struct buf	 sealed;
+	struct buf	 sealed;	/* the private key, for the row */
 };
-/*
- * A new key, sealed for this serial number (SERIAL_LEN octets), and the
- * decision to certify it, which borrows from the exchange.  NULL:
- * ERR_INTERNAL.
- */
-struct exchange	*exchange_new(struct ca *, const struct policy_ca *,
-		    const uint8_t *serial, struct decision *, struct err *);
 void		 exchange_free(struct exchange *);
 
 /*
+ * The answer to a CALL_KET: the exchange certificate in use, into j->cert, or
+ * one being made (JOB_RECORD) where there is none for tomorrow; a copy of the
+ * one that an earlier job of the batch makes.
+ */
+void		 job_ket(struct signer *, struct job *,
+		    struct job *const *earlier, size_t nearlier);
+/*
  * The private key of the exchange certificate with this serial number
  * (INTEGER content); EVP_PKEY_free by the caller.  NULL when it was not sealed
- * for it, or by another CA.
+ * for it, or by another CA (ERR_INTERNAL), or as cakey_derive.
  */
 EVP_PKEY	*exchange_open(struct ca *, struct slice serial,
 		    struct slice sealed, struct err *);

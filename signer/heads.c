@@ -12,6 +12,7 @@
 #include "file.h"
 #include "head.h"
 #include "heads.h"
+#include "journal.h"
 #include "log.h"
 #include "signer.h"
 
@@ -126,7 +127,7 @@ heads_now(struct signer *s, struct err *err)
 	buf_free(&f);
 	heads->last = ledger_seq(s->ledger);
 	/* Nobody is told of what a crash may still take back. */
-	if (signer_sync(s, err) == -1)
+	if (journal_sync(s, err) == -1)
 		return -1;
 	/* The copy is of that entry itself, which nothing follows yet. */
 	h.seq = heads->last;

@@ -1,6 +1,6 @@
 /*
- * One request in the signer, checked from the beginning: peer, times,
- * account, request, policy, names, key.  job_decide has the order; batch.c
+ * One request in the signer, judged from the beginning: account, request,
+ * template, names, key.  job_decide has the order, behind job_open.c; batch.c
  * drives it, and the vault by airgap_item.c.  Whatever a worker has let pass
  * is judged here.
  */
@@ -12,11 +12,10 @@
 #include <openssl/rand.h>
 
 #include "agents.h"
-#include "airgap.h"
-#include "blocked.h"
-#include "archive.h"
 #include "approval.h"
+#include "archive.h"
 #include "badkey.h"
+#include "blocked.h"
 #include "certauth.h"
 #include "exchange.h"
 #include "hresult.h"
@@ -25,7 +24,6 @@
 #include "renewal.h"
 #include "rows.h"
 #include "signer.h"
-
 
 struct job *
 job_new(void)
@@ -109,6 +107,13 @@ job_unavailable(struct job *j, const char *text)
 	job_answered(j, MSG_UNAVAILABLE, text);
 	j->hresult = HR_RETRY;
 	j->number = 0;
+}
+
+void
+job_elsewhere(struct job *j, const char *text)
+{
+	job_unavailable(j, text);
+	j->status = MSG_ELSEWHERE;
 }
 
 void
@@ -255,9 +260,7 @@ job_build(struct signer *s, struct job *j, const struct pubkey *key,
 	if (j->exchange == NULL &&
 	    serial_new(now, s->prefix, j->tbs.serial, err) == -1)
 		return -1;
-	if (tbs_build(&j->tbs, &j->tbs_der, err) == -1)
-		return -1;
-	return ca_check_names(j->ca, buf_slice(&j->tbs_der), err);
+	return tbs_build(&j->tbs, &j->tbs_der, err);
 }
 
 void
@@ -361,6 +364,12 @@ check_template(const struct signer *s, const struct job *j, struct err *err)
 	    "may not ask for it", name, j->link.worker);
 }
 
+/*
+ * Who asks comes before what for, and both before what costs or counts: a
+ * request that is refused takes nothing of its template's rate, opens no
+ * archived key and gets no serial number.  Whose the key may be, and whether
+ * its worker may ask for that template, shows with the decision only.
+ */
 int
 job_decide(struct signer *s, struct job *j, struct err *err)
 {
@@ -391,7 +400,8 @@ job_decide(struct signer *s, struct job *j, struct err *err)
 	    &j->decision, j->received / 1000000, j->t0, err) == -1)
 		return -1;
 	if (j->ca->apart)
-		return airgap_check(j, err);
+		return decide_apart(&in, &j->decision, err);
+	/* Built when it is approved: serial and validity are of that day. */
 	if (j->decision.pending && j->pending == NULL)
 		return 0;
 	if (j->decision.tmpl->archive_key && archive_key(s, j->ca, ca, j->req,
@@ -481,12 +491,14 @@ job_check(struct signer *s, struct job *j)
 {
 	struct err err = ERR_INIT;
 	int64_t t = log_usec();
+	bool yes;
 
 	ERR_clear_error();
-	if (job_decide(s, j, &err) == 0 &&
-	    (j->decision.pending || j->ca->apart))
+	/* Never by the absence of an error: somebody may forget to set one. */
+	yes = job_decide(s, j, &err) == 0;
+	if (yes && (j->decision.pending || j->ca->apart))
 		job_record(s, j, MSG_PENDING, "Taken Under Submission");
-	else if (err.kind == ERR_NONE)
+	else if (yes)
 		job_record(s, j, MSG_ISSUED, "Issued");
 	else if (err.kind == ERR_DENIED && j->account[0] != '\0') {
 		j->hresult = err_hresult(&err);
@@ -494,6 +506,7 @@ job_check(struct signer *s, struct job *j)
 	} else	/* also what nobody at all sent: no row, no signature */
 		job_refuse(j, &err);
 	j->us_check += log_usec() - t;
+	/* By the monotonic clock: no step puts it before received. */
 	j->decided = j->received + (log_usec() - j->t0);
 }
 

@@ -1,7 +1,8 @@
 /*
  * One request on the signer's side: everything of it, freed at one place.
  * The worker has checked it already; here it is checked again, from the
- * client's own bytes.
+ * client's own bytes.  The functions stand in the order of a request's way,
+ * which batch.c drives.
  */
 #ifndef JOB_H
 #define JOB_H
@@ -24,7 +25,8 @@ enum job_state {
 	JOB_NEW,		/* to be looked up, checked and decided */
 	JOB_ANSWERED,		/* status is set; nothing to record */
 	JOB_COPY,		/* the same as an earlier job of the batch */
-	JOB_RECORD,		/* status is set; a row is to be written */
+	JOB_RECORD,		/* status is set; a row is to be written:
+				   JOB_ANSWERED when that has failed */
 	JOB_DROPPED		/* not a message: no answer */
 };
 
@@ -36,9 +38,10 @@ struct job {
 	uint8_t		 row_id[MSG_ID];	/* ask.id or verdict.request */
 	struct pending	*pending;	/* that request, or NULL */
 	bool		 reserved;	/* see store_reserve */
-	int64_t		 received;	/* unix microseconds */
-	int64_t		 decided;	/* unix microseconds */
-	int64_t		 issue_at;	/* the same; 0: when it was received */
+	/* Unix microseconds. */
+	int64_t		 received;	/* its turn came; vault: at the desk */
+	int64_t		 decided;
+	int64_t		 issue_at;	/* 0: received */
 	char		*account;	/* canonical name */
 	const struct account *acct;	/* from the snapshot, or NULL */
 	struct ca	*ca;		/* borrowed */
@@ -72,7 +75,7 @@ struct job {
 	bool		 durable;	/* ... that is known to be durable */
 	int64_t		 pending_since;	/* unix seconds */
 	const struct job *first;	/* of a JOB_COPY */
-	int64_t		 t0;		/* log_usec when it came */
+	int64_t		 t0;		/* log_usec when its turn came */
 	int64_t		 us_check, us_sign, us_commit;	/* it took */
 };
 
@@ -80,85 +83,102 @@ struct job	*job_new(void);
 /* Gives its account back to the snapshot; NULL is fine. */
 void		 job_free(struct signer *, struct job *);
 
-/* Decode the message. */
+/* As it comes, and when it is its turn: job_open.c. */
+
+/* Decode the message: JOB_NEW, or JOB_DROPPED. */
 void		 job_read(struct job *);
 /* Is a new certificate asked for, and nothing decided yet? */
 bool		 job_is_issue(const struct job *);
-/* It is its turn: check what needs neither policy nor database. */
+/*
+ * What needs neither policy nor database: peer, age, account name, CA and its
+ * key.  What fails here is answered, and so is a ping.
+ */
 void		 job_open(struct signer *, struct job *);
 /* The key that signs, by the policy at hand; or MSG_ELSEWHERE. */
 void		 job_key(const struct signer *, struct job *);
-/* The policy hash, for calls that decide something. */
+
+/* Judging it: job.c. */
+
+/* Calls that decide something go by s->policy, or MSG_POLICY_CHANGED. */
 void		 job_policy(struct signer *, struct job *);
-/* Parse the request; what is wrong with it is told by job_check. */
+/*
+ * Parse the request, once; what is wrong with it is told by job_decide.  Needs
+ * nothing but the message: may come long before job_open.
+ */
 void		 job_parse(struct job *);
 /*
- * Serials (INTEGER content, lent) of the certificates it is signed with, and
- * of the one that logged on: how many.
+ * Serials (INTEGER content, lent by the job) of the certificates it is signed
+ * with, and of the one that logged on: how many.
  */
 #define JOB_SERIALS	3
 size_t		 job_serials(const struct job *,
 		    struct slice serial[JOB_SERIALS]);
 /* Whoever renews anonymously is the account of the old certificate. */
 void		 job_identify(const struct signer *, struct job *);
-/* Answer from a row, if it is this caller's and this request's; or refuse. */
-void		 job_stored(struct job *, const struct stored *);
-/* The exchange certificate, made when there is none for tomorrow. */
-void		 job_ket(struct signer *, struct job *, struct job *const *,
-		    size_t nearlier);
 /*
- * Who asks, into j->acct, if they may by this method; *ca is the policy's.
- * ERR_DENIED, or ERR_UNAVAILABLE when the CA's certificate is another.
+ * Load the account that asks into j->acct, if there is one; it may be the
+ * certificate's.  ERR_DENIED, or as snapshot_account.
+ */
+int		 job_account(struct signer *, struct job *, struct err *);
+/*
+ * The same, and may they by this method?  *ca is the policy's.  Also
+ * ERR_UNAVAILABLE when the CA's certificate is another.
  */
 int		 job_caller(struct signer *, struct job *,
 		    const struct policy_ca **, struct err *);
-/* The outcome, of which no row is written. */
+/* What an earlier job of the batch gives somebody else has no row yet. */
+void		 job_same_key(struct job *, const struct job *earlier);
+/*
+ * The whole judgement of a request, and unless it must wait for approval, or
+ * for an air gap, its TBSCertificate.  -1 is the answer to its client by kind
+ * (job_refuse); a decision that was made before stays (has_decision).
+ */
+int		 job_decide(struct signer *, struct job *, struct err *);
+/* The end of it: validity, serial number and TBSCertificate of a decision. */
+int		 job_build(struct signer *, struct job *,
+		    const struct pubkey *, struct err *);
+/* job_decide, and its outcome: JOB_RECORD or JOB_ANSWERED. */
+void		 job_check(struct signer *, struct job *);
+
+/* Outcomes; texts are for client, row and log unless it says otherwise. */
+
+/* A decision of which a row is written; it gets its number. */
+void		 job_record(struct signer *, struct job *, enum msg_status,
+		    const char *text);
+/* One of which no row is written; a refusal, by the error's kind. */
 void		 job_answered(struct job *, enum msg_status, const char *text);
+void		 job_refuse(struct job *, const struct err *);
+/* Nothing is recorded; try again.  The text is for our log only. */
+void		 job_unavailable(struct job *, const char *text);
+/* The same, and nothing was begun: the link asks the next signer at once. */
+void		 job_elsewhere(struct job *, const char *text);
 /*
  * Texts of refusals repeat what was asked for and may be cut in the middle of
  * a character: PostgreSQL and UTF8String take neither half characters nor
  * control characters.
  */
 void		 job_text(struct job *, struct slice text);
-/* Validity, serial number and TBSCertificate of a decision. */
-int		 job_build(struct signer *, struct job *,
-		    const struct pubkey *, struct err *);
-/* Load the account that asks, if there is one; it may be the certificate's. */
-int		 job_account(struct signer *, struct job *, struct err *);
-/*
- * Parse, decide, and unless it must wait for approval build the
- * TBSCertificate.
- */
-int		 job_decide(struct signer *, struct job *, struct err *);
-/* What an earlier job of the batch gives somebody else has no row yet. */
-void		 job_same_key(struct job *, const struct job *earlier);
-/* A decision of which a row is written. */
-void		 job_record(struct signer *, struct job *, enum msg_status,
-		    const char *text);
+
 /* A fresh request of an account with a one-time secret spends it. */
 bool		 job_spends(const struct job *);
+/* Of the client's own bytes: is it the same request? */
 void		 job_token_sha256(const struct job *, uint8_t out[32]);
-/* All of it: JOB_RECORD or JOB_ANSWERED. */
-void		 job_check(struct signer *, struct job *);
-/*
- * What is signed of a job whose intent is in the ledger: the certificate, and
- * the answer that the row of a request keeps when its client has to ask for
- * it.  -1 leaves nothing.
- */
-int		 job_sign(struct signer *, struct job *, struct err *);
-
-/* A refusal of which no row is kept. */
-void	 job_refuse(struct job *, const struct err *);
-
 /* Whom the row is about: the account, or whom it enrolls on behalf of. */
 const char	*job_owner(const struct job *);
 /* Who asked on behalf of the owner, or NULL. */
 const char	*job_agent(const struct job *);
+/*
+ * What is signed of a job whose intent is in the ledger, on the disk: the
+ * certificate, and the answer that the row of a request keeps when its client
+ * has to ask for it.  -1 leaves nothing: as cakey_sign.
+ */
+int		 job_sign(struct signer *, struct job *, struct err *);
 
-/* Nothing is recorded; try again.  The text is for our log only. */
-void		 job_unavailable(struct job *, const char *text);
+/* Answering it, out of its row or made anew: reply.c. */
 
-/* The CMC response to a request that has a row; appended. */
+/* Answer from a row, if it is this caller's and this request's; or refuse. */
+void		 job_stored(struct job *, const struct stored *);
+/* The CMC response to a request that has a row; appended.  As cakey_sign. */
 int		 job_respond(const struct signer *, const struct job *,
 		    struct buf *, struct err *);
 /*

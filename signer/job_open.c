@@ -33,7 +33,8 @@ check_peer(const struct signer *s, const struct job *j, struct err *err)
 
 /*
  * A message that lay somewhere for long must not be acted upon; and the day
- * in an id says where its row is.
+ * in an id says where its row is.  ERR_UNAVAILABLE: the clock that is wrong may
+ * be ours alone.
  */
 static int
 check_times(const struct job *j, struct err *err)
@@ -41,9 +42,14 @@ check_times(const struct job *j, struct err *err)
 	int64_t age = j->received / 1000 - j->ask.sent_at;
 	int64_t day = row_day(j->ask.id) - j->received / DAY_USEC;
 
-	if (age > MAX_AGE_MS || age < -MAX_AGE_MS)
-		return err_set(err, ERR_UNAVAILABLE,
-		    "message is %lld ms old", (long long)age);
+	if (age > MAX_AGE_MS)
+		return err_set(err, ERR_UNAVAILABLE, "message is %lld s old: "
+		    "it was late, or the clock of %s is behind this one's",
+		    (long long)(age / 1000), j->link.worker);
+	if (age < -MAX_AGE_MS)
+		return err_set(err, ERR_UNAVAILABLE, "message is from %lld s "
+		    "ahead: the clock of %s or this one is wrong",
+		    (long long)(-age / 1000), j->link.worker);
 	if (day < -1 || day > 1)
 		return err_bad(err, 0, "request id is of another day");
 	return 0;
@@ -72,14 +78,13 @@ check_account_name(struct job *j, struct err *err)
 
 /* Another signer may have the key. */
 static void
-elsewhere(struct job *j)
+without_key(struct job *j)
 {
 	char text[128];
 
 	snprintf(text, sizeof(text), "the key of ca %.*s is not on this "
 	    "signer", (int)j->ask.ca.n, (const char *)j->ask.ca.p);
-	job_unavailable(j, text);
-	j->status = MSG_ELSEWHERE;
+	job_elsewhere(j, text);
 }
 
 /*
@@ -99,7 +104,7 @@ job_key(const struct signer *s, struct job *j)
 	j->ca = find_ca(s, j);
 	if (j->ca == NULL || !j->ca->good ||
 	    (j->ask.call != CALL_OCSP && !j->ca->in_use))
-		elsewhere(j);
+		without_key(j);
 }
 
 /* Up, even where there is nothing to decide by: the text says why. */
@@ -110,6 +115,7 @@ pong(struct signer *s, struct job *j)
 	    .now = j->received / 1000 };
 	struct err err = ERR_INIT;
 	const struct policy *policy;
+	int64_t now = log_usec() / 1000000;
 
 	policy = snapshot_policy(s->snapshot, false, &err);
 	if (policy != NULL) {
@@ -118,7 +124,10 @@ pong(struct signer *s, struct job *j)
 		snapshot_put(s->snapshot, policy);
 	}
 	pong_encode(&p, &j->response);
-	job_answered(j, MSG_PONG, err.text);
+	/* Who asks again is not told of what is over; each second is enough. */
+	if (s->unready.kind != ERR_NONE && s->next_check > now + 1)
+		s->next_check = now + 1;
+	job_answered(j, MSG_PONG, policy != NULL ? s->unready.text : err.text);
 }
 
 /*
@@ -134,8 +143,16 @@ check_key(struct job *j)
 	    j->ask.call == CALL_QUERY ||
 	    cakey_ready(j->ca->key, &err) == 0)
 		return;
-	job_unavailable(j, err.text);
-	j->status = MSG_ELSEWHERE;
+	job_elsewhere(j, err.text);
+}
+
+static void
+refuse(struct job *j, const struct err *err)
+{
+	if (err->kind == ERR_UNAVAILABLE)
+		job_elsewhere(j, err->text);
+	else
+		job_refuse(j, err);
 }
 
 void
@@ -170,9 +187,9 @@ job_open(struct signer *s, struct job *j)
 	    check_times(j, &err) == -1 ||
 	    (j->ask.call != CALL_OCSP && check_account_name(j,
 	    &err) == -1))
-		job_refuse(j, &err);
+		refuse(j, &err);
 	else if ((j->ca = find_ca(s, j)) == NULL)
-		elsewhere(j);
+		without_key(j);
 	else
 		check_key(j);
 }

@@ -11,6 +11,15 @@
 #include "rows.h"
 #include "store_crl.h"
 
+int
+journal_sync(struct signer *s, struct err *err)
+{
+	if (ledger_sync(s->ledger, err) == 0)
+		return 0;
+	s->ledger_failed = true;
+	return -1;
+}
+
 /* What a row holds; the buffer is used up. */
 static void
 field_row(struct buf *f, const char *key, struct buf *row)
@@ -176,7 +185,7 @@ add_revocations(struct signer *s, const struct ca *ca, const PGresult *r,
 		    "database: another session");
 	for (i = 0; i < n; i++)
 		add_revocation(s, ca, r, i);
-	if (signer_sync(s, err) == -1)
+	if (journal_sync(s, err) == -1)
 		return -1;
 	return store_revocations_told(s->store, ca->name, r, err);
 }

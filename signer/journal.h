@@ -1,4 +1,8 @@
-/* What goes into the ledger (common/ledger.h lists it). */
+/*
+ * What goes into the ledger (common/ledger.h lists it), and when it is on the
+ * disk.  The functions without an err only buffer: what they add is durable
+ * with the next journal_sync, and lost with this process before it.
+ */
 #ifndef JOURNAL_H
 #define JOURNAL_H
 
@@ -6,11 +10,23 @@
 
 #include "signer.h"
 
-/* Before anything is signed, and synced by the caller. */
+/*
+ * Write what is buffered and fdatasync.  -1 is the end of this process
+ * (s->ledger_failed): a ledger that may have lost bytes is trusted no more.
+ */
+int	 journal_sync(struct signer *, struct err *);
+
+/*
+ * The entry of a job's state: an intent, a denial, or what waits; sets
+ * j->intent.  Synced by the caller before anything is signed or told.
+ */
 void	 journal_decision(struct signer *, struct job *);
-/* After the signature; goes to the disk with what comes next. */
+/* After the signature, and before the row is committed. */
 void	 journal_issued(struct signer *, const struct job *);
-/* The same, of a row: a crash took that entry. */
+/*
+ * The same out of the row, where a crash took the entry; buffered, too.  -1:
+ * the database cannot be asked, or the row is gone (ERR_UNAVAILABLE).
+ */
 int	 journal_stored(struct signer *, const struct intent *,
 	    struct err *);
 

@@ -16,8 +16,10 @@
 #include "blocked.h"
 #include "caset.h"
 #include "heads.h"
+#include "journal.h"
 #include "log.h"
 #include "metrics.h"
+#include "policyfile.h"
 #include "secret.h"
 
 #define DEFAULT_CONF	"/etc/countersign/signer.conf"
@@ -99,6 +101,8 @@ open_store(struct signer *s, struct err *err)
 	s->store = store_open(s->conf->database, s->conf->name);
 	rc = store_ready(s->store, &last);
 	for (i = 0; rc == -1 && i < START_TRIES; i++) {
+		if (i == 0)
+			log_note("waiting", "%s", last.text);
 		nanosleep(&pause, NULL);
 		memset(&last, 0, sizeof(last));
 		rc = store_ready(s->store, &last);
@@ -106,7 +110,7 @@ open_store(struct signer *s, struct err *err)
 	if (rc == -1)
 		return err_set(err, last.kind, "%s", last.text);
 	s->prefix = store_lease(s->store)->prefix;
-	return store_partitions(s->store, err);
+	return 0;
 }
 
 /* Policy and CA certificates are the ones that everybody else sees. */
@@ -128,7 +132,7 @@ check_policy(struct signer *s, struct err *err)
 	caset_look(s, p);
 	for (i = 0; i < s->ncas; i++) {
 		good |= s->cas[i]->good;
-		if (s->cas[i]->apart && s->cas[i]->good && airgap_policy(
+		if (s->cas[i]->apart && s->cas[i]->good && policy_apart(
 		    policy_key_find(p, s->cas[i]->name, NULL), err) == -1)
 			return -1;
 		if (!s->cas[i]->good)
@@ -158,7 +162,7 @@ open_ledger(struct signer *s, struct err *err)
 	    sizeof(s->policy->sha256));
 	ledger_add(s->ledger, "start", buf_slice(&f));
 	buf_free(&f);
-	rc = signer_sync(s, err);
+	rc = journal_sync(s, err);
 	if (rc == 0)
 		rc = heads_now(s, err);
 	snapshot_put(s->snapshot, s->policy);
@@ -245,6 +249,7 @@ start(struct signer *s, const char *path, struct err *err)
 	return heads_open(s, err);
 }
 
+/* The link comes last: who is heard finds policy, ledger and database. */
 static int
 serve(struct signer *s, struct err *err)
 {
@@ -279,6 +284,7 @@ main(int argc, char *argv[])
 	}
 	if (optind < argc)
 		return airgap_main(conf, argc - optind, argv + optind);
+	/* libzmq's threads do little: no arena of its own for each. */
 	mallopt(M_ARENA_MAX, 1);
 	block_signals();
 	rc = start(&s, conf, &err);
@@ -288,7 +294,7 @@ main(int argc, char *argv[])
 	else if (rc == 0)
 		rc = serve(&s, &err);
 	if (rc == -1)
-		log_note("stop", "%s: %s", err_kind_name(err.kind), err.text);
+		log_note("stop", "%s", err.text);
 	else
 		log_note("stop", "%s", test ? "configuration is good" :
 		    "asked to");

@@ -100,10 +100,11 @@ void
 measure_write(struct signer *s, int64_t now, bool up)
 {
 	struct err err = ERR_INIT;
+	int64_t t = log_usec() / 1000000;
 
-	if (s->metrics == NULL || now < s->next_metrics)
+	if (s->metrics == NULL || t < s->next_metrics)
 		return;
-	s->next_metrics = now + WRITE_SECONDS;
+	s->next_metrics = t + WRITE_SECONDS;
 	set_gauges(s, now, up);
 	if (metrics_save(s->metrics, s->conf->metrics_file, &err) == -1)
 		log_note("metrics", "%s", err.text);

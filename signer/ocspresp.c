@@ -6,8 +6,8 @@
 
 #include "der.h"
 #include "journal.h"
-#include "ocspresp.h"
 #include "ocspreq.h"
+#include "ocspresp.h"
 #include "oid.h"
 
 #define UNKNOWN_LIFE	300	/* s: it may be issued in a moment */
@@ -296,7 +296,7 @@ ocsp_ahead(struct signer *s, struct ca *ca, const struct policy_ca *policy,
 {
 	struct ocsp_row row;
 	PGresult *due;
-	int i, n, rc = 0;
+	int i, rc = 0;
 
 	/* In the last hours of a CA nothing can last longer. */
 	if (ca->not_after < now + policy->ocsp_validity)
@@ -305,8 +305,7 @@ ocsp_ahead(struct signer *s, struct ca *ca, const struct policy_ca *policy,
 	    now + policy->ocsp_validity / 2, err);
 	if (due == NULL)
 		return -1;
-	n = PQntuples(due);
-	for (i = 0; i < n && rc == 0; i++) {
+	for (i = 0; i < PQntuples(due) && rc == 0; i++) {
 		memset(&row, 0, sizeof(row));
 		row.ca = ca->name;
 		row.this_update = now;
@@ -315,5 +314,5 @@ ocsp_ahead(struct signer *s, struct ca *ca, const struct policy_ca *policy,
 		rc = renew(s, ca, &row, err);
 	}
 	PQclear(due);
-	return rc == 0 ? n > 0 : -1;
+	return rc;
 }

@@ -30,8 +30,8 @@ void	 job_ocsp(struct signer *, struct job *);
 
 /*
  * Answers that are kept and past the half of their life, made anew before
- * anybody asks again; some at a time.  1 when there were some, 0, or -1.
- * now: unix seconds.
+ * anybody asks again; some at a time.  now: unix seconds.  -1: the others stay
+ * as they are, until the next time.
  */
 int	 ocsp_ahead(struct signer *, struct ca *, const struct policy_ca *,
 	    int64_t now, struct err *);

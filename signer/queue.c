@@ -2,6 +2,7 @@
  * Off the link as they come, into batches in order of what cannot wait.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/asn1.h>
 
@@ -14,18 +15,19 @@
 #define QUEUE_MAX	4096
 #define QUEUE_BYTES	(16 * 1024 * 1024)
 #define BATCH_BYTES	(2 * 1024 * 1024)
-#define AHEAD_USEC	5000
+#define AHEAD_USEC	5000	/* a COMMIT may be over before that */
 #define FOURTH		4
 
 enum rank { RANK_FIRST, RANK_SOON, RANK_NEW };
 
 struct waiting {
 	struct job	*job;
+	size_t		 turn;
 	enum rank	 rank;
 };
 
 struct queue {
-	struct waiting	 v[QUEUE_MAX];		/* by arrival */
+	struct waiting	 v[QUEUE_MAX];		/* by turn, then arrival */
 	size_t		 n, bytes;
 	size_t		 places;		/* given so far */
 };
@@ -66,13 +68,31 @@ queue_length(const struct queue *q)
 	return q->n;
 }
 
+/*
+ * Behind all of the same worker; of others the first of each come together,
+ * then the second.  So does ZeroMQ, but only with what is not yet here.
+ */
+static size_t
+turn_of(const struct queue *q, const char *worker)
+{
+	size_t i;
+
+	for (i = q->n; i > 0; i--)
+		if (strcmp(q->v[i - 1].job->link.worker, worker) == 0)
+			return q->v[i - 1].turn + 1;
+	return q->n > 0 ? q->v[0].turn : 0;
+}
+
 void
 queue_add(struct queue *q, struct job *j)
 {
-	struct waiting *w = &q->v[q->n++];
+	struct waiting w = { .job = j, .turn = turn_of(q, j->link.worker),
+	    .rank = job_is_issue(j) ? RANK_NEW : RANK_FIRST };
+	size_t i;
 
-	w->job = j;
-	w->rank = job_is_issue(j) ? RANK_NEW : RANK_FIRST;
+	for (i = q->n++; i > 0 && q->v[i - 1].turn > w.turn; i--)
+		q->v[i] = q->v[i - 1];
+	q->v[i] = w;
 	q->bytes += j->link.msg.n;
 }
 
@@ -160,7 +180,7 @@ queue_ahead(struct signer *s, struct queue *q)
 	queue_parse(q);
 }
 
-/* Those of a rank up to worst, by arrival, until there are max. */
+/* Those of a rank up to worst, in their order, until there are max. */
 static void
 take(struct queue *q, struct taken *t, enum rank worst, size_t max)
 {

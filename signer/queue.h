@@ -13,12 +13,17 @@ struct queue	*queue_new(void);
 /* Without answers for what is left: the workers ask another signer. */
 void		 queue_free(struct signer *, struct queue *);
 
-/* Takes over a job that job_read has been called for; at the end. */
+/*
+ * Takes over a job that job_read has been called for.  Who came first is first,
+ * but workers have turns: one that sends much waits for itself alone.  There is
+ * room for 4096: queue_fill looks.
+ */
 void		 queue_add(struct queue *, struct job *);
 size_t		 queue_length(const struct queue *);
 /*
- * Everything that is on the link, up to 16 MiB; waits for it at most
- * timeout_ms where the queue is empty.  -1 when the link has failed.
+ * Everything that is on the link, up to 16 MiB or 4096 jobs: the rest stays
+ * with ZeroMQ.  Waits for it at most timeout_ms where the queue is empty.  -1
+ * when the link has failed.
  */
 int		 queue_fill(struct signer *, struct queue *, int timeout_ms,
 		    struct err *);
@@ -32,7 +37,7 @@ void		 queue_ahead(struct signer *, struct queue *);
 
 /*
  * Moves jobs to v: how many, at most max, and no more once they have 2 MiB of
- * messages.  When not all can go, each fourth place is for who came first, so
+ * messages.  When not all can go, each fourth place is for who is first, so
  * that nobody waits for ever; the others are first for whatever asks for no
  * new certificate (polls, OCSP, approvals), then for renewals of what ends
  * soon (pace.h) as far as parsed, then for the rest.

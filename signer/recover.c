@@ -30,36 +30,17 @@ intents_add(struct intents *l, const struct intent *in)
 }
 
 void
-intents_copy(struct intents *to, const struct intents *from)
-{
-	size_t i;
-
-	to->n = 0;
-	for (i = 0; i < from->n; i++)
-		intents_add(to, &from->v[i]);
-}
-
-void
 intents_free(struct intents *l)
 {
 	free(l->v);
 	memset(l, 0, sizeof(*l));
 }
 
-static void
+void
 intents_drop(struct intents *l, size_t i)
 {
 	memmove(&l->v[i], &l->v[i + 1], (l->n - i - 1) * sizeof(l->v[0]));
 	l->n--;
-}
-
-int
-signer_sync(struct signer *s, struct err *err)
-{
-	if (ledger_sync(s->ledger, err) == 0)
-		return 0;
-	s->ledger_failed = true;
-	return -1;
 }
 
 struct walk {			/* reading the ledger */
@@ -214,7 +195,7 @@ walk_done(struct walk *w, const struct ledger_entry *e, struct err *err)
 	return rc;
 }
 
-/* The name, the prefix and the deployment that the ledger belongs to. */
+/* Whose ledger it is; the prefix is compared when all is read. */
 static int
 walk_start(struct walk *w, const struct ledger_entry *e, struct err *err)
 {
@@ -394,7 +375,7 @@ has_row(const struct found *f, const struct intent *in, bool *yes,
 
 int
 recover_has_rows(struct signer *s, const struct intents *l, bool *all,
-    struct intent *lacking, struct err *err)
+    size_t *lacking, struct err *err)
 {
 	struct found f = { NULL, NULL };
 	size_t i;
@@ -406,7 +387,7 @@ recover_has_rows(struct signer *s, const struct intents *l, bool *all,
 	for (i = 0; i < l->n && rc == 0 && *all; i++) {
 		rc = has_row(&f, &l->v[i], all, err);
 		if (rc == 0 && !*all)
-			*lacking = l->v[i];
+			*lacking = i;
 	}
 	found_free(&f);
 	return rc;
@@ -489,21 +470,24 @@ add_void(struct signer *s, const struct intent *in)
 	buf_free(&b);
 }
 
-/* The certificate, too, when the ledger lost its entry in the crash. */
+/* The certificate, when the ledger lost its entry in the crash. */
 static int
-add_done(struct signer *s, const struct intent *in, struct err *err)
+add_lost(struct signer *s, const struct intent *in, struct err *err)
+{
+	return in->status == MSG_ISSUED && !in->signed_too ?
+	    journal_stored(s, in, err) : 0;
+}
+
+static void
+add_done(struct signer *s, const struct intent *in)
 {
 	struct buf b = { 0 };
 
-	if (in->status == MSG_ISSUED && !in->signed_too &&
-	    journal_stored(s, in, err) == -1)
-		return -1;
 	ledger_field_hex(&b, "ids", in->id, MSG_ID);
 	ledger_add(s->ledger, "done", buf_slice(&b));
 	buf_free(&b);
 	s->marks.n = 0;
 	intents_add(&s->marks, in);
-	return 0;
 }
 
 /* Sort into those with a row and those without. */
@@ -527,6 +511,11 @@ split(struct signer *s, const struct intents *part, struct intents *there,
 	return rc;
 }
 
+/*
+ * What the database has to do comes first: an entry "done" or "void" closes its
+ * intent, must not be told twice, and what "void" says must be on the lists by
+ * then.  A failure or a crash before repeats all of it.
+ */
 static int
 settle(struct signer *s, const struct intents *part, struct err *err)
 {
@@ -540,11 +529,13 @@ settle(struct signer *s, const struct intents *part, struct err *err)
 	if (rc == 0 && absent.n > 0)
 		rc = store_void(s->store, &absent, err);
 	for (i = 0; rc == 0 && i < there.n; i++)
-		rc = add_done(s, &there.v[i], err);
+		rc = add_lost(s, &there.v[i], err);
+	for (i = 0; rc == 0 && i < there.n; i++)
+		add_done(s, &there.v[i]);
 	for (i = 0; rc == 0 && i < absent.n; i++)
 		add_void(s, &absent.v[i]);
 	if (rc == 0)
-		rc = signer_sync(s, err);
+		rc = journal_sync(s, err);
 	if (rc == 0)
 		log_note("recover", "%zu intents have rows, %zu are "
 		    "void", there.n, absent.n);

@@ -27,8 +27,8 @@ struct intents {
 };
 
 void	 intents_add(struct intents *, const struct intent *);	/* a copy */
-/* What *to held is replaced; both are freed, each by its owner. */
-void	 intents_copy(struct intents *to, const struct intents *from);
+/* Without the one at this place. */
+void	 intents_drop(struct intents *, size_t);
 void	 intents_free(struct intents *);	/* leaves it empty */
 
 /*
@@ -38,26 +38,26 @@ void	 intents_free(struct intents *);	/* leaves it empty */
  */
 int	 recover_look(struct signer *, struct err *);
 /*
- * At start: read the ledger for open intents into s->unresolved and for what
- * was committed last into s->marks; refuse a ledger that lacks what the
- * database knows of it.  A database that is older than the ledger is no
- * error: nothing is signed until it is put right (rollback.h).
+ * At start, with the ledger open: read it for open intents into s->unresolved,
+ * for what was committed last into s->marks, and for the numbers of lists;
+ * then settle the intents.  ERR_INTERNAL: a ledger that is damaged, another
+ * signer's, or lacks what the database knows of it.  A database that is older
+ * than the ledger is no error: nothing is signed until it is put right
+ * (rollback.h), and the intents stay open.
  */
 int	 recover_start(struct signer *, struct err *);
 /*
- * Settle s->unresolved; empty on success.  ERR_UNAVAILABLE: the database
- * cannot tell now, ask again.
+ * Settle s->unresolved; empty on success, and then what was found is in the
+ * ledger, synced.  On failure those that are left stay in it: ERR_UNAVAILABLE,
+ * the database cannot tell now, ask again.
  */
 int	 recover_resolve(struct signer *, struct err *);
 
 /*
  * Does the database have the rows of all these intents?  If not, *lacking is
- * the first that it lacks.  -1: it cannot be asked.
+ * the place of the first that it lacks.  -1: it cannot be asked.
  */
 int	 recover_has_rows(struct signer *, const struct intents *,
-	    bool *all, struct intent *lacking, struct err *);
-
-/* ledger_sync; a failure is noted in s: it is the end of this process. */
-int	 signer_sync(struct signer *, struct err *);
+	    bool *all, size_t *lacking, struct err *);
 
 #endif

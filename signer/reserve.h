@@ -6,8 +6,8 @@
 
 /*
  * Lock the one-time secrets and the pending requests that these jobs use up;
- * who comes too late is refused here.  The locks end with the transaction of
- * the batch's rows.
+ * who comes too late is refused here, and all are unavailable when it cannot be
+ * done.  The locks end with the transaction of the batch's rows.
  */
 void	 reserve(struct signer *, struct job *const *, size_t);
 

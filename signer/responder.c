@@ -11,6 +11,7 @@
 #include "base64.h"
 #include "certlint.h"
 #include "der.h"
+#include "journal.h"
 #include "log.h"
 #include "oid.h"
 #include "responder.h"
@@ -185,7 +186,7 @@ tell_ledger(struct signer *s, const struct responder *r, const struct ca *ca,
 	ledger_field_hex(&f, "tbs", md, sizeof(md));
 	ledger_add(s->ledger, "responder", buf_slice(&f));
 	buf_free(&f);
-	return signer_sync(s, err);
+	return journal_sync(s, err);
 }
 
 static void
@@ -202,6 +203,10 @@ tell_stored(struct signer *s, const struct responder *r, const struct ca *ca)
 	buf_free(&text);
 }
 
+/*
+ * Whatever breaks this off leaves a certificate at most whose key nobody has
+ * any more: there is nothing to settle after a crash.
+ */
 static int
 certify(struct signer *s, struct responder *r, struct ca *ca,
     struct err *err)
@@ -257,11 +262,8 @@ responder_get(struct signer *s, struct ca *ca, int64_t now, struct err *err)
 	if (ca->responder != NULL && now < ca->responder->renew_at &&
 	    now >= ca->responder->not_before)
 		return ca->responder;
-	if (now >= ca->not_after || now < ca->not_before) {
-		err_set(err, ERR_UNAVAILABLE, "ca %s: is not valid now",
-		    ca->name);
+	if (ca_check_time(ca, now, err) == -1)
 		return NULL;
-	}
 	if (cakey_ready(ca->key, &why) == -1)
 		return last_one(ca, now, &why, err);
 	r = xcalloc(1, sizeof(*r));
@@ -269,7 +271,9 @@ responder_get(struct signer *s, struct ca *ca, int64_t now, struct err *err)
 	    ca->not_before;
 	r->not_after = now + LIFE < ca->not_after ? now + LIFE :
 	    ca->not_after;
-	r->renew_at = now + RENEW;
+	/* In the CA's last days there is nothing to renew it to. */
+	r->renew_at = now + RENEW < r->not_after ? now + RENEW :
+	    r->not_after;
 	if (make_key(r, err) == -1 ||
 	    serial_new(now, s->prefix, r->serial, err) == -1 ||
 	    certify(s, r, ca, err) == -1) {

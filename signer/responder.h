@@ -12,8 +12,10 @@ struct responder;
 
 /*
  * The CA's responder, made or renewed when it must be: recorded in the ledger
- * before the CA signs, and in the database before it is used.  Owned by the
- * ca; NULL: the token, the ledger or the database is away.  now: unix seconds.
+ * before the CA signs, and in the database before it is used.  Owned by the ca
+ * and lent until the next call for it.  NULL: ERR_UNAVAILABLE, the token or the
+ * database is away, or the CA is not valid now; else ERR_INTERNAL.  now: unix
+ * seconds.
  */
 struct responder	*responder_get(struct signer *, struct ca *,
 			    int64_t now, struct err *);

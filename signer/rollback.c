@@ -31,20 +31,32 @@ rollback_report(struct signer *s, struct err *err, const char *fmt, ...)
 	    "reconcile", what);
 }
 
-/* What this signer committed last: an older copy has not got it. */
+/*
+ * What this signer committed last: an older copy has not got it.  What
+ * reconcile has left out, for the database had another decision of the
+ * request, is missed once.
+ */
 static int
 check_marks(struct signer *s, struct err *err)
 {
-	struct intent lacking;
-	char id[2 * MSG_ID + 1];
-	bool all;
+	size_t lacking;
+	char id[2 * MSG_ID + 1], what[80];
+	bool all, settled;
 
-	if (recover_has_rows(s, &s->marks, &all, &lacking, err) == -1)
-		return -1;
-	if (all)
-		return 0;
-	hex_encode(lacking.id, MSG_ID, id);
-	return rollback_report(s, err, "request %s is lost", id);
+	for (;;) {
+		if (recover_has_rows(s, &s->marks, &all, &lacking, err) == -1)
+			return -1;
+		if (all)
+			return 0;
+		hex_encode(s->marks.v[lacking].id, MSG_ID, id);
+		snprintf(what, sizeof(what), "request %s is lost", id);
+		if (store_rollback_settled(s->store, what, &settled,
+		    err) == -1)
+			return -1;
+		if (!settled)
+			return rollback_report(s, err, "%s", what);
+		intents_drop(&s->marks, lacking);
+	}
 }
 
 /* A number given twice would hide the revocations of one of both lists. */
@@ -83,7 +95,7 @@ int
 rollback_check(struct signer *s, struct err *err)
 {
 	unsigned long session = store_session(s->store);
-	char who[64] = "";
+	char who[64];
 
 	if (store_rollback_ended(s->store, &s->ended, err) == -1 ||
 	    check_marks(s, err) == -1 || check_lists(s, err) == -1 ||

@@ -15,11 +15,16 @@
 struct signer;
 
 /*
- * Ask for what was committed last (s->marks, ca->crl_listed, s->audited).
- * ERR_UNAVAILABLE when it is not there or another signer says so.
+ * Ask for what was committed last (s->marks, ca->crl_listed, s->audited).  0:
+ * it is there, nobody says otherwise, and s->checked is this session.
+ * ERR_UNAVAILABLE and s->rolled_back, when it is not there or another signer
+ * says so; -1 alone, when the database cannot be asked.
  */
 int	 rollback_check(struct signer *, struct err *);
-/* store_ready, and on each new session the check. */
+/*
+ * store_ready, and on each new session the check: before whatever is decided,
+ * signed or told.
+ */
 int	 signer_ready(struct signer *, struct err *);
 /*
  * Always -1: tell the database and the caller what was found, since s->ended

@@ -317,6 +317,7 @@ sconf_load(const char *path, struct err *err)
 		    CFGF_NO_TITLE_DUPES),
 		CFG_END()
 	};
+	struct err why = ERR_INIT;
 	struct sconf *c;
 	cfg_t *cfg;
 	int rc;
@@ -324,10 +325,11 @@ sconf_load(const char *path, struct err *err)
 	if ((cfg = conf_file(path, opts, err)) == NULL)
 		return NULL;
 	c = xcalloc(1, sizeof(*c));
-	rc = take(c, cfg, err);
+	rc = take(c, cfg, &why);
 	cfg_free(cfg);
 	if (rc == 0)
 		return c;
+	conf_fault(path, &why, err);
 	sconf_free(c);
 	return NULL;
 }

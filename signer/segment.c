@@ -3,6 +3,7 @@
  * enough.
  */
 #include "heads.h"
+#include "journal.h"
 #include "segment.h"
 #include "signer.h"
 
@@ -50,7 +51,7 @@ segment_round(struct signer *s, struct err *err)
 	    s->unresolved.n > 0 || s->rolled_back)
 		return 0;
 	/* A head at the end of the old file, and one of the new. */
-	if (signer_sync(s, err) == -1 || heads_now(s, err) == -1)
+	if (journal_sync(s, err) == -1 || heads_now(s, err) == -1)
 		return -1;
 	add_segment(s);
 	for (i = 0; i < s->ncas; i++) {

@@ -11,7 +11,8 @@ struct signer;
 
 /*
  * Between two batches: begin the next file when this one has ledger-segment
- * bytes and no intent in it is open.  -1 is the end of this process.
+ * bytes, no intent in it is open (a start reads the newest file alone) and the
+ * database lacks nothing.  -1 is the end of this process.
  */
 int	segment_round(struct signer *, struct err *);
 

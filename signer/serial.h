@@ -13,7 +13,10 @@
 #define SERIAL_LEN	16
 #define SERIAL_EPOCH	1577836800	/* 2020-01-01 */
 
-/* now: unix seconds.  ERR_INTERNAL: no randomness, or a time before 2020. */
+/*
+ * now: unix seconds.  ERR_INTERNAL: no randomness, or a time that is not from
+ * 2020 to 2156.
+ */
 int	 serial_new(int64_t now, uint16_t prefix, uint8_t out[SERIAL_LEN],
 	    struct err *);
 

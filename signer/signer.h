@@ -38,7 +38,8 @@ struct signer {
 	struct intents		 marks;		/* committed last: must stay */
 	struct audit_row	 audited;	/* in the ledger, the last */
 	struct audit_pace	 audit;
-	unsigned long		 checked;	/* session: see rollback.h */
+	unsigned long		 checked;	/* store_session that was found
+						   good; 0: look again */
 	int64_t			 ended;		/* store_rollback_ended, when
 						   it was last looked at */
 	bool			 rolled_back;
@@ -46,13 +47,17 @@ struct signer {
 	struct heads		*heads;		/* NULL: no audit key */
 	bool			 ledger_failed;	/* stop: never trusted again */
 	struct metrics		*metrics;	/* NULL: no metrics-file */
-	int64_t			 next_metrics;	/* unix seconds */
-	int64_t			 next_check;	/* monotonic seconds, all */
+	/* Not before: monotonic seconds. */
+	int64_t			 next_metrics;
+	int64_t			 next_check;	/* of settings, clock, rows */
 	int64_t			 next_partitions;
-	int64_t			 next_crl;
-	int64_t			 next_force;
+	int64_t			 next_crl;	/* crl_round */
+	int64_t			 next_force;	/* reading the policy again */
 	int64_t			 away_since;	/* monotonic us; 0 = ready */
-	int64_t			 clock;		/* see check_clock */
+	int64_t			 clock;		/* unix seconds minus those of
+						   log_usec, found right */
+	bool			 stepped;	/* ... and no months made yet */
+	struct err		 unready;	/* why nothing is signed */
 };
 
 /*

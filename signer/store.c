@@ -17,8 +17,8 @@
 #include "store_int.h"
 #include "store_key.h"
 
-#define LOCK_CLASS	"71200103"
-#define CLOCKS_APART	60	/* seconds, as of messages: see job.c */
+#define LOCK_CLASS	"71200103"	/* cli/ledger_sql.h has it, too */
+#define CLOCKS_APART	60	/* seconds, as of messages: job_open.c */
 #define OID_BYTEA	17
 
 /* Keys, the condition on a row r, and days: as in ISSUED_STMT. */
@@ -131,6 +131,8 @@ store_settings(struct store *st, struct err *err)
 	    "remote_apply", err) == 0 &&
 	    compare_clocks(PQgetvalue(r, 0, 3), err) == 0)
 		rc = 0;
+	else
+		st->session = false;
 	PQclear(r);
 	return rc;
 }
@@ -356,7 +358,8 @@ found_free(struct found *f)
 	memset(f, 0, sizeof(*f));
 }
 
-struct slice
+/* p NULL when it is NULL. */
+static struct slice
 found_column(const struct found *f, size_t row, int col)
 {
 	if (PQgetisnull(f->res, (int)row, col))
@@ -378,7 +381,7 @@ owner_of(const struct found *f, struct slice spki)
 
 	for (i = 0; i < found_count(f); i++) {
 		if (!found_is_owner(f, i) ||
-		    !slice_eq(found_column(f, i, 0), spki))
+		    !slice_eq(found_column(f, i, STORED_ID), spki))
 			continue;
 		account = found_column(f, i, STORED_ACCOUNT);
 		return xstrndup((const char *)account.p, account.n);
@@ -443,13 +446,14 @@ certificate_of(const struct found *f, size_t i)
 	return c != NULL ? buf_slice(&c->der) : slice_of(NULL, 0);
 }
 
+/* By the columns of STORED_WITH; query and pending have some more. */
 int
 found_get(const struct found *f, size_t i, struct stored *out,
     struct err *err)
 {
 	int n = PQnfields(f->res);
-	struct slice state = found_column(f, i, 2);
-	struct stored s = { .id = found_column(f, i, 0) };
+	struct slice state = found_column(f, i, STORED_STATE);
+	struct stored s = { .id = found_column(f, i, STORED_ID) };
 
 	if (slice_is(state, "issued"))
 		s.status = MSG_ISSUED;
@@ -459,19 +463,19 @@ found_get(const struct found *f, size_t i, struct stored *out,
 		s.status = MSG_DENIED;
 	else
 		return err_set(err, ERR_INTERNAL, "database: unknown state");
-	s.replay_key = found_column(f, i, 1);
-	s.number = (uint32_t)found_int(f, i, 3);
-	s.hresult = (uint32_t)found_int(f, i, 4);
-	s.text = found_column(f, i, 5);
-	s.account = found_column(f, i, 6);
-	s.ca = found_column(f, i, 7);
-	s.template_name = found_column(f, i, 8);
-	s.token_sha256 = found_column(f, i, 9);
+	s.replay_key = found_column(f, i, STORED_REPLAY_KEY);
+	s.number = (uint32_t)found_int(f, i, STORED_NUMBER);
+	s.hresult = (uint32_t)found_int(f, i, STORED_HRESULT);
+	s.text = found_column(f, i, STORED_TEXT);
+	s.account = found_column(f, i, STORED_ACCOUNT);
+	s.ca = found_column(f, i, STORED_CA);
+	s.template_name = found_column(f, i, STORED_TEMPLATE);
+	s.token_sha256 = found_column(f, i, STORED_TOKEN_SHA256);
 	s.serial = found_column(f, i, STORED_SERIAL);
 	s.certificate = certificate_of(f, i);
-	s.received = found_int(f, i, 11);
-	s.decision_id = found_column(f, i, 12);
-	s.expires = found_int(f, i, 13);
+	s.received = found_int(f, i, STORED_RECEIVED);
+	s.decision_id = found_column(f, i, STORED_DECISION);
+	s.expires = found_int(f, i, STORED_EXPIRES);
 	s.response = found_column(f, i, STORED_RESPONSE);
 	if (n > STORED_TOKEN)
 		s.token = found_column(f, i, STORED_TOKEN);
@@ -623,5 +627,6 @@ store_void(struct store *st, const struct intents *list, struct err *err)
 			return -1;
 		}
 	}
+	/* In doubt: the intents stay open, and all is said once more. */
 	return db_commit(st->db, &in_doubt, err);
 }

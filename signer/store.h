@@ -1,6 +1,13 @@
 /*
  * The signer's PostgreSQL: everything it reads and writes there.  Rows of one
- * batch go in with COPY, in one transaction.
+ * batch go in with COPY, in one transaction.  One thread.
+ *
+ * -1 and NULL are db_exec's where nothing else is said: ERR_UNAVAILABLE, it is
+ * away, or ERR_INTERNAL, it refuses; what was to be given back is as it was.
+ * Only store_ready (the lease), store_insert, store_void, store_crl_commit and
+ * store_barrier know that their COMMIT was waited for: what another function
+ * writes outside of a transaction a failover may take back, and nothing rests
+ * on it.
  */
 #ifndef STORE_H
 #define STORE_H
@@ -28,26 +35,31 @@ struct lease {
  * Connected, durable by its settings, and the only signer of this name: the
  * lock is the session's, so a session that still has a COMMIT to finish keeps
  * its successor waiting.  Cheap when nothing happened since the last call.
- * ERR_INTERNAL and store_fenced: another process has had the lock meanwhile;
- * this one must end.
+ * ERR_UNAVAILABLE: not yet; ERR_INTERNAL and store_fenced: another process has
+ * had the lock meanwhile; this one must end.
  */
 int		 store_ready(struct store *, struct err *);
 const struct lease *store_lease(const struct store *);
 bool		 store_fenced(const struct store *);
 /*
  * Ask for the settings again, and compare clocks: somebody may have changed
- * them.
+ * them.  ERR_UNAVAILABLE: which one makes a COMMIT a lie, or that they are a
+ * minute apart; store_ready says the same then, until it is put right.
  */
 int		 store_settings(struct store *, struct err *);
 /* Which session of this process it is; a new one may see another database. */
 unsigned long	 store_session(const struct store *);
-/* What was done since store_ready was done in the session that it set up. */
+/*
+ * What was done since store_ready was done in the session that it set up.
+ * ERR_UNAVAILABLE: not all of it; no transaction is open.
+ */
 int		 store_same_session(struct store *, struct err *);
 /* Make the partitions of the months to come, before rows need them. */
 int		 store_partitions(struct store *, struct err *);
 
 /*
- * Rows found.  found_free at the end; what found_get lends lives until then.
+ * Rows found: zero it, filled on 0 alone.  found_free in any case; what
+ * found_get lends lives until then.
  */
 struct found {
 	PGresult		*res;
@@ -122,15 +134,15 @@ struct issued_set *store_issued(struct store *, const struct slice *serials,
  * Begin the transaction of store_insert early and lock what the jobs use up:
  * one-time secrets and pending requests.  reserved tells which of them are
  * still to be had; an open transaction ends with store_insert or with
- * store_release.
+ * store_release.  -1: none is open.
  */
 int		 store_reserve(struct store *, struct job *const *, size_t,
 		    struct err *);
 void		 store_release(struct store *);
 /*
- * Insert the rows of these jobs, or update those that were pending.  On
- * failure nothing is there, unless *in_doubt: then nobody knows until
- * store_barrier and store_find say so.
+ * Insert the rows of these jobs, or update those that were pending, with all
+ * that comes along: 0, they are durable.  On failure nothing is there, unless
+ * *in_doubt: then nobody knows until store_barrier and store_find say so.
  */
 int		 store_insert(struct store *, struct job *const *, size_t,
 		    bool *in_doubt, struct err *);
@@ -163,7 +175,10 @@ int		 store_rollback_ended(struct store *, int64_t *, struct err *);
  */
 int		 store_rollback_found(struct store *, const char *what,
 		    int64_t ended, struct err *);
-/* Who told; "" when nobody did, or "reconcile" has ended it. */
+/* Was this told by this signer before, and has reconcile ended that? */
+int		 store_rollback_settled(struct store *, const char *what,
+		    bool *, struct err *);
+/* Who told first; "" when nobody did, or "reconcile" has ended it. */
 int		 store_rollback_open(struct store *, char who[64],
 		    struct err *);
 /* The key of a row of audit, as PostgreSQL sends it; zeros: before all. */
@@ -187,7 +202,10 @@ int64_t		 store_blocked_number(const PGresult *, int row);
 int		 store_kept(struct store *, const uint8_t serial[SERIAL_LEN],
 		    struct buf *der, struct buf *row, struct err *);
 
-/* Rows for serials that may have been signed and have no certificate. */
+/*
+ * Rows for serials that may have been signed and have no certificate; once
+ * more does no harm.
+ */
 int		 store_void(struct store *, const struct intents *,
 		    struct err *);
 

@@ -1,4 +1,6 @@
-/* Revocation lists and OCSP answers in PostgreSQL. */
+/*
+ * Revocation lists and OCSP answers in PostgreSQL; -1 and NULL as in store.h.
+ */
 #ifndef STORE_CRL_H
 #define STORE_CRL_H
 
@@ -33,6 +35,7 @@ void	 store_crl_yield(struct store *, const char *ca);
  * begun; 0: another signer has claimed it, for our session was lost.
  */
 int	 store_crl_begin(struct store *, const char *ca, struct err *);
+/* -1: perhaps the list is there all the same; its number is given away. */
 int	 store_crl_commit(struct store *, struct err *);
 void	 store_crl_rollback(struct store *);
 
@@ -74,8 +77,9 @@ int	 store_crl_row(struct store *, const struct crl_made *,
 	    struct buf *row, struct err *);
 
 /*
- * Revocations that no ledger has yet, some behind this change and serial; of
- * one certificate.  Columns: REV_*, as text; PQclear by the caller.
+ * Revocations that no ledger has yet: a page of them behind this change and
+ * serial, or those of one certificate.  Columns: REV_*, as text; PQclear by
+ * the caller.
  */
 enum { REV_CHANGE, REV_SERIAL, REV_AT, REV_REASON, REV_UNTIL, REV_WHO,
     REV_NOTE };
@@ -83,7 +87,7 @@ PGresult *store_revocations(struct store *, const char *ca,
 	    const char *change, struct slice serial, struct err *);
 PGresult *store_revocation_of(struct store *, const char *ca,
 	    struct slice serial, struct err *);
-/* A ledger has these rows of store_revocations now. */
+/* A ledger has these rows of store_revocations now, synced. */
 int	 store_revocations_told(struct store *, const char *ca,
 	    const PGresult *, struct err *);
 /* Is there one that no ledger has?  1, 0, or -1. */

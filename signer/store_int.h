@@ -37,8 +37,7 @@ void	 store_put_keys(const struct store_key *, size_t n, bool replay,
 /* Takes the result over, and reads the certificates of its rows. */
 int	 store_found(struct store *, PGresult *, struct found *,
 	    struct err *);
-/* A field of a row: p NULL when it is NULL; big endian. */
-struct slice found_column(const struct found *, size_t row, int col);
+/* A field of a row, big endian. */
 int64_t	 found_int(const struct found *, size_t row, int col);
 /* What the insertion of a job's row implies; see store_approval.c. */
 int	 store_use_up(struct store *, const struct job *, struct err *);
@@ -61,8 +60,10 @@ int	 store_use_up(struct store *, const struct job *, struct err *);
 	"NULL::bytea, NULL::bytea, NULL::bigint, NULL::bytea, NULL::bigint, " \
 	"NULL::bytea"
 /* Its columns, and what a statement appends. */
-enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
-    STORED_RESPONSE = 14, STORED_TOKEN,
+enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
+    STORED_HRESULT, STORED_TEXT, STORED_ACCOUNT, STORED_CA, STORED_TEMPLATE,
+    STORED_TOKEN_SHA256, STORED_SERIAL, STORED_RECEIVED, STORED_DECISION,
+    STORED_EXPIRES, STORED_RESPONSE, STORED_TOKEN,
     QUERY_XMIN, QUERY_NTH, QUERY_COLUMNS,
     PENDING_SHA256 = STORED_TOKEN + 1, PENDING_EVIDENCE, PENDING_METHOD,
     PENDING_COLUMNS };
@@ -117,6 +118,9 @@ enum { STORED_STATE = 2, STORED_ACCOUNT = 6, STORED_SERIAL = 10,
 	    "$3::bigint)", 3 }, \
 	{ "rollback_ended", "SELECT count(*) FROM countersign.rollback " \
 	    "WHERE ended_at IS NOT NULL", 0 }, \
+	{ "rollback_settled", "SELECT FROM countersign.rollback " \
+	    "WHERE signer = $1 AND found = $2 AND ended_at IS NOT NULL " \
+	    "LIMIT 1", 2 }, \
 	{ "rollback_open", "SELECT signer FROM countersign.rollback " \
 	    "WHERE ended_at IS NULL ORDER BY n LIMIT 1", 0 }, \
 	{ "audit_after", "SELECT " AUDIT_AS_KEPT \

@@ -1,4 +1,4 @@
-/* Exchange keys and archived keys in PostgreSQL. */
+/* Exchange keys and archived keys in PostgreSQL; -1 as in store.h. */
 #ifndef STORE_KEY_H
 #define STORE_KEY_H
 

@@ -63,14 +63,27 @@ store_rollback_found(struct store *st, const char *what, int64_t ended,
 }
 
 int
+store_rollback_settled(struct store *st, const char *what, bool *yes,
+    struct err *err)
+{
+	struct db_param p[] = { DB_TEXT(st->signer), DB_TEXT(what) };
+	PGresult *r = db_exec(st->db, "rollback_settled", p, 2, err);
+
+	if (r == NULL)
+		return -1;
+	*yes = PQntuples(r) > 0;
+	PQclear(r);
+	return 0;
+}
+
+int
 store_rollback_open(struct store *st, char who[64], struct err *err)
 {
 	PGresult *r = db_exec(st->db, "rollback_open", NULL, 0, err);
 
 	if (r == NULL)
 		return -1;
-	if (PQntuples(r) > 0)
-		snprintf(who, 64, "%s", PQgetvalue(r, 0, 0));
+	snprintf(who, 64, "%s", PQntuples(r) > 0 ? PQgetvalue(r, 0, 0) : "");
 	PQclear(r);
 	return 0;
 }

@@ -352,9 +352,8 @@ tbs_validity(struct tbs *t, int64_t now, struct err *err)
 	const struct ca *ca = t->ca;
 	int64_t end = now + t->decision->tmpl->validity;
 
-	if (now < ca->not_before || now >= ca->not_after)
-		return err_set(err, ERR_UNAVAILABLE,
-		    "ca %s: certificate is not valid now", ca->name);
+	if (ca_check_time(ca, now, err) == -1)
+		return -1;
 	t->not_before = now - SKEW > ca->not_before ? now - SKEW :
 	    ca->not_before;
 	t->not_after = end < ca->not_after ? end : ca->not_after;

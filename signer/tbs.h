@@ -19,9 +19,9 @@ struct tbs {
 };
 
 /*
- * The validity a certificate made now gets: from ten minutes ago (clocks
- * differ), never beyond the CA's own.  ERR_UNAVAILABLE when the CA's has
- * ended or not begun.
+ * The validity a certificate made now (unix seconds) gets: from ten minutes ago
+ * (clocks differ), never beyond the CA's own.  ERR_UNAVAILABLE when the CA's
+ * has ended or not begun.
  */
 int	 tbs_validity(struct tbs *, int64_t now, struct err *);
 

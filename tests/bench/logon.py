@@ -22,7 +22,7 @@ import time
 
 import rig
 import client  # noqa: E402
-from test_logon import at  # noqa: E402
+from addresses import at  # noqa: E402
 
 TRIES = 8               # of one name; held back from 100 on
 BLOCK = 100             # of one address; held back from 200 on

@@ -30,8 +30,10 @@ class Gap(Stack):
         self.desk_key = self.dir / 'keys/airgap.key'
         self.vault_key = self.vault_dir / 'airgap.key'
 
-    def run(self, *words, ok=0, crash_at=None, vault=True, conf=None):
-        """A program of either side; None takes any exit code."""
+    def run(self, *words, ok=0, crash_at=None, vault=True, conf=None,
+            room=None):
+        """A program of either side; None takes any exit code.  Its files grow
+        to no more than room octets, as on a full stick."""
         own = self.ctl_words()
         at = own.index('-c') - 1
         env = dict(os.environ)
@@ -47,6 +49,9 @@ class Gap(Stack):
                 str(conf or self.env['CS_VAULT_CONF']), 'airgap']
         else:
             cmd = own + ['airgap']
+        if room is not None:
+            cmd = ['env', '--ignore-signal=XFSZ', 'prlimit',
+                   '--fsize=%d' % room] + cmd
         r = subprocess.run(cmd + [str(w) for w in words], env=env, text=True,
                            capture_output=True, timeout=120,
                            stdin=subprocess.DEVNULL)

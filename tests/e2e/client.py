@@ -233,8 +233,7 @@ def ec_key(curve=ec.SECP256R1):
 
 
 def bmp(text):
-    raw = text.encode('utf-16-be')
-    return b'\x1e' + bytes([len(raw)]) + raw
+    return tlv(0x1e, text.encode('utf-16-be'))
 
 
 def template_v1(name):

@@ -14,10 +14,28 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 SHARED = TOP.parent / 'shared'
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+# Runs side by side have a stack each; those of its tests' own are beside it.
+STATE = TOP / os.environ.get('CS_TEST_STATE', 'var/e2e')
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE))
+# What an assertion compared is told of helpers, too, not of tests alone.
+pytest.register_assert_rewrite(*(f.stem for f in HERE.glob('*.py') if not
+                                 f.stem.startswith(('test_', 'conftest'))))
 
 import client  # noqa: E402
 from second_site import ctl_words  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What fails is told at once: the report comes when all have run."""
+    report = (yield).get_result()
+    if report.failed:
+        capture = item.config.pluginmanager.getplugin('capturemanager')
+        with capture.global_and_fixture_disabled():
+            print('\nFAILED %s: %.300s' % (
+                item.nodeid, call.excinfo.exconly().split('\n')[0]),
+                file=sys.stderr, flush=True)
 
 
 def read_env(path):
@@ -102,26 +120,50 @@ class Stack:
                        sorted((self.dir / 'log').glob(part + '*')))
 
 
+def clean(state):
+    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
+                   env=dict(os.environ, STATE=str(state)))
+
+
+def start(state, log, variables):
+    """Returns when it is ready or has ended, or after two minutes."""
+    (state / 'env').unlink(missing_ok=True)
+    p = subprocess.Popen(['make', '-s', 'run', 'STATE=%s' % state], cwd=TOP,
+                         env=dict(os.environ, **variables),
+                         stdout=open(log, 'w'), stderr=subprocess.STDOUT,
+                         start_new_session=True)
+    deadline = time.time() + 120
+    while not (state / 'env').exists() and p.poll() is None and \
+            time.time() < deadline:
+        time.sleep(0.2)
+    return p
+
+
 @contextlib.contextmanager
 def running(state, **variables):
     """A deployment of its own in this folder, as "make run" starts it."""
-    env_file = state / 'env'
-    env_file.unlink(missing_ok=True)
-    log = open(TOP / 'var' / (state.name + '.log'), 'w') \
-        if (TOP / 'var').is_dir() else subprocess.DEVNULL
-    p = subprocess.Popen(['make', '-s', 'run', 'STATE=%s' % state], cwd=TOP,
-                         env=dict(os.environ, **variables), stdout=log,
-                         stderr=subprocess.STDOUT, start_new_session=True)
-    deadline = time.time() + 120
+    log = TOP / 'var' / (state.name + '.log')
+    log.parent.mkdir(exist_ok=True)
+    p = start(state, log, variables)
+    if p.poll() is not None and 'Address already in use' in log.read_text():
+        # Another stack, begun at the same time, chose this port, too.
+        clean(state)
+        p = start(state, log, variables)
     try:
-        while not env_file.exists():
-            assert p.poll() is None, 'make run ended: see var/%s.log' % \
-                state.name
-            assert time.time() < deadline, 'make run is not ready after 120 s'
-            time.sleep(0.2)
-        yield Stack(env_file)
+        assert p.poll() is None, 'make run ended: see %s' % log
+        assert (state / 'env').exists(), 'make run is not ready after 120 s'
+        yield Stack(state / 'env')
     finally:
         end(p)
+
+
+@contextlib.contextmanager
+def own_stack(name, **variables):
+    """A new deployment, for tests that would disturb others."""
+    state = STATE.with_name('%s-%s' % (STATE.name, name))
+    clean(state)
+    with running(state, **variables) as s:
+        yield s
 
 
 def end(p):
@@ -140,8 +182,7 @@ def stack(tmp_path_factory):
     if 'CS_ENV' in os.environ:
         yield Stack(os.environ['CS_ENV'])
         return
-    state = pathlib.Path(os.environ.get('CS_TEST_STATE', TOP / 'var/e2e'))
-    with running(state) as s:
+    with running(STATE) as s:
         yield s
 
 
@@ -153,11 +194,8 @@ def gap(tmp_path_factory):
     shim.parent.chmod(0o755)
     subprocess.run(['cc', '-shared', '-fPIC', '-D_GNU_SOURCE', '-o', shim,
                     TOP / 'tests/e2e/shim_crash.c', '-ldl'], check=True)
-    state = TOP / 'var/e2e-airgap'
-    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
-                   env=dict(os.environ, STATE=str(state)))
-    with running(state, AIRGAP='1', SIGNERS='1', PROCESSES='1',
-                 THREADS='4') as s:
+    with own_stack('airgap', AIRGAP='1', SIGNERS='1', PROCESSES='1',
+                   THREADS='4') as s:
         yield Gap(s.env_file, shim)
 
 
@@ -171,6 +209,17 @@ def gap_user(gap):
 def demo(stack):
     """The demo user."""
     return client.Client(stack.env)
+
+
+@pytest.fixture(scope='module')
+def krb(stack, tmp_path_factory):
+    """The stack with a KDC, for all that log on by Kerberos."""
+    import realm
+    if not realm.PRESENT:
+        pytest.skip('krb5-kdc, krb5-admin-server, krb5-user: not installed')
+    pytest.importorskip('gssapi')
+    with realm.set_up(stack, tmp_path_factory.mktemp('kdc')) as s:
+        yield s
 
 
 @pytest.fixture(scope='session')

@@ -1,5 +1,6 @@
 """A PostgreSQL of a test's own with the migrations in it, and rows as signers
 write them."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -118,3 +119,27 @@ def waits_for_lock(db, pid):
             return
         time.sleep(0.01)
     assert False
+
+
+@contextlib.contextmanager
+def standby_gone(db):
+    """No COMMIT is durable meanwhile."""
+    db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
+    db.execute('SELECT pg_reload_conf()')
+    try:
+        yield
+    finally:
+        db.execute('ALTER SYSTEM RESET synchronous_standby_names')
+        db.execute('SELECT pg_reload_conf()')
+
+
+def not_waited_for(stack, db, pool, *args):
+    """An operator's command whose connection ends at its COMMIT."""
+    r, deadline = pool.submit(stack.ctl, *args, ok=None), time.time() + 60
+    while not r.done():
+        assert time.time() < deadline
+        db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                   "WHERE wait_event = 'SyncRep' "
+                   "AND usename = 'countersign_operator'")
+        time.sleep(0.1)
+    return r.result()

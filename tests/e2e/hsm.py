@@ -3,8 +3,12 @@ a module of ours (tests/p11/fault.c), which breaks things while all runs."""
 import os
 import re
 import subprocess
+import time
 
-from conftest import TOP
+import client
+from conftest import TOP, Stack
+from run import Run
+from schema import check_fault, check_rstrc
 
 SOFTHSM = '/usr/lib/softhsm/libsofthsm2.so'
 SPY = '/usr/lib/x86_64-linux-gnu/pkcs11/pkcs11-spy.so'
@@ -58,3 +62,77 @@ class Hsm:
         return self.run_it('pkcs11-tool', '--module', SOFTHSM, '--token-label',
                            label, '--login', '--pin', PIN,
                            '--list-objects').stdout
+
+
+RETRY = 0x800704D5
+
+
+class Token(Hsm):
+    """A token and its stack."""
+
+    def __init__(self, state, kind, **variables):
+        super().__init__(state / 'hsm', 'HSM')
+        self.uri = 'pkcs11:token=HSM;object=issuing'
+        self.run = Run(state, CA_KEY=kind, CA_TOKEN=self.uri, CA_MODULE=SPY,
+                       CA_PIN_FILE=self.pin, **self.env, **variables)
+
+    def ready(self):
+        self.run.ready()
+        self.stack = Stack(self.run.env_file)
+        text = (self.stack.dir / 'log/setup.log').read_text()
+        # The set-up of a hierarchy has the new key sign its request.
+        self.by_hand = int('request: ' in text)
+        return self
+
+    @property
+    def signer(self):
+        return self.stack.pids('signer')[0]
+
+    def enroll(self, name='t'):
+        return client.Client(self.stack.env).enroll(client.make_csr(
+            client.ec_key(), name + '.demo.example', [],
+            self.stack.env['CS_TEMPLATE']))
+
+    def refused(self):
+        """The client is told to try again, and nothing else."""
+        r = self.enroll()
+        check_fault(r)
+        assert r.hresult == RETRY and 'again' in r.reason
+        assert 'token' not in r.reason.lower()
+
+    def issues(self, seconds=6):
+        end = time.time() + seconds
+        while True:
+            r = self.enroll()
+            if r.leaf:
+                check_rstrc(r)
+                return r.certificate
+            assert time.time() < end, r.text
+            time.sleep(0.2)
+
+    def test(self, *changes, code=1):
+        """countersign-signer -t with another configuration."""
+        conf = self.stack.conf.parent / 'signer-1.conf'
+        text = conf.read_text()
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        other = self.dir / 'signer.conf'
+        other.write_text(text)
+        return self.run_it(self.stack.bin / 'countersign-signer', '-t', '-c',
+                           other, code=code).stderr
+
+    def ctl(self, *args, code=0):
+        return self.run_it(*self.stack.ctl_words(), *args, code=code)
+
+    def second(self):
+        """Another CA in the same token."""
+        if 'second' not in self.objects():
+            self.ctl('ca', 'create', 'Second', '--no-root', '--module', SPY,
+                     '--pin-file', self.pin, '--token',
+                     'pkcs11:token=HSM;object=second')
+
+
+# What breaks.  In the later ones the session ends first, so that the signer
+# looks for the token again.
+ENDS = 'C_SignInit 0xb3'

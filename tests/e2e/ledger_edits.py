@@ -31,14 +31,18 @@ def damages(own, conf, *args, code=None):
 
 
 # Not the columns that no ledger has: what PostgreSQL itself filled in, and
-# an answer to pollers that can be made again.
+# an answer to pollers that can be made again.  Of accounts those of which
+# audit tells (passwords: test_last_words.py).
 TABLES = {'request': ('response',), 'certificate': (), 'void_serial': (), 'revoked': (),
           'crl': (), 'crl_part': (), 'responder': ('issued_at',), 'audit': (),
-          'account_group': (), 'key_owner': ()}
+          'account_group': (), 'key_owner': (),
+          'account': ('password', 'created_at', 'one_time_template',
+                      'one_time_expires', 'one_time_used')}
 # What makes a row another one, where it is no serial number.
 KEYS = {'crl': 'number', 'crl_part': 'part', 'revoked': 'serial',
         'request': 'id', 'audit': 'n', 'account_group': 'name',
-        'key_owner': 'spki_sha256'}
+        'key_owner': 'spki_sha256', 'account': 'name'}
+UNIQUE = ('dns', 'upn', 'email', 'sid')     # of accounts
 EXTREMES = {'state': ['issued', 'pending', 'denied']}
 
 
@@ -54,6 +58,8 @@ def other_value(rng, column, kind, old):
                 'id', 'decision_id', 'token_sha256'):
             b = b[:-1] or b'x'
         return bytes(b)
+    if kind == 'bool':
+        return not old
     if kind in ('int2', 'int4', 'int8'):
         return (old or 0) + 1
     if kind == 'timestamptz':
@@ -160,6 +166,8 @@ class Edits:
             row[key] = row[key].ljust(16, b'z')
         if t == 'request':
             row['replay_key'] = self.rng.randbytes(16)
+        if t == 'account':
+            row.update(dict.fromkeys(UNIQUE))
         self.db.execute('INSERT INTO countersign.%s (%s) VALUES (%s)' % (
             t, ', '.join(row), ', '.join(['%s'] * len(row))),
             list(row.values()))

@@ -8,12 +8,11 @@ import ssl
 import subprocess
 import time
 
-import requests
 from requests.adapters import HTTPAdapter
 
 import client
+from certlogon import CertClient
 from conftest import TOP, Stack
-from test_certificate import CertClient
 
 # The variant for programs with threads: the other one lets a thread see the
 # unmoved time while a second one reads the offset anew.
@@ -35,7 +34,7 @@ class MovedStack(Stack):
 
     def write(self):
         new = self.file.with_suffix('.new')
-        new.write_text('+%dd\n' % self.days)
+        new.write_text('%+d\n' % round(self.days * 86400))
         new.rename(self.file)
 
     def move(self, days):
@@ -113,3 +112,25 @@ class NoTime(HTTPAdapter):
         context = ssl.create_default_context()
         context.verify_flags |= 0x200000	# X509_V_FLAG_NO_CHECK_TIME
         super().init_poolmanager(*args, ssl_context=context, **kw)
+
+
+DAYS, WINDOW = 60, 14
+
+
+ARC = '1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.8125073.55.'
+
+
+TEMPLATE = '''
+template "%s" {
+	oid = "%s" version = "100.1" ca = {"Demo-CA"} type = machine
+	validity = %dd renewal = %dd autoenroll = {"life-machines"}
+	names = account subject = {"dns"} san = {"dns"} %s
+	keys = {"ec:P-256"} hash = sha256 key-usage = {"digital-signature"}
+	eku = {"client-authentication", "server-authentication"}
+	providers = {"Microsoft Software Key Storage Provider"}
+}
+'''
+
+
+def template(name, n, more=''):
+    return TEMPLATE % (name, ARC + str(n), DAYS, WINDOW, more)

@@ -2,11 +2,17 @@
 workers or others."""
 import contextlib
 import os
+import pathlib
 import re
 import shlex
 import socket
 import subprocess
 import time
+
+import pytest
+from lxml import html
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
 def ctl_words(env):
@@ -64,3 +70,43 @@ def second_site(stack, folder, change):
     finally:
         p.terminate()
         p.wait(20)
+
+
+def by_page(stack, shared, folder, auth, instead, **env):
+    """Asks with the cepces.conf that people copy from the landing page, but
+    for what is theirs."""
+    clients = shared / 'clients'
+    if not (clients / 'cepces-0.3.17').exists():
+        pytest.skip('no ../shared/clients: cepces is not here')
+    page = html.fromstring(site_of(stack, folder)['index.html'])
+    conf, = [c.text_content() for c in page.iter('code')
+             if 'auth=' + auth in c.text_content()]
+    instead['/usr/local/share/ca-certificates/Demo-CA-root.crt'] = \
+        stack.env['CS_ROOT_PEM']
+    for theirs, ours in instead.items():
+        assert theirs in conf
+        conf = conf.replace(theirs, str(ours))
+    (folder / 'cepces.conf').write_text(conf)
+    return subprocess.run(
+        ['/usr/bin/python3', clients / 'cepces-0.3.17/bin/cepces-submit'],
+        env=dict(os.environ, **env, PYTHONDONTWRITEBYTECODE='1',
+                 PYTHONPATH='%s:%s' % (clients / 'cepces-0.3.17/src',
+                                       clients / 'requests-gssapi/src'),
+                 CERTMONGER_OPERATION='GET-SUPPORTED-TEMPLATES'),
+        cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def site_of(stack, folder):
+    """deploy/site.sh, as the demo calls it."""
+    (folder / 'cas.html').write_text(stack.ctl('ca', 'page').stdout)
+    base = stack.env['CS_HOME_URL'].rstrip('/')
+    cert = stack.env['CS_CEP_CERT_URL'].split('/ADPolicy')[0]
+    subprocess.run(
+        [TOP / 'deploy/site.sh', folder / 'web', base, 'http://pki.example',
+         cert, 'Demo-CA', stack.dir / 'ca/Demo-CA.pem', stack.dir / 'root.pem',
+         stack.sql('SELECT policy_id FROM countersign.deployment')[0][0],
+         folder / 'cas.html'], check=True, timeout=30)
+    read = {f.name: f.read_bytes() for f in (folder / 'web').iterdir()
+            if f.is_file()}
+    return {n: b.decode('utf-16' if n.endswith('.reg') else 'utf-8')
+            for n, b in read.items()}

@@ -14,12 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import archives
 import client
-import test_archive
 from airgap import check_cmc, cmc_status, crl, refused, renew, vault_copy
-from bundle import Bundle, ITEM, ORDER, RESULT, WISH, integer, split
+from bundle import ITEM, ORDER, RESULT, WISH, Bundle, integer, split
+from keypairs import twin
+from policies import in_force, published
 from schema import check_fault, check_rstrc
-from test_keys import twin
 
 DENIED, ARCHIVAL, REVOKED = 0x80094011, 0x8009400A, 0x80092010
 
@@ -68,19 +69,16 @@ def test_what_cannot_wait(gap):
                 client.make_csr(client.ec_key(), template='VaultMachine'))
     check_fault(r)
     assert r.hresult == DENIED and 'one-time secret' in r.reason
-    before = test_archive.published(gap)
-    agents = [test_archive.recovery_agent('kra')]
-    draft = gap.dir / 'archive.conf'
-    draft.write_text(test_archive.with_archive(before, 'Vault-CA', agents))
-    gap.ctl('policy', 'publish', str(draft))
+    agents = [archives.recovery_agent('kra')]
     who = gap.account('gap-archiver', groups=['archivers'])
     who.env = dict(gap.env, CS_CES_URL=gap.env['CS_VAULT_CES_URL'])
     key, agent = client.rsa_key(2048, 'gap'), agents[0][1]
-    for r in test_archive.ket(who), gap.ask(who, test_archive.request(
-            key, test_archive.enveloped(agent, b'x')), pkcs10=False):
-        assert r.hresult == ARCHIVAL and 'archives no keys' in r.reason, r.text
-    draft.write_text(before)
-    gap.ctl('policy', 'publish', str(draft))
+    with in_force(gap, archives.with_archive(published(gap), 'Vault-CA',
+                                             agents)):
+        for r in archives.ket(who), gap.ask(who, archives.request(
+                key, archives.enveloped(agent, b'x')), pkcs10=False):
+            assert r.hresult == ARCHIVAL and 'archives no keys' in r.reason, \
+                r.text
 
 
 def test_cepces_polls(gap, shared, tmp_path):

@@ -56,6 +56,9 @@ def test_refused_by_the_vault(gap, exported):
     refuse(change(raw, key, head(5, 4, bytes(32))), 'does not follow')
     refuse(change(raw, key, head(3, 12, b'{X}')), 'another deployment')
     refuse(change(raw, key, head(7, 4, bytes(32))), 'goes by policy')
+    # A vault whose clock is behind would deny each request, for good.
+    refuse(change(raw, key, head(6, *split(integer(int(time.time()) + 900))
+                                 [0])), "set this host's clock")
     refuse(change(raw, key, lambda b: b.records.insert(
         2, b.all(ITEM)[0])), 'is doubled')
     refuse(change(raw, key, item(0, 2, 12, b'Other-CA')), 'not on this host')
@@ -193,12 +196,27 @@ def test_the_same_bytes_again(gap, gap_user):
     gap.response.unlink()
     assert 'the same answer again' in gap.sign().stdout
     assert gap.response.read_bytes() == answer
+    there = {p.name for p in gap.stick.iterdir()}
+    gap.request.unlink()
+    gap.response.unlink()
+    # A full one: nothing of a half bundle stays.
+    refused(gap.export(ok=None, room=100), 'File too large', 'export writes')
+    gap.export()
+    refused(gap.sign(ok=None, room=len(answer) - 1), 'File too large',
+            'sign the same bundle again')
+    refused(gap.sign(ok=None, room=100), 'copy of', 'File too large')
+    assert {p.name for p in gap.stick.iterdir()} == there - {
+        'responses.bundle'}
+    gap.sign()
+    assert gap.response.read_bytes() == answer
+    refused(gap.take(ok=None, room=100), 'copy of', 'File too large')
     # A stick that leads elsewhere.
     precious = gap.write(gap.vault_dir / 'precious', b'x')
     gap.response.unlink()
     gap.response.symlink_to(precious)
     refused(gap.sign(ok=None), 'is a link')
     refused(gap.sign('-o', '/dev/null', ok=None), 'is no file')
+    refused(gap.run('export', '/dev/null', vault=False, ok=None), 'is no file')
     (gap.stick / 'requests.bundle.new').symlink_to(precious)
     refused(gap.export(ok=None), 'is a link')
     assert precious.read_bytes() == b'x'

@@ -1,4 +1,5 @@
 """Rounds over an air gap that break off at every step."""
+import concurrent.futures
 import subprocess
 import time
 
@@ -7,6 +8,7 @@ from cryptography import x509
 import client
 from airgap import crl, list_of, refused, vault_copy
 from bundle import Bundle, RESULT, VOID
+from database import not_waited_for, standby_gone
 
 
 def crash_once(gap, at, n):
@@ -121,3 +123,25 @@ def test_killed_at_any_moment(gap, gap_user):
     assert {int.from_bytes(v[1][2][1], 'big') for v in b.all(VOID)} <= {
         e.serial_number for e in crl(gap)}
     gap.verify()
+
+
+def test_a_round_that_may_be_lost(gap, gap_user):
+    """The connection ends while COMMIT waits for the standby: the round can be
+    read, and is not put on the stick before it is durable."""
+    import psycopg
+    number = gap.pending(gap_user, gap.server('lost.demo.example'))
+    out = gap.stick / 'may-be-lost'
+    with psycopg.connect(gap.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with standby_gone(db):
+            time.sleep(0.5)
+            for _ in range(2):
+                r = not_waited_for(gap, db, pool, 'airgap', 'export',
+                                   str(out))
+                assert r.returncode != 0, r.stdout
+                assert not out.exists()
+                assert gap.sql('SELECT count(*) FROM countersign.airgap_round '
+                               'WHERE imported_at IS NULL') == [(1,)]
+    gap.round()
+    assert gap.poll(gap_user, number).leaf is not None

@@ -1,6 +1,7 @@
 """What the two sides of an air gap know besides requests: each other's names,
 blocked keys, and what is overdue."""
 import hashlib
+import re
 
 import psycopg
 import pytest
@@ -8,8 +9,8 @@ from cryptography.hazmat.primitives import serialization
 
 import client
 from airgap import judged, refused
-from test_keys import modulus_hash, twin
-from test_revocation import wait_for
+from keypairs import modulus_hash, twin
+from waits import wait_for
 
 
 @pytest.fixture
@@ -49,24 +50,33 @@ def test_vault_and_signers_have_names_of_their_own(gap, owner):
                          "'vault'").fetchall() == [(True, 0)]
 
 
+def signers_know_the_blocked(gap):
+    """They look every two seconds, and a round may take less."""
+    n, = gap.sql('SELECT count(*) FROM countersign.blocked_key '
+                 'WHERE blocked')[0]
+    for log in (gap.dir / 'log').glob('signer-*.log'):
+        said = re.findall(r'event=blocked text="(\d+) keys', log.read_text())
+        if not said or int(said[-1]) != n:
+            return False
+    return True
+
+
 def test_blocked_at_the_desk_after_it_was_asked_for(gap, gap_user):
     key, point, modulus = client.ec_key(), client.ec_key(), client.rsa_key()
     number, *more = [
         gap.pending(gap_user, gap.server('blocked.demo.example', key=k))
         for k in (key, point, modulus)]
     other = gap.pending(gap_user, gap.server('free.demo.example'))
-    told = gap.log('signer').count('event=blocked')
     hashes = [spki_hash(twin(point)), modulus_hash(modulus)]
     for h in hashes:
         gap.ctl('key', 'block', h)
     gap.ctl('key', 'block', spki_hash(key), '--note', 'found on the street')
+    wait_for(lambda: signers_know_the_blocked(gap))
     gap.round()
     assert [gap.poll(gap_user, n).leaf for n in more] == [None, None]
     for h in hashes:
         gap.ctl('key', 'unblock', h)
-    # Signers look every two seconds, and a round may take less.
-    wait_for(lambda: gap.log('signer').count('event=blocked') >=
-             told + len(gap.pids('signer')))
+    wait_for(lambda: signers_know_the_blocked(gap))
     assert gap.poll(gap_user, other).leaf is not None
     assert gap.poll(gap_user, number).leaf is None
     r = gap.ask(gap_user, gap.server('blocked.demo.example', key=key))
@@ -74,6 +84,37 @@ def test_blocked_at_the_desk_after_it_was_asked_for(gap, gap_user):
     gap.ctl('key', 'unblock', spki_hash(key))
     gap.round()
     assert gap.poll(gap_user, number).leaf is not None
+
+
+def test_explain_knows_the_gap(gap, gap_user, tmp_path):
+    """Pending where nobody must approve; and what cannot wait."""
+    csr = tmp_path / 'r.der'
+    csr.write_bytes(gap.server('foretold.demo.example'))
+    ask = ['explain', '--csr', str(csr), '--user', gap_user.user]
+    row, = gap.ctl_json(*ask)
+    assert (row['ca'], row['outcome']) == ('Vault-CA', 'pending')
+    assert 'air gap' in row['text']
+    assert gap.ask(gap_user, csr.read_bytes()).leaf is None
+    gap.round()
+
+
+def test_an_operator_asks(gap, tmp_path):
+    path = gap.write(tmp_path / 'csr', gap.server('asked.demo.example'))
+    refused(gap.ctl('request', 'submit', '--account', 'demo', '--template',
+                    'VaultServer', '--ca', 'Vault-CA', '--csr', str(path),
+                    ok=1), 'pending: request ', 'for the next round')
+    gap.round()
+
+
+def test_policy_that_a_desk_would_not_start_with(gap, tmp_path):
+    text = gap.ctl('policy', 'show').stdout
+    at = text.index('ca "Vault-CA" {\n') + len('ca "Vault-CA" {\n')
+    path = tmp_path / 'p.conf'
+    for line in 'ocsp = {"http://x.example/ocsp"}', 'crl-delta = 1d':
+        path.write_text(text[:at] + line + '\n' + text[at:])
+        r = gap.ctl('policy', 'publish', str(path), ok=1)
+        assert 'behind an air gap' in r.stderr
+    assert gap.ctl('policy', 'show').stdout == text
 
 
 def test_vault_has_a_list_of_its_own(gap, gap_user):

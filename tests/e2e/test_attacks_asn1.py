@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes
 
 import client
 from client import PKI_DATA
+from refusals import csr_for, refused, survives  # noqa: F401
 from schema import check_rstrc
-from test_metamorphic import essence, tlv
-from test_refusals import csr_for, refused, survives  # noqa: F401
+from variants import essence, tlv
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / 'data'
 NULL = b'\x05\0'

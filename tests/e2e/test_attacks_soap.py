@@ -4,7 +4,6 @@ import base64
 import os
 import re
 import socket
-import ssl
 import struct
 import subprocess
 import threading
@@ -15,8 +14,10 @@ from lxml import etree
 
 import client
 from client import E, O, S, T
-from schema import check_fault, check_policies, check_rstrc
-from test_refusals import csr_for, message, refused, survives  # noqa: F401
+from fcgi import (BEGIN, fastcgi, framed, param, params, raw_http, record,
+                  worker_socket)
+from refusals import csr_for, message, refused, survives  # noqa: F401
+from schema import check_policies, check_rstrc
 
 
 # Names and places -----------------------------------------------------------
@@ -265,18 +266,6 @@ def test_pad_bits_must_be_zero(stack, demo):
 
 # HTTP -----------------------------------------------------------------------------
 
-def raw_http(stack, text):
-    """Bytes to nginx, what comes back."""
-    u = urllib.parse.urlsplit(stack.env['CS_CEP_URL'])
-    c = ssl.create_default_context(cafile=stack.env['CS_ROOT_PEM'])
-    with socket.create_connection((u.hostname, u.port), 10) as s, \
-            c.wrap_socket(s, server_hostname=u.hostname) as t:
-        t.sendall(text)
-        out = b''
-        while chunk := t.recv(65536):
-            out += chunk
-    return out
-
 
 def post(stack, demo, *headers, path=None, length=None):
     u, text = message(stack, demo)
@@ -345,57 +334,6 @@ def test_probe_tells_nothing(stack, demo):
 
 
 # FastCGI ----------------------------------------------------------------------------
-
-def worker_socket(stack):
-    text = (stack.dir / 'etc' / 'site.conf').read_text()
-    return re.search(r'server unix:([^;]+);', text).group(1)
-
-
-def record(kind, content=b'', request=1, version=1, padding=0):
-    return struct.pack('>BBHHBB', version, kind, request, len(content),
-                       padding, 0) + content + b'\0' * padding
-
-
-def param(name, value):
-    n, v = name.encode(), value.encode()
-    return struct.pack('>II', len(n) | 1 << 31, len(v) | 1 << 31) + n + v
-
-
-def params(stack, **extra):
-    p = dict(REQUEST_METHOD='POST', CONTENT_TYPE='application/soap+xml',
-             CONTENT_LENGTH='4', REMOTE_ADDR='127.0.0.1', CS_SERVICE='cep',
-             CS_AUTH='password', CS_CA='', CS_URI=stack.env['CS_CEP_URL'])
-    p.update(extra)
-    return b''.join(param(*i) for i in p.items())
-
-
-BEGIN = record(1, struct.pack('>HB5x', 1, 0))
-
-
-def fastcgi(stack, data):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10)
-        # The worker asks who connects: as root, be who nginx is.
-        me, path = os.geteuid(), worker_socket(stack)
-        os.seteuid(os.stat(path).st_uid)
-        try:
-            s.connect(path)
-        finally:
-            os.seteuid(me)
-        out = b''
-        try:
-            s.sendall(data)
-            s.shutdown(socket.SHUT_WR)
-            while chunk := s.recv(65536):
-                out += chunk
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-    return out
-
-
-def framed(stack, stdin=b'<x/>', **extra):
-    return (BEGIN + record(4, params(stack, **extra)) + record(4) +
-            record(5, stdin) + record(5))
 
 
 def test_fastcgi_speaks(stack):

@@ -1,71 +1,11 @@
 """A hijacked worker: its CURVE key and its database role against a signer."""
-import ctypes
-import os
-import re
-import time
-
-import psycopg
 import pytest
-from asn1crypto import core
 
 import client
+from ledgers import restart_signers
 from schema import check_fault, check_rstrc
-from test_ledger import restart_signers
-
-ISSUE, QUERY, APPROVE, DENY = 1, 2, 4, 5
-ANONYMOUS, PASSWORD, OPERATOR = 1, 4, 16
-DEALER, LINGER, RCVTIMEO, SNDTIMEO = 5, 17, 27, 28
-CURVE_SERVERKEY, CURVE_PUBLICKEY, CURVE_SECRETKEY = 50, 48, 49
-
-
-class Peer:
-    """Speaks to a signer with the key of a program of the stack; port: of
-    somebody in between; secret: another key."""
-
-    def __init__(self, stack, program, signer=0, port=None, secret=None):
-        self.zmq = ctypes.CDLL('libzmq.so.5')
-        self.zmq.zmq_ctx_new.restype = ctypes.c_void_p
-        self.zmq.zmq_socket.restype = ctypes.c_void_p
-        conf = (stack.dir / 'etc/worker.conf').read_text()
-        end = re.findall(r'endpoint = "([^"]+)"', conf)[signer]
-        if port is not None:
-            end = 'tcp://127.0.0.1:%d' % port
-        server = re.findall(r"public-key = '([^']+)'", conf)[signer].encode()
-        if secret is None:
-            secret = (stack.dir / 'keys' / (
-                program + '.key')).read_bytes()[:40]
-        public = ctypes.create_string_buffer(41)
-        assert self.zmq.zmq_curve_public(public, secret) == 0
-        self.ctx = ctypes.c_void_p(self.zmq.zmq_ctx_new())
-        self.sock = ctypes.c_void_p(self.zmq.zmq_socket(self.ctx, DEALER))
-        for opt, value in ((CURVE_SERVERKEY, server),
-                           (CURVE_PUBLICKEY, public.value),
-                           (CURVE_SECRETKEY, secret)):
-            assert self.zmq.zmq_setsockopt(self.sock, opt, value, 40) == 0
-        for opt, value in ((LINGER, 0), (RCVTIMEO, 3000),
-                           (SNDTIMEO, 3000)):
-            v = ctypes.c_int(value)
-            self.zmq.zmq_setsockopt(self.sock, opt, ctypes.byref(v), 4)
-        assert self.zmq.zmq_connect(self.sock, end.encode()) == 0
-
-    def ask(self, message):
-        """The signer's answer; None when it answers nothing."""
-        ident = os.urandom(16)
-        # Who was refused has no connection left to send into.
-        if self.zmq.zmq_send(self.sock, ident, 16, 2) != 16:
-            return None
-        assert self.zmq.zmq_send(self.sock, message, len(message), 0) > 0
-        buf = ctypes.create_string_buffer(1 << 18)
-        n = self.zmq.zmq_recv(self.sock, buf, len(buf), 0)
-        if n == -1:
-            return None
-        assert n == 16
-        n = self.zmq.zmq_recv(self.sock, buf, len(buf), 0)
-        return core.SequenceOf.load(buf.raw[:n], spec=core.Any)
-
-    def close(self):
-        self.zmq.zmq_close(self.sock)
-        self.zmq.zmq_ctx_term(self.ctx)
+from wire import (ANONYMOUS, APPROVE, DENY, ISSUE, OPERATOR, PASSWORD, QUERY,
+                  Peer, ask, octets, seq, status, text)
 
 
 @pytest.fixture(scope='module')
@@ -73,43 +13,6 @@ def worker(stack):
     p = Peer(stack, 'worker')
     yield p
     p.close()
-
-
-def seq(*parts):
-    return core.Asn1Value.dump(core.Sequence(contents=b''.join(parts)))
-
-
-def octets(b):
-    return core.OctetString(b).dump()
-
-
-def text(s):
-    return core.UTF8String(s).dump()
-
-
-def enum(n):
-    return bytes([10, 1, n])
-
-
-def number(n):
-    return core.Integer(n).dump()
-
-
-def ask(stack, call, method, account, token=b'', verdict=b'', asked=0,
-        evidence=b''):
-    ca = stack.env['CS_CES_URL'].split('/')[3].rsplit('_CES_', 1)[0]
-    now = time.time()
-    ident = int(now // 86400).to_bytes(2, 'big') + os.urandom(14)
-    policy = bytes(stack.sql('SELECT sha256 FROM countersign.policy '
-                             'ORDER BY version DESC LIMIT 1')[0][0])
-    return seq(number(1), enum(call), octets(ident), octets(os.urandom(16)),
-               octets(policy), number(int(now * 1000)), text(ca),
-               number(method), text(account), text('192.0.2.1'),
-               octets(token), seq(), number(asked), octets(evidence), verdict)
-
-
-def status(answer):
-    return None if answer is None else answer[2].contents[0]
 
 
 def waiting(stack):
@@ -157,6 +60,13 @@ def test_workers_are_no_operators(stack, worker, call):
                           stack.env['CS_TEMPLATE'])
     a = worker.ask(ask(stack, call, OPERATOR, 'alice', csr, asked=7))
     assert status(a) == 3 and b'may not use method' in a[4].contents
+
+
+@pytest.mark.parametrize('ahead', [-90, 90])
+def test_of_another_time(stack, worker, ahead):
+    """Nothing is done; whose clock is wrong another signer may know."""
+    a = worker.ask(ask(stack, QUERY, PASSWORD, 'alice', asked=7, ahead=ahead))
+    assert status(a) == 9
 
 
 def test_nobody_queries(stack, worker):

@@ -2,26 +2,21 @@
 holds it against them, reconcile puts back what a restore lost."""
 import concurrent.futures
 import json
-import os
-import subprocess
 import time
 
 import pytest
 
 import client
-from conftest import TOP, running
+from conftest import own_stack
 from ledger_edits import damages, pg
-from test_ledger import AGAIN, csr, issue, restart_signers, root  # noqa: F401
-from test_reconcile import reconcile
-from test_revocation import wait_for
+from ledgers import (AGAIN, change, counts, csr, issue, reconcile,
+                     restart_signers, restore, root)
+from waits import wait_for
 
 
 @pytest.fixture(scope='module')
 def own():
-    state = TOP / 'var/audit'
-    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
-                   env={**os.environ, 'STATE': str(state)})
-    with running(state) as s:
+    with own_stack('audit') as s:
         issue(s, 'first.demo.example')
         yield s
 
@@ -45,10 +40,6 @@ def group(own, name):
     own.ctl('account', 'group', 'demo', 'add', name)
 
 
-def counts(own):
-    return {r['check']: r['count'] for r in own.ctl_json('ledger', 'verify')}
-
-
 def test_every_row_once_in_each_ledger(own):
     for i in range(3):
         group(own, 'g%d' % i)
@@ -69,13 +60,6 @@ def test_an_idle_signer_tells(own):
     n = numbers(own)[-1]
     wait_for(lambda: n in told(own, 'signer-1') and
              n in told(own, 'signer-2'), 40)
-
-
-def change(db, *statements):
-    """Past the triggers, as the database's superuser."""
-    db.execute('SET session_replication_role = replica')
-    for s in statements:
-        db.execute(s)
 
 
 # The number of the row in the middle, and of the last.
@@ -156,6 +140,114 @@ def test_many_command_lines_at_once(own):
     assert all_told(own) and damages(own, own.conf) == (0, [])
 
 
+def test_policies_stand_in_audit(own, root):  # noqa: F811
+    wait_for(lambda: all_told(own), 40)
+    with root() as db:
+        change(db, 'UPDATE countersign.policy SET version = 9')
+        found = damages(own, own.conf, code=4)[1]
+        change(db, 'UPDATE countersign.policy SET version = 1')
+    assert {(x['object'], x['text']) for x in found} == {
+        ('policy 1', 'is gone'), ('policy 9', 'is not in audit')}
+    assert damages(own, own.conf) == (0, [])
+
+
+CA = 'UPDATE countersign.ca SET '
+ABOVE = 'UPDATE countersign.crl_above SET '
+
+
+@pytest.mark.parametrize('table,edit,thing,text', [
+    ('ca', CA + 'certificate = set_byte(certificate, 50, 1)', 'ca Demo-CA',
+     'has another certificate or chain than audit tells'),
+    ('ca', CA + "chain = '{}'", 'ca Demo-CA',
+     'has another certificate or chain than audit tells'),
+    ('ca', CA + 'also = chain', 'ca Demo-CA',
+     'has another certificate or chain than audit tells'),
+    ('ca', CA + 'in_use = false', 'ca Demo-CA',
+     'audit tells of another key that issues'),
+    ('ca', CA + "of_ca = 'Other'", 'ca Demo-CA', 'is not in audit'),
+    ('ca', 'DELETE FROM countersign.ca', 'ca Demo-CA', 'is gone'),
+    ('ca', "INSERT INTO countersign.ca SELECT 'x', certificate, chain, "
+     "created_at, 'x', true, also FROM countersign.ca", 'ca x',
+     'is not in audit'),
+    ('crl_above', ABOVE + 'number = 0', 'list from above Demo-Root',
+     'is not the one that was installed last, says audit'),
+    ('crl_above', ABOVE + 'der = set_byte(der, 50, 1)',
+     'list from above Demo-Root',
+     'is not the one that was installed last, says audit'),
+    ('crl_above', ABOVE + "next_update = next_update + interval '1 y'",
+     'list from above Demo-Root',
+     'is not the one that was installed last, says audit'),
+    ('crl_above', 'DELETE FROM countersign.crl_above',
+     'list from above Demo-Root', 'is gone'),
+    ('crl_above', "INSERT INTO countersign.crl_above SELECT 'x', issuer, "
+     'number, this_update, next_update, entries, der FROM '
+     'countersign.crl_above', 'list from above x', 'is not in audit'),
+    ('policy', "UPDATE countersign.policy SET body = body || '#', "
+     "sha256 = sha256(body || '#')", 'policy 1', 'is not in audit'),
+    ('policy', "UPDATE countersign.policy SET published_by = 'x'",
+     'policy 1', 'is not in audit')])
+def test_edits_of_what_no_ledger_has(own, root, table, edit,  # noqa: F811
+                                     thing, text):
+    """Audit tells the hash of each CA's certificates, of a list from above
+    and of a policy."""
+    was = 'was_' + table
+    with root() as db:
+        change(db, 'CREATE TABLE public.%s AS TABLE countersign.%s' % (
+            was, table), edit)
+        try:
+            found = damages(own, own.conf, code=4)[1]
+        finally:
+            change(db, 'DELETE FROM countersign.' + table,
+                   'INSERT INTO countersign.%s TABLE public.%s' % (
+                       table, was), 'DROP TABLE public.' + was)
+    assert (thing, 'row', text) in {
+        (x['object'], x['check'], x['text']) for x in found}
+    assert damages(own, own.conf) == (0, [])
+
+
+def test_restored_from_an_old_backup(own, root, tmp_path):  # noqa: F811
+    """Only operators did something since; signers notice all the same."""
+    dump = tmp_path / 'dump'
+    pg(own, 'pg_dump', '-Fc', '-f', str(dump), 'countersign')
+    for i in range(3):
+        group(own, 'lost-%d' % i)
+    with root() as db:
+        db.execute("SELECT countersign.ca_register('Lost', certificate, "
+                   'chain) FROM countersign.ca')
+    restart_signers(own)
+    assert all_told(own)
+    was = own.sql('SELECT * FROM countersign.audit ORDER BY n')
+    restore(own, root, dump)
+    # Numbers are given anew before anybody notices.
+    group(own, 'anew')
+    wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
+                             'WHERE ended_at IS NULL') != [(0,)], 60)
+    r = client.Client(own.env).enroll(csr(own, 'no.demo.example'))
+    assert r.hresult in (None, AGAIN) and 'again' in r.reason
+    assert 'audit row %d is lost' % was[-1][0] in own.log('signer-1') + \
+        own.log('signer-2')
+    code, found = damages(own, own.conf, code=4)
+    assert {x['check'] for x in found} == {'missing'}
+    assert {'audit %d' % r[0] for r in was[-4:]} <= {
+        x['object'] for x in found}
+    wait_for(lambda: not [r for r in reconcile(own)
+                          if r['what'] == 'unsigned tail'], 60)
+    done = {r['what']: r['count'] for r in reconcile(own, '--apply')}
+    assert done['audit rows'] == 4
+    assert own.sql('SELECT * FROM countersign.audit WHERE n <= %s '
+                   'ORDER BY n', was[-1][0]) == was
+    assert [d for d, in own.sql('SELECT detail FROM countersign.audit '
+                                "WHERE n > %s AND action = 'account group'",
+                                was[-1][0])] == ['demo + anew'] + [
+                                    'demo - lost-%d' % i for i in range(3)]
+    wait_for(lambda: client.Client(own.env).enroll(
+        csr(own, 'yes.demo.example')).fault is None, 60)
+    wait_for(lambda: all_told(own), 60)
+    assert damages(own, own.conf) == (0, [])
+    assert reconcile(own)[-1]['count'] == 0
+
+
+# Last: whoever verifies or restores afterwards takes long.
 def test_more_than_a_page_and_long_texts(own, root):  # noqa: F811
     with root() as db:
         db.execute("SELECT countersign.note('test', n::text) "
@@ -185,60 +277,3 @@ def test_a_mass_revocation_is_told_soon(own, root):  # noqa: F811
     wait_for(done, 30)
     assert max(took) < 3
     assert damages(own, own.conf) == (0, [])
-
-
-def test_policies_stand_in_audit(own, root):  # noqa: F811
-    wait_for(lambda: all_told(own), 40)
-    with root() as db:
-        change(db, 'UPDATE countersign.policy SET version = 9')
-        found = damages(own, own.conf, code=4)[1]
-        change(db, 'UPDATE countersign.policy SET version = 1')
-    assert {(x['object'], x['text']) for x in found} == {
-        ('policy 1', 'is gone'), ('policy 9', 'is not in audit')}
-    assert damages(own, own.conf) == (0, [])
-
-
-def restore(own, root, dump):  # noqa: F811
-    with root('postgres') as db:
-        db.execute('DROP DATABASE countersign WITH (FORCE)')
-        db.execute('CREATE DATABASE countersign OWNER countersign_owner')
-    pg(own, 'pg_restore', '-d', 'countersign', str(dump))
-
-
-def test_restored_from_an_old_backup(own, root, tmp_path):  # noqa: F811
-    """Only operators did something since; signers notice all the same."""
-    dump = tmp_path / 'dump'
-    pg(own, 'pg_dump', '-Fc', '-f', str(dump), 'countersign')
-    for i in range(4):
-        group(own, 'lost-%d' % i)
-    restart_signers(own)
-    assert all_told(own)
-    was = own.sql('SELECT * FROM countersign.audit ORDER BY n')
-    restore(own, root, dump)
-    # Numbers are given anew before anybody notices.
-    group(own, 'anew')
-    wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
-                             'WHERE ended_at IS NULL') != [(0,)], 60)
-    r = client.Client(own.env).enroll(csr(own, 'no.demo.example'))
-    assert r.hresult in (None, AGAIN) and 'again' in r.reason
-    assert 'audit row %d is lost' % was[-1][0] in own.log('signer-1') + \
-        own.log('signer-2')
-    code, found = damages(own, own.conf, code=4)
-    assert {x['check'] for x in found} == {'missing'}
-    assert {'audit %d' % r[0] for r in was[-4:]} <= {
-        x['object'] for x in found}
-    wait_for(lambda: not [r for r in reconcile(own)
-                          if r['what'] == 'unsigned tail'], 60)
-    done = {r['what']: r['count'] for r in reconcile(own, '--apply')}
-    assert done['audit rows'] == 4
-    assert own.sql('SELECT * FROM countersign.audit WHERE n <= %s '
-                   'ORDER BY n', was[-1][0]) == was
-    assert [d for d, in own.sql('SELECT detail FROM countersign.audit '
-                                "WHERE n > %s AND action = 'account group'",
-                                was[-1][0])] == ['demo + anew'] + [
-                                    'demo - lost-%d' % i for i in range(4)]
-    wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'yes.demo.example')).fault is None, 60)
-    wait_for(lambda: all_told(own), 60)
-    assert damages(own, own.conf) == (0, [])
-    assert reconcile(own)[-1]['count'] == 0

@@ -3,12 +3,10 @@ import base64
 import re
 
 import pytest
-
 from cryptography import x509
 
-import client
+from agents import refused
 from schema import check_fault, check_policies, check_rstrc
-from test_agents import refused
 
 
 def capture(shared, name):

@@ -5,7 +5,7 @@ import pytest
 import client
 from client import NS
 from schema import check_fault, check_rstrc
-from test_metamorphic import NAME_VALUE, add_attribute, c2
+from variants import NAME_VALUE, add_attribute, c2
 
 CONFLICT, UNKNOWN, NONE, NEWER = (0x80094802, 0x80094800, 0x80094801,
                                   0x80094807)

@@ -5,8 +5,17 @@ import subprocess
 import pytest
 
 import client
+from second_site import by_page
 
 pytest.importorskip('gssapi')
+
+
+def test_the_page_sets_it_up(stack, shared, tmp_path):
+    r = by_page(stack, shared, tmp_path, 'UsernamePassword', {
+        'YOUR-NAME': stack.env['CS_USER'],
+        'YOUR-PASSWORD': stack.env['CS_PASSWORD']})
+    assert r.returncode == 0, r.stderr
+    assert stack.env['CS_TEMPLATE'] in r.stdout.split()
 
 
 @pytest.fixture(scope='module')

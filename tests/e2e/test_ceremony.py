@@ -348,6 +348,21 @@ rollover "Root-3" {
     ('days = 90', 'days = 90\n	days = 91', 'days'),
     ('days = 90', 'year = 90', 'year'),
     ('CN=Example Root 2', "CN=Example's Root 2", "no ' in it"),
+    ('CN=Example Root 2', "Example Root 2", 'rollover Root-2: subject "Exam'),
+    ('years = 8', 'years = eight', 'issuing Issuing-1: --years: not a numb'),
+    ('years = 8', 'years = 15', 'Issuing-1 would outlive its issuer Root-1'),
+    ('years = 15', 'years = 15\n	pathlen = 0', 'no ca could stand below'),
+    ('years = 8', 'years = 8\n	pathlen = none\n}\nroot "Root-9" {\n'
+     '	subject = "CN=R"\n	pathlen = 2\n}\nissuing "I-9" {\n'
+     '	root = "Root-9"\n	pathlen = 2\n	request = "x"\n'
+     '	subject = "CN=x"', 'I-9: pathlen must be below 2, that of Root-9'),
+    ('days = 90', 'days = 3661', 'crl Root-1-2026: --days: 3661'),
+    ('days = 90', 'days = 90\n	reason = superseded', '--reason needs --rev'),
+    ('days = 90', 'revoke = xyz\n	reason = superseded', 'xyz'),
+    ('days = 90', 'revoke = AB\n	reason = superseded', 'nobody knows yet'),
+    ('dns:example.org', 'dns:*.example.org', 'name constraint dns:*.example'),
+    ('cdp = "http', 'cdp = "https', 'is an http:// URL'),
+    ('key = ec:P-256', 'key = rsa:2048', 'key is rsa:3072, rsa:4096'),
 ])
 def test_files_refused(program, place, old, new, text):
     assert old in FILE
@@ -363,13 +378,10 @@ STEP2 = ['yes', 'A', 'B'] + YES + ['yes', 'yes']
 
 
 @pytest.mark.parametrize('old,new,answers,text', [
-    ('years = 8', 'years = 18', STEP2, 'outlive its issuer'),
-    ('years = 8', 'years = eight', STEP2, 'not a number'),
     ('"CN=Issuing 1"', '"CN=Issuing 2"', STEP2, 'Issuing'),
     ('issuing.csr', 'nothing.csr', STEP2[:-2], 'No such file'),
     ('years = 8', 'years = 8\n	request-sha256 = "00"', STEP2[:-2],
      'another one than the reviewed file'),
-    ('key = ec:P-256', 'key = rsa:2048', ANSWERS, '2048'),
 ])
 def test_steps_refused(program, place, old, new, answers, text):
     conf = write(place, FILE.replace(old, new, 1))
@@ -427,6 +439,24 @@ def test_folders_refused(program, place):
     assert 'left by a ceremony that was killed' in r.stderr
     (place / 'made.partial').rename(place / 'made')
     assert 'is there already' in run(program, conf, ANSWERS, code=1).stderr
+
+
+@pytest.mark.parametrize('old,new,text', [
+    ('"CN=Issuing 1"', '"CN=Issuing 2"', 'the request is for "CN=Issuing 1"'),
+    ('years = 8', 'years = 8\n	request-sha256 = "00"',
+     'another one than the reviewed file'),
+])
+def test_requests_are_looked_at_before(program, place, old, new, text):
+    """By whoever reviews the file and has them."""
+    conf = write(place, FILE.replace(old, new, 1))
+    r = subprocess.run([program, 'ceremony', 'check', conf], text=True,
+                       capture_output=True)
+    assert r.returncode == 1 and r.stdout == ''
+    assert 'c.conf:9: issuing Issuing-1: ' in r.stderr and text in r.stderr
+    (place / 'issuing.csr').unlink()
+    r = subprocess.run([program, 'ceremony', 'check', conf], text=True,
+                       capture_output=True, check=True)
+    assert 'not looked at, for it is not here: ' in r.stdout
 
 
 def test_check_shows_what_run_would_do(program, place):

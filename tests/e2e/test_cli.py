@@ -1,6 +1,9 @@
 """The command line, against the running deployment."""
+import hashlib
 import json
 import os
+import re
+import subprocess
 import time
 
 import pytest
@@ -8,7 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 import client
+from policies import published
 from schema import check_rstrc
+from second_site import site_of
 
 
 @pytest.fixture(scope='module')
@@ -144,6 +149,30 @@ def test_accounts(stack):
     assert old.policies().fault is not None
 
 
+@pytest.mark.parametrize('option,value,words', [
+    ('--cn', '\u5f35' * 65, '1 to 64 visible'), ('--cn', '', '1 to 64'),
+    ('--cn', 'a\u202eb', 'visible'), ('--dns', 'no_host', 'host name'),
+    ('--upn', 'nobody', 'user@'), ('--email', '@x', 'user@'),
+    ('--dn', 'X=1', 'CN=User'), ('--dn', 'CN=' + 'x' * 65, 'CN=User'),
+    ('--sid', 'S-2', 'S-1-5-21')])
+def test_names_of_accounts(stack, option, value, words):
+    """What no certificate could have; and what it has to look like."""
+    r = stack.ctl('account', 'add', 'nowhere', '--no-password', option, value,
+                  ok=2)
+    assert option in r.stderr and words in r.stderr
+    assert value[:1] in r.stderr
+
+
+def test_longest_common_name(stack):
+    """64 characters, however many octets they have, are a CN to the end."""
+    name = '\u5f35' * 64
+    stack.ctl('account', 'add', 'zhang', '--cn', name, '--password-stdin',
+              '--group', 'users', input='correct horse\n')
+    r = client.Client(stack.env, 'zhang', 'correct horse').enroll(
+        client.make_csr(client.rsa_key(2048), template='User'))
+    assert r.certificate.subject.rfc4514_string() == 'CN=' + name
+
+
 def test_policy_check(stack, tmp_path):
     good = tmp_path / 'good.conf'
     good.write_text(stack.ctl('policy', 'show').stdout)
@@ -153,6 +182,15 @@ def test_policy_check(stack, tmp_path):
     r = stack.ctl('policy', 'check', str(bad), ok=None)
     assert r.returncode == 1
     assert 'surprise' in r.stdout + r.stderr
+
+
+def test_policy_of_a_ca_that_is_not_there(stack, tmp_path):
+    """Refused, not to be tried again: exit code 1."""
+    path = tmp_path / 'policy.conf'
+    path.write_text(stack.ctl('policy', 'show').stdout.replace(
+        '"Demo-CA"', '"Demo-AC"'))
+    r = stack.ctl('policy', 'publish', str(path), ok=1)
+    assert 'ca Demo-AC' in r.stderr and 'ca show' in r.stderr
 
 
 def test_policy_published_again(stack, tmp_path):
@@ -246,7 +284,6 @@ def test_landing_page(stack, demo):
                  'Add-CertificateEnrollmentPolicyServer', stack.sql(
                      'SELECT policy_id FROM countersign.deployment')[0][0]):
         assert must in r.text, must
-    import re
     assert not re.search('@[A-Z_]+@', r.text)
     from lxml import html
     tree = html.fromstring(r.text)
@@ -270,3 +307,116 @@ def test_landing_page(stack, demo):
     words = ''.join(tree.get_element_by_id('cas').text_content().split())
     assert cert.fingerprint(hashes.SHA256()).hex().upper() in words
     assert 'Demo-Root' in words and 'OCSP' in words
+
+
+# Kerberos: what sets it up, and what speaks of it -----------------------------
+
+@pytest.fixture
+def init(stack, tmp_path):
+    """init into a new folder; its exit code, what it says, the folder."""
+    def run(*args):
+        r = subprocess.run([stack.bin / 'countersign', 'init', tmp_path / 'new',
+                            '--host', 'pki.example', *args], text=True,
+                           capture_output=True, timeout=30)
+        return r.returncode, r.stderr, tmp_path / 'new'
+    return run
+
+
+def test_init_with_kerberos(init, stack):
+    code, said, folder = init(
+        '--kerberos-keytab', '/k', '--kerberos-certificate', '/c',
+        '--kerberos-realm', 'A.EXAMPLE', '--kerberos-realm', 'B.EXAMPLE',
+        '--kerberos-binding', 'when-offered')
+    assert code == 0, said
+    worker = (folder / 'etc/worker.conf').read_text()
+    assert """
+kerberos {
+	keytab = "/k"
+	realm = {"A.EXAMPLE", "B.EXAMPLE"}
+	certificate = {"/c"}
+	channel-binding = "when-offered"
+}
+""" in worker
+    draft = (folder / 'etc/policy-draft.conf').read_text()
+    assert """
+	uri "kerberos" {
+		uri = "https://pki.example/Demo-CA_CES_Kerberos/service.svc/CES"
+""" in draft
+    stack.ctl('policy', 'check', str(folder / 'etc/policy-draft.conf'))
+
+
+def test_init_without_kerberos(init, stack):
+    code, said, folder = init()
+    assert code == 0, said
+    assert 'kerberos {' not in (folder / 'etc/worker.conf').read_text()
+    draft = (folder / 'etc/policy-draft.conf').read_text()
+    assert '\n\t#uri "kerberos" {\n' in draft
+    stack.ctl('policy', 'check', str(folder / 'etc/policy-draft.conf'))
+
+
+@pytest.mark.parametrize('args, text', [
+    (['--kerberos-keytab', '/k'], 'needs --kerberos-certificate'),
+    (['--kerberos-realm', 'A'], 'needs --kerberos-keytab'),
+    (['--kerberos-certificate', '/c'], 'needs --kerberos-keytab'),
+    (['--kerberos-binding', 'off'], 'needs --kerberos-keytab'),
+    (['--kerberos-keytab', '/k', '--kerberos-binding', 'no'],
+     'when-offered or off, not "no"'),
+    (['--kerberos-keytab', '/k"', '--kerberos-binding', 'off'], 'quotes')])
+def test_init_with_kerberos_refused(init, args, text):
+    code, said, folder = init(*args)
+    assert code == 2 and text in said and not folder.exists()
+
+
+@pytest.fixture
+def kerberos_policy(stack, tmp_path):
+    before = published(stack)
+    lines = r'(uri "kerberos" \{|\turi = ".*_CES_Kerberos/|\tpriority = |\}$)'
+    for text in (re.sub('(?m)^\t#(?=%s)' % lines, '\t', before), before):
+        (tmp_path / 'p.conf').write_text(text)
+        stack.ctl('policy', 'publish', str(tmp_path / 'p.conf'))
+        if text != before:
+            yield
+
+
+def test_explain_by_kerberos(stack, kerberos_policy):
+    def rows(ok):
+        return stack.ctl_json('explain', '--user', 'demo', '--method',
+                              'kerberos', ok=ok)
+    assert any(r['enroll'] for r in rows(0))
+
+
+def test_explain_by_kerberos_where_it_is_not(stack):
+    rows = stack.ctl_json('explain', '--user', 'demo', '--method', 'kerberos',
+                          ok=1)
+    assert not any(r['enroll'] for r in rows)
+    assert any('kerberos' in r['text'] for r in rows)
+
+
+def test_page_with_kerberos(stack, kerberos_policy, tmp_path):
+    files = site_of(stack, tmp_path)
+    cep = stack.env['CS_CEP_URL'].replace('UsernamePassword', 'Kerberos')
+    ces = stack.env['CS_CES_URL'].replace('UsernamePassword', 'Kerberos')
+    page, reg = files['index.html'], files['countersign-kerberos.reg']
+    for must in ('>%s<' % cep, '>%s<' % ces, 'Windows integrated',
+                 '"AuthFlags"=dword:00000002', 'auth=Kerberos',
+                 stack.env['CS_HOME_URL'] + 'whoami/kerberos<',
+                 '"/countersign-kerberos.reg"', 'Enrollment, Kerberos'):
+        assert must in page, must
+    key = hashlib.sha1(cep.lower().encode('utf-16-le')).hexdigest()
+    assert key in page and 'PolicyServers\\%s]' % key in reg
+    assert '"URL"="%s"' % cep in reg and '"AuthFlags"=dword:00000002' in reg
+    assert '"AuthFlags"=dword:00000004' in files['countersign.reg']
+    assert "$url = '%s'" % cep in files['countersign.ps1']
+    assert '$Kerberos,' in files['countersign.ps1']
+    for name, text in files.items():
+        assert not re.search('(?m)@[A-Z_]+@|kerberos -->|^# /?kerberos$',
+                             text), name
+
+
+def test_page_without_kerberos(stack, tmp_path):
+    (tmp_path / 'web').mkdir()
+    (tmp_path / 'web/countersign-kerberos.reg').write_text('of before')
+    files = site_of(stack, tmp_path)
+    assert 'countersign-kerberos.reg' not in files
+    for name, text in files.items():
+        assert 'kerberos' not in text.lower(), name

@@ -2,7 +2,10 @@
 import concurrent.futures
 import hashlib
 import re
+import socket
+import ssl
 import subprocess
+import urllib.parse
 import uuid
 
 import pytest
@@ -12,8 +15,8 @@ from cryptography.hazmat.primitives import serialization
 
 import client
 from client import S, T, tlv
+from fcgi import fastcgi, framed
 from schema import check_fault, check_rstrc
-from test_attacks_soap import fastcgi, framed
 
 ROLE = ' s:role="%s/role/%s"'
 
@@ -30,11 +33,31 @@ def issue(stack, demo, change=lambda s: s, **kw):
     return demo.post(url, change(text).encode(), **kw)
 
 
+def test_tls_of_windows_before_10(stack):
+    """With ECDHE it has AES-GCM for EC keys alone: docs/operations.md."""
+    where = urllib.parse.urlsplit(stack.env['CS_CEP_URL'])
+    tls = ssl.create_default_context(cafile=stack.env['CS_ROOT_PEM'])
+    tls.maximum_version = ssl.TLSVersion.TLSv1_2
+    tls.set_ciphers('ECDHE-RSA-AES128-SHA256:AES256-SHA256:ECDHE-ECDSA-AES128-'
+                    'GCM-SHA256:ECDHE-ECDSA-AES256-SHA384')
+    with socket.create_connection((where.hostname, where.port)) as s, \
+            tls.wrap_socket(s, server_hostname=where.hostname) as t:
+        assert t.cipher()[0] == 'ECDHE-ECDSA-AES128-GCM-SHA256'
+
+
 @pytest.mark.parametrize('content_type', [
     'application/soap+xml;charset=utf-8;', 'application/soap+xml; ;action=""',
     'application/soap+xml;\tcharset="UTF-8"'])
 def test_content_type(stack, demo, content_type):
     check_rstrc(issue(stack, demo, content_type=content_type))
+
+
+def test_token_of_old_cepces(stack, demo):
+    """Until 0.3.7: Id in wsa, the other attributes in wsse."""
+    check_rstrc(issue(stack, demo, lambda s: re.sub(
+        '(EncodingType|ValueType)=', r'q:\1=', s).replace(
+            '<BinarySecurityToken ', '<BinarySecurityToken xmlns:q="%s" '
+            'a:Id="" ' % client.O)))
 
 
 def test_roles(stack, demo):

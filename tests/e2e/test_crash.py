@@ -10,39 +10,22 @@ import subprocess
 import threading
 import time
 
+import psycopg
 import pytest
 
 import client
+import wire
+from adfile import entry
+from database import not_waited_for, standby_gone
+from policies import publish, published
 from schema import check_fault, check_rstrc
-from test_revocation import wait_for
-
-
-@contextlib.contextmanager
-def standby_gone(db):
-    """No COMMIT is durable meanwhile."""
-    db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
-    db.execute('SELECT pg_reload_conf()')
-    try:
-        yield
-    finally:
-        db.execute('ALTER SYSTEM RESET synchronous_standby_names')
-        db.execute('SELECT pg_reload_conf()')
+from waits import wait_for, wait_issue
 
 
 def children(pid):
     out = subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)],
                          capture_output=True, text=True).stdout
     return [int(p) for p in out.split()]
-
-
-def wait_issue(stack, csr, seconds=60):
-    deadline = time.time() + seconds
-    while True:
-        r = client.Client(stack.env).enroll(csr)
-        if r.fault is None and r.status == 200:
-            return r
-        assert time.time() < deadline, r.text
-        time.sleep(0.3)
 
 
 class Load:
@@ -174,6 +157,52 @@ def test_down_means_try_again(stack, demo, part):
     assert stack.ctl('ledger', 'verify').returncode == 0
 
 
+@contextlib.contextmanager
+def kept_out(stack, *signers):
+    """Signers that run and have no session: one of each, it seems, is open."""
+    import psycopg
+    with psycopg.connect(stack.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db:
+        for name in signers:
+            deadline = time.time() + 20
+            while not db.execute(
+                    'SELECT pg_try_advisory_lock(71200103, hashtext(%s))',
+                    [name]).fetchone()[0]:
+                assert time.time() < deadline
+                db.execute(
+                    'SELECT pg_terminate_backend(pid, 1000) FROM pg_locks '
+                    "WHERE locktype = 'advisory' AND classid = 71200103 AND "
+                    'objid = (hashtext(%s)::bigint & 4294967295)::oid', [name])
+        yield
+
+
+def test_a_signer_that_cannot_work(stack, demo):
+    """Each key has a signer that is asked first.  When that one can do nothing,
+    another one can: no key has to wait until it comes back."""
+    csrs = [client.make_csr(client.ec_key(), 'cannot%d.demo.example' % i, [],
+                            stack.env['CS_TEMPLATE']) for i in range(8)]
+    with kept_out(stack, 'signer-2'):
+        for csr in csrs:
+            check_rstrc(demo.enroll(csr))
+
+
+def test_no_signer_can_work(stack, demo):
+    """An operator is told that, and not that something was denied."""
+    csr = client.make_csr(client.ec_key(), 'nobody.demo.example', [],
+                          stack.env['CS_TEMPLATE_APPROVAL'])
+    number = demo.enroll(csr).request_id
+    with kept_out(stack, 'signer-1', 'signer-2'):
+        check_fault(r := demo.enroll(csr))
+        assert r.hresult == 0x800704D5 and 'again' in r.reason
+        for verdict in ('approve', 'deny'):
+            r = stack.ctl('request', verdict, number, ok=3)
+            assert 'no signer can decide now' in r.stderr
+    wait_issue(stack, client.make_csr(client.ec_key(), 'next.demo.example', [],
+                                      stack.env['CS_TEMPLATE']))
+    stack.ctl('request', 'approve', number)
+    check_rstrc(demo.query(number))
+
+
 def test_what_was_told_stands_in_the_ledger(stack, demo):
     """A signer is killed behind its answer: should the database be restored
     before it comes back, its ledger alone knows what there was."""
@@ -199,15 +228,12 @@ def test_what_was_told_stands_in_the_ledger(stack, demo):
 def test_policy_changed_in_between(stack, demo):
     """A new policy is in force everywhere once PostgreSQL has told of it:
     with the next request, or on a busy machine with one soon after."""
-    body = bytes(stack.sql('SELECT body FROM countersign.policy '
-                           'ORDER BY version DESC LIMIT 1')[0][0])
-    path = stack.dir / 'edited.conf'
     csr = client.make_csr(client.ec_key(), 'edit.demo.example', [],
                           stack.env['CS_TEMPLATE'])
     before = demo.enroll(csr)
     check_rstrc(before)
-    path.write_bytes(body + b'\n# edited\n')
-    stack.ctl('policy', 'publish', str(path))
+    publish(stack, published(stack) + '\n# edited\n')
+
     def changed():
         after = demo.enroll(csr)
         check_rstrc(after)
@@ -222,7 +248,8 @@ def test_operators_are_not_lied_to(stack):
     """What waits for a standby in vain is there and may be lost: PostgreSQL
     says so with a warning at COMMIT, and no command calls that a success."""
     import psycopg
-    stack.account('lied.to')
+    name = 'lied-%x' % time.time_ns()
+    stack.account(name)
     with psycopg.connect(stack.env['CS_DSN'], user='postgres',
                          autocommit=True) as db:
         db.execute("""CREATE FUNCTION countersign.lie() RETURNS trigger
@@ -232,17 +259,17 @@ def test_operators_are_not_lied_to(stack):
             db.execute('CREATE CONSTRAINT TRIGGER lie AFTER INSERT ON '
                        'countersign.audit DEFERRABLE INITIALLY DEFERRED '
                        'FOR EACH ROW EXECUTE FUNCTION countersign.lie()')
-            for args in (['account', 'disable', 'lied.to'],
-                         ['account', 'group', 'lied.to', 'add', 'users'],
+            for args in (['account', 'disable', name],
+                         ['account', 'group', name, 'add', 'users'],
                          ['secret', 'create', '--template', 'Computer',
-                          '--dns', 'lied.demo.example']):
+                          '--dns', name + '.demo.example']):
                 r = stack.ctl(*args, ok=None)
                 assert r.returncode != 0, args
                 assert 'not durable: canceling wait' in r.stderr, r.stderr
         finally:
             db.execute('DROP TRIGGER IF EXISTS lie ON countersign.audit')
             db.execute('DROP FUNCTION countersign.lie()')
-    stack.ctl('account', 'enable', 'lied.to')
+    stack.ctl('account', 'enable', name)
 
 
 @pytest.mark.parametrize('what', ['refused', 'lost once', 'lost'])
@@ -318,21 +345,35 @@ def test_a_policy_that_may_be_lost(stack, tmp_path):
             concurrent.futures.ThreadPoolExecutor(1) as pool:
         with standby_gone(db):
             time.sleep(0.5)
-            r = pool.submit(stack.ctl, 'policy', 'publish', str(text),
-                            ok=None)
-            deadline = time.time() + 60
-            while not r.done():
-                assert time.time() < deadline
-                db.execute("SELECT pg_terminate_backend(pid) FROM "
-                           "pg_stat_activity WHERE wait_event = 'SyncRep' "
-                           "AND usename = 'countersign_operator'")
-                time.sleep(0.1)
-            assert r.result().returncode != 0
-            assert 'publish it again' in r.result().stderr
+            r = not_waited_for(stack, db, pool, 'policy', 'publish',
+                               str(text))
+            assert r.returncode != 0
+            assert 'publish it again' in r.stderr
     stack.ctl('policy', 'publish', str(text))
     assert place.read_text() == text.read_text()
     text.write_text(old)
     stack.ctl('policy', 'publish', str(text))
+
+
+def test_an_import_that_may_be_lost(stack, tmp_path):
+    """The same of a directory.  Whoever repeats it finds nothing to do, and
+    is told so when that can be relied on."""
+    file, name = tmp_path / 'domain.ldf', 'i%d' % os.getpid()
+    file.write_text(entry(os.getpid(), name, ['users']))
+    words = ['account', 'import', str(file), '--realm', 'LOST.TEST',
+             '--group', 'users']
+    with psycopg.connect(stack.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with standby_gone(db):
+            time.sleep(0.5)
+            for _ in range(2):
+                r = not_waited_for(stack, db, pool, *words)
+                assert r.returncode != 0
+                assert db.execute('SELECT count(*) FROM countersign.account '
+                                  'WHERE name = %s',
+                                  (name + '@lost.test',)).fetchone() == (1,)
+    assert stack.ctl_json(*words) == []
 
 
 def test_a_revocation_that_may_be_lost(stack, demo):
@@ -450,8 +491,6 @@ def until(what, seconds=1.8):
 def test_a_session_that_nobody_looked_at(stack, demo):
     """The connection ends between two statements of one batch: the next one
     goes to another server, perhaps, and what that says is not told."""
-    import psycopg
-    import test_attacks_worker as wire
 
     def csr(name):
         return client.make_csr(client.ec_key(), name, [],

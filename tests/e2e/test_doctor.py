@@ -1,39 +1,22 @@
 """countersign doctor: things are broken one by one, and it says which."""
-import json
 import os
 import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
+import time
 
 import psycopg
 import pytest
 
-from test_versions import published
-
-RESULTS = ('ok', 'skip', 'warn', 'fail')
-
-
-def doctor(stack, *args, conf=None, code=None):
-    r = subprocess.run(stack.ctl_words(conf) + ['doctor', '--json', *args], text=True,
-                       capture_output=True, timeout=120)
-    assert r.returncode in (0, 1), r.stderr
-    if code is not None:
-        assert r.returncode == code, r.stdout
-    rows = json.loads(r.stdout)
-    for row in rows:
-        assert set(row) == {'result', 'check', 'object', 'text', 'advice'}
-        assert row['result'] in RESULTS
-        if row['result'] in ('warn', 'fail'):
-            assert row['advice'], row
-    assert r.returncode == any(row['result'] == 'fail' for row in rows)
-    return rows
-
-
-def of(rows, check, result):
-    return [r for r in rows if r['check'] == check and r['result'] == result]
+import client
+from findings import conf, doctor, of, others_are_over, settled, site  # noqa: F401
+from policies import in_force, published
+from scraped import scrape
+from waits import wait_for
 
 
 @pytest.fixture
@@ -42,13 +25,6 @@ def admin(stack):
                    for p in stack.env['CS_DSN'].split())
     with psycopg.connect(dsn, autocommit=True) as c:
         yield c.execute
-
-
-@pytest.fixture
-def conf(stack, tmp_path):
-    """The configuration, to be changed by a test."""
-    shutil.copytree(stack.conf.parent, tmp_path / 'etc')
-    return tmp_path / 'etc/countersign.conf'
 
 
 def test_all_is_well(stack):
@@ -76,6 +52,21 @@ def test_every_signer_and_worker_has_the_policy(stack):
         assert os.path.exists('/proc/%s' % w.split()[1])
 
 
+def test_list_from_the_future(stack, admin):
+    """Made when all clocks were wrong."""
+    change = ("UPDATE countersign.crl SET this_update = this_update %s "
+              "interval '1 day' WHERE ca = 'Demo-CA' AND number = (SELECT "
+              "max(number) FROM countersign.crl WHERE ca = 'Demo-CA')")
+    admin('ALTER TABLE countersign.crl DISABLE TRIGGER USER')
+    try:
+        admin(change % '+')
+        bad, = of(doctor(stack, code=1), 'crl', 'fail')
+        admin(change % '-')
+    finally:
+        admin('ALTER TABLE countersign.crl ENABLE TRIGGER USER')
+    assert bad['object'] == 'Demo-CA' and 'counts from' in bad['text']
+
+
 def test_key_readable_by_others(stack):
     key = stack.dir / 'keys/worker.key'
     key.chmod(0o440)
@@ -85,6 +76,28 @@ def test_key_readable_by_others(stack):
         key.chmod(0o400)
     assert bad['object'] == str(key) and '0440' in bad['text']
     assert 'chmod' in bad['advice']
+
+
+def test_credential_of_systemd(stack, conf, tmp_path):
+    """Owned by root, with an access control list for one user."""
+    key = tmp_path / 'key'
+    shutil.copy(stack.dir / 'keys/worker.key', key)
+    entries = [(0x01, 4, -1), (0x02, 4, 12345), (0x04, 0, -1), (0x10, 4, -1),
+               (0x20, 0, -1)]
+    try:
+        os.setxattr(key, 'system.posix_acl_access', struct.pack('<I', 2) +
+                    b''.join(struct.pack('<HHi', *e) for e in entries))
+    except OSError:
+        pytest.skip('no access control lists here')
+    assert key.stat().st_mode & 0o777 == 0o440
+    worker = conf.parent / 'worker.conf'
+    worker.write_text(worker.read_text().replace(
+        str(stack.dir / 'keys/worker.key'), str(key)))
+    row, = [r for r in doctor(stack, conf=conf) if r['object'] == str(key)]
+    assert row['result'] == 'ok', row
+    key.chmod(0o444)
+    row, = [r for r in doctor(stack, conf=conf) if r['object'] == str(key)]
+    assert row['result'] == 'fail'
 
 
 def test_folder_writable_by_others(stack):
@@ -102,6 +115,24 @@ def test_file_missing(stack, conf):
     worker.write_text(worker.read_text().replace('worker.key', 'no.key'))
     bad = of(doctor(stack, conf=conf, code=1), 'file', 'fail')
     assert [b['object'].endswith('no.key') for b in bad] == [True]
+
+
+def test_chain_missing(stack, conf):
+    signer = conf.parent / 'signer-1.conf'
+    signer.write_text(signer.read_text().replace('.chain.pem', '.no.pem'))
+    bad, = of(doctor(stack, conf=conf, code=1), 'file', 'fail')
+    assert bad['object'].endswith('.no.pem')
+
+
+def test_a_web_host_has_no_policy_file(stack, conf):
+    lines = conf.read_text().splitlines()
+    conf.write_text('\n'.join(x for x in lines if not x.startswith(
+        'policy = ')) + '\n')
+    assert not of(doctor(stack, conf=conf, code=0), 'policy', 'fail')
+    for words in (['publish', str(stack.dir / 'etc/policy.conf')],
+                  ['reenroll', 'WebServer'], ['diff']):
+        r = stack.run_ctl(stack.ctl_words(conf) + ['policy', *words])
+        assert r.returncode == 1 and 'policy is not set' in r.stderr
 
 
 def test_configuration_broken(stack, conf):
@@ -172,8 +203,44 @@ def test_database(stack, admin, sql, undo, check, objekt):
                 admin(part)
         admin('UPDATE public.countersign_migration SET sha256 = %s '
               "WHERE name = '001_schema.sql'", (saved,))
+        settled(stack)
     # A member of the owner has its rights, too.
     assert objekt in [b['object'] for b in bad], bad
+
+
+def test_a_setting_that_was_changed(stack, demo, admin):
+    """After a crash of such a database rows may be lost: no signer goes on,
+    and each does once that is put right.  Who watches sees it before anybody
+    asks for a certificate, and its end, too."""
+    def up():
+        series = scrape(stack)
+        return {series['countersign_signer_database_up{signer="signer-%d"}' %
+                       n] for n in range(1, len(stack.pids('signer-')) + 1)}
+
+    def request():
+        return demo.enroll(client.make_csr(
+            client.ec_key(), 'setting.demo.example', ['setting.demo.example'],
+            stack.env['CS_TEMPLATE']))
+    assert request().leaf is not None
+    admin('ALTER SYSTEM SET full_page_writes = off')
+    admin('SELECT pg_reload_conf()')
+    try:
+        wait_for(lambda: up() == {0}, 60)
+        until = time.time() + 60
+        while len(bad := of(doctor(stack), 'signer', 'fail')) < len(
+                stack.pids('signer-')):
+            assert time.time() < until, bad
+            time.sleep(1)
+        assert all('full_page_writes is off' in b['text'] for b in bad)
+        for _ in range(3):
+            r = request()
+            assert r.leaf is None and r.hresult == 0x800704d5, r.reason
+    finally:
+        admin('ALTER SYSTEM RESET full_page_writes')
+        admin('SELECT pg_reload_conf()')
+    wait_for(lambda: up() == {1}, 60)
+    settled(stack)
+    assert request().leaf is not None
 
 
 def test_migration_missing(stack, conf, tmp_path):
@@ -189,8 +256,27 @@ def test_migration_missing(stack, conf, tmp_path):
 def test_database_away(stack, conf):
     conf.write_text(conf.read_text().replace('port=5432', 'port=5431'))
     rows = doctor(stack, conf=conf, code=1)
-    assert of(rows, 'database', 'fail') and of(rows, 'policy', 'fail')
-    assert of(rows, 'signer', 'ok')
+    away, = [r for r in rows if r['result'] == 'fail']
+    assert away['check'] == 'database' and 'PostgreSQL' in away['advice']
+    assert of(rows, 'policy', 'skip') and of(rows, 'signer', 'ok')
+
+
+def test_a_signer_says_what_it_waits_for(stack, conf, tmp_path):
+    signer = conf.parent / 'signer-1.conf'
+    signer.write_text(signer.read_text().replace('port=5432', 'port=5431'))
+    log = tmp_path / 'log'
+    with open(log, 'w') as f:
+        p = subprocess.Popen([stack.bin / 'countersign-signer', '-c', signer],
+                             stderr=f)
+        try:
+            until = time.time() + 20
+            while 'event=waiting' not in log.read_text():
+                assert p.poll() is None and time.time() < until
+                time.sleep(0.1)
+        finally:
+            p.kill()
+            p.wait()
+    assert '5431' in log.read_text()
 
 
 def test_signer_stopped(stack):
@@ -246,18 +332,12 @@ def test_probe(stack, conf, tmp_path):
                                  '--password-file', 'y', ok=2).stderr
 
 
-def test_probe_without_its_template(stack, tmp_path):
-    before = published(stack)
-    path = tmp_path / 'p.conf'
-    path.write_text(before.replace('template "Probe"', 'template "Other"'))
-    stack.ctl('policy', 'publish', str(path))
-    try:
+def test_probe_without_its_template(stack):
+    with in_force(stack, published(stack).replace('template "Probe"',
+                                                  'template "Other"')):
         bad, = of(doctor(stack, '--probe', code=1), 'client', 'fail')
         assert bad['text'] == 'no template Probe'
         assert 'countersign init' in bad['advice']
-    finally:
-        path.write_text(before)
-        stack.ctl('policy', 'publish', str(path))
 
 
 class Impostor(threading.Thread):
@@ -317,6 +397,119 @@ def test_usage(stack):
                  ['--user', 'x', '--password-file', 'y', '--template', 'z',
                   '--name', 'a,DNS:b']):
         assert stack.ctl('doctor', *args, ok=2)
+
+
+def test_no_worker_seen_from_outside(stack, site):
+    """Where nginx does not show the status, other addresses tell."""
+    text, load = site
+    gone = 'fastcgi_param CS_SERVICE status;', 'fastcgi_param CS_SERVICE cep;'
+    for line in gone:
+        assert line in text
+    load(text.replace(gone[0], 'return 404;').replace(gone[1], 'return 503;'))
+    until = time.time() + 20
+    while not (bad := of(rows := doctor(stack), 'worker', 'fail')):
+        assert time.time() < until, rows
+    assert 'no worker answers' in bad[0]['text']
+    assert 'peers' in bad[0]['advice']
+
+
+@pytest.mark.parametrize('location,address', [
+    ('_CES_UsernamePassword', '_CES_UsernamePassword/service.svc/CES'),
+    ('ADPolicyProvider_CEP_UsernamePassword', '_CEP_UsernamePassword'
+     '/service.svc/CEP'),
+    ('_CES_Certificate', '_CES_Certificate/service.svc/CES'),
+    ('_CES_Anonymous', '_CES_Anonymous/service.svc/CES'),
+    ('"^/ocsp', '/ocsp'), ('(cer|p7b)', '/ca/Demo-CA.cer')])
+def test_a_location_is_missing(stack, site, location, address):
+    """As in nginx's file of an older version: nothing else is wrong."""
+    text, load = site
+    lines = [line for line in text.splitlines() if location in line and
+             line.split()[0] == 'location']
+    assert len(lines) == 1, lines
+    load(text.replace(lines[0], lines[0].replace('^/', '^/gone/')))
+    until = time.time() + 20
+    while not (bad := of(rows := doctor(stack), 'address', 'fail')):
+        assert time.time() < until, rows
+    assert all(b['object'].endswith(address) for b in bad), bad
+    assert all('404' in b['text'] and 'location' in b['advice'] or
+               'publisher' in b['advice'] for b in bad)
+
+
+def test_room_for_the_ledger(stack, tmp_path):
+    """What stops a signer is said where it can be seen."""
+    small = tmp_path / 'small'
+    small.mkdir()
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs',
+                       small], capture_output=True).returncode != 0:
+        pytest.skip('needs a file system of its own')
+    try:
+        etc = tmp_path / 'etc'
+        shutil.copytree(stack.conf.parent, etc)
+        signer = etc / 'signer-1.conf'
+        was = next(w for w in signer.read_text().splitlines()
+                   if w.startswith('ledger = '))
+        signer.write_text(signer.read_text().replace(
+            was, 'ledger = "%s"' % small))
+        bad, = of(doctor(stack, conf=etc / 'countersign.conf', code=1),
+                  'disk', 'fail')
+        assert bad['object'] == str(small) and 'room' in bad['advice']
+    finally:
+        subprocess.run(['umount', small], check=True)
+
+
+def test_lists_are_where_clients_look(stack):
+    def found(file, rows):
+        return [r for r in rows if r['object'].endswith('/' + file.name)]
+
+    # Other tests leave keys with lists of their own.
+    file, until = None, time.time() + 20
+    while file is None:
+        assert time.time() < until
+        rows = doctor(stack)
+        file = next((f for f in (stack.dir / 'web/ca').glob('Demo-CA*.crl')
+                     if [r['result'] for r in found(f, rows)] == ['ok']), None)
+    publisher, = stack.pids('publisher')
+    os.kill(publisher, signal.SIGSTOP)
+    try:
+        good = file.read_bytes()
+        file.write_bytes(b'0' + good[1:50])
+        bad, = found(file, doctor(stack))
+        # A list that is younger than a minute may be on its way.
+        assert bad['result'] in ('fail', 'warn') and 'last' in bad['text']
+        file.unlink()
+        bad, = found(file, doctor(stack))
+        assert bad['result'] == 'fail' and '404' in bad['text']
+        assert 'publisher' in bad['advice']
+    finally:
+        file.write_bytes(good)
+        file.chmod(0o644)
+        os.kill(publisher, signal.SIGCONT)
+
+
+def test_what_postgresql_gives_everybody(stack, admin):
+    f = 'EXECUTE ON FUNCTION pg_advisory_lock(bigint)'
+    admin('GRANT %s TO PUBLIC' % f)
+    try:
+        bad, = of(doctor(stack), 'right', 'warn')
+    finally:
+        admin('REVOKE %s FROM PUBLIC' % f)
+    assert '070_no_gifts' in bad['advice']
+
+
+def test_slow_answers_are_no_wrong_clock(stack):
+    """A worker waits some seconds for signers that do not answer."""
+    pids = stack.pids('signer-')
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        rows = doctor(stack, code=1)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    assert any(r['object'].startswith('signer by worker') and
+               r['result'] == 'fail' for r in rows)
+    assert not [r for r in rows if r['check'] == 'clock' and
+                r['result'] != 'ok']
 
 
 def test_status_is_for_this_host_alone(stack):

@@ -92,7 +92,7 @@ def kinds_of_code():
     out = {}
     text = re.sub(r'\s+', ' ', (TOP / 'frontend/fault.c').read_text())
     for kind, code, sub, flag in re.findall(
-            r'\[(ERR_\w+)\] = \{ 500, (SENDER|RECEIVER|"s:\w+"), '
+            r'\[(ERR_\w+)\] = \{ (SENDER|RECEIVER|"s:\w+"), '
             r'(NULL|"\w:\w+"),.*?, (true|false),? ?', text):
         name, hr = err[kind]
         out[name] = ({'SENDER': 's:Sender', 'RECEIVER': 's:Receiver'}.get(
@@ -112,7 +112,9 @@ def test_kinds():
 def test_http_statuses():
     doc = {(int(r[0]), r[1]) for r in table('Without a fault')}
     text = (TOP / 'frontend/http.c').read_text()
-    worker = {int(n) for n in re.findall(r'\bend\(r, (\d+),', text)} - {200}
+    text += (TOP / 'frontend/serve.c').read_text()
+    worker = {int(n) for n in re.findall(
+        r'\b(?:end\(r, |http\.status = )(\d+)[,;]', text)} - {200}
     site = (TOP / 'nginx/countersign.conf.in').read_text()
     nginx = {int(n) for n in re.findall(r'\breturn (4\d\d|5\d\d)', site)}
     assert doc == {(n, 'worker') for n in worker} | \

@@ -235,8 +235,15 @@ def test_request_refusals(off):
             (csr(extensions=[(eku, False)]), ['Extended Key Usage']),
             (csr(extensions=[(x509.BasicConstraints(False, None), True)]),
              ['for no ca']),
+            (csr(extensions=[(x509.BasicConstraints(True, 3), True)]),
+             ['path length 3', '--pathlen']),
+            (csr(extensions=[(x509.KeyUsage(
+                True, False, True, False, False, False, True, False, False),
+                True)]), ['no keyCertSign']),
             (bytes(damaged), ['signature is wrong']),
-            (b'nonsense', ['not a request'])):
+            (b'nonsense', ['not a request']),
+            (b'no base64!', ['bad.csr: ']),
+            (good * 2, ['more than one object'])):
         req = off.put('bad.csr', data)
         refused(off.sign(req, SUB, 'bad.pem', ok=None), *words)
         assert not (off.dir / 'bad.pem').exists()
@@ -394,6 +401,9 @@ def test_install_refusals(stack, off, wanted):
     off.put('lone.pem', lone)
     refused(install('lone.pem'), 'not signed by the next')
     refused(install('mine.pem', '--of', 'Nobody-CA'), 'is no ca')
+    refused(stack.ctl('ca', 'install', 'Demo-CA', off.path('mine.pem'),
+                      '--of', 'Second-CA', ok=None),
+            'registered as a key of ca Demo-CA', 'rollover Second-CA --as')
     refused(install('mine.pem', '--replace'), 'nothing to replace')
     refused(install('mine.pem', '--of', 'x', '--replace'), 'exclude')
     refused(install('mine.pem', '--also', off.path('Root.key')),

@@ -7,11 +7,10 @@ import urllib.parse
 import hpack
 import pytest
 from hyperframe.frame import (DataFrame, Frame, GoAwayFrame, HeadersFrame,
-                              RstStreamFrame, SettingsFrame,
-                              WindowUpdateFrame)
+                              RstStreamFrame, SettingsFrame, WindowUpdateFrame)
 
 import client
-from test_attacks_soap import message
+from refusals import message
 
 PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 

@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 import client
+from keypairs import modulus_hash, twin
+from revocation import hex_serial
 from schema import check_fault, check_rstrc
-from test_attacks_worker import ISSUE, PASSWORD, Peer, ask, status
-from test_revocation import hex_serial, wait_for
+from waits import wait_for
+from wire import ISSUE, PASSWORD, Peer, ask, status
 
 BAD_KEY = 0x80090003
 OTHERS = 'is certified for another account: make a new key'
@@ -28,31 +30,8 @@ def spki_sha256(key):
         serialization.PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-# Orders of the base points ([SEC2] 2.4.2, 2.5.1).
-ORDER = {
-    'secp256r1': 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551,
-    'secp384r1': 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973,
-}
-
-
-def twin(key):
-    """Who has d has n - d: the point with the same x and another y."""
-    n = ORDER[key.curve.name]
-    other = ec.derive_private_key(n - key.private_numbers().private_value,
-                                  key.curve)
-    a, b = (k.public_key().public_numbers() for k in (key, other))
-    assert a.x == b.x and a.y != b.y
-    return other
-
-
 def same(key):
     return key
-
-
-def modulus_hash(key):
-    """As openssl-blacklist has it."""
-    n = key.public_key().public_numbers().n
-    return hashlib.sha1(b'Modulus=%X\n' % n).hexdigest()[20:]
 
 
 @pytest.fixture(scope='module')

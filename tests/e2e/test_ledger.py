@@ -10,154 +10,18 @@ import signal
 import subprocess
 import time
 
-import psycopg
 import pytest
 
 import client
-from conftest import TOP, running
 from ledger_edits import Edits, damages, rehash
-from schema import check_fault, check_rstrc
-from test_revocation import ask, hex_serial, wait_for
+from ledgers import (AGAIN, as_signer, csr, dead, ledger_lines,  # noqa: F401
+                     lived, own, pending, restart_signers, root,
+                     signers, stopped)
+from schema import check_fault
+from waits import wait_for
 
 EDITS = int(os.environ.get('EDITS', '40'))
 SEED = int(os.environ.get('SEED', '7'))
-AGAIN = 0x800704D5
-ISSUED, PENDING, UNAVAILABLE = 1, 2, 6     # see common/msg.h
-
-
-@pytest.fixture(scope='module')
-def own():
-    state = TOP / 'var/ledger'
-    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
-                   env={**os.environ, 'STATE': str(state)})
-    with running(state) as s:
-        yield s
-
-
-@pytest.fixture(scope='module')
-def root(own):
-    """A superuser's connections: root(database)."""
-    dsn = psycopg.conninfo.make_conninfo(own.env['CS_DSN'], user='postgres')
-
-    def connect(db='countersign'):
-        return psycopg.connect(dsn, dbname=db, autocommit=True)
-    return connect
-
-
-def csr(own, name, template='CS_TEMPLATE'):
-    return client.make_csr(client.ec_key(), name, [name], own.env[template])
-
-
-def issue(own, name, **kw):
-    r = client.Client(own.env, **kw).enroll(csr(own, name))
-    check_rstrc(r)
-    return r.certificate
-
-
-def pending(own, name):
-    r = client.Client(own.env).enroll(csr(own, name, 'CS_TEMPLATE_APPROVAL'))
-    check_rstrc(r)
-    return r.request_id
-
-
-def pending_twice(own, root, name):
-    """Its row is refused at first: one ledger has the same request void and
-    then again, under another number."""
-    import test_attacks_worker as wire      # which needs this file
-    message = wire.ask(own, wire.ISSUE, wire.PASSWORD, own.env['CS_USER'],
-                       csr(own, name, 'CS_TEMPLATE_APPROVAL'))
-    peer = wire.Peer(own, 'worker')
-    with root() as db:
-        db.execute("""CREATE FUNCTION public.no() RETURNS trigger
-            LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$""")
-        db.execute('CREATE TRIGGER no BEFORE INSERT ON countersign.request '
-                   'FOR EACH ROW EXECUTE FUNCTION public.no()')
-        first = peer.ask(message)
-        db.execute('DROP TRIGGER no ON countersign.request')
-        db.execute('DROP FUNCTION public.no()')
-    answer = peer.ask(message)
-    peer.close()
-    assert [wire.status(a) for a in (first, answer)] == [
-        UNAVAILABLE, PENDING]
-    return answer[5].native
-
-
-def revoke(own, cert, reason, *more):
-    own.ctl('cert', 'revoke', hex_serial(cert), '--reason', reason, *more)
-
-
-def ledger_lines(own):
-    return {d.name: (d / 'ledger').read_bytes().splitlines(keepends=True)
-            for d in sorted((own.dir / 'ledger').glob('*/'))}
-
-
-def dead(pid):
-    try:
-        return open('/proc/%d/stat' % pid).read().split(') ')[1][0] == 'Z'
-    except FileNotFoundError:
-        return True
-
-
-def signers(own, not_these=()):
-    """Process ids, when all are ready."""
-    def ready():
-        pids, log = own.pids('signer'), own.log('signer')
-        return all(p not in not_these and not dead(p) and
-                   'pid=%d event=ready' % p in log for p in pids) and pids
-    return wait_for(ready, 60)
-
-
-def restart_signers(own):
-    """Ended by TERM each signs a head; the supervisor starts them again."""
-    pids = signers(own)
-    for p in pids:
-        os.kill(p, signal.SIGTERM)
-    signers(own, pids)
-
-
-def make_void(own, root):
-    """A certificate that was signed and whose row the database refuses."""
-    with root() as db:
-        db.execute('CREATE FUNCTION public.no() RETURNS trigger LANGUAGE '
-                   "plpgsql AS $$ BEGIN RAISE 'no'; END $$")
-        db.execute('CREATE TRIGGER no BEFORE INSERT ON countersign.request '
-                   "FOR EACH ROW WHEN (NEW.subject ~ 'void') "
-                   'EXECUTE FUNCTION public.no()')
-        r = client.Client(own.env).enroll(csr(own, 'void.demo.example'))
-        assert r.fault is not None
-        db.execute('DROP TRIGGER no ON countersign.request')
-        db.execute('DROP FUNCTION public.no()')
-    # The next request of that signer settles it.
-    wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'next.demo.example')) and own.sql(
-            'SELECT count(*) FROM countersign.void_serial')[0][0], 40)
-
-
-def life(own, root, mark):
-    """Some of everything that a signer writes down."""
-    certs = [issue(own, '%s%d.demo.example' % (mark, i)) for i in range(5)]
-    client.Client(own.env).enroll(client.make_csr(
-        client.ec_key(), 'x', [], 'NoSuchTemplate'))
-    ids = [pending(own, '%s%dwait.demo.example' % (mark, i)) for i in range(3)]
-    own.ctl('request', 'approve', str(ids[0]), '--reason', 'known')
-    own.ctl('request', 'deny', str(ids[1]), '--reason', 'unknown')
-    revoke(own, certs[0], 'keyCompromise', '--note', 'lost')
-    revoke(own, certs[1], 'certificateHold')
-    revoke(own, certs[2], 'certificateHold')
-    ask(certs[0])
-    own.ctl('cert', 'release', hex_serial(certs[2]))
-    revoke(own, certs[1], 'superseded')
-    return certs, ids
-
-
-@pytest.fixture(scope='module')
-def lived(own, root):
-    make_void(own, root)
-    certs, ids = life(own, root, 'a')
-    wait_for(lambda: own.sql('SELECT count(*) FROM countersign.'
-                             'revocation_event') == [(0,)])
-    time.sleep(1.5)         # what a signer writes when it has nothing to do
-    return certs, ids
 
 
 # Heads --------------------------------------------------------------------
@@ -206,26 +70,13 @@ def test_a_ledger_of_nobody(own, lived, tmp_path):
     assert ('row', 'is not what the ledger says') in said
 
 
-@pytest.fixture
-def stopped(own):
-    """The supervisor sleeps, so that signers stay dead."""
-    supervisor = int((own.dir / 'run/supervisor.pid').read_text())
-    os.kill(supervisor, signal.SIGSTOP)
-    yield
-    os.kill(supervisor, signal.SIGCONT)
-    wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'up.demo.example')).fault is None, 60)
-
-
-def as_signer(own, conf):
-    """Run a signer until it ends; what it says at the end."""
-    words = own.ctl_words()
-    at = words.index('-c')
-    words[at - 1] = words[at - 1] + '-signer'
-    words[at + 1] = str(conf)
-    r = subprocess.run(words, capture_output=True, text=True, timeout=60)
-    assert r.returncode == 1, r.stderr
-    return r.stderr
+def test_one_ledger_twice(own, lived):
+    """By mistake, or because somebody put it in the place of another."""
+    folder = own.dir / 'ledger/signer-2'
+    code, found = damages(own, own.conf, folder, folder)
+    assert code == 4 and 'intent' not in {x['check'] for x in found}
+    assert ('chain', 'is the ledger of signer-2, as %s is: each is named once'
+            % folder) in {(x['check'], x['text']) for x in found}
 
 
 def test_cut_ledger_is_not_continued(own, lived, stopped):

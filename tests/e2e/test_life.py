@@ -12,31 +12,20 @@ import psycopg
 import pytest
 
 import client
+from archives import (enveloped, exchanged, ket, pkcs8, recover,
+                      recovery_agent, request, with_archive)
+from certlogon import pem_key
 from client import NS
-from moved import MovedStack
+from ledgers import dead, signers
+from moved import DAYS, WINDOW, MovedStack, template
+from onetime import create
+from policies import advertised, publish, published
+from renewals import EXPIRED, REVOKED, Held, refused
+from revocation import ask, entry, fetch_crl
 from schema import check_policies, check_rstrc
-from test_archive import (enveloped, exchanged, ket, pkcs8, recover,
-                          recovery_agent, request, with_archive)
-from test_certificate import pem_key
-from test_ledger import dead, signers
-from test_renewal import EXPIRED, Held, REVOKED, refused
-from test_revocation import ask, entry, fetch_crl, wait_for
-from test_secrets import create
-from test_versions import advertised, published
+from waits import wait_for
 
 CA, HOST = 'Demo-CA', 'pc7.life.example'
-DAYS, WINDOW = 60, 14
-ARC = '1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.8125073.55.'
-TEMPLATE = '''
-template "%s" {
-	oid = "%s" version = "100.1" ca = {"Demo-CA"} type = machine
-	validity = %dd renewal = %dd autoenroll = {"life-machines"}
-	names = account subject = {"dns"} san = {"dns"} %s
-	keys = {"ec:P-256"} hash = sha256 key-usage = {"digital-signature"}
-	eku = {"client-authentication", "server-authentication"}
-	providers = {"Microsoft Software Key Storage Provider"}
-}
-'''
 
 
 pytestmark = pytest.mark.skipif(
@@ -54,23 +43,13 @@ def stack(tmp_path_factory):
         s.stop()
 
 
-def publish(stack, tmp_path, text):
-    path = tmp_path / 'policy.conf'
-    path.write_text(text)
-    stack.ctl('policy', 'publish', str(path))
-
-
-def template(name, n, more=''):
-    return TEMPLATE % (name, ARC + str(n), DAYS, WINDOW, more)
-
-
 # The exchange certificate ---------------------------------------------------
 
 def test_exchange_certificate_rolls_over(stack, tmp_path):
     """A new one each week; what was encrypted to the one before is opened
     for another week, and no longer."""
     agents = [recovery_agent('kra-life')]
-    publish(stack, tmp_path, with_archive(published(stack), CA, agents))
+    publish(stack, with_archive(published(stack), CA, agents))
     alice = stack.here(stack.account('life-alice', groups=['archivers'],
                                      cn='Alice'))
     keys = [client.rsa_key(2048, 'life-%d' % i) for i in range(3)]
@@ -166,7 +145,7 @@ RENEWALS = (('cmc', True), ('cmc', False), ('cms', True), ('bare', False),
 
 
 def test_life(stack, tmp_path):
-    publish(stack, tmp_path, published(stack) + template('Life', 1))
+    publish(stack, published(stack) + template('Life', 1))
     machine = enrolled(stack, tmp_path)
     for n, (form, new_key) in enumerate(RENEWALS):
         stack.move(DAYS - WINDOW + 4)
@@ -174,7 +153,7 @@ def test_life(stack, tmp_path):
         refused_past(stack, machine, n)
     assert stack.sql('SELECT max(renewals) FROM countersign.certificate '
                      'WHERE account = %s', HOST) == [(5,)]
-    superseded(stack, machine, tmp_path)
+    superseded(stack, machine)
     forced(stack, machine)
     restarted(stack, machine)
     assert len(machine.held) == 9
@@ -198,10 +177,10 @@ def refused_past(stack, machine, n):
         assert ask(old.cert).certificate_status.name == 'REVOKED'
 
 
-def superseded(stack, machine, tmp_path):
+def superseded(stack, machine):
     """Another template takes over; the secret was for the first one."""
     assert offered(machine.client, 'LifeNext') is None
-    publish(stack, tmp_path, published(stack) +
+    publish(stack, published(stack) +
             template('LifeNext', 2, 'supersedes = {"Life"}'))
     told = offered(machine.client, 'LifeNext')
     assert [e.text for e in told.findall(

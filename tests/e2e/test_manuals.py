@@ -106,6 +106,46 @@ def test_global_options(stack):
                             'Fl')
 
 
+def columns():
+    """What --json prints: the names of each table of columns."""
+    found = {}
+    for f in sorted((TOP / 'cli').glob('*.c')):
+        for name, body in re.findall(
+                r'(?s)struct out_col\s+(\w+)\[\] = \{(.*?)\n\s*\};',
+                f.read_text()):
+            found[f.name, name] = frozenset(
+                re.findall(r'\{ "(\w+)", OUT_', body))
+    return found
+
+
+def told_columns():
+    """Each list of names behind "JSON:", which ends with its sentence, and
+    whether it adds to the one before."""
+    for part in page('countersign.1').split('\nJSON')[1:]:
+        head, *lines = part.splitlines()
+        names = []
+        for line in lines:
+            if line.startswith('.Li'):
+                names += re.findall(r'[a-z]\w+', line[3:])
+            if line.rstrip('\n').endswith('.'):
+                break
+        if names:
+            yield 'fields above' in head, frozenset(names)
+
+
+def test_names_in_json():
+    """Scripts go by them: the manual and the program have the same ones."""
+    tables, told, before = columns(), [], frozenset()
+    for more, names in told_columns():
+        before = before | names if more else names
+        told.append(before)
+    assert len(told) > 30
+    assert not [sorted(t) for t in told if t not in tables.values()]
+    # name and outcome are what commands without rows print
+    assert {k for k, v in tables.items() if v not in told} == {
+        ('cli.c', 'cols')}
+
+
 @pytest.mark.parametrize('program', ['countersign-worker',
                                      'countersign-signer'])
 def test_options_of_the_daemons(stack, program):

@@ -2,21 +2,21 @@
 reason to refuse it."""
 import re
 import time
-import uuid
 
 import pytest
 from cryptography import x509
 
 import client
+from agents import (agent_cert, on_behalf, people, policy,  # noqa: F401
+                    self_made)
+from archives import (enveloped, exchanged, ket, pkcs8, recovery_agent, request
+                      as archival, with_archive)
+from certlogon import CertClient, fresh, maker
+from policies import in_force, published
+from refusals import pending
+from renewals import (COMMON, CONFLICT, EXPIRED, OTHER_KEY, OTHER_NAMES,
+                      REQUEST, REVOKED, RULES, UNTRUSTED, Held, forged)
 from schema import check_fault, check_rstrc
-from test_agents import (Person, agent_cert, on_behalf, people,  # noqa: F401
-                         policy, published)
-from test_approval import pending
-from test_archive import (enveloped, exchanged, ket, pkcs8, recovery_agent,
-                          request as archival, with_archive)
-from test_certificate import CertClient, fresh, maker  # noqa: F401
-from test_renewal import (COMMON, CONFLICT, EXPIRED, OTHER_KEY, OTHER_NAMES,
-                          REQUEST, REVOKED, RULES, UNTRUSTED, Held, forged)
 
 NOT_IN_GROUP, DENIED, BAD_SIGNATURE = 0x80094012, 0x80094011, 0x80090006
 OFFICER, BAD_KEY = 0x80094009, 0x8009400c
@@ -107,7 +107,7 @@ NAME = {'cn': 'mx.renew.example', 'dns': ['mx.renew.example']}
 
 
 @pytest.fixture(scope='module')
-def site(stack, policy, tmp_path_factory):  # noqa: F811
+def site(stack, policy):  # noqa: F811
     """The policy with agents in it, renewals and archives."""
     before = published(stack)
     ca = re.search(r'^ca "([^"]+)"', before, re.M).group(1)
@@ -119,12 +119,8 @@ def site(stack, policy, tmp_path_factory):  # noqa: F811
             name, 100 + n, ca, REQUEST[0], life, '1s' if life == '2s' else
             '6w', REQUEST[1] + 'renewal-previous-approval = true '
             'renewal-key-based = true ' + more)
-    path = tmp_path_factory.mktemp('matrix') / 'p.conf'
-    path.write_text(text)
-    stack.ctl('policy', 'publish', str(path))
-    yield stack
-    path.write_text(before)
-    stack.ctl('policy', 'publish', str(path))
+    with in_force(stack, text):
+        yield stack
 
 
 class Caller:
@@ -230,7 +226,6 @@ def waiting(site, logged_on, late):
 
 @pytest.fixture(scope='module')
 def behalf(site, logged_on, people, agent_cert, late):  # noqa: F811
-    from test_agents import self_made
     agent, name = people['agent'], lambda who: people[who].name
     brief = agent.certificate('EoBrief')
     key, foreign = client.ec_key(), client.rsa_key(2048, 'foreign-agent')

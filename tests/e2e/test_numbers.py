@@ -12,8 +12,8 @@ import uuid
 import pytest
 
 import client
+from certlogon import CertClient, Maker
 from schema import check_fault, check_rstrc
-from test_certificate import CertClient, Maker
 
 NOT_FOUND = 0x80094004
 HIGHEST = 2 ** 31 - 1

@@ -3,14 +3,12 @@ import base64
 import datetime
 
 import pytest
-from asn1crypto import core
 from cryptography import x509
-from lxml import etree
 
 import client
 from client import NS
 from schema import XSI_NIL, check_fault, check_policies
-from test_revocation import wait_for
+from waits import wait_for
 
 
 @pytest.fixture(scope='module')

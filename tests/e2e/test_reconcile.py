@@ -15,18 +15,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 import client
+import wire
 from airgap import cmc_status
 from ledger_edits import damages, pg, rehash
+from ledgers import (AGAIN, ISSUED, PENDING, csr, issue, ledger_lines, life,
+                     lived, own, pending, pending_twice, reconcile, revoke,
+                     root, signers)
+from revocation import GOOD, REVOKED, ask, entry, fetch_crl, hex_serial
 from schema import check_fault, check_rstrc
-from test_ledger import lived, own, root                # noqa: F401
-from test_ledger import (AGAIN, ISSUED, PENDING, csr, issue, ledger_lines,
-                         life, pending, pending_twice, revoke, signers)
-from test_revocation import (GOOD, REVOKED, ask, entry, fetch_crl, hex_serial,
-                             wait_for)
-
-
-def reconcile(own, *args, ok=True):
-    return own.ctl_json('reconcile', *args, ok=ok)
+from waits import wait_for
 
 
 def secret(own, name):
@@ -69,8 +66,11 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
     old = issue(own, 'old.demo.example')
     held = issue(own, 'held.demo.example')
     revoke(own, held, 'certificateHold')
+    twice, thawed = [issue(own, '%s.demo.example' % n)
+                     for n in ('twice', 'thawed')]
+    revoke(own, thawed, 'certificateHold')
     waits = pending(own, 'waits.demo.example')
-    wait_for(lambda: entry(held))
+    wait_for(lambda: entry(held) and entry(thawed))
     key = secret(own, 'once.demo.example')
     dump = tmp_path / 'dump'
     pg(own, 'pg_dump', '-Fc', '-f', str(dump), 'countersign')
@@ -86,9 +86,9 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
     again = pending_twice(own, root, 'again.demo.example')
     own.ctl('request', 'approve', str(again))
     new = issue(own, 'new.demo.example')
-    for c in (old, new):
+    for c in (old, new, twice):
         revoke(own, c, 'keyCompromise', '--note', 'found')
-    own.ctl('cert', 'release', hex_serial(held))
+    own.ctl('cert', 'release', hex_serial(held), hex_serial(thawed))
     wait_for(lambda: entry(new) and entry(held) is None)
     assert ask(new).certificate_status == REVOKED
     number = fetch_crl(new).extensions.get_extension_for_class(
@@ -118,6 +118,9 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
                 if r['check'] == 'rollback' and r['result'] == 'fail'][:1]
     assert 'countersign reconcile' in finding['advice']
     assert damages(own, own.conf, code=4)
+    # Revoked once more, by who sees that it is not: that stays.
+    for c in (twice, thawed):
+        revoke(own, c, 'superseded', '--note', 'once more')
 
     # Told first, changed then.
     told = reconcile(own)
@@ -138,13 +141,18 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
     done = {r['what']: r['count'] for r in reconcile(own, '--apply')
             if r['text'] == 'put back'}
     assert done['certificates'] >= 8 and done['decisions'] == 1
-    assert reconcile(own)[-1]['count'] in (0, 1)    # the list is being made
+    # Signers make a list, and responders, of which ledgers know first.
+    wait_for(lambda: reconcile(own)[-1]['count'] == 0, 60)
 
     wait_for(lambda: client.Client(own.env).enroll(
         csr(own, 'yes.demo.example')).fault is None, 60)
     assert own.sql('SELECT count(*) FROM countersign.certificate')[0][0] > \
         rows[0][0]
-    for c in (old, new, certs[0]):
+    for c in (twice, thawed):
+        row, = own.ctl_json('cert', 'show', hex_serial(c))
+        assert (row['revocation_reason'], row['revocation_note']) == (
+            4, 'once more')
+    for c in (old, new, twice, thawed, certs[0]):
         assert ask(c).certificate_status == REVOKED
     for c in (held, certs[2]):
         assert ask(c).certificate_status == GOOD
@@ -191,6 +199,10 @@ def test_what_another_signer_found_counts_at_once(own, root, lived):
                 check_fault(r)
                 assert r.hresult in (None, AGAIN) and 'again' in r.reason
             assert db.execute(rows).fetchone() == before
+            stopped, = [r['text'] for r in reconcile(own)
+                        if r['what'] == 'stopped']
+            assert stopped == ('signer-9 found that gone: signers go on '
+                               'with --apply')
         finally:
             reconcile(own, '--apply')
     wait_for(lambda: client.Client(own.env).enroll(
@@ -240,7 +252,6 @@ def without_heads(own, folder, before, change=lambda line: line):
 
 def decided_elsewhere(own, name):
     """By another signer than the one to which it came: number and id."""
-    import test_attacks_worker as wire      # which needs this file
     came, other = wire.Peer(own, 'worker', 0), wire.Peer(own, 'operator', 1)
     answer = came.ask(wire.ask(own, wire.ISSUE, wire.PASSWORD, own.env[
         'CS_USER'], csr(own, name, 'CS_TEMPLATE_APPROVAL')))
@@ -422,3 +433,87 @@ def test_heads_file_mistakes(own, lived, tmp_path):
     bad.write_text(line.replace('"seq":2,', '"seq":3,') + '\n' + line + '\n')
     assert any('audit key' in d['text'] for d in damages(
         own, own.conf, '--heads', bad, code=4)[1])
+
+
+def restart_with(own, name, old, new):
+    """A signer, with another line in its configuration; None when it is
+    ready."""
+    conf = own.dir / 'etc' / (name + '.conf')
+    assert old in conf.read_text()
+    conf.write_text(conf.read_text().replace(old, new))
+    pids = signers(own)
+    os.kill(int((own.dir / 'run' / (name + '.pid')).read_text()),
+            signal.SIGTERM)
+    wait_for(lambda: len(set(signers(own)) & set(pids)) < len(pids), 60)
+
+
+def desk_of(own, signer, dbname):
+    """An operator's configuration that knows one signer, one database."""
+    other = {'signer-1': 'signer-2', 'signer-2': 'signer-1'}[signer]
+    text = own.conf.read_text().replace("dbname='countersign'",
+                                        "dbname='%s'" % dbname)
+    begin = text.index('signer "%s"' % other)
+    conf = own.conf.parent / (signer + '-desk.conf')
+    # A key may have a brace in it.
+    conf.write_text(text[:begin] + text[text.index('\n}', begin) + 2:])
+    if os.geteuid() == 0:
+        os.chown(conf, own.conf.stat().st_uid, own.conf.stat().st_gid)
+    return own.ctl_words(conf)
+
+
+def test_two_databases_that_went_on(own, root, lived, tmp_path):
+    """Each with a signer and with managers; then there is one again."""
+    numbers = [pending(own, 'split%d.demo.example' % i) for i in range(3)]
+    dump = tmp_path / 'dump'
+    pg(own, 'pg_dump', '-Fc', '-f', str(dump), 'countersign')
+    with root('postgres') as db:
+        db.execute('CREATE DATABASE fork OWNER countersign_owner')
+    pg(own, 'pg_restore', '-d', 'fork', str(dump))
+    main, fork = "dbname='countersign'", "dbname='fork'"
+    restart_with(own, 'signer-2', main, fork)
+    here, there = desk_of(own, 'signer-1', 'countersign'), desk_of(
+        own, 'signer-2', 'fork')
+
+    def decide(desk, verb, number):
+        r = subprocess.run([*desk, '--json', 'request', verb, str(number)],
+                           capture_output=True, text=True, timeout=60)
+        assert r.returncode == 0, r.stderr
+        row, = json.loads(r.stdout)
+        return row['serial']
+    ours = [decide(here, verb, n) for verb, n in zip(
+        ('deny', 'approve', 'approve'), numbers)]
+    theirs = [decide(there, verb, n) for verb, n in zip(
+        ('approve', 'approve', 'deny'), numbers)]
+    restart_with(own, 'signer-2', fork, main)
+    wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
+                             'WHERE ended_at IS NULL') != [(0,)], 60)
+    with root('postgres') as db:
+        db.execute('DROP DATABASE fork WITH (FORCE)')
+    void = ['certificate ' + s.lower() for s in theirs if s is not None]
+    told = reconcile(own)
+    assert set(void) == {r['what'] for r in told if 'is to be void' in (
+        r['text'] or '')}
+    wait_for(lambda: not [r for r in reconcile(own)
+                          if r['what'] == 'unsigned tail'], 60)
+    done = {r['what']: r['count'] for r in reconcile(own, '--apply')}
+    assert done['certificates that are void now'] == 2
+    wait_for(lambda: client.Client(own.env).enroll(
+        csr(own, 'one.demo.example')).fault is None, 60)
+    # What this database had stands; of the other one all is on the list.
+    rows = [own.ctl_json('request', 'show', str(n))[0] for n in numbers]
+    assert [(r['state'], r['serial']) for r in rows] == [
+        ('denied', None), ('issued', ours[1]), ('issued', ours[2])]
+    cert = issue(own, 'list.demo.example')
+    wait_for(lambda: {s for s in theirs if s is not None} <= {
+        '%032X' % r.serial_number for r in fetch_crl(cert)}, 60)
+    assert own.sql('SELECT count(*) FROM countersign.audit WHERE action IN '
+                   "('request approve', 'request deny') AND detail ~ %s",
+                   'request (%s) ' % '|'.join(map(str, numbers))) == [(6,)]
+    assert damages(own, own.conf) == (0, [])
+    # Also when they start anew.
+    pids = signers(own)
+    for p in pids:
+        os.kill(p, signal.SIGTERM)
+    signers(own, pids)
+    assert client.Client(own.env).enroll(
+        csr(own, 'again.demo.example')).fault is None

@@ -10,31 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.x509.oid import ObjectIdentifier
 
 import client
-from client import O, S, E
+from client import S
+from refusals import csr_for, message, refused, survives  # noqa: F401
 from schema import check_fault, check_rstrc
-
-
-@pytest.fixture(autouse=True)
-def survives(stack):
-    """No refusal may cost a worker or signer process."""
-    before = stack.pids('worker'), stack.pids('signer')
-    yield
-    assert (stack.pids('worker'), stack.pids('signer')) == before
-
-
-def refused(reply, hresult=None, words=None):
-    check_fault(reply)
-    if hresult is not None:
-        assert reply.hresult == hresult, (hex(reply.hresult or 0),
-                                          reply.reason)
-    if words:
-        assert re.search(words, reply.reason, re.I), reply.reason
-    return reply
-
-
-def csr_for(stack, key=None, cn='bad.demo.example', **kw):
-    kw.setdefault('template', stack.env['CS_TEMPLATE'])
-    return client.make_csr(key or client.ec_key(), cn, **kw)
 
 
 # Who is asking ----------------------------------------------------------
@@ -48,6 +26,7 @@ def test_wrong_password_unknown_user_disabled(stack, demo):
         client.Client(stack.env, 'no-such-user', 'wrong'), gone)]
     assert {f.subcode for f in faults} == {'FailedAuthentication'}
     assert len({re.sub('[0-9a-f]{32}', '', f.reason) for f in faults}) == 1
+    assert 'password or ticket is wrong, or the account' in faults[0].reason
 
 
 def test_no_permission(stack):
@@ -85,17 +64,14 @@ def test_security_header(stack, demo, change):
     refused(demo.post(url, bad.encode()))
 
 
-# The envelope -------------------------------------------------------------
+def test_no_security_says_what_is_wanted(stack, demo):
+    url = stack.env['CS_CEP_URL']
+    r = refused(demo.post(url, client.envelope(
+        client.GETPOLICIES, url, client.get_policies())))
+    assert 'no Security header: this address wants a user name' in r.reason
 
-def message(stack, demo, service='cep'):
-    if service == 'cep':
-        url = stack.env['CS_CEP_URL']
-        return url, client.envelope(client.GETPOLICIES, url,
-                                    client.get_policies(),
-                                    demo.header()).decode()
-    url = stack.env['CS_CES_URL']
-    return url, client.envelope(client.RST, url, client.rst(csr_for(stack)),
-                                demo.header()).decode()
+
+# The envelope -------------------------------------------------------------
 
 
 BILLION = ''.join('<!ENTITY l%d "%s">' % (i, ('&l%d;' % (i - 1)) * 10)
@@ -268,7 +244,8 @@ def test_message(stack, demo, case):
 @pytest.mark.parametrize('number', ['0', '-1', '1.5', 'abc', '', '99999999999'
                                     '99999999999', '0x10', ' 1 2'])
 def test_query_of_no_number(demo, number):
-    refused(demo.query(number))
+    r = refused(demo.query(number))
+    assert (number or 'no RequestID') in r.reason
 
 
 # The request ----------------------------------------------------------------
@@ -457,6 +434,18 @@ def test_request_id_in_fault_log_and_row(stack, demo):
     shown = shown[0] if isinstance(shown, list) else shown
     assert shown['state'] == 'denied'
     assert 'NoSuchTemplate' in stack.ctl('request', 'show', rid).stdout
+
+
+def test_id_that_no_signer_saw(stack, demo):
+    """Whoever has its id is sent to the log, where it is."""
+    r = refused(demo.enroll(b'\x30\0'))
+    rid = re.search('[0-9a-f]{32}', r.reason).group(0)
+    shown = stack.ctl('request', 'show', rid, ok=1)
+    assert 'a line in its log' in shown.stderr
+    end = time.time() + 20          # the line follows the answer
+    while rid not in stack.log('worker') and time.time() < end:
+        time.sleep(0.05)
+    assert rid in stack.log('worker')
 
 
 def test_logs_hold_no_secret(stack, demo):

@@ -4,39 +4,20 @@ import time
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 
 import client
-from test_versions import published
+from policies import in_force, publish, published
+from renewals import (ACCOUNT, COMMON, CONFLICT, EXPIRED, OTHER_KEY,
+                      OTHER_NAMES, REQUEST, REVOKED, RULES, UNTRUSTED, Held,
+                      alice, forged, refused, somebody)
 
 OLD_CERT = 0x8009400e
-UNTRUSTED = 0x800b0109
-REVOKED = 0x80092010
-EXPIRED = 0x800b0101
-CONFLICT = 0x80094802
 DENIED = 0x80094011
 NOT_IN_GROUP = 0x80094012
-OTHER_KEY = 0x80094816
-OTHER_NAMES = 0x80094806
 BAD_ALGORITHM = 0x80090008
 BAD_SIGNATURE = 0x80090006
 
-COMMON = '''
-template "%s" {
-	oid = "1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.77.%d"
-	ca = {"%s"} type = %s validity = %s renewal = %s
-	keys = {"ec:P-256"} key-usage = {"digital-signature"}
-	providers = {"Microsoft Software Key Storage Provider"} hash = sha256
-	%s
-}
-'''
-ACCOUNT = ('user', 'names = account subject = {"common-name"} '
-           'eku = {"client-authentication"} enroll = {"renewers"} ')
-REQUEST = ('machine', 'names = request name-rules = {"renew-hosts"} '
-           'eku = {"server-authentication"} enroll = {"renew-enroll"} ')
-RULES = '''
-name-rule "renew-hosts" { groups = {"renew-rule"} dns = {"*.renew.example"} }
-'''
 TEMPLATES = {
     'Plain': ('1y', ACCOUNT, ''),
     'Next': ('1y', ACCOUNT, 'supersedes = {"RenewPlain"}'),
@@ -70,90 +51,16 @@ def policy_text(before):
 
 
 @pytest.fixture(scope='module')
-def site(stack, tmp_path_factory):
+def site(stack):
     """A policy with templates for renewal, and who may use them."""
-    before = bytes(stack.sql('SELECT body FROM countersign.policy '
-                             'ORDER BY version DESC LIMIT 1')[0][0])
-    path = tmp_path_factory.mktemp('renewal') / 'policy.conf'
-    path.write_bytes(before + policy_text(before.decode()).encode())
-    stack.ctl('policy', 'publish', str(path))
-    yield stack
-    path.write_bytes(before)
-    stack.ctl('policy', 'publish', str(path))
-
-
-@pytest.fixture(scope='module')
-def somebody(site):
-    """Makes an account in these groups; its name is its own."""
-    made = []
-
-    def make(*groups):
-        name = 'renew%d.%x' % (len(made), int(time.time()))
-        made.append(name)
-        return site.account(name, groups=groups, cn='Renew %d' % len(made))
-    return make
-
-
-@pytest.fixture(scope='module')
-def alice(somebody):
-    return somebody('renewers')
-
-
-class Held:
-    """A certificate, its key, and whose it is."""
-
-    def __init__(self, c, name, key=None, **kw):
-        self.c, self.name = c, name
-        self.key = key or client.ec_key()
-        self.kw = kw
-        r = c.enroll(client.make_csr(self.key, template=name, **kw))
-        assert r.fault is None, r.reason
-        self.der = r.leaf
-
-    @property
-    def cert(self):
-        return x509.load_der_x509_certificate(self.der)
-
-    @property
-    def serial(self):
-        return '%X' % self.cert.serial_number
-
-    def csr(self, key=None, template=None, old=None, **kw):
-        kw = dict(self.kw, **kw)
-        return client.renewal_csr(
-            key or self.key, self.der if old is None else old,
-            template=template or self.name, **kw)
-
-    def message(self, form='cmc', key=None, signer=None, **kw):
-        key = key or self.key
-        csr = self.csr(key, **kw)
-        sign = signer or self.key
-        if form == 'cmc':
-            return client.renewal_cmc(csr, key, sign, self.der)
-        return client.renewal_cms(csr, sign, self.der, bare=form == 'bare')
-
-    def renew(self, form='cmc', c=None, url=None, **kw):
-        return (c or self.c).enroll(self.message(form, **kw), pkcs10=False,
-                                    url=url)
-
-    def after(self, reply, key=None):
-        """What the renewal gave."""
-        assert reply.fault is None, reply.reason
-        other = Held.__new__(Held)
-        other.c, other.name, other.kw = self.c, self.name, self.kw
-        other.key, other.der = key or self.key, reply.leaf
-        return other
+    before = published(stack)
+    with in_force(stack, before + policy_text(before)):
+        yield stack
 
 
 @pytest.fixture(scope='module')
 def plain(alice):
     return Held(alice, 'RenewPlain')
-
-
-def refused(reply, hresult, words):
-    assert reply.fault is not None, 'issued'
-    assert reply.hresult == hresult, (hex(reply.hresult or 0), reply.reason)
-    assert words in reply.reason, reply.reason
 
 
 FORMS = ['cmc', 'cms', 'bare']
@@ -271,17 +178,6 @@ def test_attribute_names_another(plain, alice, form):
     """Signed with one certificate, naming another of the same account."""
     other = Held(alice, 'RenewPlain')
     refused(plain.renew(form, old=other.der), OLD_CERT, 'not a signer')
-
-
-def forged(old, key, serial=None, own_key=None):
-    """The old certificate's names and number, by another CA."""
-    o = x509.load_der_x509_certificate(old)
-    b = (x509.CertificateBuilder().subject_name(o.subject)
-         .issuer_name(o.issuer).not_valid_before(o.not_valid_before)
-         .not_valid_after(o.not_valid_after).public_key(key.public_key())
-         .serial_number(serial or o.serial_number))
-    return b.sign(own_key or key, hashes.SHA256()).public_bytes(
-        serialization.Encoding.DER)
 
 
 @both
@@ -626,9 +522,10 @@ def test_explain_anonymous(site, somebody, nobody, plain, form, tmp_path):
     site.ctl('account', 'disable', c.user)
     told = explained(site, path, h.message(form), *how)
     assert ask(nobody, h.message(form)).reason.startswith(told['text'])
-    told = explained(site, path, client.make_csr(
-        h.key, template=h.name, **h.kw), '--method', 'anonymous')
-    assert 'may only renew' in told['text'] and told['account'] is None
+    new = client.make_csr(h.key, template=h.name, **h.kw)
+    told = explained(site, path, new, '--method', 'anonymous')
+    assert told['account'] is None
+    assert ask(nobody, new, pkcs10=True).reason.startswith(told['text'])
 
 
 def test_explain_method(site, alice, plain, tmp_path):
@@ -636,27 +533,25 @@ def test_explain_method(site, alice, plain, tmp_path):
     before = published(site)
     ca, = re.findall(r'ca "[^"]+" \{.*?\n\}', before, re.S)
     uri = re.search(r'\turi "certificate" \{.*?\n\t\}\n', ca, re.S).group()
-    path = tmp_path / 'p.conf'
-    path.write_text(before.replace(uri, uri.replace(
+    publish(site, before.replace(uri, uri.replace(
         'priority = 1', 'priority = 1\n\t\trenewal-only = true')))
-    site.ctl('policy', 'publish', str(path))
     csr = client.make_csr(client.ec_key(), template='RenewPlain')
     args = '--user', alice.user, '--method'
     told = explained(site, tmp_path / 'r', csr, *args, 'certificate')
-    assert 'no service for method certificate' in told['text']
+    assert told['text'] == 'ca Demo-CA only renews by its uri for method ' \
+        'certificate'
     assert explained(site, tmp_path / 'r', plain.message(), *args,
                      'certificate', ok=True)['outcome'] == 'issued'
     rows = site.ctl_json('explain', *args, 'certificate', ok=1)
     assert not any(r['enroll'] for r in rows)
     assert any(r['enroll'] for r in site.ctl_json('explain', *args, 'password'))
-    path.write_text(before)
-    site.ctl('policy', 'publish', str(path))
+    publish(site, before)
 
 
 @pytest.mark.parametrize('args, text', [
     (('--method', 'anonymous'), 'needs --csr'),
     (('--method', 'anonymous', '--csr', 'x', '--user', 'demo'), 'no --user'),
-    (('--method', 'kerberos', '--user', 'demo'), 'not password'),
+    (('--method', 'ntlm', '--user', 'demo'), 'not password'),
     (('--method', 'password'), '--user is needed')])
 def test_explain_usage(site, args, text):
     assert text in site.ctl('explain', *args, ok=2).stderr

@@ -10,37 +10,21 @@ import urllib.parse
 
 import psycopg
 import pytest
-import requests
-from asn1crypto import core, ocsp as aocsp
+from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import (AuthorityInformationAccessOID,
-                                   ExtendedKeyUsageOID, ExtensionOID)
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 import client
+from policies import in_force, published
+from revocation import (GOOD, REVOKED, UNKNOWN, access, ask, cdp,
+                        check_issued_by, entry, fetch_crl, hex_serial, http,
+                        issuer_of, post, question, revoke, status)
+from waits import wait_for
 
-SOON = 20       # seconds until a revocation must be everywhere
-http = requests.Session()
-http.trust_env = False
 DER = serialization.Encoding.DER
 PEM = serialization.Encoding.PEM
-
-
-def wait_for(what, seconds=SOON):
-    end = time.time() + seconds
-    while time.time() < end:
-        value = what()
-        if value:
-            return value
-        time.sleep(0.25)
-    raise AssertionError('not within %d s' % seconds)
-
-
-def hex_serial(cert):
-    """As openssl x509 -serial prints it."""
-    s = '%X' % cert.serial_number
-    return s if len(s) % 2 == 0 else '0' + s
 
 
 @pytest.fixture(scope='module')
@@ -55,101 +39,6 @@ def issue(stack):
         assert r.leaf is not None, r.reason
         return r.certificate
     return one
-
-
-def access(cert, method):
-    return [d.access_location.value for d in cert.extensions.get_extension_for_oid(
-        ExtensionOID.AUTHORITY_INFORMATION_ACCESS).value
-        if d.access_method == method]
-
-
-def cdp(cert):
-    points = cert.extensions.get_extension_for_oid(
-        ExtensionOID.CRL_DISTRIBUTION_POINTS).value
-    return points[0].full_name[0].value
-
-
-def issuer_of(cert):
-    url, = access(cert, AuthorityInformationAccessOID.CA_ISSUERS)
-    r = http.get(url, timeout=10)
-    assert r.status_code == 200
-    return x509.load_der_x509_certificate(r.content)
-
-
-def fetch_crl(cert):
-    r = http.get(cdp(cert), timeout=10)
-    assert r.status_code == 200
-    assert r.headers['Content-Type'] == 'application/pkix-crl'
-    crl = x509.load_der_x509_crl(r.content)
-    assert crl.is_signature_valid(issuer_of(cert).public_key())
-    return crl
-
-
-def entry(cert):
-    return fetch_crl(cert).get_revoked_certificate_by_serial_number(
-        cert.serial_number)
-
-
-def question(cert, hash_='sha1', serial=None, nonce=None, issuer=None):
-    ca = issuer_of(cert)
-    name = hashlib.new(hash_, ca.subject.public_bytes()).digest()
-    key = hashlib.new(hash_, ca.public_key().public_bytes(
-        serialization.Encoding.X962,
-        serialization.PublicFormat.UncompressedPoint)).digest()
-    tbs = {'request_list': [{'req_cert': {
-        'hash_algorithm': {'algorithm': hash_, 'parameters': core.Null()},
-        'issuer_name_hash': issuer or name, 'issuer_key_hash': key,
-        'serial_number': serial or cert.serial_number}}]}
-    if nonce:
-        tbs['request_extensions'] = [{
-            'extn_id': 'nonce', 'extn_value': core.OctetString(nonce)}]
-    return aocsp.OCSPRequest({'tbs_request': tbs}).dump()
-
-
-def check_issued_by(cert, ca):
-    assert cert.issuer.public_bytes() == ca.subject.public_bytes()
-    ca.public_key().verify(cert.signature, cert.tbs_certificate_bytes,
-                           client.ec.ECDSA(cert.signature_hash_algorithm))
-
-
-def post(cert, body, type_='application/ocsp-request'):
-    url, = access(cert, AuthorityInformationAccessOID.OCSP)
-    return http.post(url, data=body, headers={'Content-Type': type_},
-                     timeout=10)
-
-
-def ask(cert, **kw):
-    """Ask, and check all that must hold for any good answer."""
-    r = post(cert, question(cert, **kw))
-    assert r.status_code == 200
-    assert r.headers['Content-Type'] == 'application/ocsp-response'
-    a = ocsp.load_der_ocsp_response(r.content)
-    assert a.response_status == ocsp.OCSPResponseStatus.SUCCESSFUL
-    responder, = a.certificates
-    responder.public_key().verify(
-        a.signature, a.tbs_response_bytes,
-        client.ec.ECDSA(a.signature_hash_algorithm))
-    check_issued_by(responder, issuer_of(cert))
-    ext = responder.extensions
-    assert list(ext.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
-        ExtendedKeyUsageOID.OCSP_SIGNING]
-    ext.get_extension_for_class(x509.OCSPNoCheck)
-    assert a.this_update <= a.produced_at < a.next_update
-    return a
-
-
-def status(cert, **kw):
-    return ask(cert, **kw).certificate_status
-
-
-def revoke(stack, cert, reason='keyCompromise', *more):
-    return stack.ctl('cert', 'revoke', hex_serial(cert), '--reason', reason,
-                     *more)
-
-
-GOOD, REVOKED, UNKNOWN = (ocsp.OCSPCertStatus.GOOD,
-                          ocsp.OCSPCertStatus.REVOKED,
-                          ocsp.OCSPCertStatus.UNKNOWN)
 
 
 def test_addresses_in_a_certificate_answer(issue):
@@ -236,6 +125,7 @@ def test_hold_and_release(stack, issue):
     (['xyz', '--reason', 'superseded'], 'not a serial number'),
     (['--key', '00', '--reason', 'superseded'], 'hex digits'),
     (['--since', 'soon', '--reason', 'superseded'], 'neither a time'),
+    (['--since', '2027-02-29', '--reason', 'superseded'], 'neither a time'),
     (['--request', '12x', '--reason', 'superseded'], 'number of a request'),
 ])
 def test_mistakes(stack, args, text):
@@ -309,6 +199,12 @@ def test_time_range(stack, issue):
             '--until', (now + day).strftime(form), '--reason', 'superseded',
             '--dry-run')
         assert [r['serial'] for r in rows] == [s], form
+    r = stack.ctl('cert', 'revoke', '--since', '2026-01-02', '--until',
+                  '2026-01-01', '--reason', 'superseded', ok=2)
+    assert '--until is before --since' in r.stderr
+    r = stack.ctl('cert', 'revoke', '--account', 'nobody-has-this',
+                  '--reason', 'superseded', ok=1)
+    assert 'no certificate matches all of that' in r.stderr
 
 
 def test_disabled_account_loses_what_it_holds(stack, issue):
@@ -440,17 +336,13 @@ def test_nonce_is_not_repeated_by_default(issue):
         assert ask(cert, nonce=b'n' * n).certificate_status == GOOD
 
 
-def test_nonce_when_the_policy_says_so(stack, issue, tmp_path):
+def test_nonce_when_the_policy_says_so(stack, issue):
     cert = issue()
-    text = stack.ctl('policy', 'show').stdout
+    text = published(stack)
     changed = text.replace('crl-overlap = 1d', 'crl-overlap = 1d\n'
                            'ocsp-nonce = true', 1)
     assert changed != text
-    old, new = tmp_path / 'old.conf', tmp_path / 'new.conf'
-    old.write_text(text)
-    new.write_text(changed)
-    stack.ctl('policy', 'publish', str(new))
-    try:
+    with in_force(stack, changed):
         nonce = core.OctetString(b'n' * 16).dump()
 
         def echoed():
@@ -462,8 +354,6 @@ def test_nonce_when_the_policy_says_so(stack, issue, tmp_path):
         a = ask(cert, nonce=b'n' * 16)
         assert a.certificate_status == GOOD and len(a.extensions) == 1
         assert len(ask(cert).extensions) == 0
-    finally:
-        stack.ctl('policy', 'publish', str(old))
 
 
 # What other programs make of it ---------------------------------------------
@@ -564,6 +454,21 @@ def test_numbers_only_grow(stack):
         assert n <= 2
 
 
+def test_an_answer_from_the_future(stack, issue):
+    """Signed when a clock was wrong: it is no fresher for that."""
+    cert = issue()
+    ask(cert)
+    serial = bytes.fromhex(hex_serial(cert))
+    with psycopg.connect(stack.env['CS_DSN'], user='postgres',
+                         autocommit=True) as db:
+        db.execute('UPDATE countersign.ocsp SET this_update = this_update + '
+                   "interval '1 year', next_update = next_update + "
+                   "interval '1 year' WHERE serial = %s", (serial,))
+    ask(cert)
+    assert stack.sql("SELECT next_update < now() + interval '1 day' FROM "
+                     'countersign.ocsp WHERE serial = %s', serial) == [(True,)]
+
+
 def test_signers_cannot_make_an_old_number(stack):
     dsn = stack.env['CS_DSN'].replace('auditor', 'signer')
     with psycopg.connect(dsn) as db:
@@ -614,3 +519,28 @@ def test_show_and_publish(stack, tmp_path, issue):
                        " WHERE name = '../elsewhere'")
     assert 'ca name' in r.stderr and row['ca'] + ': number' in r.stdout
     assert not (tmp_path.parent / 'elsewhere.crl').exists()
+
+
+def test_the_publisher_of_a_web_host(stack, tmp_path, issue):
+    """With the auditor's role and no keys, as docs/operations.md has it."""
+    issue()
+    lines = stack.conf.read_text().split('\nsigner ')[0].splitlines()
+    text = '\n'.join(line.replace('countersign_operator',
+                                  'countersign_auditor') for line in lines
+                     if line.split(' ')[0] in ('database', 'ca-dir',
+                                               'sql-dir'))
+    assert 'countersign_auditor' in text
+    conf = tmp_path / 'publisher.conf'
+    conf.write_text(text + '\n')
+    out = tmp_path / 'ca'
+    out.mkdir()
+    r = stack.run_ctl([*stack.ctl_words(conf), 'crl', 'publish', '--to',
+                       str(out)])
+    assert r.returncode == 0, r.stderr
+    ca = stack.ctl_json('crl', 'show')[0]['ca']
+    assert (out / (ca + '.crl')).exists()
+    # It says so of lists that are there, and of no other.
+    seen = 'SELECT max(number) FROM countersign.crl_published'
+    before = stack.sql(seen)
+    stack.sql("SELECT countersign.crl_publishing('%s', %d)" % (ca, 2 ** 62))
+    assert stack.sql(seen) == before

@@ -2,33 +2,30 @@
 CA while clients go on enrolling.  In a deployment of its own: what is done here
 cannot be undone."""
 import base64
-import concurrent.futures
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import (AuthorityInformationAccessOID,
-                                   ExtensionOID)
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 import client
-from conftest import TOP, running
+from cakeys import give_key, put
+from conftest import TOP, own_stack
 from hierarchy import Offline, ca_dir, openssl
+from policies import publish
+from revocation import http
 from schema import check_policies, check_rstrc
-from test_revocation import wait_for
+from waits import wait_for
 
 PEM = serialization.Encoding.PEM
 DER = serialization.Encoding.DER
-http = requests.Session()
-http.trust_env = False
 
 
 @pytest.fixture(scope='module')
@@ -38,13 +35,8 @@ def own():
         from conftest import Stack
         yield Stack(os.environ['CS_OWN'])
         return
-    state = TOP / 'var/rollover'
-    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
-                   env=dict(os.environ, STATE=str(state)))
-    with running(state) as s:
+    with own_stack('rollover') as s:
         yield s
-    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
-                   env=dict(os.environ, STATE=str(state)))
 
 
 def http_url(stack):
@@ -58,30 +50,6 @@ def fetch(url):
     return r.content
 
 
-def put(stack, path, text):
-    path.write_text(text)
-    st = stack.dir.stat()
-    os.chown(path, st.st_uid, st.st_gid)
-
-
-def publish(stack, text):
-    draft = stack.dir / 'etc/policy-next.conf'
-    put(stack, draft, text)
-    stack.ctl('policy', 'publish', str(draft))
-
-
-def restart_signer(stack, n):
-    """Ended as systemd would; the supervisor starts it again."""
-    pid_file = stack.dir / ('run/signer-%d.pid' % n)
-    old = int(pid_file.read_text())
-    os.kill(old, signal.SIGTERM)
-    port = int(re.search(r'listen = "tcp://[^:]+:(\d+)"', (
-        stack.dir / ('etc/signer-%d.conf' % n)).read_text()).group(1))
-    wait_for(lambda: int(pid_file.read_text() or 0) not in (0, old))
-    wait_for(lambda: stack.ctl('ping', ok=None).returncode == 0)
-    return port
-
-
 def reload_nginx(stack):
     """And wait until nobody answers by the old configuration."""
     master = stack.pids('nginx')[0]
@@ -89,20 +57,6 @@ def reload_nginx(stack):
     old = set(children.read_text().split())
     os.kill(master, signal.SIGHUP)
     wait_for(lambda: not old & set(children.read_text().split()))
-
-
-def give_key(stack, name, signers=(1, 2), of=None):
-    """A ca section for each of these signers, and start them again one by
-    one."""
-    d = ca_dir(stack)
-    for n in signers:
-        conf = stack.dir / ('etc/signer-%d.conf' % n)
-        put(stack, conf, conf.read_text() + '\nca "%s" {\n' % name +
-            ('\tof = "%s"\n' % of if of else '') +
-            '\tcertificate = "%s/%s.pem"\n\tchain = "%s/%s.chain.pem"\n'
-            '\tkey = "%s/%s.key"\n\tpassphrase-file = "%s/%s.pass"\n}\n' % (
-                d, name, d, name, d, name, d, name))
-        restart_signer(stack, n)
 
 
 def access(cert, method):
@@ -289,6 +243,32 @@ def test_cas_do_not_mix(own, second):
     assert r.leaf is None and own.env['CS_TEMPLATE'] in r.reason
 
 
+def test_what_its_certificate_does_not_permit(own, second, tmp_path):
+    """Names: not offered, and refused in the words of explain.  Purposes:
+    not published."""
+    c = own.account('outside', groups=['users'], cn='Outside',
+                    email='outside@other.example')
+    offered = [e.text for e in c.policies().findall(
+        './/p:attributes/p:commonName')]
+    assert 'User' in offered and 'SecondUser' not in offered
+    csr = tmp_path / 'r.der'
+    csr.write_bytes(second_csr())
+    row, = own.ctl_json('explain', '--user', 'outside', '--csr', str(csr),
+                        '--method', 'password', ok=1)
+    assert row['text'] == 'e-mail address outside@other.example: outside ' \
+        'the name constraints in the certificate of ca Second-CA'
+    r = c.enroll(csr.read_bytes(), url=second.url)
+    assert r.reason.startswith(row['text'] + ' (request')
+    assert r.hresult == int(row['hresult'], 16) == 0x80094001
+    policy = own.ctl('policy', 'show').stdout
+    at = policy.index('template "SecondUser"')
+    draft = tmp_path / 'p.conf'
+    draft.write_text(policy[:at] + policy[at:].replace(
+        'client-authentication', 'email-protection', 1))
+    assert 'is none of the purposes in the certificate of ca Second-CA' in \
+        own.ctl('policy', 'publish', str(draft), ok=1).stderr
+
+
 def test_addresses_of_cas(own, second):
     """In any case, as with IIS; a name that is none is no address."""
     url = second.url
@@ -335,15 +315,6 @@ def test_cepces_at_the_second(own, second, tmp_path):
     assert r.returncode == 0, r.stdout + r.stderr
     cert = x509.load_pem_x509_certificate(r.stdout.encode())
     assert cert.issuer.rfc4514_string() == 'CN=Second CA,O=Another'
-
-
-def test_names_the_ca_may_not_certify(own, second):
-    """A signer refuses what its own certificate forbids."""
-    c = own.account('outside', groups=['users'], cn='Outside',
-                    email='outside@other.example')
-    r = c.enroll(second_csr(), url=second.url)
-    assert r.leaf is None and 'permitted subtree' in r.reason, r.reason
-    assert 'Second-CA' in r.reason
 
 
 # Roll-over ------------------------------------------------------------------

@@ -8,49 +8,12 @@ import subprocess
 import time
 
 import pytest
+import requests
 
 import client
-from conftest import TOP, read_env
-
-
-class Run:
-    """One "make run" in a folder of its own."""
-
-    def __init__(self, state, **variables):
-        self.state, self.env_file = state, state / 'env'
-        self.stale = self.stamp()       # of a run that was killed
-        self.out = open(state.parent / 'out', 'a+')
-        self.p = subprocess.Popen(
-            ['make', '-s', 'run', 'STATE=%s' % state, 'SIGNERS=1'] +
-            ['%s=%s' % v for v in variables.items()], cwd=TOP,
-            stdout=self.out, stderr=subprocess.STDOUT, start_new_session=True)
-
-    def stamp(self):
-        """When the file was written, or None."""
-        try:
-            return self.env_file.stat().st_mtime_ns
-        except FileNotFoundError:
-            return None
-
-    def ready(self):
-        deadline = time.time() + 120
-        while self.stamp() in (None, self.stale):
-            assert self.p.poll() is None, self.text()
-            assert time.time() < deadline, self.text()
-            time.sleep(0.1)
-        return read_env(self.env_file)
-
-    def text(self):
-        self.out.seek(0)
-        return self.out.read()
-
-    def supervisor(self):
-        return int((self.state / 'run' / 'supervisor.pid').read_text())
-
-    def stop(self, sig=signal.SIGINT):
-        if self.p.poll() is None:
-            os.killpg(self.p.pid, sig)
-        return self.p.wait(30)
+from conftest import TOP
+from run import Run
+from tickets import nobodys_keytab
 
 
 def processes(state):
@@ -184,6 +147,49 @@ def test_another_host_name(state):
     enrolls(run.ready(), 'back')
     run.stop()
     until_gone(state)
+
+
+def test_kerberos(state, tmp_path):
+    """Only for a state that is set up with it; nobody believes he has it."""
+    file = tmp_path / 'http.keytab'
+    file.write_bytes(nobodys_keytab(('HTTP/localhost@DEMO.EXAMPLE', 18, 1)))
+    file.chmod(0o400)
+    # root's demo runs as whose the checkout is, if that is another
+    if os.getuid() == 0:
+        os.chown(file, TOP.stat().st_uid, TOP.stat().st_gid)
+        tmp_path.chmod(0o755)
+    told = {'KERBEROS_KEYTAB': file, 'KERBEROS_REALM': 'DEMO.EXAMPLE'}
+    if not (state / 'ports').exists():
+        run = Run(state)
+        run.ready()
+        run.stop()
+        until_gone(state)
+    run = Run(state, **told)
+    assert run.p.wait(60) != 0 and 'clean it first' in run.text()
+    until_gone(state)
+    run = Run(state.parent / 'kerberos', KERBEROS_BINDING='when-offered', **told)
+    try:
+        env = run.ready()
+        assert 'realm = {"DEMO.EXAMPLE"}' in (
+            run.state / 'etc/worker.conf').read_text()
+        for url in 'CS_CEP_KERBEROS_URL', 'CS_CES_KERBEROS_URL':
+            r = requests.post(env[url], verify=env['CS_ROOT_PEM'], timeout=20)
+            assert r.status_code == 401
+            assert r.headers['WWW-Authenticate'] == 'Negotiate'
+            page = requests.get(env['CS_HOME_URL'], timeout=20,
+                                verify=env['CS_ROOT_PEM']).text
+            assert '>%s<' % env[url] in page
+    finally:
+        run.stop()
+    until_gone(run.state)
+    # What is told anew is not left aside without a word.
+    for name, value, text in (
+            ('REALM', 'demo.example', 'KERBEROS_REALM: not in'),
+            ('KEYTAB', tmp_path / 'none', 'cannot read'),
+            ('KEYTAB', '/etc/passwd', 'it is another')):
+        run = Run(run.state, **{**told, 'KERBEROS_' + name: value})
+        assert run.p.wait(60) != 0 and text in run.text()
+        until_gone(run.state)
 
 
 def test_where_namespaces_are_forbidden(tmp_path):

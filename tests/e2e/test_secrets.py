@@ -7,20 +7,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 import client
+from certlogon import CertClient, pem_key
+from onetime import create
 from schema import check_fault, check_policies, check_rstrc
-from test_certificate import CertClient, pem_key
 
 ENROLL_DENIED, TEMPLATE_DENIED = 0x80094011, 0x80094012
 
 
 def host():
     return 'ot-%s.demo.example' % uuid.uuid4().hex[:8]
-
-
-def create(stack, dns, expires='2d', template=None):
-    return stack.ctl_json('secret', 'create', '--template',
-                          template or stack.env['CS_TEMPLATE_MACHINE'],
-                          '--dns', dns, '--expires', expires)[0]
 
 
 def login(stack, row):
@@ -226,6 +221,18 @@ def test_csv(stack, tmp_path):
     assert len({r['secret'] for r in rows}) == 3
     assert rows[2]['expires_at'] < rows[0]['expires_at']
     issued(login(stack, rows[1]).enroll(csr(stack)))
+
+
+def test_csv_of_windows(stack):
+    """A byte order mark, and fields between quotes."""
+    names = [host(), host()]
+    rows = stack.ctl_json(
+        'secret', 'create', '--csv', '-', '--template', 'Computer',
+        input='\ufeff"%s"\r\n"%s","Computer" ,"1h"\r\n' % tuple(names))
+    assert [r['name'] for r in rows] == names
+    r = stack.ctl('secret', 'create', '--csv', '-', '--template', 'Computer',
+                  input='a\0b\0', ok=1)
+    assert 'UTF-8' in r.stderr
 
 
 @pytest.mark.parametrize('bad,words', [

@@ -5,27 +5,24 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 
 import psycopg
 import pytest
 from cryptography import x509
 
 import client
-from conftest import TOP, running
+from conftest import own_stack
+from ledger_edits import damages
+from ledgers import (as_signer, dead, issue, life, reconcile,  # noqa: F401
+                     restart_signers, revoke, signers, stopped)
+from revocation import fetch_crl
 from schema import check_rstrc
-from test_ledger import (as_signer, csr, damages, dead, issue, life,
-                         restart_signers, revoke, signers, stopped)  # noqa: F401
-from test_reconcile import reconcile
-from test_revocation import fetch_crl, wait_for
+from waits import wait_for
 
 
 @pytest.fixture(scope='module')
 def own():
-    state = TOP / 'var/segments'
-    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
-                   env={**os.environ, 'STATE': str(state)})
-    with running(state) as s:
+    with own_stack('segments') as s:
         for conf in s.conf.parent.glob('signer-*.conf'):
             conf.write_text(re.sub(r'(?m)^(ledger = .*)$',
                                    r'\1\nledger-segment = 1',

@@ -10,8 +10,8 @@ from lxml import etree
 
 import client
 from client import A, S, U, X509V3, XSI
+from refusals import csr_for
 from schema import check_policies
-from test_refusals import csr_for
 
 NIL = '{%s}nil' % XSI
 MUST = '{%s}mustUnderstand' % S

@@ -10,8 +10,8 @@ import pytest
 from psycopg import errors
 
 from database import (  # noqa: F401
-    BIN, migrate, owner, pg, put_certificate, put_request, serial_at, tables,
-    today, waits_for_lock)
+    BIN, TOP, migrate, owner, pg, put_certificate, put_request, serial_at,
+    tables, today, waits_for_lock)
 
 ROLES = ['countersign_worker', 'countersign_signer', 'countersign_operator',
          'countersign_auditor']
@@ -106,6 +106,12 @@ def test_a_note_has_room_in_a_ledger(pg, owner):
             assert db.execute(call, (serial, 16384)).fetchone() == (said,)
 
 
+def test_each_migration_has_its_number():
+    """Two of one number would be put in order by their names."""
+    numbers = [f.name[:3] for f in (TOP / 'sql').glob('*.sql')]
+    assert len(numbers) == len(set(numbers))
+
+
 def test_second_migration_of_another_database(pg):
     """Roles belong to the cluster: a second deployment finds them there."""
     with pg.connect(db='postgres') as db:
@@ -183,13 +189,19 @@ def test_nothing_can_be_made(owner, role):
 EXECUTES = {
     'countersign_worker': set(),
     'countersign_auditor': {'renewal_chain', 'migrations',
-                            'passwords_told'},
+                            'passwords_told', 'crl_publishing',
+                            'names_told', 'ca_told', 'crl_above_told'},
     'countersign_signer': {'make_partitions', 'signer_lease', 'crl_stored',
                            'ocsp_keep', 'ocsp_forget', 'secret_lock',
                            'secret_use', 'exchange_wipe',
                            'ledger_head_put', 'rollback_found',
                            'revocations_told', 'audit_after'},
-    'countersign_operator': {'account_add', 'account_set_password',
+    'countersign_operator': {'names_told', 'ca_told', 'crl_above_told',
+                             'account_set_names',
+                             'import_begin', 'import_add', 'import_names',
+                             'import_groups', 'import_disable',
+                             'import_enable',
+                             'account_add', 'account_set_password',
                              'account_set_disabled', 'account_set_group',
                              'ca_register', 'ca_replace', 'ca_activate',
                              'crl_above_put', 'crl_publishing',
@@ -506,9 +518,9 @@ def test_partition_boundaries(owner):
     for i, (suffix, start) in enumerate(found):
         before = found[i - 1][0] if i else 'other'
         first, last = start // 86400, start // 86400 - 1
-        rid = put_request(owner, first, 100 + i)
+        rid = put_request(owner, first, 1000 + i)
         assert part_of(owner, 'request', 'id', rid) == 'request_' + suffix
-        rid = put_request(owner, last, 200 + i)
+        rid = put_request(owner, last, 2000 + i)
         assert part_of(owner, 'request', 'id', rid) == 'request_' + before
         # A unit of 1024 s that holds midnight belongs to the new month.
         low = serial_at(start)
@@ -555,6 +567,18 @@ def test_make_partitions(pg, owner):
     assert not owner.execute('SELECT to_regclass(%s)', (
         'certificate_' + wild.strftime('%Y%m'),)).fetchone()[0]
     assert len(months(owner)) == 8
+
+
+def test_months_wait_for_nobody(pg, owner):
+    """Somebody dumps the tables; who comes behind must not wait as long."""
+    ahead = len(months(owner)) + 12
+    make = 'SELECT countersign.make_partitions(%s)'
+    with pg.connect('countersign_signer') as db:
+        db.execute("SET lock_timeout = '20s'")
+        with owner.transaction():
+            owner.execute('SELECT count(*) FROM request').fetchone()
+            assert db.execute(make, (ahead,)).fetchone()[0] == 0
+        assert db.execute(make, (ahead,)).fetchone()[0] > 0
 
 
 def test_partition_is_pruned(owner):

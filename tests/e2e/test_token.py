@@ -13,80 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 import client
-import test_revocation as revocation
-from conftest import TOP, Stack
-from hsm import Hsm, PIN, SOFTHSM, SPY, calls
-from schema import check_fault, check_rstrc
-from test_archive import ket
-from test_run import Run
-
-RETRY = 0x800704D5
-
-
-class Token(Hsm):
-    """A token and its stack."""
-
-    def __init__(self, state, kind, **variables):
-        super().__init__(state / 'hsm', 'HSM')
-        self.uri = 'pkcs11:token=HSM;object=issuing'
-        self.run = Run(state, CA_KEY=kind, CA_TOKEN=self.uri, CA_MODULE=SPY,
-                       CA_PIN_FILE=self.pin, **self.env, **variables)
-
-    def ready(self):
-        self.run.ready()
-        self.stack = Stack(self.run.env_file)
-        text = (self.stack.dir / 'log/setup.log').read_text()
-        # The set-up of a hierarchy has the new key sign its request.
-        self.by_hand = int('request: ' in text)
-        return self
-
-    @property
-    def signer(self):
-        return self.stack.pids('signer')[0]
-
-    def enroll(self, name='t'):
-        return client.Client(self.stack.env).enroll(client.make_csr(
-            client.ec_key(), name + '.demo.example', [],
-            self.stack.env['CS_TEMPLATE']))
-
-    def refused(self):
-        """The client is told to try again, and nothing else."""
-        r = self.enroll()
-        check_fault(r)
-        assert r.hresult == RETRY and 'again' in r.reason
-        assert 'token' not in r.reason.lower()
-
-    def issues(self, seconds=6):
-        end = time.time() + seconds
-        while True:
-            r = self.enroll()
-            if r.leaf:
-                check_rstrc(r)
-                return r.certificate
-            assert time.time() < end, r.text
-            time.sleep(0.2)
-
-    def test(self, *changes, code=1):
-        """countersign-signer -t with another configuration."""
-        conf = self.stack.conf.parent / 'signer-1.conf'
-        text = conf.read_text()
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        other = self.dir / 'signer.conf'
-        other.write_text(text)
-        return self.run_it(self.stack.bin / 'countersign-signer', '-t', '-c',
-                           other, code=code).stderr
-
-    def ctl(self, *args, code=0):
-        return self.run_it(*self.stack.ctl_words(), *args, code=code)
-
-    def second(self):
-        """Another CA in the same token."""
-        if 'second' not in self.objects():
-            self.ctl('ca', 'create', 'Second', '--no-root', '--module', SPY,
-                     '--pin-file', self.pin, '--token',
-                     'pkcs11:token=HSM;object=second')
+import revocation
+from archives import ket
+from conftest import TOP
+from hsm import ENDS, PIN, RETRY, SOFTHSM, SPY, Token, calls
+from schema import check_fault
+from waits import wait_for
 
 
 @pytest.fixture(scope='module')
@@ -139,7 +71,7 @@ def test_certificate_list_and_answer(tokens, kind):
     assert 'leaf.pem: good' in out.stdout and 'verify OK' in out.stderr
     t.stack.ctl('cert', 'revoke', revocation.hex_serial(cert), '--reason',
                 'superseded')
-    assert revocation.wait_for(lambda: revocation.entry(cert))
+    assert wait_for(lambda: revocation.entry(cert))
 
 
 @pytest.mark.parametrize('kind', ['ec:P-256', 'rsa:3072'])
@@ -152,9 +84,6 @@ def test_key_never_left_the_token(tokens, kind):
     assert not (t.stack.dir / 'ca/Demo-CA.pass').exists()
 
 
-# What breaks.  In the later ones the session ends first, so that the signer
-# looks for the token again.
-ENDS = 'C_SignInit 0xb3'
 @pytest.mark.parametrize('lines', [
     ['C_Sign 0x32'],                        # CKR_DEVICE_REMOVED
     ['C_Sign 0xb3'],                        # CKR_SESSION_HANDLE_INVALID

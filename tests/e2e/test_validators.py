@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 import client
-from conftest import TOP, running
-from test_revocation import fetch_crl, hex_serial, issuer_of, wait_for
+from conftest import own_stack
+from revocation import fetch_crl, hex_serial, issuer_of
+from waits import wait_for
 
 COUNT = int(os.environ.get('VALIDATE', '12'))
 FULL = COUNT >= 1000
@@ -36,10 +37,7 @@ def place(request):
     if not FULL:
         yield request.getfixturevalue('stack')
         return
-    state = TOP / 'var/validators'
-    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
-                   env={**os.environ, 'STATE': str(state)})
-    with running(state) as s:
+    with own_stack('validators') as s:
         yield s
 
 

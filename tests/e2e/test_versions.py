@@ -1,15 +1,9 @@
 """Template versions: minor on edit, major makes clients enroll again."""
 import re
 
-import pytest
-
 import client
 from client import NS
-
-
-def published(stack):
-    return bytes(stack.sql('SELECT body FROM countersign.policy '
-                           'ORDER BY version DESC LIMIT 1')[0][0]).decode()
+from policies import advertised, policy_file, published
 
 
 def version(stack, name):
@@ -17,20 +11,6 @@ def version(stack, name):
                      re.S).group(1)
     return [int(x) for x in re.search(r'version = "(\d+)\.(\d+)"',
                                       body).groups()]
-
-
-def advertised(demo, name):
-    for p in demo.policies().findall('.//p:policy'):
-        if p.findtext('p:attributes/p:commonName', None, NS) == name:
-            return [int(e.text) for e in p.find('.//p:revision', NS)]
-
-
-@pytest.fixture
-def policy_file(stack, tmp_path):
-    before = published(stack)
-    yield tmp_path / 'p.conf'
-    (tmp_path / 'p.conf').write_text(before)
-    stack.ctl('policy', 'publish', str(tmp_path / 'p.conf'))
 
 
 def test_edit_raises_the_minor_version(stack, demo, policy_file):

@@ -39,7 +39,12 @@ TABLES = {
     'policy': 'version, sha256',
     'signer': 'name, prefix, epoch',
     'ledger_head': 'signer, seq, hash, head',
+    'account': 'name, machine, disabled, cn, dns, upn, email, dn, sid',
+    'account_group': 'account, name',
+    'audit': 'n, at, who, action, detail',
 }
+MEMBER = re.compile(r'm(\d+) g(\d+)')   # members.py: who, of which import
+LEAVER = 'm4@faults.example'
 
 
 class Evidence:
@@ -489,6 +494,53 @@ def i10(e, b):
         if (r.state == 'issued') != (r.serial in rows):
             yield 'request %d is %s, its certificate is %s' % (
                 r.number, r.state, 'there' if r.serial in rows else 'not')
+    yield from members(e)
+
+
+def words(e, what):
+    """Generations that may be the last: one reported as done, or one behind
+    it of which nobody knows."""
+    asked = [j for j in e.journal if j['e'] == 'word' and j['what'] == what]
+    done = max((j['gen'] for j in asked if j['done']), default=0)
+    return {j['gen'] for j in asked if j['gen'] > done} | {done}
+
+
+def members(e):
+    """What an operator was told holds, all of it or nothing."""
+    found = {}
+    groups = {(r.account, r.name) for r in e.rows['account_group']}
+    for r in e.rows['account']:
+        m = MEMBER.fullmatch(r.cn)
+        if m is None or r.name == LEAVER:
+            continue
+        i, gen = int(m[1]), int(m[2])
+        found[i] = gen
+        if (r.name, r.sid, r.upn, r.email, r.disabled) != (
+                'm%d@faults.example' % i, 'S-1-5-21-1-2-3-%d' % (1100 + i),
+                'u%d@faults.example' % (i ^ gen % 2),
+                'm%d.g%d@faults.example' % (i, gen), False):
+            yield '%s is of two imports' % r.name
+        if ((r.name, 'odd') in groups) != ((i + gen) % 2 == 1) or \
+                (r.name, 'users') not in groups:
+            yield '%s: groups are of another import' % r.name
+    gens = set(found.values())
+    if len(found) != 4 or len(gens) != 1 or not gens <= words(e, 'import'):
+        yield 'imported: %s, not one of %s' % (found, words(e, 'import'))
+    leaver = next((r for r in e.rows['account'] if r.name == LEAVER), None)
+    if leaver is None or leaver.email not in {
+            'gone.g%d@faults.example' % g for g in words(e, 'change')}:
+        yield 'the name that was changed last is gone'
+    ops = {j['n']: j for j in e.journal if j['e'] == 'op' and 'who' in j}
+    for n, given in told(e).items():
+        for der in given if n in ops else []:
+            m = MEMBER.fullmatch(load(der).subject.rfc4514_string()[3:])
+            if ops[n]['kind'] == 'barred':
+                yield 'operation %d: issued to who is barred' % n
+            if m is None or int(m[1]) != ops[n]['who']:
+                yield 'operation %d: issued to another' % n
+            elif int(m[1]) < 4 and int(m[2]) < ops[n]['least']:
+                yield 'operation %d: has names of import %s, not of %d' % (
+                    n, m[2], ops[n]['least'])
 
 
 def i11(e, b):
@@ -496,16 +548,36 @@ def i11(e, b):
     yield from e.leaks
 
 
+def locked_out(e):
+    """Operations that were refused because reconcile had disabled somebody,
+    whom nobody had let in again."""
+    done = [j for j in e.journal if j['e'] == 'word' and j['done']]
+    ops = {j['n']: j for j in e.journal if j['e'] == 'op' and 'who' in j}
+    for j in e.journal:
+        if j['e'] == 'told' and j['what'] == 'denied' and j['n'] in ops and \
+                'is disabled' in (j['reason'] or ''):
+            o = ops[j['n']]
+            put_right = 'enable' if o['who'] == 4 else 'import'
+            last = [w['what'] for w in done if w['t'] < o['t'] and
+                    w['what'] == put_right or w['t'] < j['t'] and
+                    w['what'] == 'reconcile'][-1:]
+            if last == ['reconcile']:
+                yield o['n']
+
+
 def i12(e, b):
     "every client gets its answer"
     ops = {j['n']: j for j in e.journal if j['e'] == 'op' and
            j['kind'] != 'repeat'}
+    barred = {n for n, j in ops.items() if j['kind'] == 'barred'} | set(
+        locked_out(e))
     for j in e.journal:
         if j['e'] == 'end':
             ops.pop(j['n'], None)
             if j['t'] > e.report['last_fault'] + ANSWER_SECONDS:
                 yield 'operation %d waited too long' % j['n']
-        elif j['e'] == 'told' and j['what'] == 'denied':
+        elif j['e'] == 'told' and j['what'] == 'denied' and \
+                j['n'] not in barred:
             yield 'operation %d: %s %s' % (j['n'], j['hresult'], j['reason'])
     yield from ('operation %d has no answer' % n for n in ops)
     yield from e.report['unexpected']

@@ -5,6 +5,7 @@ The journal has one JSON object a line:
   told     an answer: n, what (issued, pending, denied, again), leaf, number
   end      n: the final answer came
   approve, revoke    an operator's command that reported success
+  word     another one: members.py
 Times (t) are seconds since 1970."""
 import base64
 import ctypes
@@ -26,7 +27,7 @@ from cluster import TOP
 
 sys.path.insert(0, str(TOP / 'tests/e2e'))
 import client  # noqa: E402
-import test_attacks_worker as wire  # noqa: E402
+import wire  # noqa: E402
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 
 TRY_AGAIN = (None, 0x800704D5)
@@ -66,10 +67,17 @@ class World:
         self.waiting, self.held = [], []
         self.lock = threading.Lock()
         self.busy = {}          # thread -> operation under way
+        self.answered = 0       # operations; about right is enough
+        self.imported = 0       # of the directory: that and no older one
+        self.notes = open(cluster.state / 'operator.log', 'w')
 
     def ctl(self, *args):
         return subprocess.run(self.c.env['CS_CTL'].split() + list(args),
                               capture_output=True, text=True, timeout=120)
+
+    def note(self, text):
+        self.notes.write('%.3f %s\n' % (time.time(), text))
+        self.notes.flush()
 
 
 class Enroller(threading.Thread):
@@ -77,7 +85,8 @@ class Enroller(threading.Thread):
         super().__init__(daemon=True)
         self.w, self.n = world, n
         self.random = random.Random(n)
-        self.http = client.Client(world.c.env)
+        self.renew_connection = lambda: client.Client(world.c.env)
+        self.http = self.renew_connection()
         self.count = 0
 
     def run(self):
@@ -87,16 +96,16 @@ class Enroller(threading.Thread):
             getattr(self, self.random.choice(kinds))()
 
     # One operation: the same message until there is a final answer.
-    def until_told(self, kind, send, key=None, message=''):
+    def until_told(self, kind, send, key=None, message='', **more):
         j, n = self.w.journal, self.w.journal.number()
         j.write('op', n=n, kind=kind, message=message,
-                key=spki(key) if key else None)
+                key=spki(key) if key else None, **more)
         self.w.busy[self.n] = n
         while True:
             try:
                 r = send()
             except Exception:       # a connection that somebody cut
-                self.http = client.Client(self.w.c.env)
+                self.http = self.renew_connection()
                 time.sleep(0.1)
                 continue
             told = self.judge(r, kind)
@@ -112,6 +121,7 @@ class Enroller(threading.Thread):
                 time.sleep(0.15)
                 continue
             j.write('end', n=n)
+            self.w.answered += 1
             self.w.busy.pop(self.n, None)
             return r
 
@@ -131,10 +141,10 @@ class Enroller(threading.Thread):
                 'hresult': r.hresult and '%08x' % r.hresult}
 
     # What is to be renewed must not be revoked meanwhile.
-    def ask(self, kind, token, key, url=None, pkcs10=True, hold=True):
+    def ask(self, kind, token, key, url=None, pkcs10=True, hold=True, **more):
         mid = 'urn:uuid:%s' % uuid.uuid4()
         r = self.until_told(kind, lambda: self.http.enroll(
-            token, message_id=mid, url=url, pkcs10=pkcs10), key, mid)
+            token, message_id=mid, url=url, pkcs10=pkcs10), key, mid, **more)
         if r.leaf and hold:
             with self.w.lock:
                 self.w.held.append(r.leaf)

@@ -27,6 +27,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from clients import (Approver, Enroller, Journal, ListReader,  # noqa: E402
                      Repeater, Revoker, World)
 from cluster import Cluster  # noqa: E402
+from members import Clerk, Member, kerberos  # noqa: E402
 from programs import Programs  # noqa: E402
 from servers import Servers  # noqa: E402
 
@@ -98,7 +99,7 @@ def set_up(args):
     s = args.state
     s.mkdir(parents=True, exist_ok=True)
     env = dict(os.environ, STATE=str(s), SIGNERS='2', RATE='100000',
-               PROCESSES='2', THREADS='12')
+               PROCESSES='2', THREADS='12', **kerberos(s))
     with open(s / 'setup.log', 'w') as log:
         p = subprocess.Popen([TOP / 'deploy/demo.sh', 'run'], env=env,
                              stdout=log, stderr=log, start_new_session=True)
@@ -129,6 +130,7 @@ class Faults(Programs, Servers):
         self.policy = (cluster.state / 'etc/policy.conf').read_text()
         self.deltas = False     # the first new one has them again
         self.turning = set()    # who dies when a file of its ledger ends
+        self.cuts = self.answered = 0
 
     def seconds(self, r, short, long):
         a, b = long if self.long else short
@@ -144,10 +146,22 @@ class Faults(Programs, Servers):
         self.log.write('%.3f %.3f %s %d\n' % (t, self.last, name, n))
         self.log.flush()
 
+    def breathe(self):
+        """Connections are cut so often that on a busy machine nobody would
+        be answered, and nothing be at stake: then once in a while not."""
+        if self.answered != self.w.answered:
+            self.answered, self.cuts = self.w.answered, 0
+        self.cuts += 1
+        if self.cuts > 40:
+            self.wait_for(lambda: self.answered != self.w.answered, 3)
+            self.cuts = 0
+
     def lane(self, names, seed, pause):
         r = random.Random(seed)
         deck = []
         while not self.stop.wait(r.uniform(*pause)):
+            if names in (LIGHT, WIRE):
+                self.breathe()
             if not deck:        # each of them, in another order each time
                 deck = list(names)
                 r.shuffle(deck)
@@ -200,7 +214,10 @@ def round_(args):
     text = args.state / 'edited.conf'
     text.write_text(with_deltas((args.state / 'etc/policy.conf').read_text()))
     w.ctl('policy', 'publish', str(text)).check_returncode()
-    threads = [Enroller(w, i) for i in range(CLIENTS)]
+    clerk = Clerk(w, CLIENTS)
+    clerk.round()               # before the first fault: members there are
+    threads = [Enroller(w, i) for i in range(CLIENTS)] + [
+        clerk, Member(w, CLIENTS + 1), Member(w, CLIENTS + 2)]
     others = [Revoker(w), ListReader(w, args.state / 'lists')]
     approver = Approver(w)
     for t in [*threads, *others, approver]:

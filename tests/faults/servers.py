@@ -274,8 +274,16 @@ class Servers:
         with self.w.desk:
             self.wait_for(lambda: not p.sql(
                 'SELECT 1 FROM countersign.revocation_event LIMIT 1'), 60)
+            self.wait_for(self.audit_told, 90)
             self.put_back(p, backup)
             self.reconcile()
+
+    def audit_told(self):
+        """What an operator did stands in a ledger, too."""
+        last = self.c.primary.sql('SELECT max(n) FROM countersign.audit')[0][0]
+        line = '"type":"audit","n":"%d",' % last
+        return any(line in f.read_text() for f in self.c.state.glob(
+            'disk-*/ledger/ledger*'))
 
     def put_back(self, p, backup):
         c, other = self.c, self.c.standby
@@ -300,6 +308,7 @@ class Servers:
         if self.rows() != before:
             self.c.unexpected.append('issued from an old database')
         ledgers = [x.parent for x in self.c.state.glob('disk-*/*/ledger')]
+        self.w.journal.write('word', what='reconcile', gen=0, done=True)
         deadline = time.time() + 120
         while time.time() < deadline:
             q = self.w.ctl('reconcile', '--apply', *map(str, ledgers))

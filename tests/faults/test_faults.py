@@ -49,7 +49,9 @@ def test_something_happened(evidence):
     assert sum(1 for j in evidence.journal if j['e'] == 'end') > 10
     assert {c.base is None for c in check.lists_of(evidence)} == {True, False}
     kinds = {j['kind'] for j in evidence.journal if j['e'] == 'op'}
-    assert kinds == {'enroll', 'renew', 'approve', 'cep', 'repeat'}
+    assert kinds == {'enroll', 'renew', 'approve', 'cep', 'repeat', 'ticket',
+                     'barred'}
+    assert max(check.words(evidence, 'import')) > 2
 
 
 # Doctored ------------------------------------------------------------------
@@ -167,6 +169,13 @@ def two_requests(e):
     rows[0].replay_key, rows[0].day = rows[1].replay_key, rows[1].day
 
 
+def ticket(e):
+    """An operation by Kerberos that was given a certificate."""
+    given = check.told(e)
+    return next(j for j in e.journal if j['e'] == 'op' and
+                j['kind'] == 'ticket' and j['n'] in given and j['who'] < 4)
+
+
 def reason(e, line):
     e.report['unexpected'].append(line)
 
@@ -244,11 +253,25 @@ DOCTORED = [
     ('I10', 'pending with a certificate', lambda e: setattr(next(
         r for r in e.rows['request'] if r.state == 'issued'),
         'state', 'pending')),
+    ('I10', 'half an import', lambda e: [setattr(next(
+        r for r in n['account'] if r.name == 'm1@faults.example'), 'cn',
+        'm1 g1') for n in e.nodes.values()]),
+    ('I10', 'an import lost', lambda e: e.journal.append(
+        {'e': 'word', 'what': 'import', 'gen': 10 ** 9, 'done': True})),
+    ('I10', 'a name lost', lambda e: e.journal.append(
+        {'e': 'word', 'what': 'change', 'gen': 10 ** 9, 'done': True})),
+    ('I10', 'not a member any more', lambda e: [n['account_group'].remove(
+        next(r for r in n['account_group'] if r.name == 'users' and
+             r.account[0] == 'm')) for n in e.nodes.values()]),
+    ('I10', 'barred, and issued', lambda e: ticket(e).update(kind='barred')),
+    ('I10', 'names of an old import', lambda e: ticket(e).update(
+        least=10 ** 9)),
+    ('I10', 'a certificate of another', lambda e: ticket(e).update(who=77)),
     ('I11', 'leak', lambda e: e.leaks.append('log/x')),
     ('I12', 'no end', lambda e: e.journal.remove(end_of(e))),
     ('I12', 'late', lambda e: end_of(e).update(
         t=e.report['last_fault'] + 121)),
-    ('I12', 'denied', lambda e: tell(e, n=1, what='denied', hresult='1',
+    ('I12', 'denied', lambda e: tell(e, n=10 ** 9, what='denied', hresult='1',
                                      reason='x')),
     ('I12', 'a process', lambda e: reason(e, 'signer-1 does not end')),
 ]

@@ -13,14 +13,14 @@
 #include "hresult.h"
 
 static char ca_name[] = "Far", tmpl_name[] = "T", account_name[] = "a";
-static struct ca ca = { .name = ca_name, .apart = true };
 
 static void
-check(struct job *j, uint32_t hresult, const char *words)
+check(const struct decide_ask *in, const struct decision *d, uint32_t hresult,
+    const char *words)
 {
 	struct err err = ERR_INIT;
 
-	assert_int_equal(airgap_check(j, &err), hresult == 0 ? 0 : -1);
+	assert_int_equal(decide_apart(in, d, &err), hresult == 0 ? 0 : -1);
 	assert_int_equal(err.hresult, hresult);
 	if (words != NULL)
 		assert_non_null(strstr(err.text, words));
@@ -31,20 +31,22 @@ cannot_wait(void **state)
 {
 	struct template tmpl = { .cn = tmpl_name };
 	struct account account = { .name = account_name };
-	struct job j = { .ca = &ca, .acct = &account };
+	struct policy_ca ca = { .name = ca_name };
+	struct decide_ask in = { .account = &account,
+	    .method = AUTH_PASSWORD };
+	struct decision d = { .tmpl = &tmpl, .ca = &ca };
 
 	(void)state;
-	j.decision.tmpl = &tmpl;
-	j.ask.method = AUTH_PASSWORD;
-	check(&j, 0, NULL);
-	j.ask.method = AUTH_ANONYMOUS;
-	check(&j, CERTSRV_E_ENROLL_DENIED, "anonymous");
-	j.ask.method = AUTH_CERTIFICATE;
+	check(&in, &d, 0, NULL);
+	in.method = AUTH_ANONYMOUS;
+	check(&in, &d, CERTSRV_E_ENROLL_DENIED, "anonymous");
+	in.method = AUTH_CERTIFICATE;
 	account.one_time = tmpl_name;
-	check(&j, CERTSRV_E_ENROLL_DENIED, "one-time secret");
+	check(&in, &d, CERTSRV_E_ENROLL_DENIED, "one-time secret");
 	account.one_time = NULL;
 	tmpl.archive_key = true;
-	check(&j, CERTSRV_E_KEY_ARCHIVAL_NOT_CONFIGURED, "archives no keys");
+	check(&in, &d, CERTSRV_E_KEY_ARCHIVAL_NOT_CONFIGURED,
+	    "archives no keys");
 }
 
 static void
@@ -54,9 +56,9 @@ no_ocsp(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(airgap_policy(&pca, &err), 0);
+	assert_int_equal(policy_apart(&pca, &err), 0);
 	pca.ocsp.n = 1;
-	assert_int_equal(airgap_policy(&pca, &err), -1);
+	assert_int_equal(policy_apart(&pca, &err), -1);
 	assert_non_null(strstr(err.text, "ocsp"));
 }
 

@@ -54,9 +54,9 @@ attach(const char *ca, EVP_PKEY *key)
 	unsigned char	*der = NULL;
 	struct err	 err = ERR_INIT;
 	int		 n = i2d_X509(x, &der);
+	struct ca_key	 only = { ca, ca, slice_of(der, (size_t)n), true };
 
-	if (policy_attach_ca(policy, ca, slice_of(der, (size_t)n),
-	    &err) == -1)
+	if (policy_attach_key(policy, &only, &err) == -1)
 		fail_msg("%s", err.text);
 	OPENSSL_free(der);
 	X509_free(x);
@@ -260,7 +260,7 @@ test_versions(void **state)
 	xmlw_free(&w);
 }
 
-static int64_t	now;
+static int64_t	now, stepped;	/* unix seconds; by how many it did */
 
 static int
 at(struct cep *c, uint64_t epoch, int64_t ahead, int64_t last_update)
@@ -268,11 +268,11 @@ at(struct cep *c, uint64_t epoch, int64_t ahead, int64_t last_update)
 	struct getpolicies	 q = { .last_update = last_update };
 	struct cep_ask		 ask = { .policy = policy, .account = &user,
 				    .query = &q, .epoch = epoch, .now = now,
-				    .ahead = ahead };
+				    .up = now - stepped, .ahead = ahead };
 	struct xmlw		 w = { 0 };
 	int			 n = cep_answer(c, &ask, &w);
 
-	if (n == -1) {
+	if (n == CEP_UNCHANGED) {
 		valid(&w);
 		has(&w, "<policiesNotChanged>true</policiesNotChanged>"
 		    "<policies xsi:nil=\"true\"/></response><cAs "
@@ -292,18 +292,45 @@ test_not_changed(void **state)
 	assert_int_equal(at(c, 0, 0, INT64_MIN), 2);
 	/* The process is too young to know. */
 	assert_int_equal(at(c, 0, 0, NOW - 10), 2);
-	assert_int_equal(at(c, 0, 0, NOW), 2);
-	assert_int_equal(at(c, 0, 0, NOW + 1), -1);
-	assert_int_equal(at(c, 0, 0, NOW + 90000), -1);
+	assert_int_equal(at(c, 0, 0, NOW + 1), 2);
+	assert_int_equal(at(c, 0, 0, NOW + 2), CEP_UNCHANGED);
+	assert_int_equal(at(c, 0, 0, NOW + 90000), CEP_UNCHANGED);
 	/* A clock that is ahead hides nothing. */
-	assert_int_equal(at(c, 0, 300, NOW + 300), 2);
-	assert_int_equal(at(c, 0, 300, NOW + 301), -1);
+	assert_int_equal(at(c, 0, 300, NOW + 301), 2);
+	assert_int_equal(at(c, 0, 300, NOW + 302), CEP_UNCHANGED);
 	/* Something changed: a membership, perhaps. */
 	now = NOW + 2000;
 	assert_int_equal(at(c, 1, 0, NOW + 1990), 2);
 	now = NOW + 2500;
-	assert_int_equal(at(c, 1, 0, NOW + 2000), 2);
-	assert_int_equal(at(c, 1, 0, NOW + 2001), -1);
+	assert_int_equal(at(c, 1, 0, NOW + 2001), 2);
+	assert_int_equal(at(c, 1, 0, NOW + 2002), CEP_UNCHANGED);
+	/* Who was told of what was before a change is told again. */
+	now = NOW + 3000;
+	assert_int_equal(at(c, 2, 0, INT64_MIN), 2);
+	now = NOW + 3010;
+	assert_int_equal(at(c, 1, 0, INT64_MIN), 2);
+	now = NOW + 3020;
+	assert_int_equal(at(c, 2, 0, NOW + 3012), 2);
+	assert_int_equal(at(c, 2, 0, NOW + 3022), CEP_UNCHANGED);
+	cep_free(c);
+}
+
+/*
+ * A machine without a battery begins in 2000 and learns the time then: what
+ * changed before this process began is still news to a client.
+ */
+static void
+test_not_changed_and_stepped(void **state)
+{
+	struct cep	*c = cep_new(1000);
+
+	(void)state;
+	now = NOW;
+	stepped = NOW - 1060;
+	assert_int_equal(at(c, 0, 0, NOW - 86400), 2);
+	assert_int_equal(at(c, 0, 0, NOW - 59), 2);
+	assert_int_equal(at(c, 0, 0, NOW - 58), CEP_UNCHANGED);
+	stepped = 0;
 	cep_free(c);
 }
 
@@ -448,6 +475,7 @@ main(void)
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_not_changed),
+		cmocka_unit_test(test_not_changed_and_stepped),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_key_based),

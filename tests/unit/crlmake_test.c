@@ -94,7 +94,7 @@ ledger_guards(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(signer_sync(&signer, &err), 0);
+	assert_int_equal(journal_sync(&signer, &err), 0);
 	sql("CREATE TABLE countersign.saved AS SELECT * FROM countersign.crl "
 	    "WHERE number > 1");
 	sql(NO_KEEP("DELETE FROM countersign.crl WHERE number > 1; "
@@ -136,7 +136,7 @@ revocations_are_told(void **state)
 	sql("INSERT INTO countersign.void_serial (serial, ca, request_id, "
 	    "signer) VALUES ('\\x4455', 'Fixture', '\\x00', 'signer-9')");
 	look(STEP);
-	assert_int_equal(signer_sync(&signer, &err), 0);
+	assert_int_equal(journal_sync(&signer, &err), 0);
 	buf_printf(&path, "%s/ledger", dir);
 	slurp(buf_str(&path), &text);
 	event = strstr(buf_str(&text), "\"serial\":\"4455\"");

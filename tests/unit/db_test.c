@@ -342,7 +342,7 @@ test_copy(void **state)
 	c[1] = (struct db_copy){ "COPY absent FROM STDIN",
 	    slice_of(copied, 3) };
 	assert_int_equal(db_copy(db, c, 2, &err), -1);
-	assert_non_null(strstr(err.text, "42P01"));
+	assert_non_null(strstr(err.text, "db migrate: copy: 42P01"));
 	assert_string_equal(value(db, "count", v, sizeof(v)), "6");
 	db_close(db);
 }

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "decide.h"
 #include "hresult.h"
@@ -31,7 +30,7 @@ static const char text[] =
     "  ip = {\"10.1.0.0/16\", \"2001:db8::/32\"}\n"
     "  email = {\"@lab.example\", \"boss@big.example\"}\n"
     "  uri = {\"https://lab.example/x\"} upn = {\"svc@lab.example\"}\n"
-    "  rdn = {\"O=Lab\", \"OU=*\"} cn = {\"My Service\", \"alice.smith\"} }\n"
+    "  rdn = {\"O=Lab\", \"OU=*\", \"S=Bavaria\"} cn = {\"My Service\", \"alice.smith\"} }\n"
     "name-rule \"plain\" { groups = {\"plain\"} dns = {\"*.plain.example\"}\n"
     "  cn = {\"*\"} }\n"
     "name-rule \"others\" { groups = {\"nobody\"} dns = {\"x.example\"} }\n"
@@ -151,13 +150,14 @@ san(struct ask *q, enum san_kind kind, const char *value)
 	names_add_san(&q->request.names, kind, value);
 }
 
+#define ASKED_AT	1000000000	/* unix seconds */
+
 static inline int
 decide_now(struct ask *q)
 {
 	return decide(&(struct decide_ask){ .policy = policy, .ca = q->ca,
 	    .account = &q->account, .request = &q->request,
-	    .agency = q->agency }, &q->decision,
-	    &q->err);
+	    .agency = q->agency, .now = ASKED_AT }, &q->decision, &q->err);
 }
 
 /* Decide and compare with the names in one line: "DN | SAN". */

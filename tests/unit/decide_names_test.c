@@ -72,13 +72,15 @@ test_allowed(void **state)
 		grants(&q, rows[i].out);
 	}
 	ask_for(&q, "Any");
+	rdn(&q, "ST", "Bavaria");	/* the rule says S, as Windows does */
 	rdn(&q, "O", "Lab");
 	rdn(&q, "OU", "Anything");
 	rdn(&q, "OU", "Anything");
 	rdn(&q, "E", "x@lab.example");
 	san(&q, SAN_DNS, "a.srv.example");
 	san(&q, SAN_DNS, "A.SRV.example");
-	grants(&q, "E=x@lab.example,OU=Anything,O=Lab | DNS:a.srv.example");
+	grants(&q, "E=x@lab.example,OU=Anything,O=Lab,ST=Bavaria | "
+	    "DNS:a.srv.example");
 }
 
 static void
@@ -182,19 +184,40 @@ test_rules_that_apply(void **state)
 	join(&q, "plain");
 	san(&q, SAN_DNS, "*.plain.example");	/* no wildcard = true */
 	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "*.plain.example");
-	/* cn = "*": any plain text, but no name of somebody else. */
-	ask_for(&q, "Web");
-	join(&q, "plain");
-	rdn(&q, "CN", "Printer 7");
-	grants(&q, "CN=Printer 7 | ");
-	ask_for(&q, "Web");
-	join(&q, "plain");
-	rdn(&q, "CN", "dc01.lab.example");
-	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "CN dc01.lab.example");
-	ask_for(&q, "Web");
-	join(&q, "plain");
-	rdn(&q, "CN", "192.0.2.1");
-	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "CN 192.0.2.1");
+}
+
+/* cn = "*": any plain text, but nothing that a reader takes for a host. */
+static void
+test_any_cn(void **state)
+{
+	static const char *const	good[] = { "Printer 7", "Printer",
+	    "Dr. M. Lab", "v1.2 of x:y", "\u5f20\u4f1f", " Printer" };
+	static const char *const	bad[] = { "dc01.lab.example",
+	    "192.0.2.1", "::1", "[::1]", "dc01.lab.example.", " dc01.lab.ex",
+	    "dc01.lab.ex  ", "d*.lab.example", "*.*.example", "*",
+	    "dc01.lab.example:443", "https://dc01", "dc01.lab_1.example",
+	    ".lab.example", "\u0434.\u0440\u0444",
+	    "\uff44\uff43\uff0e\uff4c\uff41", "dc01\u3002lab", "dc01\uff61lab",
+	    "a@x.example", "a b@x.example", "a\uff20x" };
+	struct ask	q;
+	char		out[64];
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		ask_for(&q, "Web");
+		join(&q, "plain");
+		rdn(&q, "CN", good[i]);
+		snprintf(out, sizeof(out), "CN=%s%s | ",
+		    good[i][0] == ' ' ? "\\" : "", good[i]);
+		grants(&q, out);
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ask_for(&q, "Web");
+		join(&q, "plain");
+		rdn(&q, "CN", bad[i]);
+		denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, bad[i]);
+	}
 }
 
 static void
@@ -277,6 +300,7 @@ main(void)
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_not_allowed),
 		cmocka_unit_test(test_rules_that_apply),
+		cmocka_unit_test(test_any_cn),
 		cmocka_unit_test(test_many_names),
 		cmocka_unit_test(test_judged_once),
 	};

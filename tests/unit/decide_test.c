@@ -116,7 +116,7 @@ test_one_time(void **state)
 	struct ask	 q;
 	struct err	 err = ERR_INIT;
 	const struct template *pc = policy_template_by_name(policy, "Pc");
-	int64_t		 soon = (int64_t)time(NULL) + 60;
+	int64_t		 soon = ASKED_AT + 1;
 
 	(void)state;
 	ask_for(&q, "Maybe");
@@ -132,8 +132,8 @@ test_one_time(void **state)
 	    "template Maybe");
 	ask_for(&q, "Maybe");
 	q.account.one_time = str("Maybe");
-	q.account.one_time_expires = 86400;
-	denies(&q, CERTSRV_E_ENROLL_DENIED, "expired: 1970-01-02T00:00:00Z");
+	q.account.one_time_expires = ASKED_AT;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "expired: 2001-09-09T01:46:40Z");
 	ask_for(&q, "Maybe");
 	q.account.one_time = str("Maybe");
 	q.account.one_time_expires = soon;
@@ -168,7 +168,7 @@ test_one_time_successor(void **state)
 	(void)state;
 	ask_for(&q, "Next");
 	q.account.one_time = str("Person");
-	q.account.one_time_expires = (int64_t)time(NULL) + 60;
+	q.account.one_time_expires = ASKED_AT + 1;
 	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "is for template Person");
 	ask_for(&q, "Next");
 	q.account.one_time = str("Person");

@@ -284,6 +284,30 @@ bits_and_only(void **state)
 }
 
 static void
+extension_all_or_nothing(void **state)
+{
+	uint8_t		mem[64];
+	struct err	err = ERR_INIT;
+	struct slice	oid = { NULL, 0 }, value = { NULL, 0 };
+	struct der	d, was;
+
+	(void)state;
+	der_init(&d, unhex("300a" "0603551d0f" "0101ff" "0400", mem));
+	assert_int_equal(der_extension(&d, &oid, &value, &err), 0);
+	assert_true(der_done(&d));
+	assert_int_equal(oid.n, 3);
+	assert_int_equal(value.n, 0);
+	oid = value = slice_of(NULL, 0);
+	der_init(&d, unhex("3009" "0603551d0f" "0400" "0500", mem));
+	was = d;
+	assert_int_equal(der_extension(&d, &oid, &value, &err), -1);
+	assert_string_equal(err.text, "extension: 2 octets left over");
+	assert_ptr_equal(d.p, was.p);
+	assert_int_equal(oid.n, 0);
+	assert_null(value.p);
+}
+
+static void
 lengths_round_trip(void **state)
 {
 	static const size_t	sizes[] = { 0, 1, 127, 128, 255, 256, 65535,
@@ -386,6 +410,7 @@ main(void)
 		cmocka_unit_test(wrong_tag_leaves_everything),
 		cmocka_unit_test(uint_limits),
 		cmocka_unit_test(bits_and_only),
+		cmocka_unit_test(extension_all_or_nothing),
 		cmocka_unit_test(lengths_round_trip),
 		cmocka_unit_test(writer_is_minimal),
 		cmocka_unit_test(times),

@@ -112,7 +112,7 @@ test_refusals(void **state)
 		const char	*from, *to, *why;
 	} t[] = {
 		{ "enrollmentpolicy\" xmlns:xsi", "x\" xmlns:xsi",
-		    "not a GetPolicies" },
+		    "/x, must be GetPolicies of " NS_XCEP },
 		{ "<client>", "<client/><client>", "client: stands twice" },
 		{ "<requestFilter>", "<requestFilter/><requestFilter>",
 		    "requestFilter: stands twice" },

@@ -56,10 +56,43 @@ test_constants(void **state)
 	    "REQUEST_METHOD=GET");
 	IS(200, "CS_SERVICE=cep", "CS_AUTH=password", "CS_URI=x",
 	    "REQUEST_METHOD=GET");
-	IS(500, "CS_SERVICE=cep", "CS_AUTH=kerberos", "CS_URI=x",
+	IS(500, "CS_SERVICE=cep", "CS_AUTH=negotiate", "CS_URI=x",
 	    "REQUEST_METHOD=GET");
 	IS(500, "HTTP_CS_SERVICE=cep", "HTTP_CS_AUTH=password", "CS_URI=x",
 	    "REQUEST_METHOD=GET");
+}
+
+/* Nothing is read of who has no ticket; with one, who it is of comes later. */
+static void
+test_kerberos(void **state)
+{
+	static const char *const	base[] = { "CS_AUTH=kerberos",
+	    "CS_CA=CA", "CS_URI=x" };
+	(void)state;
+#define BASE base[0], base[1], base[2]
+	IS(401, BASE, "CS_SERVICE=ces", "REQUEST_METHOD=POST", TYPE,
+	    "CONTENT_LENGTH=5");
+	IS(401, BASE, "CS_SERVICE=ces", "REQUEST_METHOD=GET");
+	IS(401, BASE, "CS_SERVICE=whoami", "REQUEST_METHOD=GET");
+	IS(401, BASE, "CS_SERVICE=cep", "REQUEST_METHOD=PUT",
+	    "CS_AUTHORIZATION=Negotiate YQ==");
+	IS(0, BASE, "CS_SERVICE=ces", "REQUEST_METHOD=POST", TYPE,
+	    "CONTENT_LENGTH=5", "HTTP_AUTHORIZATION=Negotiate YQ==");
+	IS(0, BASE, "CS_SERVICE=whoami", "REQUEST_METHOD=GET",
+	    "HTTP_AUTHORIZATION=Basic YQ==");
+	IS(200, BASE, "CS_SERVICE=cep", "REQUEST_METHOD=GET",
+	    "HTTP_AUTHORIZATION=Negotiate YQ==");
+	IS(400, BASE, "CS_SERVICE=cep", "REQUEST_METHOD=GET",
+	    "HTTP_AUTHORIZATION=Negotiate YQ==", "HTTP_AUTHORIZATION=");
+	IS(400, BASE, "CS_SERVICE=cep", "REQUEST_METHOD=GET",
+	    "HTTP_AUTHORIZATION=Negotiate \001");
+	IS(500, BASE, "CS_SERVICE=ocsp", "REQUEST_METHOD=GET",
+	    "HTTP_AUTHORIZATION=Negotiate YQ==");
+#undef BASE
+	/* Elsewhere it is a header like any other. */
+	POST(0, "CONTENT_LENGTH=5", TYPE, "HTTP_AUTHORIZATION=Negotiate YQ==");
+	IS(200, CONSTANTS, "REQUEST_METHOD=GET",
+	    "HTTP_AUTHORIZATION=Basic YQ==");
 }
 
 static void
@@ -235,6 +268,7 @@ main(void)
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_constants),
+		cmocka_unit_test(test_kerberos),
 		cmocka_unit_test(test_certificate),
 		cmocka_unit_test(test_anonymous),
 		cmocka_unit_test(test_whoami),

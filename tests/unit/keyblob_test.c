@@ -116,6 +116,7 @@ test_enveloped(void **state)
 	struct buf der = { 0 }, out = { 0 };
 	struct enveloped e;
 	struct err err;
+	const uint8_t *last;
 	size_t i, n;
 
 	(void)state;
@@ -133,6 +134,14 @@ test_enveloped(void **state)
 		buf_reset(&out);
 		(void)enveloped_open(&e, other, &out);
 		assert_false(slice_is(buf_slice(&out), "a private key"));
+		/* What it has is no success of this one: a broken padding. */
+		buf_reset(&out);
+		buf_puts(&out, "before");
+		last = e.content.n > e.iv.n ?
+		    e.content.p + e.content.n - e.iv.n : e.iv.p + e.iv.n;
+		der.p[last - der.p - 1] ^= 0x80;
+		assert_int_equal(enveloped_open(&e, key, &out), -1);
+		assert_true(slice_is(buf_slice(&out), "before"));
 		for (n = 0; n < der.n; n++) {
 			memset(&err, 0, sizeof(err));
 			assert_int_equal(enveloped_parse(&e,

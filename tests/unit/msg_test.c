@@ -325,6 +325,7 @@ other_versions_and_extra_fields_are_refused(void **state)
 	b.p[4] = 2;		/* 30 len 02 01 version */
 	assert_int_equal(answer_decode(buf_slice(&b), &o, &err), -1);
 	assert_string_equal(err.text, "answer: version 2");
+	assert_int_equal(err.kind, ERR_INTERNAL);
 	b.p[4] = 1;
 	mark = der_open(&c, DER_SEQ);
 	buf_add(&c, b.p + 2, b.n - 2);

@@ -95,21 +95,29 @@ collect(void *arg, unsigned line, const char *text)
 	buf_printf(arg, "%u: %s\n", line, text);
 }
 
-/* The policy does not load, and why stands among the findings. */
+/* Why stands among the findings. */
 static inline void
-refuses(const char *text, const char *why)
+finds(const char *text, const char *why)
 {
-	struct err	 err = ERR_INIT;
 	struct buf	 all = { NULL, 0, 0 };
 	int		 n;
 
 	n = policy_lint_all(slice_str(text), collect, &all);
 	if (n == 0 || strstr(buf_str(&all), why) == NULL)
 		fail_msg("wanted \"%s\", got %d:\n%s", why, n, buf_str(&all));
+	buf_free(&all);
+}
+
+/* ... and the policy does not load. */
+static inline void
+refuses(const char *text, const char *why)
+{
+	struct err	 err = ERR_INIT;
+
+	finds(text, why);
 	assert_null(policy_parse(slice_str(text), &err));
 	assert_int_equal(err.kind, ERR_MALFORMED);
 	assert_memory_equal(err.text, "line ", 5);
-	buf_free(&all);
 }
 
 static inline void

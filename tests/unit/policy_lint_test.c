@@ -29,7 +29,10 @@ static const struct {
 	{ "uri \"password\"", "uri \"anonymous\"", "needs renewal-only" },
 	{ "http://h.example/ca.cer", "https://h.example/", "http://" },
 	{ "http://h.example/ca.cer", "http://h/{key}{key}.cer", "http://" },
-	{ "http://h.example/ca.cer", "http://h/{other}.cer", "http://" },
+	{ "http://h.example/ca.cer", "http://h/{other}.cer",
+	    "aia: is no url from \"{other}.cer\" on: http://h/{other}.cer" },
+	{ "http://h.example/ca.cer", "ftp://h/",
+	    "aia: ftp://h/ is no url that begins with http://" },
 	{ "https://h.example/CES", "https://h.example/{key}", "https://" },
 	{ "uri = \"https://h.example/CES\"",
 	    "uri = \"https://h.example/CES\" priority = 0", "priority: 0" },
@@ -70,8 +73,9 @@ static const struct {
 	{ "\"*.lab.example\"", "\"lab.example.\"", "is no dns name" },
 	{ "\"*.lab.example\"", "\"a.b\", \"a.b\"", "a.b stands twice" },
 	{ "dns = {\"*.lab.example\"}", "email = {\"@\"}", "is no domain" },
-	{ "dns = {\"*.lab.example\"}", "email = {\"*@x.example\"} upn = "
-	    "{\"*@\"}", "*@ is no upn" },
+	{ "dns = {\"*.lab.example\"}", "upn = {\"x@\"}", "x@ is no upn" },
+	{ "dns = {\"*.lab.example\"}", "upn = {\"*@x.example\"}",
+	    "upn: *@x.example has a \"*\"; write \"@domain\"" },
 	{ "dns = {\"*.lab.example\"}", "upn = {\"@*\"}", "is no domain" },
 	{ "dns = {\"*.lab.example\"}", "ip = {\"10.0.0.0/33\"}", "is no ip" },
 	{ "dns = {\"*.lab.example\"}", "ip = {\"10.0.0.0/\"}", "is no ip" },
@@ -229,6 +233,32 @@ static const struct {
 	    "esc1 covers nothing" }
 };
 
+/* What publishing refuses and a policy in force may have. */
+static const struct {
+	const char	*from, *to, *why;
+} idle[] = {
+	{ "dns = {\"*.lab.example\"}", "email = {\"*@x.example\"}",
+	    "email: *@x.example has a \"*\"; write \"@domain\"" },
+	{ "dns = {\"*.lab.example\"}", "rdn = {\"XX=y\"}",
+	    "XX=y is of no attribute type that is issued" },
+	{ "dns = {\"*.lab.example\"}", "rdn = {\"commonName=x\"}",
+	    "use the option cn" },
+	{ "{\"digital-signature\", \"key-encipherment\"}",
+	    "{\"non-repudiation\"}", "eku: client-authentication with an rsa "
+	    "key needs a key-usage of digital-signature" },
+	{ "{\"digital-signature\", \"key-encipherment\"}",
+	    "{\"non-repudiation\"}", "an ec key needs a key-usage of "
+	    "digital-signature or key-agreement" },
+	{ "{\"digital-signature\", \"key-encipherment\"}",
+	    "{\"key-encipherment\", \"key-agreement\"}", "with an rsa key" },
+	{ "\"server-authentication\"", "\"ocsp-signing\"",
+	    "for responders alone" },
+	{ "\tversion", "\tpolicies = {\"2.5.29.32.0 all\"}\n\tversion",
+	    "any policy is never asserted" },
+	{ "\tversion", "\trenewal-anonymous = true approval = manager\n"
+	    "\tversion", "renewal-anonymous: with approval of all" }
+};
+
 static void
 test_refusals(void **state)
 {
@@ -237,6 +267,23 @@ test_refusals(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		refuses_edit(faults[i].from, faults[i].to, faults[i].why);
+}
+
+static void
+test_idle(void **state)
+{
+	struct err	 err = ERR_INIT;
+	char		*text;
+	size_t		 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(idle) / sizeof(idle[0]); i++) {
+		text = edit(base, idle[i].from, idle[i].to);
+		finds(text, idle[i].why);
+		assert_null(policy_parse_new(slice_str(text), &err));
+		policy_free(parse(text));
+		free(text);
+	}
 }
 
 static void
@@ -251,6 +298,10 @@ test_accepted(void **state)
 	loads_edit("\tversion", "\tpolicies = {\"1.2.3.4 the vault\"}\n"
 	    "\tversion");
 	loads_edit("\tversion", "\tapproval = manager approvers = {\"boss\"} "
+	    "approval-groups = {\"guests\"}\n\tversion");
+	loads_edit("\tversion", "\tapproval = manager renewal-anonymous = true "
+	    "renewal-previous-approval = true\n\tversion");
+	loads_edit("\tversion", "\tapproval = manager renewal-anonymous = true "
 	    "approval-groups = {\"guests\"}\n\tversion");
 	loads_edit("\"https://h.example/CES\"",
 	    "{\"https://a.example/\", \"https://b.example/\"} priority = 5 "
@@ -382,6 +433,7 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_lint_all),
 		cmocka_unit_test(test_esc1_table),

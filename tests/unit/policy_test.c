@@ -183,6 +183,14 @@ certificate(struct buf *out, int days, bool ca)
 	return buf_slice(out);
 }
 
+static int
+attach(struct policy *p, const char *ca, struct slice cert, struct err *err)
+{
+	const struct ca_key only = { ca, ca, cert, true };
+
+	return policy_attach_key(p, &only, err);
+}
+
 static void
 test_attach(void **state)
 {
@@ -195,18 +203,18 @@ test_attach(void **state)
 	assert_int_equal(policy_ready(p, &err), -1);
 	assert_int_equal(err.kind, ERR_UNAVAILABLE);
 	memset(&err, 0, sizeof(err));
-	assert_int_equal(policy_attach_ca(p, "Other", certificate(&der, 3650,
+	assert_int_equal(attach(p, "Other", certificate(&der, 3650,
 	    true), &err), -1);
 	memset(&err, 0, sizeof(err));
-	assert_int_equal(policy_attach_ca(p, "CA", certificate(&der, 3650,
+	assert_int_equal(attach(p, "CA", certificate(&der, 3650,
 	    false), &err), -1);
 	assert_string_equal(err.text, "ca CA: certificate is no ca "
 	    "certificate");
 	memset(&err, 0, sizeof(err));
-	assert_int_equal(policy_attach_ca(p, "CA", slice_str("x"), &err), -1);
+	assert_int_equal(attach(p, "CA", slice_str("x"), &err), -1);
 	memset(&err, 0, sizeof(err));
 	/* One year for Person does not fit into 200 days. */
-	assert_int_equal(policy_attach_ca(p, "CA", certificate(&der, 200,
+	assert_int_equal(attach(p, "CA", certificate(&der, 200,
 	    true), &err), -1);
 	assert_non_null(strstr(err.text, "line 11: template Person: validity "
 	    "of 365 days is beyond"));
@@ -214,10 +222,10 @@ test_attach(void **state)
 	/* But what was in force stays in force. */
 	p->published = (int64_t)time(NULL) - 300 * 86400;
 	s = certificate(&der, 200, true);
-	assert_int_equal(policy_attach_ca(p, "CA", s, &err), 0);
+	assert_int_equal(attach(p, "CA", s, &err), 0);
 	assert_true(slice_eq(buf_slice(&p->cas[0].cert), s));
 	assert_int_equal(policy_ready(p, &err), 0);
-	assert_int_equal(policy_attach_ca(p, "CA", s, &err), -1);
+	assert_int_equal(attach(p, "CA", s, &err), -1);
 	policy_free(p);
 	buf_free(&der);
 }
@@ -276,7 +284,8 @@ test_shipped(void **state)
 		{ "@BASE_URL@", "https://localhost:8443" },
 		{ "@CERT_URL@", "https://localhost:8444" },
 		{ "@HTTP_URL@", "http://localhost:8080" },
-		{ "@HOST@", "localhost" }, { "@CA@", "Demo" }
+		{ "@HOST@", "localhost" }, { "@CA@", "Demo" },
+		{ "@KERBEROS@", "" }
 	};
 	struct buf		 b = { NULL, 0, 0 };
 	struct policy		*p;
@@ -301,6 +310,7 @@ test_shipped(void **state)
 	p = parse(text);
 	free(text);
 	assert_true(p->ntemplates >= 4);
+	assert_int_equal(p->cas[0].uris[2].method, AUTH_KERBEROS);
 	t = policy_template_by_name(p, "Computer");
 	assert_int_equal(t->general_flags, GF_MACHINE_TYPE);
 	assert_int_equal(t->name_flags, NF_DNS_AS_CN | NF_SAN_DNS);

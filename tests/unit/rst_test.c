@@ -72,6 +72,18 @@ test_issue(void **state)
 	assert_int_equal(parse(edited("issue-transport", "#base64binary",
 	    "#base64binary&#9;"), &r, &err), 0);
 	rst_free(&r);
+	/* cepces until 0.3.7 qualified them; AD CS takes that, too. */
+	assert_int_equal(parse(edited("issue-transport", "ValueType=",
+	    "xmlns:q=\"" NS_WSSE "\" q:ValueType="), &r, &err), 0);
+	rst_free(&r);
+	assert_int_equal(parse(edited("issue-transport", "EncodingType=",
+	    "xmlns:q=\"" NS_WSSE "\" q:EncodingType="), &r, &err), 0);
+	rst_free(&r);
+	refused(edited("issue-transport", "ValueType=", "xmlns:q=\"" NS_WSSE
+	    "\" q:ValueType=\"" VALUE_PKCS7 "\" ValueType="), HR_INVALID_DATA,
+	    "BinarySecurityToken: ValueType stands twice");
+	refused(edited("issue-transport", "EncodingType=", "xmlns:q=\"" NS_WST
+	    "\" q:EncodingType="), HR_INVALID_ARG, "no EncodingType");
 	refused(edited("issue-username", "Name=\"ccm\"",
 	    "Name=\" CertificateTemplate\""), HR_INVALID_ARG,
 	    "CertificateTemplate stands twice");
@@ -90,7 +102,7 @@ test_query(void **state)
 	    "0000000001" };
 	static const char *const bad[] = { "0", "-1", "1.5", "abc", "",
 	    "2147483648", "99999999999999999999", "0x10", "1 2", "+1" };
-	char		 to[64];
+	char		 to[64], why[64];
 	struct rst	 r;
 	struct err	 err;
 	size_t		 i;
@@ -112,11 +124,13 @@ test_query(void **state)
 	}
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		snprintf(to, sizeof(to), ">%s</RequestID>", bad[i]);
+		snprintf(why, sizeof(why), bad[i][0] == '\0' ? "no RequestID" :
+		    "RequestID is %s, must be a number", bad[i]);
 		refused(edited("query", ">65</RequestID>", to),
-		    HR_INVALID_ARG, "RequestID");
+		    HR_INVALID_ARG, why);
 	}
 	refused(edited("query", ">65</RequestID>", " xmlns:x=\"" NS_XSI
-	    "\" x:nil=\"true\"/>"), HR_INVALID_ARG, "RequestID");
+	    "\" x:nil=\"true\"/>"), HR_INVALID_ARG, "no RequestID");
 	refused(edited("query", "<RequestID ", "<RequestID xmlns:x=\"" NS_XSI
 	    "\" x:nil=\"true\" "), HR_INVALID_DATA, "nil, and not empty");
 	refused(edited("query", "<RequestID ", "<RequestID xmlns:x=\"" NS_XSI
@@ -144,9 +158,9 @@ test_ket(void **state)
 	refused(edited("ket", "<RequestKET/>", ""), HR_INVALID_ARG,
 	    "RequestKET");
 	refused(edited("ket", "200512/KET<", "200512/Issue<"), HR_INVALID_ARG,
-	    "do not fit");
+	    "RequestType issue does not fit Action " ACTION_KET);
 	refused(edited("issue-username", "200512/Issue<", "200512/KET<"),
-	    HR_INVALID_ARG, "do not fit");
+	    HR_INVALID_ARG, "RequestType ket does not fit Action " ACTION_RST);
 }
 
 static void
@@ -157,27 +171,30 @@ test_refusals(void **state)
 		uint32_t	 hresult;
 		const char	*why;
 	} t[] = {
-		{ "#X509v3<", "#Other<", HR_INVALID_ARG, "TokenType" },
+		{ "#X509v3<", "#Other<", HR_INVALID_ARG,
+		    "1.0#Other, must be " TOKEN_X509 },
 		{ "<TokenType>" TOKEN_X509 "</TokenType>", "",
-		    HR_INVALID_ARG, "TokenType" },
+		    HR_INVALID_ARG, "no TokenType, must be " TOKEN_X509 },
 		{ "<TokenType>", "<TokenType/><TokenType>", HR_INVALID_DATA,
 		    "TokenType: stands twice" },
 		{ "200512/Issue<", "200512/Cancel<", HR_INVALID_ARG,
-		    "RequestType" },
+		    "200512/Cancel, must be that of Issue, Query" },
 		{ "<RequestType>" TYPE_ISSUE "</RequestType>", "",
-		    HR_INVALID_ARG, "RequestType" },
+		    HR_INVALID_ARG, "no RequestType, must be that of Issue" },
 		{ "<RequestType>", "<RequestType xmlns:x='" NS_XSI
 		    "' x:nil='1'>", HR_INVALID_DATA,
 		    "RequestType: nil, and not empty" },
 		{ "<RequestType>", "<RequestType/><RequestType>",
 		    HR_INVALID_DATA, "RequestType: stands twice" },
 		{ "#base64binary", "#Base64Binary", HR_INVALID_ARG,
-		    "EncodingType" },
+		    "1.0.xsd#Base64Binary, must be " ENCODING_BASE64 },
 		{ "EncodingType=", "Encoding=", HR_INVALID_ARG,
-		    "EncodingType" },
+		    "no EncodingType, must be " ENCODING_BASE64 },
 		{ "enrollment#PKCS10", "enrollment#CHALLENGERESPONSE",
-		    HR_INVALID_ARG, "ValueType" },
-		{ "ValueType=", "Value=", HR_INVALID_ARG, "ValueType" },
+		    HR_INVALID_ARG,
+		    "#CHALLENGERESPONSE, must be that of PKCS10 or PKCS7" },
+		{ "ValueType=", "Value=", HR_INVALID_ARG,
+		    "no ValueType, must be that of PKCS10 or PKCS7" },
 		{ "AQE=", "AQE=<x/>", HR_INVALID_DATA, "more than text" },
 		{ "AQE=", "AQE", HR_INVALID_DATA, "base64" },
 		{ "AQE=", "AQF=", HR_INVALID_DATA, "pad bits" },
@@ -254,9 +271,10 @@ test_body(void **state)
 	assert_int_equal(rst_parse(NULL, slice_str(ACTION_RST), &r, &err),
 	    -1);
 	assert_int_equal(err.kind, ERR_MALFORMED);
+	assert_non_null(strstr(err.text, "Body: nothing of no namespace"));
 	refused(edited("issue-transport", "xmlns=\"" NS_WST "\"",
-	    "xmlns=\"" NS_WST "/\""), HR_INVALID_ARG,
-	    "not a RequestSecurityToken");
+	    "xmlns=\"" NS_WST "/\""), HR_INVALID_ARG, "Body: RequestSecurity"
+	    "Token of " NS_WST "/, must be RequestSecurityToken of " NS_WST);
 }
 
 static void

@@ -380,9 +380,11 @@ validity(void **state)
 	assert_int_equal(f.tbs.not_before, f.ca->not_before);
 	assert_int_equal(tbs_validity(&f.tbs, f.ca->not_after, &err), -1);
 	assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	assert_non_null(strstr(err.text, ": its certificate ended 20"));
 	memset(&err, 0, sizeof(err));
 	assert_int_equal(tbs_validity(&f.tbs, f.ca->not_before - 1, &err),
 	    -1);
+	assert_non_null(strstr(err.text, "is the clock right?"));
 	tear_down(&f);
 }
 

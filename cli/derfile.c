@@ -1,12 +1,11 @@
-/* A request from a file, for request submit and explain. */
-#include "csrfile.h"
+/* A request or a revocation list from a file that an operator names. */
+#include "derfile.h"
 
 #include <string.h>
 
 #include "base64.h"
 #include "der.h"
 #include "file.h"
-#include "request.h"
 
 /* What stands between the lines of PEM; without any, the whole text. */
 static int
@@ -30,14 +29,15 @@ armoured(char *text, struct slice *body, const char *path, struct err *err)
 }
 
 int
-csr_read(const char *path, struct buf *out, struct err *err)
+derfile_read(const char *path, size_t max, struct buf *out, struct err *err)
 {
 	struct buf b = { 0 };
+	struct err why = ERR_INIT;
 	struct slice body;
 	int rc;
 
 	/* Base64 and line ends take up to half as much again. */
-	rc = file_read(path, REQUEST_MAX * 3 / 2, &b, err);
+	rc = file_read(path, max * 3 / 2, &b, err);
 	if (rc == 0 && b.n > 0 && b.p[0] == DER_SEQ)
 		buf_add(out, b.p, b.n);
 	else if (rc == 0 && memchr(b.p, '\0', b.n) != NULL)
@@ -45,9 +45,10 @@ csr_read(const char *path, struct buf *out, struct err *err)
 		    "%.100s: neither der nor text", path);
 	else if (rc == 0) {
 		rc = armoured(buf_str(&b), &body, path, err);
-		if (rc == 0)
-			rc = base64_decode((const char *)body.p, body.n,
-			    REQUEST_MAX, out, err);
+		if (rc == 0 && base64_decode((const char *)body.p, body.n,
+		    max, out, &why) == -1)
+			rc = err_set(err, why.kind, "%.100s: %s", path,
+			    why.text);
 	}
 	if (rc == 0 && out->n == 0)
 		rc = err_set(err, ERR_MALFORMED, "%.100s: empty", path);

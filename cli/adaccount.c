@@ -1,0 +1,458 @@
+/*
+ * Users and computers of a directory, entry by entry: between ldif.c and
+ * adplan.c, which compares them with the accounts that are here.
+ */
+#include "adaccount.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "account.h"
+#include "adgroup.h"
+#include "args.h"
+#include "ldif.h"
+#include "sid.h"
+
+#define VALUE_MAX		4096	/* bytes of any attribute we read */
+#define UAC_ACCOUNTDISABLE	0x0002	/* [MS-ADTS] 2.2.16 */
+#define UAC_INTERDOMAIN_TRUST	0x0800
+
+enum text { T_SAM, T_UPN, T_DNS, T_MAIL, T_CN, T_DISPLAY, T_SID, T_DN, TEXTS };
+
+/* One entry while it is read. */
+struct entry {
+	unsigned	 line;
+	char		*text[TEXTS];
+	bool		 odd[TEXTS];	/* it has one, which is no text */
+	bool		 class, user, computer;
+	bool		 has_uac, has_primary;
+	uint32_t	 uac, primary;
+	uint8_t		 in[ADGROUP_MAX / 8];
+};
+
+struct reader {
+	struct ldif		 l;
+	struct entry		 e;
+	struct adgroups		*groups;
+	const char		*realm;
+	struct adaccounts	*all;
+	size_t			 cap;
+};
+
+static void
+entry_reset(struct entry *e)
+{
+	size_t	i;
+
+	for (i = 0; i < TEXTS; i++)
+		free(e->text[i]);
+	memset(e, 0, sizeof(*e));
+}
+
+/*
+ * An attribute that may have one value.  Directories take any character, as in
+ * the cn of what two controllers have made at once: whoever may write one name
+ * must not keep the whole file from being read.
+ */
+static int
+set_text(struct reader *r, enum text t, struct err *err)
+{
+	struct slice	v = r->l.value;
+
+	if (r->e.text[t] != NULL || r->e.odd[t])
+		return err_bad(err, 0, "%s: stands twice", r->l.name);
+	r->e.odd[t] = v.n == 0 || v.n > VALUE_MAX || !slice_is_text(v);
+	if (r->e.odd[t] && t != T_SAM && t != T_DN)
+		return 0;
+	if (r->e.odd[t])
+		return err_bad(err, 0, "%s: not 1 to %d bytes of text",
+		    r->l.name, VALUE_MAX);
+	r->e.text[t] = xstrndup((const char *)v.p, v.n);
+	return 0;
+}
+
+/* In octets as directories keep it; as text from other tools. */
+static int
+set_sid(struct reader *r, struct err *err)
+{
+	struct slice	v = r->l.value;
+	char		sid[SID_TEXT] = "";
+
+	if (!sid_text(v, sid) && v.n < sizeof(sid) && slice_is_text(v)) {
+		memcpy(sid, v.p, v.n);
+		sid[v.n] = '\0';
+	}
+	if (r->e.text[T_SID] != NULL || !acct_name_ok(ACCT_SID, sid))
+		return err_bad(err, 0, "objectSid: stands twice, or is none");
+	r->e.text[T_SID] = xstrdup(sid);
+	return 0;
+}
+
+/* LDAP has signed numbers; these are flags and identifiers of 32 bits. */
+static int
+set_number(struct reader *r, bool *has, uint32_t *out, struct err *err)
+{
+	char		text[24];
+	struct slice	v = r->l.value;
+	struct err	why = ERR_INIT;
+	int64_t		n;
+
+	if (*has)
+		return err_bad(err, 0, "%s: stands twice", r->l.name);
+	snprintf(text, sizeof(text), "%.*s", (int)(v.n < 20 ? v.n : 20),
+	    v.p == NULL ? "" : (const char *)v.p);
+	if (v.n >= 20 || number_parse(text, INT32_MIN, UINT32_MAX, &n,
+	    &why) != 0)
+		return err_bad(err, 0, "%s: not a number", r->l.name);
+	*has = true;
+	*out = (uint32_t)n;
+	return 0;
+}
+
+static void
+set_class(struct reader *r)
+{
+	char	word[32];
+
+	r->e.class = true;
+	if (r->l.value.n >= sizeof(word))
+		return;
+	snprintf(word, sizeof(word), "%.*s", (int)r->l.value.n,
+	    r->l.value.n == 0 ? "" : (const char *)r->l.value.p);
+	if (strcasecmp(word, "user") == 0)
+		r->e.user = true;
+	if (strcasecmp(word, "computer") == 0)
+		r->e.computer = true;
+}
+
+static int
+set_group(struct reader *r, struct err *err)
+{
+	struct slice	v = r->l.value;
+	char		*dn;
+	int		 rc;
+
+	if (v.n == 0 || v.n > VALUE_MAX || !slice_is_text(v))
+		return err_bad(err, 0, "memberOf: not 1 to %d bytes of text",
+		    VALUE_MAX);
+	dn = xstrndup((const char *)v.p, v.n);
+	rc = adgroups_match(r->groups, dn, r->e.in, &r->all->left, err);
+	free(dn);
+	return rc;
+}
+
+struct ldap_text {
+	const char	*name;
+	enum text	 text;
+};
+
+/* By LDAP name; what is not here a directory has dozens of. */
+static const struct ldap_text texts[] = {
+	{ "sAMAccountName", T_SAM }, { "userPrincipalName", T_UPN },
+	{ "dNSHostName", T_DNS }, { "mail", T_MAIL }, { "cn", T_CN },
+	{ "displayName", T_DISPLAY },
+};
+static const char *const others[] = {
+	"objectSid", "objectClass", "memberOf", "userAccountControl",
+	"primaryGroupID",
+};
+#define NTEXTS	(sizeof(texts) / sizeof(texts[0]))
+#define NOTHERS	(sizeof(others) / sizeof(others[0]))
+
+static int
+attribute(struct reader *r, struct err *err)
+{
+	const char	*name = r->l.name;
+	size_t		 i;
+
+	for (i = 0; i < NTEXTS; i++)
+		if (strcasecmp(texts[i].name, name) == 0)
+			return set_text(r, texts[i].text, err);
+	if (strcasecmp(name, "objectSid") == 0)
+		return set_sid(r, err);
+	if (strcasecmp(name, "objectClass") == 0)
+		set_class(r);
+	if (strcasecmp(name, "memberOf") == 0)
+		return set_group(r, err);
+	if (strcasecmp(name, "userAccountControl") == 0)
+		return set_number(r, &r->e.has_uac, &r->e.uac, err);
+	if (strcasecmp(name, "primaryGroupID") == 0)
+		return set_number(r, &r->e.has_primary, &r->e.primary, err);
+	return 0;
+}
+
+/* "memberOf;range=0-1499" is not all of them; "cn;lang-de" is another. */
+static int
+without_options(struct reader *r, struct err *err)
+{
+	size_t	i, n = strcspn(r->l.name, ";");
+
+	if (r->l.name[n] == '\0')
+		return attribute(r, err);
+	for (i = 0; i < NTEXTS + NOTHERS; i++) {
+		const char *known = i < NTEXTS ? texts[i].name :
+		    others[i - NTEXTS];
+
+		if (strlen(known) == n &&
+		    strncasecmp(known, r->l.name, n) == 0)
+			return err_bad(err, 0, "%s: an attribute with options "
+			    "is not read", r->l.name);
+	}
+	return 0;
+}
+
+static void
+note(struct adaccount *a, const char *fmt, const char *what, const char *value)
+{
+	struct buf	b = { 0 };
+
+	if (a->notes != NULL)
+		buf_printf(&b, "%s\n", a->notes);
+	buf_printf(&b, fmt, what, value);
+	free(a->notes);
+	a->notes = xstrdup(buf_str(&b));
+	buf_free(&b);
+}
+
+/* A name that no certificate can have is left out. */
+static void
+put_name(struct reader *r, struct adaccount *a, enum acct_name n, enum text t)
+{
+	const char	*v = r->e.text[t];
+
+	if (v == NULL && !r->e.odd[t])
+		return;
+	r->all->seen[n] = true;
+	if (v == NULL)
+		note(a, "%s is left out: %s", acct_name_word(n), "no text");
+	else if (acct_name_ok(n, v))
+		a->names[n] = xstrdup(v);
+	else
+		note(a, "%s is left out: %.200s", acct_name_word(n), v);
+}
+
+/*
+ * Who may make a computer account may give it any DNS name, of one that is in
+ * no directory, too ([security] ESC10): its first part must be that of the
+ * account, of which Windows keeps 15 characters.
+ */
+static bool
+is_own_host(const char *sam, const char *dns)
+{
+	size_t	n = strcspn(sam, "$"), label = strcspn(dns, ".");
+
+	return strncasecmp(sam, dns, n) == 0 &&
+	    (label == n || (n == 15 && label > n));
+}
+
+static void
+put_host(struct reader *r, struct adaccount *a)
+{
+	const char	*dns = r->e.text[T_DNS];
+
+	if (dns == NULL || is_own_host(r->e.text[T_SAM], dns)) {
+		put_name(r, a, ACCT_DNS, T_DNS);
+		return;
+	}
+	r->all->seen[ACCT_DNS] = true;
+	note(a, "%s is left out: its first part is not the computer's: %.200s",
+	    "dns", dns);
+}
+
+/* Who has no common name that fits is called as the account. */
+static void
+put_names(struct reader *r, struct adaccount *a)
+{
+	put_host(r, a);
+	put_name(r, a, ACCT_UPN, T_UPN);
+	put_name(r, a, ACCT_EMAIL, T_MAIL);
+	put_name(r, a, ACCT_DN, T_DN);
+	put_name(r, a, ACCT_SID, T_SID);
+	put_name(r, a, ACCT_CN, r->e.text[T_CN] != NULL || r->e.odd[T_CN] ?
+	    T_CN : T_DISPLAY);
+	if (a->names[ACCT_CN] == NULL && r->e.text[T_DISPLAY] != NULL &&
+	    (r->e.text[T_CN] != NULL || r->e.odd[T_CN]))
+		put_name(r, a, ACCT_CN, T_DISPLAY);
+	if (a->names[ACCT_CN] == NULL)
+		a->names[ACCT_CN] = xstrndup(r->e.text[T_SAM], 64);
+}
+
+/*
+ * Which principal is it?  A computer that looks like a person, or the other
+ * way round, would be taken for another; so would "DOMAIN\user".
+ */
+static void
+put_account(struct reader *r, struct adaccount *a)
+{
+	const char	*sam = r->e.text[T_SAM], *why = NULL;
+	bool		 dollar = sam[strlen(sam) - 1] == '$';
+	struct err	 err = ERR_INIT;
+	char		 name[129];
+	struct buf	 b = { 0 };
+
+	buf_puts(&b, sam);
+	if (r->realm != NULL)
+		buf_printf(&b, "@%s", r->realm);
+	if (strpbrk(sam, "@\\") != NULL)
+		why = "sAMAccountName: has an \"@\" or a backslash";
+	else if (r->e.computer && !dollar)
+		why = "sAMAccountName: a computer's ends with \"$\"";
+	else if (!r->e.computer && dollar)
+		why = "sAMAccountName: only a computer's ends with \"$\"";
+	else if (account_canonical(buf_str(&b), name, &err) != 0)
+		why = err.text;
+	a->name = xstrdup(why == NULL ? name : buf_str(&b));
+	a->refused = why == NULL ? NULL : xstrdup(why);
+	buf_free(&b);
+}
+
+static int
+need(bool has, const char *what, struct err *err)
+{
+	if (has)
+		return 0;
+	return err_bad(err, 0, "the entry has no %s: ask for it, too", what);
+}
+
+static int
+add_account(struct reader *r, struct err *err)
+{
+	struct adaccounts	*all = r->all;
+	struct adaccount	*a;
+
+	if (all->n == ADACCOUNT_MAX)
+		return err_set(err, ERR_TOO_BIG, "more than %d accounts",
+		    ADACCOUNT_MAX);
+	if (all->n == r->cap) {
+		r->cap = r->cap == 0 ? 64 : 2 * r->cap;
+		all->v = xreallocarray(all->v, r->cap, sizeof(*all->v));
+	}
+	a = memset(&all->v[all->n++], 0, sizeof(*a));
+	a->line = r->e.line;
+	a->machine = r->e.computer;
+	a->off = r->e.uac & UAC_ACCOUNTDISABLE;
+	if (r->e.has_primary)
+		adgroups_match_primary(r->groups, r->e.primary, r->e.in,
+		    &all->left);
+	memcpy(a->in, r->e.in, sizeof(a->in));
+	put_account(r, a);
+	put_names(r, a);
+	return 0;
+}
+
+static int
+end_entry(struct reader *r, struct err *err)
+{
+	struct entry	*e = &r->e;
+	struct err	 why = ERR_INIT;
+	int		 rc = 0;
+
+	if (e->line != 0)
+		rc = need(e->class, "objectClass", &why);
+	if (rc == 0 && e->user)
+		rc = need(e->text[T_SAM] != NULL, "sAMAccountName", &why) |
+		    need(e->has_uac, "userAccountControl", &why);
+	if (rc == 0 && e->user && !(e->uac & UAC_INTERDOMAIN_TRUST))
+		rc = add_account(r, &why);
+	else if (rc == 0 && e->line != 0)
+		r->all->others++;
+	if (rc != 0)
+		err_set(err, why.kind, "line %u: %.200s", e->line, why.text);
+	entry_reset(e);
+	return rc;
+}
+
+static int
+begin_entry(struct reader *r, struct err *err)
+{
+	if (end_entry(r, err) != 0)
+		return -1;
+	r->e.line = r->l.line;
+	return 0;
+}
+
+/* One line; what is wrong with it is told with its number. */
+static int
+take(struct reader *r, struct err *err)
+{
+	struct err	why = ERR_INIT;
+	int		rc;
+
+	if (r->l.kind == LDIF_DN && begin_entry(r, err) != 0)
+		return -1;
+	rc = r->l.kind == LDIF_DN ? set_text(r, T_DN, &why) :
+	    without_options(r, &why);
+	return rc == 0 ? 0 : ldif_fault(&r->l, &why, err);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct adaccount *)a)->name,
+	    ((const struct adaccount *)b)->name);
+}
+
+static int
+check_all(struct adaccounts *all, struct err *err)
+{
+	const struct adaccount	*a;
+	size_t			 i;
+
+	if (all->n == 0)
+		return err_bad(err, 0, "no users and no computers");
+	qsort(all->v, all->n, sizeof(*all->v), by_name);
+	for (i = 1; i < all->n; i++) {
+		a = &all->v[i];
+		if (strcmp(a->name, a[-1].name) == 0)
+			return err_bad(err, 0, "lines %u and %u: both are "
+			    "%.80s", a[-1].line, a->line, a->name);
+	}
+	return 0;
+}
+
+int
+adaccounts_ldif(struct slice text, struct adgroups *groups, const char *realm,
+    struct adaccounts *all, struct err *err)
+{
+	struct reader	r = { .l = { .text = text }, .groups = groups,
+	    .realm = realm, .all = all };
+	int		rc;
+
+	memset(all, 0, sizeof(*all));
+	while ((rc = ldif_next(&r.l, err)) == 0 && r.l.kind != LDIF_END)
+		if ((rc = take(&r, err)) != 0)
+			break;
+	if (rc == 0)
+		rc = end_entry(&r, err);
+	if (rc == 0)
+		rc = check_all(all, err);
+	entry_reset(&r.e);
+	ldif_free(&r.l);
+	return rc;
+}
+
+bool
+adaccount_in(const struct adaccount *a, size_t group)
+{
+	return a->in[group / 8] & 1u << group % 8;
+}
+
+void
+adaccounts_free(struct adaccounts *all)
+{
+	struct adaccount	*a;
+	enum acct_name		 n;
+
+	while (all->n > 0) {
+		a = &all->v[--all->n];
+		for (n = 0; n < ACCT_NAMES; n++)
+			free(a->names[n]);
+		free(a->name);
+		free(a->refused);
+		free(a->notes);
+	}
+	free(all->v);
+	strlist_free(&all->left);
+	memset(all, 0, sizeof(*all));
+}

@@ -1,0 +1,49 @@
+/*
+ * Users and computers of Active Directory, out of what ldifde or ldapsearch
+ * print of them ([MS-ADA1], [MS-ADA3]): what becomes an account, with names in
+ * our forms.  Everything is hostile text.
+ */
+#ifndef ADACCOUNT_H
+#define ADACCOUNT_H
+
+#include "acctcheck.h"
+#include "adgroup.h"
+
+#define ADACCOUNT_FILE_MAX	(512 * 1024 * 1024)
+#define ADACCOUNT_MAX		500000
+
+struct adaccount {
+	char		*name;		/* canonical, with the realm; or what
+					   the directory says, if refused */
+	char		*names[ACCT_NAMES];	/* in our forms, or NULL */
+	bool		 machine, off;
+	uint8_t		 in[ADGROUP_MAX / 8];	/* bit n: of adgroups.v[n] */
+	char		*refused;	/* why it can be no account, or NULL */
+	char		*notes;		/* what was left out: a line each */
+	unsigned	 line;		/* where its entry begins */
+};
+
+struct adaccounts {
+	struct adaccount *v;		/* sorted by name */
+	size_t		 n;
+	bool		 seen[ACCT_NAMES];	/* does any entry have one? */
+	size_t		 others;	/* entries that are neither */
+	struct strlist	 left;		/* groups not imported, sorted */
+};
+
+/*
+ * Every user and computer of the file, called name@realm (lower case), or just
+ * by its name when realm is NULL.  Refuses (ERR_MALFORMED, with the line) what
+ * is no LDIF, two values where one may be, an entry without objectClass, or one
+ * of a user without sAMAccountName or userAccountControl, two entries of one
+ * name, and two groups of one CN of which the CN alone is imported; a file
+ * without users and computers; ERR_TOO_BIG above the limits.
+ * adaccounts_free also after a failure.
+ */
+int	 adaccounts_ldif(struct slice text, struct adgroups *,
+	    const char *realm, struct adaccounts *, struct err *);
+void	 adaccounts_free(struct adaccounts *);
+
+bool	 adaccount_in(const struct adaccount *, size_t group);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * Groups of a directory: which of them count here, and under which name.  A CN
+ * is unique in its folder only: who may make a group in some folder could
+ * call it like one that counts ([security] ESC10).  Hence two of one CN are refused, and a group
+ * can be named by its whole DN.
+ */
+#ifndef ADGROUP_H
+#define ADGROUP_H
+
+#include "conf.h"
+
+#define ADGROUP_MAX		256	/* groups that are imported */
+#define ADGROUP_LEFT_MAX	1000	/* others that are told of */
+
+struct adgroup {
+	char		*theirs;	/* its CN, or its whole DN */
+	char		*ours;
+	char		*seen;		/* the DN that had the CN, or NULL */
+};
+
+struct adgroups {
+	struct adgroup	*v;
+	size_t		 n;
+};
+
+/*
+ * "NAME", "THEIR NAME=NAME" or "CN=...,DC=...=NAME" as one more of them; the
+ * same again is nothing new.  ERR_MALFORMED, ERR_TOO_BIG.
+ */
+int	 adgroups_add(struct adgroups *, const char *, struct err *);
+void	 adgroups_free(struct adgroups *);
+
+/*
+ * Whoever is in the group of this DN: set the bits of those of ours that it
+ * is; a group that is none of them is kept in left, sorted and each once, up
+ * to ADGROUP_LEFT_MAX.  ERR_MALFORMED for the second DN with a CN that counts.
+ */
+int	 adgroups_match(struct adgroups *, const char *dn, uint8_t *bits,
+	    struct strlist *left, struct err *);
+/* The same of a primary group, which memberOf never has: primaryGroupID. */
+void	 adgroups_match_primary(struct adgroups *, uint32_t rid,
+	    uint8_t *bits, struct strlist *left);
+
+/*
+ * "Sales, EMEA" of "CN=Sales\, EMEA,OU=...", appended; false when the first
+ * part is no CN, is empty, badly escaped or no text.
+ */
+bool	 ad_first_cn(const char *dn, struct buf *);
+
+#endif

@@ -1,0 +1,559 @@
+/*
+ * account import: the users and computers of a directory become accounts, in
+ * one transaction; what is done about each is planned by adplan.c.
+ */
+#include "commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "account.h"
+#include "adplan.h"
+#include "file.h"
+
+#define CHUNK	1000	/* accounts in one statement */
+#define FEW	10	/* so many absent ones are always believed */
+
+const struct opt opts_account_import[] = {
+	{ "realm", "REALM", "Kerberos realm: accounts are called name@realm",
+	    false },
+	{ "group", "[THEIRS=]GROUP", "only these groups; theirs by name or DN "
+	    "(default: those that templates let enroll)", true },
+	{ "take-over", NULL, "names and groups also where an operator had "
+	    "the last word", false },
+	{ "replace", NULL, "imported accounts that the directory made anew or "
+	    "calls otherwise now, and revoke what they hold", false },
+	{ "disable-absent", NULL, "disable imported accounts that are not in "
+	    "the file", false },
+	{ "at-most", "N", "with --disable-absent: how many (default: a tenth)",
+	    false },
+	{ "dry-run", NULL, "only tell what would be done", false },
+	{ NULL, NULL, NULL, false }
+};
+
+static const struct out_col cols[] = {
+	{ "account", OUT_TEXT }, { "outcome", OUT_TEXT },
+	{ "changes", OUT_LIST }, { "notes", OUT_LIST }, { NULL, OUT_TEXT }
+};
+
+/* Everything of one run; what stands lower borrows from what is above. */
+struct import {
+	struct cli		*c;
+	char			 realm[129];	/* "" = none */
+	struct adgroups		 groups;
+	struct buf		 file;
+	struct adaccounts	 ad;
+	PGresult		*state;
+	struct held		*held;
+	struct adplan		 plan;
+	bool			 named;		/* the groups, by options */
+	bool			 shows;		/* progress, on a terminal */
+	int			 revoked;	/* certificates */
+};
+
+static void
+import_free(struct import *im)
+{
+	adplan_free(&im->plan);
+	free(im->held);
+	PQclear(im->state);
+	adaccounts_free(&im->ad);
+	buf_free(&im->file);
+	adgroups_free(&im->groups);
+}
+
+/* What --realm says, as it stands behind the "@" of an account. */
+static int
+read_realm(struct import *im, const struct args *a, struct err *err)
+{
+	const char	*realm = args_get(a, "realm");
+	struct err	 why = ERR_INIT;
+
+	if (realm != NULL && (strpbrk(realm, "@\\$") != NULL ||
+	    account_canonical(realm, im->realm, &why) != 0))
+		return cli_usage(im->c, err, "--realm is of the form "
+		    "CORP.EXAMPLE.ORG, not %.80s", realm);
+	return 0;
+}
+
+/* A name of the policy may be that of an account, which is no group's. */
+static int
+add_names(struct import *im, const struct strlist *l, struct err *err)
+{
+	size_t	i;
+
+	for (i = 0; i < l->n; i++)
+		if (acct_group_ok(l->v[i]) &&
+		    adgroups_add(&im->groups, l->v[i], err) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+add_lists(struct import *im, const struct strlist *const *l, size_t n,
+    struct err *err)
+{
+	size_t	i;
+
+	for (i = 0; i < n; i++)
+		if (add_names(im, l[i], err) != 0)
+			return -1;
+	return 0;
+}
+
+/*
+ * Groups that let enroll and those that only restrict, but none that rules over
+ * others or over names: these are to be named.
+ */
+static int
+policy_groups(struct import *im, const struct policy *p, struct err *err)
+{
+	size_t	i;
+	int	rc = 0;
+
+	for (i = 0; i < p->ntemplates && rc == 0; i++) {
+		const struct template *t = &p->templates[i];
+
+		rc = add_lists(im, (const struct strlist *[]){ &t->enroll,
+		    &t->autoenroll, &t->approval_groups }, 3, err);
+	}
+	for (i = 0; i < p->nagents && rc == 0; i++)
+		rc = add_names(im, &p->agents[i].deny_targets, err);
+	return rc;
+}
+
+static int
+read_groups(struct import *im, const struct args *a, struct err *err)
+{
+	struct strlist	 l = { 0 };
+	struct policy	*p;
+	size_t		 i;
+	int		 rc = 0;
+
+	args_list(a, "group", &l);
+	for (i = 0; i < l.n && rc == 0; i++)
+		if ((rc = adgroups_add(&im->groups, l.v[i], err)) != 0)
+			im->c->code = EXIT_USAGE;
+	strlist_free(&l);
+	im->named = i > 0;
+	if (rc != 0 || im->named)
+		return rc;
+	if ((p = cli_policy(im->c, err)) == NULL)
+		return -1;
+	rc = policy_groups(im, p, err);
+	policy_free(p);
+	return rc;
+}
+
+/* Columns of LASTWORD_STATE, in its order. */
+static int
+read_state(struct import *im, struct err *err)
+{
+	struct held	*h;
+	enum acct_name	 n;
+	int		 row, rows;
+
+	im->state = cli_query(im->c, "import_state", NULL, 0, err);
+	if (im->state == NULL)
+		return -1;
+	rows = PQntuples(im->state);
+	im->held = xcalloc((size_t)rows + 1, sizeof(*im->held));
+	for (row = 0; row < rows; row++) {
+		h = &im->held[row];
+		h->name = PQgetvalue(im->state, row, 0);
+		h->machine = *PQgetvalue(im->state, row, 1) == 't';
+		h->disabled = *PQgetvalue(im->state, row, 2) == 't';
+		for (n = 0; n < ACCT_NAMES; n++)
+			if (!PQgetisnull(im->state, row, 3 + (int)n))
+				h->names[n] = PQgetvalue(im->state, row,
+				    3 + (int)n);
+		h->one_time = *PQgetvalue(im->state, row, 9) == 't';
+		h->imported = *PQgetvalue(im->state, row, 10) == 't';
+		h->off_by_import = *PQgetvalue(im->state, row, 11) == 't';
+		h->names_by_import = *PQgetvalue(im->state, row, 12) == 't';
+		h->groups = PQgetvalue(im->state, row, 13);
+	}
+	return 0;
+}
+
+/* Array parameters: one element more; NULL is NULL. */
+static void
+put(struct buf *b, const char *s)
+{
+	buf_addc(b, b->n == 0 ? '{' : ',');
+	if (s == NULL) {
+		buf_puts(b, "NULL");
+		return;
+	}
+	buf_addc(b, '"');
+	for (; *s != '\0'; s++) {
+		if (*s == '"' || *s == '\\')
+			buf_addc(b, '\\');
+		buf_addc(b, (uint8_t)*s);
+	}
+	buf_addc(b, '"');
+}
+
+/* One kind of change: its statement, and how a change becomes elements. */
+struct kind {
+	const char	*stmt;
+	unsigned	 todo;
+	size_t		 narrays;
+	void		 (*put)(const struct adchange *, struct buf *);
+	const char	*flags[2];	/* parameters behind them, or NULL */
+};
+
+static void
+put_names(const struct adchange *c, struct buf *b)
+{
+	enum acct_name	n;
+
+	for (n = 0; n < ACCT_NAMES; n++)
+		put(&b[n], c->names[n]);
+}
+
+static void
+put_new(const struct adchange *c, struct buf *b)
+{
+	struct buf	groups = { 0 };
+	size_t		i;
+
+	put(&b[0], c->name);
+	put(&b[1], c->ad->machine ? "t" : "f");
+	put_names(c, b + 2);
+	for (i = 0; i < c->in.n; i++)
+		buf_printf(&groups, "%s%s", i > 0 ? "," : "", c->in.v[i]);
+	put(&b[2 + ACCT_NAMES], buf_str(&groups));
+	buf_free(&groups);
+}
+
+static void
+put_called(const struct adchange *c, struct buf *b)
+{
+	put(&b[0], c->name);
+	put_names(c, b + 1);
+}
+
+static void
+put_groups(const struct adchange *c, struct buf *b)
+{
+	size_t	i;
+
+	for (i = 0; i < c->in.n + c->out.n; i++) {
+		put(&b[0], c->name);
+		put(&b[1], i < c->in.n ? c->in.v[i] : c->out.v[i - c->in.n]);
+		put(&b[2], i < c->in.n ? "t" : "f");
+	}
+}
+
+static void
+put_name(const struct adchange *c, struct buf *b)
+{
+	put(&b[0], c->name);
+}
+
+/* In this order: names that change hands are free before anybody has them. */
+static const struct kind kinds[] = {
+	{ "import_names", DO_NAMES, 7, put_called, { "t", "f" } },
+	{ "import_names", DO_NAMES, 7, put_called, { "f", "t" } },
+	{ "import_add", DO_ADD, 9, put_new, { NULL, NULL } },
+	{ "import_groups", DO_GROUPS, 3, put_groups, { NULL, NULL } },
+	{ "import_disable", DO_DISABLE, 1, put_name, { NULL, NULL } },
+	{ "import_enable", DO_ENABLE, 1, put_name, { NULL, NULL } },
+};
+#define ARRAYS_MAX	9
+
+static int
+send(struct import *im, const struct kind *k, struct buf *b, struct err *err)
+{
+	const char	*v[ARRAYS_MAX + 2];
+	size_t		 i, n = k->narrays;
+	PGresult	*res;
+
+	if (b[0].n == 0)
+		return 0;
+	for (i = 0; i < n; i++) {
+		buf_addc(&b[i], '}');
+		v[i] = buf_str(&b[i]);
+	}
+	for (i = 0; i < 2 && k->flags[i] != NULL; i++)
+		v[n++] = k->flags[i];
+	res = cli_query(im->c, k->stmt, v, (int)n, err);
+	PQclear(res);
+	for (i = 0; i < k->narrays; i++)
+		buf_reset(&b[i]);
+	return res == NULL ? -1 : 0;
+}
+
+static void
+progress(const struct import *im, size_t done, size_t of)
+{
+	if (im->shows)
+		fprintf(stderr, "\r%zu of %zu", done, of);
+}
+
+static int
+apply_kind(struct import *im, const struct kind *k, size_t *done, size_t of,
+    struct err *err)
+{
+	struct buf		 b[ARRAYS_MAX] = { { 0 } };
+	const struct adchange	*c;
+	size_t			 i, waiting = 0;
+	int			 rc = 0;
+
+	for (i = 0; i < im->plan.n && rc == 0; i++) {
+		c = &im->plan.v[i];
+		if ((c->todo & k->todo) == 0)
+			continue;
+		k->put(c, b);
+		if (++waiting < CHUNK)
+			continue;
+		rc = send(im, k, b, err);
+		progress(im, *done += waiting, of);
+		waiting = 0;
+	}
+	if (rc == 0)
+		rc = send(im, k, b, err);
+	*done += waiting;
+	for (i = 0; i < ARRAYS_MAX; i++)
+		buf_free(&b[i]);
+	return rc;
+}
+
+/*
+ * Whoever holds a certificate of the old principal would renew it as the new
+ * one.
+ */
+static int
+replace_all(struct import *im, struct err *err)
+{
+	struct revocation	 r = { "superseded", NULL, "account import" };
+	const struct adchange	*c, *end = im->plan.v + im->plan.n;
+	PGresult		*res;
+	int			 n;
+
+	for (c = im->plan.v; c < end; c++) {
+		if (!(c->todo & DO_REPLACE))
+			continue;
+		r.account = c->name;
+		if ((n = revoke_account(im->c, &r, err)) < 0)
+			return -1;
+		im->revoked += n;
+		res = cli_query(im->c, "account_passwd",
+		    (const char *[]){ c->name, NULL }, 2, err);
+		PQclear(res);
+		if (res == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+apply(struct import *im, struct err *err)
+{
+	size_t	done = 0, of = 0, i, k;
+	int	rc = 0;
+
+	for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+		for (i = 0; i < im->plan.n; i++)
+			of += (im->plan.v[i].todo & kinds[k].todo) != 0;
+	for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]) && rc == 0; k++)
+		rc = apply_kind(im, &kinds[k], &done, of, err);
+	if (im->shows)
+		fprintf(stderr, "\r\033[K");
+	return rc == 0 ? replace_all(im, err) : -1;
+}
+
+/* A file that was cut off would disable everybody. */
+static int
+check_absent(const struct import *im, const struct args *a, struct err *err)
+{
+	int64_t	most = (int64_t)im->plan.imported / 10;
+
+	if (most < FEW)
+		most = FEW;
+	if (args_num(a, "at-most", 0, ADACCOUNT_MAX, &most, err) != 0) {
+		im->c->code = EXIT_USAGE;
+		return -1;
+	}
+	if ((int64_t)im->plan.absent <= most)
+		return 0;
+	return err_set(err, ERR_DENIED, "%zu of %zu accounts are not in the "
+	    "file, and would be disabled: is it whole? (--at-most)",
+	    im->plan.absent, im->plan.imported);
+}
+
+/* How many have this outcome. */
+static size_t
+count(const struct import *im, const char *outcome)
+{
+	size_t	i, n = 0;
+
+	for (i = 0; i < im->plan.n; i++)
+		if (!adchange_quiet(&im->plan.v[i]) &&
+		    strcmp(adchange_outcome(&im->plan.v[i]), outcome) == 0)
+			n++;
+	return n;
+}
+
+/* For people, beside the table. */
+static void
+sum_up(const struct import *im)
+{
+	static const char *const words[] = { "added", "changed", "replaced",
+	    "disabled", "enabled", "kept", "conflict", "refused" };
+	size_t	i, n;
+
+	fprintf(stderr, "%zu users and computers", im->ad.n);
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if ((n = count(im, words[i])) > 0)
+			fprintf(stderr, ", %zu %s", n, words[i]);
+	if (im->plan.off > 0)
+		fprintf(stderr, ", %zu not added (disabled in the directory)",
+		    im->plan.off);
+	if (im->ad.others > 0)
+		fprintf(stderr, ", %zu other entries", im->ad.others);
+	fputc('\n', stderr);
+	if (im->revoked > 0)
+		revoke_tell(im->c, im->revoked);
+}
+
+/* One that was mistyped would be emptied by the next import. */
+static void
+tell_empty(const struct import *im)
+{
+	size_t	i, k;
+
+	for (i = 0; im->named && i < im->groups.n; i++) {
+		for (k = 0; k < im->ad.n && !adaccount_in(&im->ad.v[k], i);
+		    k++)
+			;
+		if (k == im->ad.n)
+			fprintf(stderr, "nobody in the file is in %s: is "
+			    "that its name?\n", im->groups.v[i].theirs);
+	}
+}
+
+/* Names out of the file, but no more than people read. */
+static void
+tell_groups(const struct import *im)
+{
+	struct buf	b = { 0 };
+	size_t		i;
+
+	for (i = 0; i < im->ad.left.n && i < 12; i++) {
+		buf_puts(&b, i > 0 ? ", " : "");
+		out_plain(&b, im->ad.left.v[i]);
+	}
+	if (im->ad.left.n > 0)
+		fprintf(stderr, "groups that are not imported: %s%s\n",
+		    buf_str(&b), i < im->ad.left.n ? ", ..." : "");
+	buf_free(&b);
+}
+
+static int
+print(struct import *im, struct err *err)
+{
+	struct out		*o = out_new(cols, OUT_TABLE);
+	struct adchange		*c;
+	struct buf		 text = { 0 };
+	size_t			 i;
+
+	for (i = 0; i < im->plan.n; i++) {
+		c = &im->plan.v[i];
+		if (adchange_quiet(c))
+			continue;
+		if (c->why != NULL) {
+			buf_puts(&c->notes, c->notes.n > 0 ? "\n" : "");
+			buf_puts(&c->notes, c->why);
+		}
+		buf_reset(&text);
+		adchange_text(c, &text);
+		out_add(o, c->name);
+		out_add(o, adchange_outcome(c));
+		out_add(o, buf_str(&text));
+		out_add(o, buf_str(&c->notes));
+	}
+	buf_free(&text);
+	if (count(im, "conflict") + count(im, "refused") > 0)
+		im->c->code = EXIT_REFUSED;
+	if (cli_print(im->c, o, err) != 0)
+		return -1;
+	if (!im->c->json) {
+		sum_up(im);
+		tell_empty(im);
+		tell_groups(im);
+	}
+	return 0;
+}
+
+static int
+make_plan(struct import *im, const struct args *a, struct err *err)
+{
+	const struct adplan_rules rules = {
+	    .realm = im->realm[0] == '\0' ? NULL : im->realm,
+	    .take_over = args_has(a, "take-over"),
+	    .replace = args_has(a, "replace"),
+	    .absent = args_has(a, "disable-absent") };
+
+	if (read_state(im, err) != 0)
+		return -1;
+	return adplan_make(&im->plan, &im->ad, &im->groups, im->held,
+	    (size_t)PQntuples(im->state), &rules, err);
+}
+
+/* All of it or nothing, and no other import meanwhile. */
+static int
+import(struct import *im, const struct args *a, struct err *err)
+{
+	PGresult	*res;
+	bool		 in_doubt;
+	int		 rc;
+
+	if (cli_db(im->c, err) != 0 || db_begin(im->c->db, err) != 0)
+		return -1;
+	res = cli_query(im->c, "import_begin", NULL, 0, err);
+	rc = res == NULL ? -1 : 0;
+	PQclear(res);
+	if (rc == 0)
+		rc = make_plan(im, a, err);
+	if (rc == 0)
+		rc = check_absent(im, a, err);
+	if (rc == 0)
+		rc = apply(im, err);
+	if (rc != 0) {
+		db_rollback(im->c->db);
+		return -1;
+	}
+	if (db_commit(im->c->db, &in_doubt, err) != 0)
+		return -1;
+	return print(im, err);
+}
+
+/* Whom too many absent ones are is to be seen. */
+static int
+rehearse(struct import *im, const struct args *a, struct err *err)
+{
+	if (make_plan(im, a, err) != 0 || print(im, err) != 0)
+		return -1;
+	return check_absent(im, a, err);
+}
+
+int
+cmd_account_import(struct cli *c, const struct args *a, struct err *err)
+{
+	struct import	im = { .c = c, .shows = !c->json && isatty(2) };
+	int		rc = -1;
+
+	if (args_has(a, "at-most") && !args_has(a, "disable-absent"))
+		return cli_usage(c, err, "--at-most needs --disable-absent");
+	if (read_realm(&im, a, err) == 0 && read_groups(&im, a, err) == 0 &&
+	    file_read(a->pos[0], ADACCOUNT_FILE_MAX, &im.file, err) == 0 &&
+	    adaccounts_ldif(buf_slice(&im.file), &im.groups,
+	    im.realm[0] == '\0' ? NULL : im.realm, &im.ad, err) == 0)
+		rc = args_has(a, "dry-run") ? rehearse(&im, a, err) :
+		    import(&im, a, err);
+	import_free(&im);
+	return rc;
+}

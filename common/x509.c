@@ -1,0 +1,46 @@
+/* A certificate as OpenSSL reads it. */
+#include "x509.h"
+
+#include <openssl/objects.h>
+#include <openssl/x509v3.h>
+#include <time.h>
+
+X509 *
+x509_read(struct slice der)
+{
+	const unsigned char	*p = der.p;
+	X509			*x = d2i_X509(NULL, &p, (long)der.n);
+
+	if (x != NULL && p == der.p + der.n)
+		return x;
+	X509_free(x);
+	return NULL;
+}
+
+bool
+x509_purpose(X509 *x, const char *dotted)
+{
+	ASN1_OBJECT		*want = OBJ_txt2obj(dotted, 1);
+	EXTENDED_KEY_USAGE	*ekus;
+	bool			 found = false;
+	int			 i;
+
+	ekus = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
+	for (i = 0; i < sk_ASN1_OBJECT_num(ekus); i++)
+		if (OBJ_cmp(sk_ASN1_OBJECT_value(ekus, i), want) == 0)
+			found = true;
+	EXTENDED_KEY_USAGE_free(ekus);
+	ASN1_OBJECT_free(want);
+	return found;
+}
+
+int
+x509_unix(const ASN1_TIME *t, int64_t *out)
+{
+	struct tm	tm;
+
+	if (ASN1_TIME_to_tm(t, &tm) != 1)
+		return -1;
+	*out = timegm(&tm);
+	return 0;
+}

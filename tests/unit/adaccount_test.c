@@ -1,0 +1,626 @@
+/* Directory accounts out of LDIF, and what an import makes of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "adplan.h"
+#include "ldif.h"
+
+#define ALICE \
+	"dn: CN=Alice,OU=Staff,DC=corp,DC=test\n" \
+	"objectClass: top\nobjectClass: user\ncn: Alice\n" \
+	"sAMAccountName: Alice\nuserAccountControl: 512\n"
+#define PC1 \
+	"dn: CN=PC1,CN=Computers,DC=corp,DC=test\n" \
+	"objectClass: user\nobjectClass: Computer\ncn: PC1\n" \
+	"sAMAccountName: PC1$\nuserAccountControl: 4096\n" \
+	"dNSHostName: PC1.corp.test\n"
+
+struct read {
+	struct adgroups		groups;
+	struct adaccounts	all;
+	struct err		err;
+	int			rc;
+};
+
+/* groups: separated by blanks, with "_" for a blank inside; or NULL. */
+static void
+read_all(struct read *r, const char *text, const char *groups)
+{
+	char	*copy = groups == NULL ? NULL : xstrdup(groups), *at = copy;
+	char	*spec, *s;
+	struct err err = ERR_INIT;
+
+	memset(r, 0, sizeof(*r));
+	while (at != NULL && (spec = strsep(&at, " ")) != NULL) {
+		for (s = spec; *s != '\0'; s++)
+			if (*s == '_')
+				*s = ' ';
+		assert_int_equal(adgroups_add(&r->groups, spec, &err), 0);
+	}
+	free(copy);
+	r->rc = adaccounts_ldif(slice_str(text), &r->groups, "corp.test",
+	    &r->all, &r->err);
+}
+
+static void
+read_free(struct read *r)
+{
+	adaccounts_free(&r->all);
+	adgroups_free(&r->groups);
+}
+
+/* In octets, with the largest numbers, and as text. */
+static void
+sids(void **state)
+{
+	static const struct {
+		const char	*line, *sid;
+	} cases[] = {
+		{ ":: AQUAAAAAAAUVAAAAAQAAAAABAAD/////UAQAAA==",
+		    "S-1-5-21-1-256-4294967295-1104" },
+		{ ":: AQEAAAAAAAUAAAAA", "S-1-5-0" },
+		{ ": S-1-5-21-1-2-3-1104", "S-1-5-21-1-2-3-1104" },
+		{ ":: AQUAAAAAAAUVAAAAAQAAAAABAAD/////UAQA", NULL },
+		{ ":: AgEAAAAAAAUAAAAA", NULL }, { ":: AQAAAAAAAAU=", NULL },
+		{ ":", NULL }, { ": S-1-5-", NULL }, { ":: AA==", NULL },
+	};
+	struct read	r;
+	struct buf	b = { 0 };
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_reset(&b);
+		buf_printf(&b, "%sobjectSid%s\n", ALICE, cases[i].line);
+		read_all(&r, buf_str(&b), NULL);
+		assert_int_equal(r.rc, cases[i].sid == NULL ? -1 : 0);
+		if (r.rc == 0)
+			assert_string_equal(r.all.v[0].names[ACCT_SID],
+			    cases[i].sid);
+		read_free(&r);
+	}
+	buf_free(&b);
+}
+
+/* As Samba's ldbsearch writes them. */
+static void
+referrals(void **state)
+{
+	struct read	r;
+
+	(void)state;
+	read_all(&r, "# record 1\n" ALICE "\n# Referral\nref: ldap://corp.test/"
+	    "CN=Configuration,DC=corp,DC=test\n\n" PC1 "\n# Referral\n"
+	    "ref: ldap://corp.test/DC=x\n\n# returned 4 records\n", NULL);
+	assert_int_equal(r.rc, 0);
+	assert_int_equal(r.all.n, 2);
+	read_free(&r);
+	read_all(&r, "ref: ldap://corp.test/DC=x\ncn: x\n", NULL);
+	assert_int_equal(r.rc, -1);
+	read_free(&r);
+}
+
+static void
+first_cns(void **state)
+{
+	static const struct {
+		const char	*dn, *cn;
+	} cases[] = {
+		{ "CN=Sales,OU=x,DC=y", "Sales" }, { "cn=a", "a" },
+		{ "CN=Sales\\, EMEA,OU=x", "Sales, EMEA" },
+		{ "CN=M\\C3\\BCller,OU=x", "M\303\274ller" },
+		{ "CN=a\\\\,OU=x", "a\\" }, { "CN=a\\2Cb", "a,b" },
+		{ "OU=x,DC=y", NULL }, { "CN=", NULL }, { "CN=,OU=x", NULL },
+		{ "CN=a\\", NULL }, { "CN=a+OU=b,DC=y", NULL },
+		{ "CN=\\C3,OU=x", NULL }, { "CN=x\\0ACNF:1,DC=y", NULL },
+		{ "", NULL },
+	};
+	struct buf	b = { 0 };
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_reset(&b);
+		assert_int_equal(ad_first_cn(cases[i].dn, &b),
+		    cases[i].cn != NULL);
+		if (cases[i].cn != NULL)
+			assert_string_equal(buf_str(&b), cases[i].cn);
+	}
+	buf_free(&b);
+}
+
+static void
+one_of_each(void **state)
+{
+	struct read		 r;
+	const struct adaccount	*a;
+
+	(void)state;
+	read_all(&r, "\xef\xbb\xbf# by hand\nversion: 1\n\n" ALICE
+	    "userPrincipalName: alice@corp.test\nmail:: YUBjb3JwLnRlc3Q=\n"
+	    "objectSid:: AQUAAAAAAAUVAAAAAQAAAAABAAD/////UAQAAA==\n"
+	    "memberOf: CN=Web\\2c Admins,OU=Groups,DC=corp,DC=test\n"
+	    "memberOf: CN=VPN,OU=Gro\n ups,DC=corp,DC=test\n"
+	    "primaryGroupID: 513\nthumbnailPhoto:: AAAA\n\n\n"
+	    "dn: OU=Staff,DC=corp,DC=test\nobjectClass: organizationalUnit\n"
+	    "\n" PC1 "primaryGroupID: 515\n",
+	    "Web,_Admins=web Domain_Computers=machines other");
+	assert_string_equal(r.err.text, "");
+	assert_int_equal(r.all.n, 2);
+	assert_int_equal(r.all.others, 1);
+	a = &r.all.v[0];
+	assert_string_equal(a->name, "alice@corp.test");
+	assert_string_equal(a->names[ACCT_SID],
+	    "S-1-5-21-1-256-4294967295-1104");
+	assert_string_equal(a->names[ACCT_EMAIL], "a@corp.test");
+	assert_string_equal(a->names[ACCT_DN],
+	    "CN=Alice,OU=Staff,DC=corp,DC=test");
+	assert_false(a->machine || a->off);
+	assert_true(adaccount_in(a, 0));
+	assert_false(adaccount_in(a, 1));
+	a = &r.all.v[1];
+	assert_string_equal(a->name, "pc1$@corp.test");
+	assert_string_equal(a->names[ACCT_DNS], "PC1.corp.test");
+	assert_true(a->machine && adaccount_in(a, 1));
+	assert_int_equal(r.all.left.n, 2);
+	assert_string_equal(r.all.left.v[0], "Domain Users");
+	assert_string_equal(r.all.left.v[1], "VPN");
+	read_free(&r);
+}
+
+/* [MS-ADTS] 2.2.16; a trust between domains is nobody's account. */
+static void
+account_control(void **state)
+{
+	static const struct {
+		const char	*uac;
+		int		 n;
+		bool		 off;
+	} cases[] = {
+		{ "512", 1, false }, { "514", 1, true }, { "66050", 1, true },
+		{ "-2147483646", 1, true }, { "2080", 0, false },
+	};
+	struct read	r;
+	struct buf	b = { 0 };
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_reset(&b);
+		buf_printf(&b, "%s\ndn: CN=x\nobjectClass: user\n"
+		    "sAMAccountName: x\nuserAccountControl: %s\n", ALICE,
+		    cases[i].uac);
+		read_all(&r, buf_str(&b), NULL);
+		assert_int_equal(r.all.n, 1 + cases[i].n);
+		if (cases[i].n == 1)
+			assert_int_equal(r.all.v[1].off, cases[i].off);
+		read_free(&r);
+	}
+	buf_free(&b);
+}
+
+/* What would be another principal, or has a name that none can have here. */
+static void
+refused(void **state)
+{
+	static const struct {
+		const char	*class, *sam, *why;
+	} cases[] = {
+		{ "user", "DOM\\alice", "backslash" },
+		{ "user", "alice@corp.test", "\"@\"" },
+		{ "user", "pc1$", "only a computer" },
+		{ "user\nobjectClass: computer", "administrator", "ends" },
+		{ "user", "two words", "0x20" }, { "user", ".x", "dot" },
+	};
+	struct read	r;
+	struct buf	b = { 0 };
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_reset(&b);
+		buf_printf(&b, "dn: CN=x\nobjectClass: %s\n"
+		    "sAMAccountName: %s\nuserAccountControl: 512\n",
+		    cases[i].class, cases[i].sam);
+		read_all(&r, buf_str(&b), NULL);
+		assert_int_equal(r.rc, 0);
+		assert_non_null(r.all.v[0].refused);
+		assert_non_null(strstr(r.all.v[0].refused, cases[i].why));
+		read_free(&r);
+	}
+	buf_free(&b);
+}
+
+static void
+no_export(void **state)
+{
+	static const struct {
+		const char	*text, *why;
+	} cases[] = {
+		{ "", "no users" }, { "\n\n# x\n", "no users" },
+		{ "\xff\xfe""d\0", "UTF-16" },
+		{ "version: 2\n\n" ALICE, "line 1: not version 1" },
+		{ ALICE "cn: Again\n", "line 7: cn: stands twice" },
+		{ ALICE "CN:: QQ==\n", "line 7: CN: stands twice" },
+		{ ALICE "userAccountControl: 512\n", "line 7: " },
+		{ ALICE "objectSid:: AAAA\n", "line 7: objectSid" },
+		{ ALICE "objectSid: S-1-5-1\nobjectSid: S-1-5-1\n", "line 8:" },
+		{ ALICE "mail:: %%\n", "line 7: base64" },
+		{ ALICE "mail:< file:///etc/passwd\n", "another file" },
+		{ ALICE "mail a@b.test\n", "line 7: neither" },
+		{ ALICE "-\n", "line 7: neither" },
+		{ ALICE "title: a\n x\n y\nmail b\n", "line 10: neither" },
+		{ ALICE "changetype: modify\n", "line 7: changes" },
+		{ ALICE "control: 1.2.3\n", "line 7: a control" },
+		{ ALICE "memberOf;range=0-1: CN=x\n", "with options" },
+		{ ALICE "mail:: AA==\nmail: a@b.test\n", "stands twice" },
+		{ "dn: CN=x\nsAMAccountName:: AA==\n", "line 2: sAM" },
+		{ ALICE "primaryGroupID: 0x201\n", "not a number" },
+		{ ALICE PC1, "line 7: a second dn" },
+		{ ALICE "\n" ALICE, "lines 1 and 8: both" },
+		{ "cn: x\n", "line 1: an attribute before" },
+		{ ALICE "\nsearch: 2\nresult: 0 Success\n", "-LLL" },
+		{ "dn: CN=x\ncn: x\n", "line 1: the entry has no objectClass" },
+		{ "\ndn: CN=x\nobjectClass: user\nuserAccountControl: 2\n",
+		    "line 2: the entry has no sAMAccountName" },
+		{ "dn: CN=x\nobjectClass: user\nsAMAccountName: x\n",
+		    "no userAccountControl" },
+		{ ALICE "memberOf: CN=web,OU=a,DC=x\nmemberOf: CN=WEB,OU=b,"
+		    "DC=x\n", "line 8: two groups are called" },
+	};
+	struct read	r;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		read_all(&r, cases[i].text, "web");
+		if (r.rc != -1 || strstr(r.err.text, cases[i].why) == NULL)
+			fail_msg("%zu: %s, not %s", i, r.err.text,
+			    cases[i].why);
+		read_free(&r);
+	}
+}
+
+/* Who makes a group in a folder of his own is not let in by its name. */
+static void
+groups_by_dn(void **state)
+{
+	struct read	r;
+	struct err	err = ERR_INIT;
+	struct adgroups	g = { 0 };
+
+	(void)state;
+	read_all(&r, ALICE "memberOf: CN=web,OU=evil,DC=x\n"
+	    "memberOf: CN=Domain Computers,OU=evil,DC=x\n"
+	    "memberOf: CN=CN\\=web\\,OU\\=good\\,DC\\=x,OU=evil,DC=x\n\n" PC1
+	    "memberOf: cn=Web,ou=good,dc=x\n"
+	    "memberOf: CN=Domain Computers,CN=Users,DC=x\n",
+	    "CN=web,OU=good,DC=x=web Domain_Computers=machines");
+	assert_int_equal(r.rc, 0);
+	assert_false(adaccount_in(&r.all.v[0], 0));
+	assert_false(adaccount_in(&r.all.v[0], 1));
+	assert_true(adaccount_in(&r.all.v[1], 0));
+	assert_true(adaccount_in(&r.all.v[1], 1));
+	assert_int_equal(r.all.left.n, 3);
+	read_free(&r);
+	assert_int_equal(adgroups_add(&g, "CN=web,OU=good,DC=x", &err), -1);
+	assert_non_null(strstr(err.text, "=NAME"));
+	adgroups_free(&g);
+}
+
+/* Whatever its owner wrote there. */
+static void
+hosts(void **state)
+{
+	static const struct {
+		const char	*sam, *dns;
+		bool		 own;
+	} cases[] = {
+		{ "PC1$", "pc1.corp.test", true },
+		{ "PC1$", "PC1.other.test", true },
+		{ "EVIL$", "dc1.corp.test", false },
+		{ "PC1$", "pc12.corp.test", false },
+		{ "PC12$", "pc1.corp.test", false },
+		{ "ABCDEFGHIJKLMNO$", "abcdefghijklmnopq.corp.test", true },
+		{ "ABCDEFGHIJKLMNO$", "abcdefghijklmn.corp.test", false },
+		{ "PC1$", "pc1", false },
+	};
+	struct buf	b = { 0 };
+	struct read	r;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_reset(&b);
+		buf_printf(&b, "dn: CN=x\nobjectClass: user\n"
+		    "objectClass: computer\nsAMAccountName: %s\n"
+		    "dNSHostName: %s\nuserAccountControl: 4096\n",
+		    cases[i].sam, cases[i].dns);
+		read_all(&r, buf_str(&b), NULL);
+		assert_int_equal(r.rc, 0);
+		assert_int_equal(r.all.v[0].names[ACCT_DNS] != NULL,
+		    cases[i].own);
+		assert_int_equal(r.all.v[0].notes == NULL, cases[i].own);
+		read_free(&r);
+	}
+	buf_free(&b);
+}
+
+static const struct adchange *
+change_of(const struct adplan *p, const char *name)
+{
+	size_t	i;
+
+	for (i = 0; i < p->n; i++)
+		if (strcmp(p->v[i].name, name) == 0)
+			return &p->v[i];
+	fail();
+	return NULL;
+}
+
+static void
+plan_of(struct read *r, struct adplan *p, const char *text,
+    const struct held *held, size_t n, bool take_over)
+{
+	const struct adplan_rules	rules = { .realm = "corp.test",
+					    .take_over = take_over,
+					    .replace = take_over,
+					    .absent = true };
+
+	read_all(r, text, "web vpn");
+	assert_string_equal(r->err.text, "");
+	assert_int_equal(adplan_make(p, &r->all, &r->groups, held, n, &rules,
+	    &r->err), 0);
+}
+
+static void
+expect(const struct adplan *p, const char *name, const char *outcome,
+    const char *text)
+{
+	const struct adchange	*c = change_of(p, name);
+	struct buf		 b = { 0 };
+
+	assert_string_equal(adchange_outcome(c), outcome);
+	adchange_text(c, &b);
+	assert_string_equal(buf_str(&b), text);
+	buf_free(&b);
+}
+
+/* Directories take any character: such a name is left out, not the file. */
+static void
+odd_names(void **state)
+{
+	struct read		 r;
+	const struct adaccount	*a;
+
+	(void)state;
+	/* "x", a line break, "CNF:1": two controllers made one at once. */
+	read_all(&r, "dn: CN=x\\0ACNF:1,DC=corp,DC=test\nobjectClass: user\n"
+	    "cn:: eApDTkY6MQ==\ndisplayName: Mr X\nmail:: AA==\n"
+	    "userPrincipalName:\nsAMAccountName: x\n"
+	    "userAccountControl: 512\n\n" ALICE, NULL);
+	assert_string_equal(r.err.text, "");
+	assert_int_equal(r.all.n, 2);
+	a = &r.all.v[1];
+	assert_string_equal(a->name, "x@corp.test");
+	assert_string_equal(a->names[ACCT_CN], "Mr X");
+	assert_null(a->names[ACCT_EMAIL]);
+	assert_string_equal(a->notes, "upn is left out: no text\n"
+	    "email is left out: no text\n"
+	    "dn is left out: CN=x\\0ACNF:1,DC=corp,DC=test\n"
+	    "cn is left out: no text");
+	read_free(&r);
+}
+
+/* What an operator said last of it stands. */
+static void
+words_of_operators(void **state)
+{
+	static const struct held held[] = {
+		{ .name = "alice@corp.test", .groups = "-vpn\n+local\n*old",
+		    .names = { [ACCT_CN] = "Al" }, .disabled = true },
+		{ .name = "gone@corp.test", .groups = "", .imported = true,
+		    .names = { [ACCT_CN] = "x" } },
+		{ .name = "hand@corp.test", .groups = "",
+		    .names = { [ACCT_CN] = "x" } },
+		{ .name = "pc@corp.test", .groups = "", .imported = true,
+		    .names = { [ACCT_CN] = "x" }, .machine = true },
+	};
+	static const char text[] = ALICE
+	    "memberOf: CN=web,DC=x\nmemberOf: CN=VPN,DC=x\n";
+	const struct adchange	*c;
+	struct adplan		 p;
+	struct read		 r;
+
+	(void)state;
+	plan_of(&r, &p, text, held, 4, false);
+	expect(&p, "alice@corp.test", "changed", "+web\n-old");
+	c = change_of(&p, "alice@corp.test");
+	assert_non_null(strstr((char *)c->notes.p, "stays disabled"));
+	assert_non_null(strstr((char *)c->notes.p, "stays out of group vpn"));
+	assert_non_null(strstr((char *)c->notes.p, "cn is another"));
+	expect(&p, "gone@corp.test", "disabled", "");
+	assert_true(adchange_quiet(change_of(&p, "hand@corp.test")));
+	/* The file has no computers at all. */
+	assert_true(adchange_quiet(change_of(&p, "pc@corp.test")));
+	assert_int_equal(p.absent, 1);
+	adplan_free(&p);
+	read_free(&r);
+	plan_of(&r, &p, text, held, 4, true);
+	expect(&p, "alice@corp.test", "changed", "cn: Al -> Alice\n"
+	    "dn: - -> CN=Alice,OU=Staff,DC=corp,DC=test\n+web\n+vpn\n-old");
+	adplan_free(&p);
+	read_free(&r);
+}
+
+#define PERSON(cn, upn) \
+	"dn: CN=" cn "\nobjectClass: user\nsAMAccountName: " cn "\n" \
+	"userAccountControl: 512\nuserPrincipalName: " upn "@corp.test\n"
+#define HELD(n, u) \
+	{ .name = n "@corp.test", .groups = "", .imported = true, \
+	    .names_by_import = true, .names = { [ACCT_CN] = n, \
+	    [ACCT_UPN] = u "@corp.test", [ACCT_DN] = "CN=" n } }
+
+/* Two may change places; who wants what another keeps is left as it is. */
+static void
+names_that_change_hands(void **state)
+{
+	static const struct held held[] = {
+		HELD("a", "one"), HELD("b", "two"), HELD("c", "three"),
+		HELD("d", "four"), HELD("e", "five"),
+	};
+	struct adplan	p;
+	struct read	r;
+
+	(void)state;
+	plan_of(&r, &p, PERSON("a", "two") "\n" PERSON("b", "one"), held, 2,
+	    false);
+	expect(&p, "a@corp.test", "changed",
+	    "upn: one@corp.test -> two@corp.test");
+	expect(&p, "b@corp.test", "changed",
+	    "upn: two@corp.test -> one@corp.test");
+	adplan_free(&p);
+	read_free(&r);
+	/* c wants d's, d wants e's, and e keeps it: nobody gets anything. */
+	plan_of(&r, &p, PERSON("c", "four") "\n" PERSON("d", "FIVE") "\n"
+	    PERSON("e", "five") "mail: m@corp.test\n\n" PERSON("f", "six")
+	    "mail: M@corp.test\n\n" PERSON("g", "seven") "\n"
+	    PERSON("h", "seven"), held, 5, false);
+	expect(&p, "c@corp.test", "conflict", "");
+	expect(&p, "d@corp.test", "conflict", "");
+	assert_string_equal(change_of(&p, "d@corp.test")->why,
+	    "its upn is that of e@corp.test, too");
+	/* An address that two have is no reason to leave anybody out. */
+	expect(&p, "e@corp.test", "kept", "");
+	expect(&p, "f@corp.test", "added", "");
+	assert_null(change_of(&p, "f@corp.test")->names[ACCT_EMAIL]);
+	expect(&p, "g@corp.test", "conflict", "");
+	expect(&p, "h@corp.test", "conflict", "");
+	adplan_free(&p);
+	read_free(&r);
+}
+
+/* Without a UPN of his own a principal has name@realm: nobody else gets it. */
+static void
+names_as_upns(void **state)
+{
+	static const struct held held[] = {
+		{ .name = "hand@corp.test", .groups = "",
+		    .names = { [ACCT_CN] = "x" } },
+		HELD("m", "five"),
+	};
+	struct adplan	p;
+	struct read	r;
+
+	(void)state;
+	plan_of(&r, &p, ALICE "\n" PERSON("k", "ALICE") "\n"
+	    PERSON("l", "hand") "\n" PERSON("m", "alice") "\n"
+	    PERSON("n", "n"), held, 2, false);
+	expect(&p, "alice@corp.test", "added", "");
+	expect(&p, "k@corp.test", "conflict", "");
+	assert_string_equal(change_of(&p, "k@corp.test")->why,
+	    "its upn is that of alice@corp.test, too");
+	expect(&p, "l@corp.test", "conflict", "");
+	expect(&p, "m@corp.test", "conflict", "");
+	expect(&p, "n@corp.test", "added", "");
+	adplan_free(&p);
+	read_free(&r);
+}
+
+static void
+other_principals(void **state)
+{
+	static const struct held held[] = {
+		{ .name = "a@corp.test", .groups = "", .machine = true,
+		    .names = { [ACCT_CN] = "a" } },
+		{ .name = "b@corp.test", .groups = "*web",
+		    .names = { [ACCT_CN] = "b", [ACCT_SID] = "S-1-5-9" } },
+		{ .name = "c@corp.test", .groups = "", .one_time = true,
+		    .names = { [ACCT_CN] = "c" } },
+		{ .name = "d@corp.test", .groups = "*web", .imported = true,
+		    .names_by_import = true,
+		    .names = { [ACCT_CN] = "d", [ACCT_UPN] = "d@corp.test",
+		    [ACCT_DN] = "CN=d", [ACCT_SID] = "S-1-5-8" } },
+	};
+	struct adplan	p;
+	struct read	r;
+
+	(void)state;
+	plan_of(&r, &p, PERSON("a", "a") "\n" PERSON("b", "b")
+	    "objectSid: S-1-5-10\n\n" PERSON("c", "c") "\n"
+	    PERSON("d", "d") "memberOf: CN=web,DC=x\n", held, 4, false);
+	expect(&p, "a@corp.test", "conflict", "");
+	expect(&p, "b@corp.test", "conflict", "");
+	expect(&p, "c@corp.test", "conflict", "");
+	/* A sid that the file does not have is no other one. */
+	assert_true(adchange_quiet(change_of(&p, "d@corp.test")));
+	adplan_free(&p);
+	read_free(&r);
+}
+
+/* What the old ones had, certificates and groups, the new ones do not get. */
+static void
+replaced(void **state)
+{
+	static const struct held held[] = {
+		{ .name = "a@corp.test", .groups = "*vpn\n+web\n+local\n-x",
+		    .imported = true, .names = { [ACCT_CN] = "a",
+		    [ACCT_SID] = "S-1-5-1" } },
+		{ .name = "old@corp.test", .groups = "*vpn\n+local",
+		    .imported = true, .names = { [ACCT_CN] = "old",
+		    [ACCT_UPN] = "old@corp.test", [ACCT_SID] = "S-1-5-2" } },
+		{ .name = "yours@corp.test", .groups = "",
+		    .names = { [ACCT_CN] = "y", [ACCT_SID] = "S-1-5-3" } },
+	};
+	static const char text[] = PERSON("a", "a")
+	    "objectSid: S-1-5-9\nmemberOf: CN=web,DC=x\n\n"
+	    PERSON("new", "old") "objectSid: S-1-5-2\n\n"
+	    PERSON("yours", "y") "objectSid: S-1-5-4\n";
+	struct adplan	p;
+	struct read	r;
+
+	(void)state;
+	plan_of(&r, &p, text, held, 3, true);
+	expect(&p, "a@corp.test", "replaced", "upn: - -> a@corp.test\n"
+	    "dn: - -> CN=a\nsid: S-1-5-1 -> S-1-5-9\n-vpn\n-local");
+	expect(&p, "old@corp.test", "replaced", "upn: old@corp.test -> -\n"
+	    "sid: S-1-5-2 -> -\n-vpn\n-local\ndisabled");
+	expect(&p, "new@corp.test", "added", "");
+	/* Only what an import has made. */
+	expect(&p, "yours@corp.test", "conflict", "");
+	assert_int_equal(p.absent, 0);
+	adplan_free(&p);
+	read_free(&r);
+	plan_of(&r, &p, text, held, 3, false);
+	expect(&p, "a@corp.test", "conflict", "");
+	expect(&p, "old@corp.test", "disabled", "");
+	expect(&p, "new@corp.test", "conflict", "");
+	adplan_free(&p);
+	read_free(&r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sids), cmocka_unit_test(referrals),
+		cmocka_unit_test(first_cns),
+		cmocka_unit_test(one_of_each),
+		cmocka_unit_test(account_control), cmocka_unit_test(refused),
+		cmocka_unit_test(no_export), cmocka_unit_test(groups_by_dn),
+		cmocka_unit_test(odd_names), cmocka_unit_test(names_as_upns),
+		cmocka_unit_test(hosts),
+		cmocka_unit_test(words_of_operators),
+		cmocka_unit_test(names_that_change_hands),
+		cmocka_unit_test(other_principals),
+		cmocka_unit_test(replaced),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
