@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #include "account.h"
-#include "adgroup.h"
+#include "adnest.h"
 #include "args.h"
 #include "ldif.h"
 #include "sid.h"
@@ -17,6 +17,7 @@
 #define VALUE_MAX		4096	/* bytes of any attribute we read */
 #define UAC_ACCOUNTDISABLE	0x0002	/* [MS-ADTS] 2.2.16 */
 #define UAC_INTERDOMAIN_TRUST	0x0800
+#define GROUP_SECURITY		0x80000000u	/* 2.2.12 */
 
 enum text { T_SAM, T_UPN, T_DNS, T_MAIL, T_CN, T_DISPLAY, T_SID, T_DN, TEXTS };
 
@@ -25,16 +26,20 @@ struct entry {
 	unsigned	 line;
 	char		*text[TEXTS];
 	bool		 odd[TEXTS];	/* it has one, which is no text */
-	bool		 class, user, computer;
-	bool		 has_uac, has_primary;
-	uint32_t	 uac, primary;
+	bool		 class, user, computer, group;
+	bool		 has_uac, has_primary, has_type;
+	uint32_t	 uac, primary, type;
 	uint8_t		 in[ADGROUP_MAX / 8];
+	struct strlist	 above;		/* a group's memberOf */
 };
 
+/* The file is read twice: for groups within groups, then for accounts. */
 struct reader {
 	struct ldif		 l;
 	struct entry		 e;
-	struct adgroups		*groups;
+	int			(*end)(struct reader *, struct err *);
+	struct adnest		 nest;
+	struct adgroups		*groups;	/* NULL the first time */
 	const char		*realm;
 	struct adaccounts	*all;
 	size_t			 cap;
@@ -47,6 +52,7 @@ entry_reset(struct entry *e)
 
 	for (i = 0; i < TEXTS; i++)
 		free(e->text[i]);
+	strlist_free(&e->above);
 	memset(e, 0, sizeof(*e));
 }
 
@@ -124,6 +130,8 @@ set_class(struct reader *r)
 		r->e.user = true;
 	if (strcasecmp(word, "computer") == 0)
 		r->e.computer = true;
+	if (strcasecmp(word, "group") == 0)
+		r->e.group = true;
 }
 
 static int
@@ -131,13 +139,17 @@ set_group(struct reader *r, struct err *err)
 {
 	struct slice	v = r->l.value;
 	char		*dn;
-	int		 rc;
+	int		 rc = 0;
 
 	if (v.n == 0 || v.n > VALUE_MAX || !slice_is_text(v))
 		return err_bad(err, 0, "memberOf: not 1 to %d bytes of text",
 		    VALUE_MAX);
 	dn = xstrndup((const char *)v.p, v.n);
-	rc = adgroups_match(r->groups, dn, r->e.in, &r->all->left, err);
+	if (r->groups == NULL)
+		strlist_add(&r->e.above, dn);
+	else
+		rc = adnest_match(&r->nest, r->groups, dn, r->e.in,
+		    &r->all->left, err);
 	free(dn);
 	return rc;
 }
@@ -155,7 +167,7 @@ static const struct ldap_text texts[] = {
 };
 static const char *const others[] = {
 	"objectSid", "objectClass", "memberOf", "userAccountControl",
-	"primaryGroupID",
+	"primaryGroupID", "groupType",
 };
 #define NTEXTS	(sizeof(texts) / sizeof(texts[0]))
 #define NOTHERS	(sizeof(others) / sizeof(others[0]))
@@ -179,6 +191,8 @@ attribute(struct reader *r, struct err *err)
 		return set_number(r, &r->e.has_uac, &r->e.uac, err);
 	if (strcasecmp(name, "primaryGroupID") == 0)
 		return set_number(r, &r->e.has_primary, &r->e.primary, err);
+	if (strcasecmp(name, "groupType") == 0)
+		return set_number(r, &r->e.has_type, &r->e.type, err);
 	return 0;
 }
 
@@ -332,17 +346,43 @@ add_account(struct reader *r, struct err *err)
 	a->line = r->e.line;
 	a->machine = r->e.computer;
 	a->off = r->e.uac & UAC_ACCOUNTDISABLE;
-	if (r->e.has_primary)
-		adgroups_match_primary(r->groups, r->e.primary, r->e.in,
-		    &all->left);
+	if (r->e.has_primary && adnest_match_primary(&r->nest, r->groups,
+	    r->e.text[T_SID], r->e.primary, r->e.in, &all->left, err) != 0)
+		return -1;
 	memcpy(a->in, r->e.in, sizeof(a->in));
 	put_account(r, a);
 	put_names(r, a);
 	return 0;
 }
 
+/*
+ * Whose groupType nobody asked for may be a list of addressees, and passes
+ * nothing on.
+ */
 static int
-end_entry(struct reader *r, struct err *err)
+end_group(struct reader *r, struct err *err)
+{
+	struct entry		*e = &r->e;
+	struct adnest_group	 g = { .line = e->line };
+	int			 rc = 0;
+
+	if (e->group && !e->has_type)
+		r->all->untyped++;
+	else if (e->group) {
+		g.dn = xstrdup(e->text[T_DN]);
+		g.sid = e->text[T_SID];
+		g.security = e->type & GROUP_SECURITY;
+		g.above = e->above;
+		e->text[T_SID] = NULL;
+		memset(&e->above, 0, sizeof(e->above));
+		rc = adnest_add(&r->nest, &g, err);
+	}
+	entry_reset(e);
+	return rc;
+}
+
+static int
+end_account(struct reader *r, struct err *err)
 {
 	struct entry	*e = &r->e;
 	struct err	 why = ERR_INIT;
@@ -355,7 +395,7 @@ end_entry(struct reader *r, struct err *err)
 		    need(e->has_uac, "userAccountControl", &why);
 	if (rc == 0 && e->user && !(e->uac & UAC_INTERDOMAIN_TRUST))
 		rc = add_account(r, &why);
-	else if (rc == 0 && e->line != 0)
+	else if (rc == 0 && e->line != 0 && !(e->group && e->has_type))
 		r->all->others++;
 	if (rc != 0)
 		err_set(err, why.kind, "line %u: %.200s", e->line, why.text);
@@ -366,7 +406,7 @@ end_entry(struct reader *r, struct err *err)
 static int
 begin_entry(struct reader *r, struct err *err)
 {
-	if (end_entry(r, err) != 0)
+	if (r->end(r, err) != 0)
 		return -1;
 	r->e.line = r->l.line;
 	return 0;
@@ -411,24 +451,42 @@ check_all(struct adaccounts *all, struct err *err)
 	return 0;
 }
 
+/* All of the text, in entries that r->end takes. */
+static int
+read_all(struct reader *r, struct slice text, struct err *err)
+{
+	int	rc;
+
+	r->l = (struct ldif){ .text = text };
+	while ((rc = ldif_next(&r->l, err)) == 0 && r->l.kind != LDIF_END)
+		if ((rc = take(r, err)) != 0)
+			break;
+	if (rc == 0)
+		rc = r->end(r, err);
+	entry_reset(&r->e);
+	ldif_free(&r->l);
+	return rc;
+}
+
 int
 adaccounts_ldif(struct slice text, struct adgroups *groups, const char *realm,
     struct adaccounts *all, struct err *err)
 {
-	struct reader	r = { .l = { .text = text }, .groups = groups,
-	    .realm = realm, .all = all };
+	struct reader	r = { .end = end_group, .realm = realm, .all = all };
 	int		rc;
 
 	memset(all, 0, sizeof(*all));
-	while ((rc = ldif_next(&r.l, err)) == 0 && r.l.kind != LDIF_END)
-		if ((rc = take(&r, err)) != 0)
-			break;
+	rc = read_all(&r, text, err);
 	if (rc == 0)
-		rc = end_entry(&r, err);
+		rc = adnest_seal(&r.nest, err);
+	if (rc == 0) {
+		r.end = end_account;
+		r.groups = groups;
+		rc = read_all(&r, text, err);
+	}
 	if (rc == 0)
 		rc = check_all(all, err);
-	entry_reset(&r.e);
-	ldif_free(&r.l);
+	adnest_free(&r.nest);
 	return rc;
 }
 

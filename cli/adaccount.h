@@ -27,17 +27,19 @@ struct adaccounts {
 	struct adaccount *v;		/* sorted by name */
 	size_t		 n;
 	bool		 seen[ACCT_NAMES];	/* does any entry have one? */
-	size_t		 others;	/* entries that are neither */
+	size_t		 others;	/* entries that are neither, nor groups */
+	size_t		 untyped;	/* groups without groupType */
 	struct strlist	 left;		/* groups not imported, sorted */
 };
 
 /*
  * Every user and computer of the file, called name@realm (lower case), or just
- * by its name when realm is NULL.  Refuses (ERR_MALFORMED, with the line) what
- * is no LDIF, two values where one may be, an entry without objectClass, or one
- * of a user without sAMAccountName or userAccountControl, two entries of one
- * name, and two groups of one CN of which the CN alone is imported; a file
- * without users and computers; ERR_TOO_BIG above the limits.
+ * by its name when realm is NULL; in its groups, and in those above the groups
+ * that stand in the file, too (adnest.h).  Refuses (ERR_MALFORMED, with the
+ * line) what is no LDIF, two values where one may be, an entry without
+ * objectClass, or one of a user without sAMAccountName or userAccountControl,
+ * two entries of one name, and two groups of one CN of which the CN alone is
+ * imported; a file without users and computers; ERR_TOO_BIG above the limits.
  * adaccounts_free also after a failure.
  */
 int	 adaccounts_ldif(struct slice text, struct adgroups *,

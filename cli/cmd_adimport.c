@@ -415,6 +415,10 @@ sum_up(const struct import *im)
 	if (im->ad.others > 0)
 		fprintf(stderr, ", %zu other entries", im->ad.others);
 	fputc('\n', stderr);
+	if (im->ad.untyped > 0)
+		fprintf(stderr, "%zu groups have no groupType: ask for it, too, "
+		    "or members of their members do not count\n",
+		    im->ad.untyped);
 	if (im->revoked > 0)
 		revoke_tell(im->c, im->revoked);
 }

@@ -165,6 +165,11 @@ class Domain(realm.Realm):
         return re.search('objectSid: (.*)',
                          self.search(name, 'objectSid').stdout)[1]
 
+    def token_groups(self, name):
+        dn = re.search('(?m)^dn: (.*)', self.search(name).stdout)[1]
+        return self.run('ldbsearch', '-H', self.dir / 'dc/private/sam.ldb',
+                        '-s', 'base', '-b', dn, 'tokenGroups').stdout
+
     def user(self, name, *more):
         self.tool('user', 'create', name, PASSWORD, *more)
 
@@ -199,9 +204,10 @@ class Domain(realm.Realm):
             'ldapsearch', '-LLL', '-H', 'ldap://dc1.' + DOMAIN, '-Y',
             'GSSAPI', '-N', '-E', 'pr=1000/noprompt', '-b', BASE,
             '(|(&(objectCategory=person)(objectClass=user))'
-            '(objectCategory=computer))', 'objectClass', 'sAMAccountName',
+            '(objectCategory=computer)(objectCategory=group))', 'objectClass', 'sAMAccountName',
             'userAccountControl', 'cn', 'displayName', 'userPrincipalName',
-            'dNSHostName', 'mail', 'objectSid', 'memberOf', 'primaryGroupID')
+            'dNSHostName', 'mail', 'objectSid', 'memberOf', 'primaryGroupID',
+            'groupType')
         (self.dir / 'domain.ldf').write_text(r.stdout)
         return self.dir / 'domain.ldf'
 

@@ -198,6 +198,23 @@ def test_made_anew(ad, stack, name):
     assert Client(stack, ad, ad.log_on(name)).whoami().status_code == 200
 
 
+def test_members_of_members(ad, stack):
+    """Those whom the controller itself calls members."""
+    for name, member in (('PKI Machines', 'Domain Computers'),
+                         ('Staff', 'Bob'), ('Helpers', 'Staff')):
+        ad.tool('group', 'add', name)
+        ad.tool('group', 'addmembers', name, member)
+    r = stack.ctl_json('account', 'import', str(ad.export()), '--realm',
+                       REALM, '--dry-run', *GROUPS, '--group',
+                       'PKI Machines=pki', '--group', 'Helpers=helpers')
+    got = {(x['account'].split('@')[0], c) for x in r for c in x['changes']}
+    assert ('bob', '+helpers') in got and ('pc1$', '+pki') in got
+    assert ('alice', '+helpers') not in got and ('alice', '+pki') not in got
+    # [MS-ADTS] 3.1.1.4.5.19
+    said = ad.token_groups('Bob'), ad.token_groups('PC1$')
+    assert ad.sid('Helpers') in said[0] and ad.sid('PKI Machines') in said[1]
+
+
 # Size, keys ------------------------------------------------------------------
 
 def test_many_groups(ad, stack):

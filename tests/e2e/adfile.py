@@ -20,6 +20,12 @@ def put(name, value):
     return '\n '.join(line[i:i + 76] for i in range(0, len(line), 76)) + '\n'
 
 
+def member_of(groups):
+    """By CN, in OU=Groups, or by DN."""
+    return ''.join(put('memberOf', g if '=' in g else
+                       'CN=%s,OU=Groups,%s' % (g, BASE)) for g in groups)
+
+
 def entry(rid, sam, groups=(), uac=512, classes=('user',), dn=None, **more):
     cn = more.pop('cn', sam.rstrip('$'))
     text = put('dn', dn or 'CN=%s,OU=Staff,%s' % (cn, BASE))
@@ -29,9 +35,7 @@ def entry(rid, sam, groups=(), uac=512, classes=('user',), dn=None, **more):
     text += put('userAccountControl', str(uac))
     text += put('objectSid', sid(rid))
     text += put('primaryGroupID', '515' if 'computer' in classes else '513')
-    for g in groups:
-        text += put('memberOf', g if '=' in g else
-                    'CN=%s,OU=Groups,%s' % (g, BASE))
+    text += member_of(groups)
     for k, v in more.items():
         text += put(k, v)
     return text + '\n'
@@ -41,3 +45,13 @@ def computer(rid, name, **more):
     return entry(rid, name.upper() + '$', classes=('user', 'computer'),
                  uac=more.pop('uac', 4096), dNSHostName=name + '.corp.test',
                  dn='CN=%s,CN=Computers,%s' % (name.upper(), BASE), **more)
+
+
+def group(rid, cn, above=(), type_=-2147483646, folder='OU=Groups'):
+    """Global and for security, unless said otherwise ([MS-ADTS] 2.2.12)."""
+    return (put('dn', 'CN=%s,%s,%s' % (cn, folder, BASE)) +
+            put('objectClass', 'top') + put('objectClass', 'group') +
+            put('cn', cn) + put('sAMAccountName', cn) +
+            member_of(above) +
+            ('' if type_ is None else put('groupType', str(type_))) +
+            put('objectSid', sid(rid)) + '\n')

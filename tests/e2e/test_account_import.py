@@ -9,7 +9,7 @@ import time
 import pytest
 
 import client
-from adfile import BASE, computer, entry, put
+from adfile import BASE, computer, entry, group, put
 from conftest import own_stack
 from ledger_edits import damages
 from ledgers import change, put_back, reconcile, restart_signers, root
@@ -116,6 +116,33 @@ def test_names_of_others(own):
     r = own.ctl('account', 'import', '-', '--dry-run', '--group',
                 'CN=users,OU=Groups,%s=users' % BASE, input=text)
     assert '+' not in r.stdout and 'approvers' in r.stderr
+
+
+def test_members_of_members(own):
+    """As in a log-on to Windows; the primary group, too."""
+    text = entry(1120, 'ella', ['Staff']) + entry(1121, 'finn', ['Friends']) \
+        + computer(1122, 'm1') \
+        + group(2001, 'Staff', ['Helpers']) \
+        + group(2002, 'Helpers', ['web-admins', 'CN=Users,CN=Builtin,' + BASE,
+                                  'Staff']) \
+        + group(2003, 'web-admins') \
+        + group(2004, 'Friends', ['web-admins'], type_=2) \
+        + group(515, 'Domänencomputer', ['Machines'], folder='CN=Users') \
+        + group(2005, 'Machines') \
+        + group(545, 'Users', type_=-2147483643, folder='CN=Builtin')
+    words = ('--dry-run', '--group', 'users', '--group', 'web-admins',
+             '--group', 'Machines=machines')
+    rows = load(own, text, *words)
+    assert rows['ella']['changes'] == ['+web-admins']
+    assert rows['finn']['changes'] == []
+    assert rows['m1$']['changes'] == ['+machines']
+    r = load(own, text.replace('groupType', 'x'), *words, json_=False)
+    assert '+' not in r.stdout
+    assert '7 groups have no groupType: ask for it' in r.stderr
+    ring = ''.join(group(3000 + i, 'r%d' % i, ['r%d' % j for j in (
+        (i + 1) % 1100, (i + 7) % 1100)]) for i in range(1100))
+    r = load(own, entry(1123, 'gwen', ['r5']) + ring, *words, ok=1)
+    assert 'more than 1024 groups above CN=r5,' in r.stderr
 
 
 def test_without_a_realm(own):

@@ -21,6 +21,9 @@
 	"sAMAccountName: PC1$\nuserAccountControl: 4096\n" \
 	"dNSHostName: PC1.corp.test\n"
 
+#define GROUP(cn, type, rest) \
+	"dn: CN=" cn ",DC=x\nobjectClass: group\ngroupType: " type "\n" rest "\n"
+
 struct read {
 	struct adgroups		groups;
 	struct adaccounts	all;
@@ -273,6 +276,16 @@ no_export(void **state)
 		    "no userAccountControl" },
 		{ ALICE "memberOf: CN=web,OU=a,DC=x\nmemberOf: CN=WEB,OU=b,"
 		    "DC=x\n", "line 8: two groups are called" },
+		{ ALICE "memberOf: CN=a,DC=x\n\n" GROUP("a", "-2147483646",
+		    "memberOf: CN=web,OU=a,DC=x\nmemberOf: CN=web,OU=b,DC=x\n"),
+		    "line 7: two groups are called" },
+		{ GROUP("a", "8", "") ALICE "\n" GROUP("A", "8", ""),
+		    "lines 1 and 12: both groups have the DN CN=" },
+		{ GROUP("a", "8", "objectSid: S-1-5-1\n") ALICE "\n"
+		    GROUP("b", "8", "objectSid: S-1-5-1\n"),
+		    "lines 1 and 13: both groups have the SID S-1-5-1" },
+		{ ALICE "\n" GROUP("a", "8", "groupType: 8\n"),
+		    "line 11: groupType: stands twice" },
 	};
 	struct read	r;
 	size_t		i;
@@ -312,6 +325,59 @@ groups_by_dn(void **state)
 	assert_int_equal(adgroups_add(&g, "CN=web,OU=good,DC=x", &err), -1);
 	assert_non_null(strstr(err.text, "=NAME"));
 	adgroups_free(&g);
+}
+
+/* Rings end, and what is not there is not looked for. */
+static void
+groups_in_groups(void **state)
+{
+	static const struct {
+		const char	*groups;
+		bool		 in;
+	} cases[] = {
+		{ GROUP("a", "-2147483646", "memberOf: CN=web,DC=x\n"), true },
+		{ GROUP("a", "-2147483646", "memberOf: CN=b,DC=x\n")
+		    GROUP("B", "-2147483640", "memberOf: CN=A,DC=x\n"
+		    "memberOf: CN=c,DC=x\nmemberOf: CN=web,OU=y,DC=x\n"),
+		    true },
+		{ GROUP("a", "2", "memberOf: CN=web,DC=x\n"), false },
+		{ GROUP("a", "-2147483646", "memberOf: CN=b,DC=x\n")
+		    GROUP("b", "2", "memberOf: CN=web,DC=x\n"), false },
+		{ GROUP("a", "-2147483646", "memberOf: CN=web,DC=x\n")
+		    GROUP("web", "8", ""), false },
+		{ GROUP("a", "-2147483646",
+		    "memberOf: CN=web,CN=Builtin,DC=x\n"), false },
+		{ GROUP("a", "-2147483646",
+		    "memberOf: CN=x\\,CN=Builtin\\,DC=y,DC=x\n")
+		    GROUP("x\\,CN=Builtin\\,DC=y", "-2147483646",
+		    "memberOf: CN=web,DC=x\n"), true },
+		{ GROUP("b", "-2147483646", "memberOf: CN=web,DC=x\n"),
+		    false },
+		{ GROUP("p", "-2147483646", "objectSid: S-1-5-21-1-2-3-700\n"
+		    "memberOf: CN=web,DC=x\n"), true },
+		{ GROUP("p", "-2147483646", "objectSid: S-1-5-21-1-2-4-700\n"
+		    "memberOf: CN=web,DC=x\n"), false },
+		{ "", false },
+	};
+	struct read	r;
+	struct buf	b = { 0 };
+	size_t		i, before;
+
+	(void)state;
+	for (i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		before = i % 2;		/* groups, or accounts? */
+		buf_reset(&b);
+		buf_printf(&b, "%s%smemberOf: CN=a,DC=x\n"
+		    "objectSid: S-1-5-21-1-2-3-1104\nprimaryGroupID: 700\n\n%s",
+		    before ? cases[i / 2].groups : "", ALICE,
+		    before ? "" : cases[i / 2].groups);
+		read_all(&r, buf_str(&b), "web");
+		assert_string_equal(r.err.text, "");
+		assert_int_equal(adaccount_in(&r.all.v[0], 0), cases[i / 2].in);
+		assert_int_equal(r.all.others, 0);
+		read_free(&r);
+	}
+	buf_free(&b);
 }
 
 /* Whatever its owner wrote there. */
@@ -614,6 +680,7 @@ main(void)
 		cmocka_unit_test(one_of_each),
 		cmocka_unit_test(account_control), cmocka_unit_test(refused),
 		cmocka_unit_test(no_export), cmocka_unit_test(groups_by_dn),
+		cmocka_unit_test(groups_in_groups),
 		cmocka_unit_test(odd_names), cmocka_unit_test(names_as_upns),
 		cmocka_unit_test(hosts),
 		cmocka_unit_test(words_of_operators),
