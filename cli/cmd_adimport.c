@@ -321,12 +321,27 @@ apply_kind(struct import *im, const struct kind *k, size_t *done, size_t of,
 	return rc;
 }
 
+/* What of theirs waits for approval is not the new ones' either. */
+static int
+tell_replaced(struct import *im, struct buf *names, struct err *err)
+{
+	PGresult	*res;
+
+	if (names->n == 0)
+		return 0;
+	buf_addc(names, '}');
+	res = cli_query(im->c, "import_replace",
+	    (const char *[]){ buf_str(names) }, 1, err);
+	PQclear(res);
+	return res == NULL ? -1 : 0;
+}
+
 /*
  * Whoever holds a certificate of the old principal would renew it as the new
  * one.
  */
 static int
-replace_all(struct import *im, struct err *err)
+revoke_replaced(struct import *im, struct buf *names, struct err *err)
 {
 	struct revocation	 r = { "superseded", NULL, "account import" };
 	const struct adchange	*c, *end = im->plan.v + im->plan.n;
@@ -345,8 +360,21 @@ replace_all(struct import *im, struct err *err)
 		PQclear(res);
 		if (res == NULL)
 			return -1;
+		put(names, c->name);
 	}
 	return 0;
+}
+
+static int
+replace_all(struct import *im, struct err *err)
+{
+	struct buf	names = { 0 };
+	int		rc = revoke_replaced(im, &names, err);
+
+	if (rc == 0)
+		rc = tell_replaced(im, &names, err);
+	buf_free(&names);
+	return rc;
 }
 
 static int

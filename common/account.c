@@ -16,7 +16,8 @@
 /* Columns of ACCOUNT_SQL. */
 enum {
 	C_NAME, C_MACHINE, C_DISABLED, C_CN, C_DNS, C_UPN, C_EMAIL, C_DN,
-	C_SID, C_PASSWORD, C_GROUPS, C_ONE_TIME, C_EXPIRES, C_USED, C_COUNT
+	C_SID, C_PASSWORD, C_GROUPS, C_ONE_TIME, C_EXPIRES, C_USED,
+	C_REPLACED, C_COUNT
 };
 
 static bool
@@ -138,6 +139,7 @@ account_row(const PGresult *r, struct err *err)
 	a->one_time = column(r, C_ONE_TIME);
 	a->one_time_expires = strtoll(PQgetvalue(r, 0, C_EXPIRES), NULL, 10);
 	a->one_time_used = PQgetvalue(r, 0, C_USED)[0] == 't';
+	a->replaced = strtoll(PQgetvalue(r, 0, C_REPLACED), NULL, 10);
 	if (a->name == NULL || a->cn == NULL) {
 		err_set(err, ERR_INTERNAL, "account: row without a name");
 	} else if (PQgetisnull(r, 0, C_GROUPS) ||

@@ -26,6 +26,8 @@ struct account {
 	char		*one_time;	/* its secret's template, or NULL */
 	int64_t		 one_time_expires;	/* unix seconds */
 	bool		 one_time_used;
+	int64_t		 replaced;	/* was another's until then: unix
+					   seconds; 0 = never */
 };
 
 /*
@@ -46,7 +48,8 @@ int	 account_canonical(const char *typed, char out[129], struct err *);
 	" string_agg(g.name, chr(10) ORDER BY g.name COLLATE \"C\")"	\
 	" FROM countersign.account_group g WHERE g.account = a.name),"	\
 	" a.one_time_template, coalesce(floor(extract(epoch FROM"	\
-	" a.one_time_expires)), 0)::bigint, a.one_time_used IS NOT NULL" \
+	" a.one_time_expires)), 0)::bigint, a.one_time_used IS NOT NULL," \
+	" coalesce(ceil(extract(epoch FROM a.replaced_at)), 0)::bigint"	\
 	" FROM countersign.account a WHERE a.name = $1"
 #define ACCOUNT_STMT							\
 	{ "account", ACCOUNT_SQL("a.password"), 1 }

@@ -203,10 +203,25 @@ approval_subject(struct job *j, struct err *err)
 	return 0;
 }
 
+/*
+ * Whose account that was before "account import --replace" asked: the key is
+ * not that of whom the certificate would name.
+ */
+static int
+check_replaced(const struct job *j, const struct account *a, struct err *err)
+{
+	return a->replaced == 0 ||
+	    j->pending_since > a->replaced + CLOCKS_APART ? 0 : err_deny(err,
+	    CERTSRV_E_BAD_REQUESTSTATUS, "request %" PRIu32 ": account %.64s "
+	    "was another principal's then: deny it", j->number, a->name);
+}
+
 static int
 approve(struct signer *s, struct job *j, struct err *err)
 {
-	if (job_decide(s, j, err) == -1)
+	if (job_decide(s, j, err) == -1 ||
+	    check_replaced(j, j->acct, err) == -1 ||
+	    check_replaced(j, j->decision.subject, err) == -1)
 		return -1;
 	if (strcmp(j->pending->approver, job_owner(j)) == 0)
 		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "account %s "

@@ -18,7 +18,6 @@
 #include "store_key.h"
 
 #define LOCK_CLASS	"71200103"	/* cli/ledger_sql.h has it, too */
-#define CLOCKS_APART	60	/* seconds, as of messages: job_open.c */
 #define OID_BYTEA	17
 
 /* Keys, the condition on a row r, and days: as in ISSUED_STMT. */

@@ -3,6 +3,7 @@ change, in all or nothing, and never against what an operator said."""
 import json
 import os
 import pty
+import re
 import subprocess
 import time
 
@@ -313,6 +314,29 @@ def test_replaced(own, tmp_path):
     assert row['outcome'] == 'enabled'
     assert all(c['revoked_at'] for c in own.ctl_json(
         'cert', 'list', '--account', 'before$@corp.test'))
+    verified(own)
+
+
+def test_what_waits_is_not_the_new_ones(own, tmp_path):
+    """Approved, a request of whom the account was before would name the new
+    one, and have the key of the old one."""
+    csr, name = tmp_path / 'w.der', 'waits$@corp.test'
+
+    def ask(who):
+        csr.write_bytes(client.make_csr(client.ec_key(), 'krb.demo.example'))
+        r = own.ctl('request', 'submit', '--account', who, '--csr', str(csr),
+                    '--template', own.env['CS_TEMPLATE_APPROVAL'], ok=1)
+        return re.search('request ([0-9]+) waits', r.stderr)[1]
+    load(own, computer(1200, 'waits') + computer(1201, 'stays'))
+    for who in name, 'stays$@corp.test':
+        own.ctl('account', 'group', who, 'add', 'web-admins')
+    number, other = ask(name), ask('stays$@corp.test')
+    load(own, computer(1210, 'waits') + computer(1201, 'stays'), '--replace')
+    own.ctl('account', 'group', name, 'add', 'web-admins')
+    r = own.ctl('request', 'approve', number, ok=1)
+    assert "another principal's" in r.stderr, r
+    own.ctl('request', 'deny', number)
+    own.ctl('request', 'approve', other)
     verified(own)
 
 
