@@ -249,13 +249,16 @@ put_name(struct reader *r, struct adaccount *a, enum acct_name n, enum text t)
 /*
  * Who may make a computer account may give it any DNS name, of one that is in
  * no directory, too ([security] ESC10): its first part must be that of the
- * account, of which Windows keeps 15 characters.
+ * account, of which Windows keeps 15 characters.  Only the last "$" is not of
+ * the name: there is a "DC1$X$" as soon as somebody makes it.
  */
 static bool
 is_own_host(const char *sam, const char *dns)
 {
-	size_t	n = strcspn(sam, "$"), label = strcspn(dns, ".");
+	size_t	n = strlen(sam), label = strcspn(dns, ".");
 
+	if (sam[n - 1] == '$')
+		n--;
 	return strncasecmp(sam, dns, n) == 0 &&
 	    (label == n || (n == 15 && label > n));
 }

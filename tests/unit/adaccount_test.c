@@ -391,6 +391,8 @@ hosts(void **state)
 		{ "PC1$", "pc1.corp.test", true },
 		{ "PC1$", "PC1.other.test", true },
 		{ "EVIL$", "dc1.corp.test", false },
+		{ "DC1$X$", "dc1.corp.test", false },
+		{ "DC1$$", "dc1.corp.test", false },
 		{ "PC1$", "pc12.corp.test", false },
 		{ "PC12$", "pc1.corp.test", false },
 		{ "ABCDEFGHIJKLMNO$", "abcdefghijklmnopq.corp.test", true },
