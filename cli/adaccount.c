@@ -57,10 +57,17 @@ entry_reset(struct entry *e)
 }
 
 /*
- * An attribute that may have one value.  Directories take any character, as in
- * the cn of what two controllers have made at once: whoever may write one name
- * must not keep the whole file from being read.
+ * Directories take any character, as in the cn of what two controllers have
+ * made at once: whoever may write one name, as who makes a computer account or
+ * a group, must not keep the whole file from being read.
  */
+static bool
+is_text(struct slice v)
+{
+	return v.n != 0 && v.n <= VALUE_MAX && slice_is_text(v);
+}
+
+/* An attribute that may have one value. */
 static int
 set_text(struct reader *r, enum text t, struct err *err)
 {
@@ -68,13 +75,9 @@ set_text(struct reader *r, enum text t, struct err *err)
 
 	if (r->e.text[t] != NULL || r->e.odd[t])
 		return err_bad(err, 0, "%s: stands twice", r->l.name);
-	r->e.odd[t] = v.n == 0 || v.n > VALUE_MAX || !slice_is_text(v);
-	if (r->e.odd[t] && t != T_SAM && t != T_DN)
-		return 0;
-	if (r->e.odd[t])
-		return err_bad(err, 0, "%s: not 1 to %d bytes of text",
-		    r->l.name, VALUE_MAX);
-	r->e.text[t] = xstrndup((const char *)v.p, v.n);
+	r->e.odd[t] = !is_text(v);
+	if (!r->e.odd[t])
+		r->e.text[t] = xstrndup((const char *)v.p, v.n);
 	return 0;
 }
 
@@ -137,14 +140,12 @@ set_class(struct reader *r)
 static int
 set_group(struct reader *r, struct err *err)
 {
-	struct slice	v = r->l.value;
-	char		*dn;
-	int		 rc = 0;
+	static const char	odd[] = "(a name that is no text)";
+	struct slice		v = r->l.value;
+	char			*dn;
+	int			 rc = 0;
 
-	if (v.n == 0 || v.n > VALUE_MAX || !slice_is_text(v))
-		return err_bad(err, 0, "memberOf: not 1 to %d bytes of text",
-		    VALUE_MAX);
-	dn = xstrndup((const char *)v.p, v.n);
+	dn = is_text(v) ? xstrndup((const char *)v.p, v.n) : xstrdup(odd);
 	if (r->groups == NULL)
 		strlist_add(&r->e.above, dn);
 	else
@@ -303,15 +304,20 @@ static void
 put_account(struct reader *r, struct adaccount *a)
 {
 	const char	*sam = r->e.text[T_SAM], *why = NULL;
-	bool		 dollar = sam[strlen(sam) - 1] == '$';
+	bool		 dollar = sam != NULL && sam[strlen(sam) - 1] == '$';
 	struct err	 err = ERR_INIT;
 	char		 name[129];
 	struct buf	 b = { 0 };
 
-	buf_puts(&b, sam);
+	if (sam == NULL)	/* nobody else's name either */
+		buf_printf(&b, "(line %u)", r->e.line);
+	else
+		buf_puts(&b, sam);
 	if (r->realm != NULL)
 		buf_printf(&b, "@%s", r->realm);
-	if (strpbrk(sam, "@\\") != NULL)
+	if (sam == NULL)
+		why = "sAMAccountName: no text";
+	else if (strpbrk(sam, "@\\") != NULL)
 		why = "sAMAccountName: has an \"@\" or a backslash";
 	else if (r->e.computer && !dollar)
 		why = "sAMAccountName: a computer's ends with \"$\"";
@@ -354,7 +360,8 @@ add_account(struct reader *r, struct err *err)
 		return -1;
 	memcpy(a->in, r->e.in, sizeof(a->in));
 	put_account(r, a);
-	put_names(r, a);
+	if (a->refused == NULL)
+		put_names(r, a);
 	return 0;
 }
 
@@ -371,7 +378,7 @@ end_group(struct reader *r, struct err *err)
 
 	if (e->group && !e->has_type)
 		r->all->untyped++;
-	else if (e->group) {
+	else if (e->group && e->text[T_DN] != NULL) {
 		g.dn = xstrdup(e->text[T_DN]);
 		g.sid = e->text[T_SID];
 		g.security = e->type & GROUP_SECURITY;
@@ -394,7 +401,8 @@ end_account(struct reader *r, struct err *err)
 	if (e->line != 0)
 		rc = need(e->class, "objectClass", &why);
 	if (rc == 0 && e->user)
-		rc = need(e->text[T_SAM] != NULL, "sAMAccountName", &why) |
+		rc = need(e->text[T_SAM] != NULL || e->odd[T_SAM],
+		    "sAMAccountName", &why) |
 		    need(e->has_uac, "userAccountControl", &why);
 	if (rc == 0 && e->user && !(e->uac & UAC_INTERDOMAIN_TRUST))
 		rc = add_account(r, &why);

@@ -35,7 +35,8 @@ struct adaccounts {
 /*
  * Every user and computer of the file, called name@realm (lower case), or just
  * by its name when realm is NULL; in its groups, and in those above the groups
- * that stand in the file, too (adnest.h).  Refuses (ERR_MALFORMED, with the
+ * that stand in the file, too (adnest.h).  A name that is no text is left out,
+ * or, of an account, has it refused.  Refuses (ERR_MALFORMED, with the
  * line) what is no LDIF, two values where one may be, an entry without
  * objectClass, or one of a user without sAMAccountName or userAccountControl,
  * two entries of one name, and two groups of one CN of which the CN alone is

@@ -388,7 +388,6 @@ HOSTILE = {
     'ranges': entry(1, 'x').rstrip() + '\nmemberOf;range=0-9: CN=users\n',
     'base64': entry(1, 'x').rstrip() + '\nmail:: ====\n',
     'long line': entry(1, 'x').rstrip() + '\ntitle: ' + 'x' * 2000000,
-    'long value': entry(1, 'x', ['CN=' + 'x' * 5000]),
     'bad sid': entry(1, 'x').replace('objectSid:: AQU', 'objectSid:: AgU'),
     'empty': '', 'no users': put('dn', 'OU=x') + put('objectClass', 'ou'),
     'two groups': entry(1, 'x', ['CN=users,OU=a', 'CN=users,OU=b']),

@@ -263,7 +263,7 @@ no_export(void **state)
 		{ ALICE "control: 1.2.3\n", "line 7: a control" },
 		{ ALICE "memberOf;range=0-1: CN=x\n", "with options" },
 		{ ALICE "mail:: AA==\nmail: a@b.test\n", "stands twice" },
-		{ "dn: CN=x\nsAMAccountName:: AA==\n", "line 2: sAM" },
+		{ ALICE "sAMAccountName:: AA==\n", "line 7: sAM" },
 		{ ALICE "primaryGroupID: 0x201\n", "not a number" },
 		{ ALICE PC1, "line 7: a second dn" },
 		{ ALICE "\n" ALICE, "lines 1 and 8: both" },
@@ -483,6 +483,21 @@ odd_names(void **state)
 	    "email is left out: no text\n"
 	    "dn is left out: CN=x\\0ACNF:1,DC=corp,DC=test\n"
 	    "cn is left out: no text");
+	read_free(&r);
+	/* Of a computer and a group that anybody made: U+007F in each name. */
+	read_all(&r, "dn:: Q049eH8sREM9Y29ycA==\nobjectClass: user\n"
+	    "sAMAccountName: y\nuserAccountControl: 512\n\ndn: CN=z\n"
+	    "objectClass: user\nsAMAccountName:: en8=\ndNSHostName: z.test\n"
+	    "userAccountControl: 512\n\ndn:: Q049d2Vifw==\n"
+	    "objectClass: group\ngroupType: -2147483646\n\n" ALICE
+	    "memberOf:: Q049d2Vifw==\nmemberOf: CN=web,DC=corp\n", "web");
+	assert_string_equal(r.err.text, "");
+	assert_int_equal(r.all.n, 3);
+	assert_string_equal(r.all.v[0].name, "(line 6)@corp.test");
+	assert_string_equal(r.all.v[0].refused, "sAMAccountName: no text");
+	assert_true(adaccount_in(&r.all.v[1], 0));
+	assert_string_equal(r.all.left.v[0], "(a name that is no text)");
+	assert_string_equal(r.all.v[2].notes, "dn is left out: no text");
 	read_free(&r);
 }
 
