@@ -40,7 +40,7 @@ struct reader {
 	int			(*end)(struct reader *, struct err *);
 	struct adnest		 nest;
 	struct adgroups		*groups;	/* NULL the first time */
-	const char		*realm;
+	const struct adreading	*how;
 	struct adaccounts	*all;
 	size_t			 cap;
 };
@@ -264,18 +264,43 @@ is_own_host(const char *sam, const char *dns)
 	    (label == n || (n == 15 && label > n));
 }
 
+/*
+ * Nor may it be of another domain, where nobody of this directory says who is
+ * called how: a computer WWW is not www.example.org.
+ */
+static bool
+is_own_domain(const struct reader *r, const char *dns)
+{
+	const char	*theirs = dns + strcspn(dns, ".");
+	struct buf	 b = { 0 };
+	bool		 own;
+	size_t		 i;
+
+	if (r->e.text[T_DN] != NULL)
+		ad_domain(r->e.text[T_DN], &b);
+	theirs += *theirs == '.';
+	own = b.n == 0 || strcasecmp(buf_str(&b), theirs) == 0;
+	for (i = 0; i < r->how->domains.n && !own; i++)
+		own = strcasecmp(r->how->domains.v[i], theirs) == 0;
+	buf_free(&b);
+	return own;
+}
+
 static void
 put_host(struct reader *r, struct adaccount *a)
 {
-	const char	*dns = r->e.text[T_DNS];
+	const char	*dns = r->e.text[T_DNS], *what = NULL;
 
-	if (dns == NULL || is_own_host(r->e.text[T_SAM], dns)) {
+	if (dns != NULL && !is_own_host(r->e.text[T_SAM], dns))
+		what = "first part is not the computer's";
+	else if (dns != NULL && !is_own_domain(r, dns))
+		what = "domain is not the computer's (--domain)";
+	if (what == NULL) {
 		put_name(r, a, ACCT_DNS, T_DNS);
 		return;
 	}
 	r->all->seen[ACCT_DNS] = true;
-	note(a, "%s is left out: its first part is not the computer's: %.200s",
-	    "dns", dns);
+	note(a, "dns is left out: its %s: %.200s", what, dns);
 }
 
 /* Who has no common name that fits is called as the account. */
@@ -313,8 +338,8 @@ put_account(struct reader *r, struct adaccount *a)
 		buf_printf(&b, "(line %u)", r->e.line);
 	else
 		buf_puts(&b, sam);
-	if (r->realm != NULL)
-		buf_printf(&b, "@%s", r->realm);
+	if (r->how->realm != NULL)
+		buf_printf(&b, "@%s", r->how->realm);
 	if (sam == NULL)
 		why = "sAMAccountName: no text";
 	else if (strpbrk(sam, "@\\") != NULL)
@@ -480,10 +505,10 @@ read_all(struct reader *r, struct slice text, struct err *err)
 }
 
 int
-adaccounts_ldif(struct slice text, struct adgroups *groups, const char *realm,
+adaccounts_ldif(struct slice text, const struct adreading *how,
     struct adaccounts *all, struct err *err)
 {
-	struct reader	r = { .end = end_group, .realm = realm, .all = all };
+	struct reader	r = { .end = end_group, .how = how, .all = all };
 	int		rc;
 
 	memset(all, 0, sizeof(*all));
@@ -492,7 +517,7 @@ adaccounts_ldif(struct slice text, struct adgroups *groups, const char *realm,
 		rc = adnest_seal(&r.nest, err);
 	if (rc == 0) {
 		r.end = end_account;
-		r.groups = groups;
+		r.groups = how->groups;
 		rc = read_all(&r, text, err);
 	}
 	if (rc == 0)

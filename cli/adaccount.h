@@ -32,9 +32,16 @@ struct adaccounts {
 	struct strlist	 left;		/* groups not imported, sorted */
 };
 
+/* How a file is to be read; borrowed. */
+struct adreading {
+	struct adgroups	*groups;	/* what of them is seen is kept there */
+	const char	*realm;		/* lower case, or NULL */
+	struct strlist	 domains;	/* of computers, beside their own */
+};
+
 /*
- * Every user and computer of the file, called name@realm (lower case), or just
- * by its name when realm is NULL; in its groups, and in those above the groups
+ * Every user and computer of the file, called name@realm, or just by its name
+ * when there is no realm; in its groups, and in those above the groups
  * that stand in the file, too (adnest.h).  A name that is no text is left out,
  * or, of an account, has it refused.  Refuses (ERR_MALFORMED, with the
  * line) what is no LDIF, two values where one may be, an entry without
@@ -43,8 +50,8 @@ struct adaccounts {
  * imported; a file without users and computers; ERR_TOO_BIG above the limits.
  * adaccounts_free also after a failure.
  */
-int	 adaccounts_ldif(struct slice text, struct adgroups *,
-	    const char *realm, struct adaccounts *, struct err *);
+int	 adaccounts_ldif(struct slice text, const struct adreading *,
+	    struct adaccounts *, struct err *);
 void	 adaccounts_free(struct adaccounts *);
 
 bool	 adaccount_in(const struct adaccount *, size_t group);

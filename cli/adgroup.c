@@ -1,4 +1,4 @@
-/* Groups of a directory by CN or DN, for adaccount.c. */
+/* Groups of a directory by CN or DN, and its domain, for adaccount.c. */
 #include "adgroup.h"
 
 #include <stdlib.h>
@@ -46,6 +46,40 @@ ad_first_cn(const char *dn, struct buf *out)
 	}
 	return *dn != '+' && out->n > began &&
 	    slice_is_text(slice_of(out->p + began, out->n - began));
+}
+
+/* Where the last part of a DN that ends at end begins; a "\," is in a part. */
+static const char *
+last_part(const char *dn, const char *end)
+{
+	const char	*at = end, *s;
+
+	while ((at = memrchr(dn, ',', (size_t)(at - dn))) != NULL) {
+		for (s = at; s > dn && s[-1] == '\\'; s--)
+			;
+		if ((at - s) % 2 == 0)
+			return at + 1;
+	}
+	return dn;
+}
+
+void
+ad_domain(const char *dn, struct buf *out)
+{
+	const char	*part, *from = dn + strlen(dn), *end = from;
+
+	while (from > dn) {
+		part = last_part(dn, from == end ? end : from - 1);
+		if (strncasecmp(part, "DC=", 3) != 0 ||
+		    memchr(part, '\\', (size_t)(from - part)) != NULL)
+			break;
+		from = part;
+	}
+	for (; from < end; from += strcspn(from, ",") + 1) {
+		from += strlen("DC=");
+		buf_puts(out, out->n > 0 ? "." : "");
+		buf_add(out, from, strcspn(from, ","));
+	}
 }
 
 /* Of "theirs=ours" the equals sign; a DN must be whole before it. */

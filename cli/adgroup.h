@@ -46,5 +46,7 @@ void	 adgroups_match_primary(struct adgroups *, uint32_t rid,
  * part is no CN, is empty, badly escaped or no text.
  */
 bool	 ad_first_cn(const char *dn, struct buf *);
+/* "corp.test" of "CN=PC1,OU=Staff,DC=corp,DC=test", appended; or nothing. */
+void	 ad_domain(const char *dn, struct buf *);
 
 #endif

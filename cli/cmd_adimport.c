@@ -18,6 +18,8 @@
 const struct opt opts_account_import[] = {
 	{ "realm", "REALM", "Kerberos realm: accounts are called name@realm",
 	    false },
+	{ "domain", "DOMAIN", "of computers' DNS names, beside the one that "
+	    "they are in", true },
 	{ "group", "[THEIRS=]GROUP", "only these groups; theirs by name or DN "
 	    "(default: those that templates let enroll)", true },
 	{ "take-over", NULL, "names and groups also where an operator had "
@@ -42,6 +44,7 @@ struct import {
 	struct cli		*c;
 	char			 realm[129];	/* "" = none */
 	struct adgroups		 groups;
+	struct adreading	 how;
 	struct buf		 file;
 	struct adaccounts	 ad;
 	PGresult		*state;
@@ -60,6 +63,7 @@ import_free(struct import *im)
 	PQclear(im->state);
 	adaccounts_free(&im->ad);
 	buf_free(&im->file);
+	strlist_free(&im->how.domains);
 	adgroups_free(&im->groups);
 }
 
@@ -74,6 +78,23 @@ read_realm(struct import *im, const struct args *a, struct err *err)
 	    account_canonical(realm, im->realm, &why) != 0))
 		return cli_usage(im->c, err, "--realm is of the form "
 		    "CORP.EXAMPLE.ORG, not %.80s", realm);
+	return 0;
+}
+
+/* As behind the first dot of a DNS name. */
+static int
+read_domains(struct import *im, const struct args *a, struct err *err)
+{
+	size_t	i;
+
+	im->how.groups = &im->groups;
+	im->how.realm = im->realm[0] == '\0' ? NULL : im->realm;
+	args_list(a, "domain", &im->how.domains);
+	for (i = 0; i < im->how.domains.n; i++)
+		if (!acct_name_ok(ACCT_DNS, im->how.domains.v[i]))
+			return cli_usage(im->c, err, "--domain is of the form "
+			    "corp.example.org, not %.80s",
+			    im->how.domains.v[i]);
 	return 0;
 }
 
@@ -581,9 +602,9 @@ cmd_account_import(struct cli *c, const struct args *a, struct err *err)
 	if (args_has(a, "at-most") && !args_has(a, "disable-absent"))
 		return cli_usage(c, err, "--at-most needs --disable-absent");
 	if (read_realm(&im, a, err) == 0 && read_groups(&im, a, err) == 0 &&
+	    read_domains(&im, a, err) == 0 &&
 	    file_read(a->pos[0], ADACCOUNT_FILE_MAX, &im.file, err) == 0 &&
-	    adaccounts_ldif(buf_slice(&im.file), &im.groups,
-	    im.realm[0] == '\0' ? NULL : im.realm, &im.ad, err) == 0)
+	    adaccounts_ldif(buf_slice(&im.file), &im.how, &im.ad, err) == 0)
 		rc = args_has(a, "dry-run") ? rehearse(&im, a, err) :
 		    import(&im, a, err);
 	import_free(&im);

@@ -409,10 +409,21 @@ def test_hostile_files(own, what):
     (('--at-most', '5'), '--disable-absent'),
     (('--at-most', 'x', '--disable-absent'), 'not a number'),
     (('--group', 'two words'), 'a group is'),
-    (('--group', 'CN=a,DC=b'), '=NAME'), (('--realm', 'a@b'), '--realm')])
+    (('--group', 'CN=a,DC=b'), '=NAME'), (('--realm', 'a@b'), '--realm'),
+    (('--domain', 'corp'), '--domain')])
 def test_usage(own, args, words):
     r = own.ctl('account', 'import', '-', *args, input=entry(1, 'x'), ok=2)
     assert words in r.stderr
+
+
+def test_other_domains(own):
+    """A computer WWW is not www.example.org, unless somebody says so."""
+    text = computer(1220, 'www').replace('www.corp.test', 'www.example.org')
+    rows = load(own, text)
+    assert rows['www$']['notes'] == ["dns is left out: its domain is not the "
+                                     "computer's (--domain): www.example.org"]
+    rows = load(own, text, '--domain', 'x.test', '--domain', 'Example.org')
+    assert rows['www$']['changes'] == ['dns: - -> www.example.org']
 
 
 @pytest.mark.parametrize('args,words', [

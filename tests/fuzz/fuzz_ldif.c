@@ -108,6 +108,7 @@ static void
 try_accounts(struct slice s)
 {
 	struct adgroups		groups = { NULL, 0 };
+	const struct adreading	how = { .groups = &groups, .realm = "r.test" };
 	struct adaccounts	all;
 	struct err		err = ERR_INIT;
 	size_t			i;
@@ -115,7 +116,7 @@ try_accounts(struct slice s)
 	if (adgroups_add(&groups, "g", &err) != 0 ||
 	    adgroups_add(&groups, "CN=h,DC=x=h", &err) != 0)
 		abort();
-	if (adaccounts_ldif(s, &groups, "r.test", &all, &err) == 0) {
+	if (adaccounts_ldif(s, &how, &all, &err) == 0) {
 		for (i = 0; i < all.n; i++)
 			check_account(&all.v[i]);
 		plan(&all);

@@ -37,7 +37,10 @@ read_all(struct read *r, const char *text, const char *groups)
 {
 	char	*copy = groups == NULL ? NULL : xstrdup(groups), *at = copy;
 	char	*spec, *s;
+	char	*disjoint = (char []){ "other.test" };
 	struct err err = ERR_INIT;
+	struct adreading how = { .realm = "corp.test",
+	    .domains = { &disjoint, 1 } };
 
 	memset(r, 0, sizeof(*r));
 	while (at != NULL && (spec = strsep(&at, " ")) != NULL) {
@@ -47,8 +50,8 @@ read_all(struct read *r, const char *text, const char *groups)
 		assert_int_equal(adgroups_add(&r->groups, spec, &err), 0);
 	}
 	free(copy);
-	r->rc = adaccounts_ldif(slice_str(text), &r->groups, "corp.test",
-	    &r->all, &r->err);
+	how.groups = &r->groups;
+	r->rc = adaccounts_ldif(slice_str(text), &how, &r->all, &r->err);
 }
 
 static void
@@ -134,6 +137,36 @@ first_cns(void **state)
 		    cases[i].cn != NULL);
 		if (cases[i].cn != NULL)
 			assert_string_equal(buf_str(&b), cases[i].cn);
+	}
+	buf_free(&b);
+}
+
+/* Only what the directory has put there, not what is in a name. */
+static void
+domains(void **state)
+{
+	static const struct {
+		const char	*dn, *domain;
+	} cases[] = {
+		{ "CN=PC1,OU=Staff,DC=corp,DC=test", "corp.test" },
+		{ "cn=PC1,dc=Corp,dc=test", "Corp.test" },
+		{ "CN=x\\,DC=evil,OU=Staff,DC=corp,DC=test", "corp.test" },
+		{ "CN=x\\,DC=evil,DC=corp,DC=test", "corp.test" },
+		{ "CN=x\\\\,DC=corp,DC=test", "corp.test" },
+		{ "DC=corp,DC=test", "corp.test" }, { "DC=test", "test" },
+		{ "CN=x", "" }, { "CN=x,DC=corp,O=test", "" }, { "", "" },
+		{ ",", "" }, { "DC=a,", "" }, { "DC=a\\,b", "" },
+		{ "DC=a\\,b,DC=test", "test" }, { "DC=,DC=b", "b" },
+		{ "\\", "" }, { "DC=\\", "" },
+	};
+	struct buf	b = { 0 };
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_reset(&b);
+		ad_domain(cases[i].dn, &b);
+		assert_string_equal(buf_str(&b), cases[i].domain);
 	}
 	buf_free(&b);
 }
@@ -390,6 +423,10 @@ hosts(void **state)
 	} cases[] = {
 		{ "PC1$", "pc1.corp.test", true },
 		{ "PC1$", "PC1.other.test", true },
+		{ "PC1$", "PC1.COrp.test", true },
+		{ "WWW$", "www.example.test", false },
+		{ "WWW$", "www.sub.corp.test", false },
+		{ "WWW$", "www.test", false },
 		{ "EVIL$", "dc1.corp.test", false },
 		{ "DC1$X$", "dc1.corp.test", false },
 		{ "DC1$$", "dc1.corp.test", false },
@@ -406,7 +443,7 @@ hosts(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		buf_reset(&b);
-		buf_printf(&b, "dn: CN=x\nobjectClass: user\n"
+		buf_printf(&b, "dn: CN=x,DC=corp,DC=test\nobjectClass: user\n"
 		    "objectClass: computer\nsAMAccountName: %s\n"
 		    "dNSHostName: %s\nuserAccountControl: 4096\n",
 		    cases[i].sam, cases[i].dns);
@@ -694,6 +731,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sids), cmocka_unit_test(referrals),
 		cmocka_unit_test(first_cns),
+		cmocka_unit_test(domains),
 		cmocka_unit_test(one_of_each),
 		cmocka_unit_test(account_control), cmocka_unit_test(refused),
 		cmocka_unit_test(no_export), cmocka_unit_test(groups_by_dn),
