@@ -279,6 +279,7 @@ RULE(policies_empty, c->has[LX_POLICIES] && c->npolicy == 0)
 RULE(policies_twice, oid_twice(c->policy, c->npolicy))
 RULE(policies_any, slice_among(c->policy, c->npolicy, S(any_policy)))
 RULE(policies_qualified, c->policy_qualified)
+RULE(smime_critical, c->critical[LX_SMIME])
 RULE(template_two, c->has[LX_TEMPLATE] && c->has[LX_TEMPLATE_NAME])
 RULE(template_critical, c->critical[LX_TEMPLATE] ||
     c->critical[LX_TEMPLATE_NAME] || c->critical[LX_APP] ||

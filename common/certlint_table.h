@@ -154,6 +154,8 @@ ROW("policies-twice", RFC "4.2.1.4", "has a policy twice", policies_twice)
 ROW("policies-any", RFC "4.2.1.4", "asserts anyPolicy", policies_any)
 ROW("policies-qualified", RFC "4.2.1.4",
 	"a policy has qualifiers", policies_qualified)
+ROW("smime-critical", "[RFC4262] 2",
+	"S/MIME capabilities are critical", smime_critical)
 ROW("template-two", "[MS-WCCE] 2.2.2.7.7.2",
 	"names its template twice", template_two)
 ROW("template-critical", "[MS-WCCE] 2.2.2.7.7",

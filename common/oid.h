@@ -33,6 +33,7 @@ extern const struct slice
 	OID_TEMPLATE_NAME,		/* 1.3.6.1.4.1.311.20.2 */
 	OID_APP_POLICIES,		/* 1.3.6.1.4.1.311.21.10 */
 	OID_SID_EXT,			/* 1.3.6.1.4.1.311.25.2 */
+	OID_EXT_SMIME,			/* 1.2.840.113549.1.9.15 */
 	OID_SID_VALUE,			/* 1.3.6.1.4.1.311.25.2.1 */
 	OID_UPN,			/* 1.3.6.1.4.1.311.20.2.3 */
 	OID_ISSUED_CERT_HASH,		/* 1.3.6.1.4.1.311.21.17 */

@@ -11,11 +11,9 @@
 #include "hresult.h"
 #include "oid.h"
 #include "reqparse.h"
+#include "smime.h"
 
 /* 1.2.840.113549.1.9.15 */
-static const struct slice oid_smime =
-    { (const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0f", 9 };
-
 static int
 claim_sid(struct request *r, const char *sid, struct err *err)
 {
@@ -200,6 +198,12 @@ ext_ski(struct reqparse *p, struct slice value, struct err *err)
 }
 
 static int
+ext_smime(struct reqparse *p, struct slice value, struct err *err)
+{
+	return smime_copy(value, &p->req->smime, err);
+}
+
+static int
 ext_basic(struct reqparse *p, struct slice value, struct err *err)
 {
 	struct der	d;
@@ -237,7 +241,7 @@ static const struct extension known[] = {
 	{ &OID_EXT_EKU, NULL, false },
 	{ &OID_EXT_POLICIES, NULL, false },
 	{ &OID_APP_POLICIES, NULL, false },
-	{ &oid_smime, NULL, false },
+	{ &OID_EXT_SMIME, ext_smime, false },
 	{ &OID_EXT_AKI, NULL, false },
 	{ &OID_EXT_CDP, NULL, false },
 	{ &OID_EXT_AIA, NULL, false },

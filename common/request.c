@@ -271,6 +271,7 @@ request_free(struct request *r)
 	free(r->sid);
 	free(r->requester_name);
 	free(r->client_info);
+	buf_free(&r->smime);
 	buf_free(&r->der);
 	free(r);
 }

@@ -73,6 +73,9 @@ struct request {
 	char			*requester_name; /* signed data only, or NULL */
 	struct slice		 archived_key;	/* EnvelopedData or empty */
 	struct slice		 key_hash;	/* control's TLV or empty */
+	struct buf		 smime;		/* what it can decrypt, as the
+						   extension's value (smime.h);
+						   empty: not told */
 	char			*client_info;	/* process name, for the log */
 };
 

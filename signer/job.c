@@ -254,6 +254,8 @@ job_build(struct signer *s, struct job *j, const struct pubkey *key,
 	j->tbs.ca = j->ca;
 	j->tbs.decision = &j->decision;
 	j->tbs.key = key;
+	if (j->req != NULL)
+		j->tbs.smime = buf_slice(&j->req->smime);
 	if (tbs_validity(&j->tbs, now, err) == -1)
 		return -1;
 	/* An exchange certificate has its number already: it is sealed in. */

@@ -217,6 +217,19 @@ put_sid(struct buf *out, const char *sid)
 	ext_close(out, e);
 }
 
+/* [RFC4262] 2, the one list of the client's own, as [MS-WCCE] has it. */
+static void
+put_smime(struct buf *out, const struct tbs *t)
+{
+	struct ext e;
+
+	if (!t->decision->tmpl->smime_capabilities || t->smime.n == 0)
+		return;
+	e = ext_open(out, OID_EXT_SMIME, false);
+	buf_add(out, t->smime.p, t->smime.n);
+	ext_close(out, e);
+}
+
 static int
 put_extensions(struct buf *out, const struct tbs *t, struct err *err)
 {
@@ -240,6 +253,7 @@ put_extensions(struct buf *out, const struct tbs *t, struct err *err)
 	    &tmpl->eku : &none, err) == -1)
 		return -1;
 	put_sid(out, t->decision->sid);
+	put_smime(out, t);
 	der_close(out, seq);
 	der_close(out, outer);
 	return 0;

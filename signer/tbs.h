@@ -1,7 +1,8 @@
 /*
  * From a decision and a public key to a TBSCertificate ([RFC5280] 4.1).  The
  * request's SubjectPublicKeyInfo bytes are taken over unchanged; every
- * extension comes from the template, the account and the CA.
+ * extension comes from the template, the account and the CA, but the list of
+ * S/MIME capabilities where the template wants it.
  */
 #ifndef TBS_H
 #define TBS_H
@@ -14,6 +15,7 @@ struct tbs {
 	const struct ca		*ca;
 	const struct decision	*decision;
 	const struct pubkey	*key;
+	struct slice		 smime;	/* what it decrypts, of the request */
 	uint8_t			 serial[SERIAL_LEN];
 	int64_t			 not_before, not_after;	/* unix seconds */
 };

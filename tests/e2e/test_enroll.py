@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 import client
+from policies import in_force, published
 from schema import check_fault, check_rstrc
 
 
@@ -233,3 +234,54 @@ def test_query_by_owner_only(stack, demo):
     strip = lambda x: x.reason.split(' (request')[0]
     assert strip(theirs) == strip(nobody)
     assert theirs.hresult == nobody.hresult
+
+
+def capability_list(*dotted):
+    """The extension; RC2 with a key length, as Windows has it."""
+    def one(d):
+        body = core.ObjectIdentifier(d).dump()
+        if d.endswith('.3.2'):
+            body += core.Integer(128).dump()
+        return bytes([0x30, len(body)]) + body
+    body = b''.join(map(one, dotted))
+    return x509.UnrecognizedExtension(
+        x509.ObjectIdentifier('1.2.840.113549.1.9.15'),
+        bytes([0x30, len(body)]) + body)
+
+
+AES, DES3, RC2 = ('2.16.840.1.101.3.4.1.', '1.2.840.113549.3.7',
+                  '1.2.840.113549.3.2')
+
+
+@pytest.mark.parametrize('form', ['pkcs10', 'cmc', 'approved'])
+def test_smime_capabilities(stack, demo, form):
+    """[MS-WCCE] 3.2.2.6.2.1.4.5.6: the client's list, what is good of it."""
+    key, name = client.ec_key(), 'mail.demo.example'
+    template = stack.env['CS_TEMPLATE_APPROVAL' if form == 'approved' else
+                         'CS_TEMPLATE']
+    listed = capability_list(AES + '42', DES3, AES + '2', RC2)
+    csr = client.make_csr(key, name, [name], template, [listed])
+    text = published(stack)
+    head = 'template "%s" {\n' % template
+    assert head in text
+    with in_force(stack, text.replace(head, head +
+                                      '\tsmime-capabilities = true\n')):
+        if form == 'cmc':
+            r = demo.enroll(client.make_cmc(key, csr), pkcs10=False)
+        else:
+            r = demo.enroll(csr)
+        if form == 'approved':
+            number = r.findtext('.//e:RequestID')
+            stack.ctl('request', 'approve', number)
+            r = demo.query(number)
+        cert = issued(r)
+    e = cert.extensions.get_extension_for_oid(listed.oid)
+    assert not e.critical
+    assert e.value.value == capability_list(AES + '42', AES + '2').value
+    if form == 'pkcs10':
+        with pytest.raises(x509.ExtensionNotFound):
+            issued(demo.enroll(csr)).extensions.get_extension_for_oid(
+                listed.oid)
+        bad = x509.UnrecognizedExtension(listed.oid, b'\x05\x00')
+        r = demo.enroll(client.make_csr(key, name, [name], template, [bad]))
+        assert r.leaf is None and 'S/MIME' in r.reason

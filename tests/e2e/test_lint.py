@@ -89,7 +89,8 @@ EXT = {'ski': '2.5.29.14', 'ku': '2.5.29.15', 'eku': '2.5.29.37',
        'aia': '1.3.6.1.5.5.7.1.1', 'basic': '2.5.29.19',
        'policies': '2.5.29.32', 'template': '1.3.6.1.4.1.311.21.7',
        'name': '1.3.6.1.4.1.311.20.2', 'app': '1.3.6.1.4.1.311.21.10',
-       'nocheck': '1.3.6.1.5.5.7.48.1.5', 'other': '2.5.29.99'}
+       'nocheck': '1.3.6.1.5.5.7.48.1.5', 'other': '2.5.29.99',
+       'smime': '1.2.840.113549.1.9.15'}
 CLIENT, SERVER = oid('1.3.6.1.5.5.7.3.2'), oid('1.3.6.1.5.5.7.3.1')
 ANY, OCSP = oid('2.5.29.37.0'), oid('1.3.6.1.5.5.7.3.9')
 URL = tlv(0x86, b'http://a.example/x')
@@ -257,6 +258,8 @@ RULES = {
         '2.5.29.32.0'))))),
     'policies-qualified': dict(extra=ext('policies', seq(seq(
         oid('1.2.3'), seq(seq(oid('1.2.4'), NULL)))))),
+    'smime-critical': dict(extra=ext('smime', seq(seq(oid(
+        '2.16.840.1.101.3.4.1.42'))), True)),
     'template-two': dict(extra=ext('template', seq(oid('1.2.3'))) +
                          ext('name', tlv(30, b'\0a'))),
     'template-critical': dict(extra=ext('template', seq(oid('1.2.3')),

@@ -15,6 +15,8 @@
 
 #define NOW	((int64_t)time(NULL))
 
+#define SMIME	"1.2.840.113549.1.9.15"
+
 struct fixture {
 	struct ca_fixture	 files;
 	struct ca		*ca;
@@ -253,7 +255,35 @@ extensions(void **state)
 	assert_non_null(extension(x, "2.5.29.14", &critical));
 	assert_null(extension(x, "2.5.29.19", &critical));
 	assert_null(extension(x, "1.3.6.1.4.1.311.20.2", &critical));
+	assert_null(extension(x, SMIME, &critical));
 	assert_int_equal(X509_get_ext_count(x), 11);
+	X509_free(x);
+	tear_down(&f);
+}
+
+/* The client's own list, where the template asks for it: [RFC4262] 2. */
+static void
+smime(void **state)
+{
+	static const uint8_t list[] = "\x30\x0d\x30\x0b\x06\x09\x60\x86\x48"
+	    "\x01\x65\x03\x04\x01\x2a";
+	struct fixture f;
+	bool critical;
+	X509 *x;
+
+	(void)state;
+	set_up(&f, "P-256");
+	f.tmpl.smime_capabilities = true;
+	x = certificate(&f);
+	assert_null(extension(x, SMIME, &critical));
+	X509_free(x);
+	f.tbs.smime = slice_of(list, sizeof(list) - 1);
+	x = certificate(&f);
+	has_bytes(x, SMIME, false, list, sizeof(list) - 1);
+	X509_free(x);
+	f.tmpl.smime_capabilities = false;
+	x = certificate(&f);
+	assert_null(extension(x, SMIME, &critical));
 	X509_free(x);
 	tear_down(&f);
 }
@@ -508,7 +538,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields),
-		cmocka_unit_test(extensions),
+		cmocka_unit_test(extensions), cmocka_unit_test(smime),
 		cmocka_unit_test(bare),
 		cmocka_unit_test(ec_key),
 		cmocka_unit_test(empty_subject),
