@@ -338,6 +338,8 @@ put_issuance(struct import *im, const struct adtemplate *t)
 		buf_puts(&im->text, "\tapproval = manager\n");
 	if (t->enrollment_flags & EF_PREVIOUS_APPROVAL)
 		buf_puts(&im->text, "\trenewal-previous-approval = true\n");
+	if (t->enrollment_flags & EF_INCLUDE_SYMMETRIC_ALGORITHMS)
+		buf_puts(&im->text, "\tsmime-capabilities = true\n");
 	if (t->private_key_flags & PF_SAME_KEY_RENEWAL)
 		buf_puts(&im->text, "\trenewal-same-key = true\n");
 	if (t->ra_signatures > 0)

@@ -50,12 +50,14 @@ def test_ldif(tmp_path):
                 'display-name': '"Lab User — Test"', 'validity': '365d',
                 'renewal': '42d', 'exportable': 'true',
                 'san': '{"upn", "email"}', 'key-usage':
-                '{"digital-signature"}', 'enroll': '{"staff"}'},
+                '{"digital-signature"}', 'enroll': '{"staff"}',
+                'smime-capabilities': 'true'},
             'LabWeb': {
                 'oid': '"%s78"' % arcs, 'version': '"4.1"', 'schema': '2',
                 'type': 'machine', 'names': 'request', 'hash': None,
                 'name-rules': '{"web"}', 'keys': '{"rsa:2048"}',
-                'key-spec': '1', 'approval': None}}.items():
+                'key-spec': '1', 'approval': None,
+                'smime-capabilities': None}}.items():
         for key, value in want.items():
             assert option(text, name, key) == value, (name, key)
 
