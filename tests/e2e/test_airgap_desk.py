@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 import client
+from adfile import computer
 from airgap import judged, refused
 from keypairs import modulus_hash, twin
 from waits import wait_for
@@ -84,6 +85,62 @@ def test_blocked_at_the_desk_after_it_was_asked_for(gap, gap_user):
     gap.ctl('key', 'unblock', spki_hash(key))
     gap.round()
     assert gap.poll(gap_user, number).leaf is not None
+
+
+def reason(gap, number):
+    """Why the certificate of this request is revoked, or None."""
+    r, = gap.ctl_json('request', 'show', number)
+    c, = gap.ctl_json('cert', 'show', r['serial'])
+    return c['revocation_reason']
+
+
+def test_blocked_while_it_was_across(gap, gap_user):
+    """The vault has signed it already: it comes back revoked."""
+    key, point, modulus = client.ec_key(), client.ec_key(), client.rsa_key()
+    numbers = [gap.pending(gap_user, gap.server('late.demo.example', key=k))
+               for k in (key, point, modulus)]
+    other = gap.pending(gap_user, gap.server('free.demo.example'))
+    gap.export()
+    gap.sign()
+    hashes = [spki_hash(key), spki_hash(twin(point)), modulus_hash(modulus)]
+    for h in hashes:
+        gap.ctl('key', 'block', h)
+    gap.take()
+    assert [reason(gap, n) for n in numbers + [other]] == [1, 1, 1, None]
+    for h in hashes:
+        gap.ctl('key', 'unblock', h)
+    gap.round()     # and the vault knows
+    gap.verify()
+
+
+def test_replaced_meanwhile(gap, tmp_path):
+    """What waits at the desk stays there; what was across comes back
+    revoked."""
+    csr = tmp_path / 'r.der'
+
+    def load(rid, name='twice'):
+        gap.ctl('account', 'import', '-', '--replace', '--group', 'users',
+                input=computer(rid, name))
+        gap.ctl('account', 'group', name + '$', 'add', 'web-admins')
+
+    def ask(name='twice'):
+        csr.write_bytes(gap.server('twice.demo.example'))
+        r = gap.ctl('request', 'submit', '--account', name + '$', '--csr',
+                    str(csr), '--template', 'VaultServer', ok=1)
+        return re.search('request ([0-9]+) waits', r.stderr)[1]
+    load(1300), load(1301, 'once')
+    across, other = ask(), ask('once')
+    gap.export()
+    gap.sign()
+    waits = ask()
+    load(1310)
+    gap.take()
+    assert [reason(gap, n) for n in (across, other)] == [4, None]
+    gap.round()
+    r, = gap.ctl_json('request', 'show', waits)
+    assert r['state'] == 'pending'
+    gap.ctl('request', 'deny', waits)
+    gap.verify()
 
 
 def test_explain_knows_the_gap(gap, gap_user, tmp_path):
