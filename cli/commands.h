@@ -67,6 +67,7 @@ COMMAND(key_block);
 COMMAND(key_unblock);
 COMMAND(key_list);
 COMMAND(explain);
+COMMAND(report);
 COMMAND(doctor);
 
 extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
@@ -78,7 +79,7 @@ extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
 	opts_request_approve[], opts_request_deny[], opts_secret_create[],
 	opts_cert_export[], opts_explain[], opts_cert_revoke[],
 	opts_cert_release[], opts_crl_publish[], opts_account_disable[],
-	opts_key_recover[], opts_doctor[], opts_ca_create_root[],
+	opts_key_recover[], opts_report[], opts_doctor[], opts_ca_create_root[],
 	opts_ca_sign_subordinate[], opts_ca_root_crl[], opts_ca_request[],
 	opts_ca_install[], opts_ca_rollover[], opts_airgap_init[],
 	opts_airgap_status[], opts_ledger_verify[],

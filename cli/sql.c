@@ -8,6 +8,7 @@
 #include "certdb.h"
 #include "issued.h"
 #include "ledger_sql.h"
+#include "report_sql.h"
 
 /* Times as people and JSON see them. */
 #define UTC(x) "to_char(" x " AT TIME ZONE 'UTC', " \
@@ -333,6 +334,6 @@ const struct db_stmt cli_sql[] = {
 	    "SELECT 'revocations', count(*), extract(epoch FROM "
 	    "now() - min(e.at))::bigint FROM countersign.revocation_event e "
 	    "JOIN countersign.airgap_ca g ON g.name = e.ca", 0 },
-	LEDGER_STMTS, CHECK_STMTS,
+	LEDGER_STMTS, CHECK_STMTS, REPORT_STMTS,
 	{ NULL, NULL, 0 }
 };

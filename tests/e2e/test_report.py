@@ -1,0 +1,113 @@
+"""report: the page says what the database says, and nothing that stands in
+requests becomes part of it."""
+import datetime
+import os
+
+import pytest
+from lxml import etree
+
+import client
+
+
+def page(stack, *args):
+    text = stack.ctl('report', *args).stdout
+    assert text.startswith('<!DOCTYPE html>\n')
+    # Well formed, so that no text can have become an element.
+    return etree.fromstring(text.split('\n', 1)[1])
+
+
+def section(root, name):
+    return root.find('.//section[@id="%s"]' % name)
+
+
+def rows(root, name):
+    return [[''.join(td.itertext()) for td in tr.findall('td')]
+            for tr in section(root, name).iter('tr')][1:]
+
+
+def said(root, name):
+    """Of the line above a picture: how many of what."""
+    return {x.text.split()[1]: int(x.text.split()[0])
+            for x in section(root, name).iter('b')}
+
+
+def columns(root, name):
+    return [g.find('title').text for g in section(root, name).iter('g')]
+
+
+@pytest.fixture(scope='module')
+def asked(stack, demo):
+    for i in range(3):
+        name = 'report%d.demo.example' % i
+        assert demo.enroll(client.make_csr(client.ec_key(), name, [name],
+                                           stack.env['CS_TEMPLATE'])).leaf
+    r = demo.enroll(client.make_csr(
+        client.ec_key(), 'waits.demo.example', ['waits.demo.example'],
+        stack.env['CS_TEMPLATE_APPROVAL']))
+    for name in '</td><script>', 'evil\u202e<b>&"':
+        bad = demo.enroll(client.make_csr(client.ec_key(), name, [],
+                                          stack.env['CS_TEMPLATE']))
+        assert bad.leaf is None
+    return r.findtext('.//e:RequestID')
+
+
+def test_counts(stack, asked):
+    root = page(stack)
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    count = dict(stack.sql('SELECT state, count(*) FROM countersign.request '
+                           'GROUP BY state'))
+    assert said(root, 'days') == {
+        'issued': count['issued'], 'waiting': count['pending'],
+        'refused': count['denied']}
+    assert len(columns(root, 'days')) == 30
+    assert columns(root, 'days')[-1] == (
+        '%s: %d issued, %d waiting, %d refused' % (
+            today, count['issued'], count['pending'], count['denied']))
+    valid = stack.sql('SELECT template, count(*) FROM countersign.certificate '
+                      'WHERE not_after > now() AND revoked_at IS NULL '
+                      'GROUP BY 1 ORDER BY 2 DESC, 1')
+    assert [(r[0], int(r[2])) for r in rows(root, 'templates')] == valid
+    holders = stack.sql(
+        'SELECT count(*) FROM (SELECT DISTINCT account, template, subject, '
+        'san FROM countersign.certificate WHERE not_after > now() '
+        'AND revoked_at IS NULL) h')[0][0]
+    assert said(root, 'ends') == {'holders': holders}
+    assert sum(int(r[4]) for r in rows(root, 'denied')) == count['denied']
+    assert len(columns(page(stack, '--days', '7'), 'days')) == 7
+
+
+def test_what_waits(stack, asked):
+    mine = [r for r in rows(page(stack), 'waits') if r[0] == asked]
+    assert mine and mine[0][2:] == [
+        stack.env['CS_USER'], stack.env['CS_TEMPLATE_APPROVAL'],
+        'CN=waits.demo.example', 'DNS:waits.demo.example']
+    stack.ctl('request', 'deny', asked)
+    assert asked not in [r[0] for r in rows(page(stack), 'waits')]
+
+
+def test_hostile_names(stack, asked):
+    text = stack.ctl('report').stdout
+    assert '\u202e' not in text and '<script' not in text
+    root = page(stack)
+    assert not list(root.iter('script', 'b{*}script'))
+    assert any('evil' in r[2] for r in rows(root, 'denied')) or any(
+        'script' in r[2] for r in rows(root, 'denied'))
+
+
+def test_keys(stack):
+    ca, = [r for r in rows(page(stack), 'keys') if r[0] == 'Demo-CA']
+    shown = stack.ctl_json('crl', 'show', 'Demo-CA')[0]
+    assert ca[1:3] == ['Demo-CA', 'issues']
+    assert ca[3] == stack.ctl_json('ca', 'show', 'Demo-CA')[0][
+        'not_after'][:10]
+    assert ca[5:] == [str(shown['number']), shown['next_update'],
+                      str(shown['entries'])]
+
+
+def test_file(stack, tmp_path):
+    path = tmp_path / 'r.html'
+    stack.ctl('report', '-o', str(path))
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    etree.fromstring(path.read_text().split('\n', 1)[1])
+    r = stack.ctl('report', '--days', '0', ok=2)
+    assert '--days' in r.stderr
