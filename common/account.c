@@ -12,6 +12,7 @@
 
 #define NAME_MAX_BYTES		128
 #define ACCOUNT_GROUPS_MAX	1024
+#define SETTLED			5	/* seconds */
 
 /* Columns of ACCOUNT_SQL. */
 enum {
@@ -204,4 +205,10 @@ account_in(const struct account *a, const struct strlist *groups)
 		if (strlist_has(&a->groups, groups->v[i]))
 			return true;
 	return false;
+}
+
+bool
+account_was_others(const struct account *a, int64_t when)
+{
+	return a->replaced != 0 && when <= a->replaced + SETTLED;
 }

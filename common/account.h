@@ -66,5 +66,10 @@ int	 account_load(struct db *, const char *canonical, struct account **out,
 void	 account_free(struct account *);	/* wipes the password */
 /* Is it in one of these groups? */
 bool	 account_in(const struct account *, const struct strlist *groups);
+/*
+ * Was it another principal's at that time (unix seconds)?  Who had read it
+ * before that ended may have gone by it for some seconds more.
+ */
+bool	 account_was_others(const struct account *, int64_t when);
 
 #endif

@@ -156,11 +156,12 @@ verify(const struct policy *p, struct slice der, int64_t now,
 
 static void
 found(struct certauth *out, const char *account, const char *template,
-    const char *issuer)
+    const char *issuer, int64_t issued)
 {
 	snprintf(out->account, sizeof(out->account), "%s", account);
 	snprintf(out->template, sizeof(out->template), "%s", template);
 	snprintf(out->issuer, sizeof(out->issuer), "%s", issuer);
+	out->issued = issued;
 }
 
 static int
@@ -188,7 +189,8 @@ by_row(const struct issued *row, struct slice der, int64_t now,
 		return 0;
 	if (judge_row(row, der, now, err) == -1)
 		return -1;
-	found(out, row->account, row->template, row->ca);
+	found(out, row->account, row->template, row->ca,
+	    row->not_before + ISSUED_EARLY);
 	return 1;
 }
 
@@ -305,7 +307,7 @@ map_names(struct snapshot *s, const struct trusted_ca *t,
 		    maps[t->map], value);
 	rc = check_groups(s, t, name, err);
 	if (rc == 0)
-		found(out, name, "", t->name);
+		found(out, name, "", t->name, INT64_MAX);
 	free(name);
 	return rc;
 }
@@ -378,4 +380,13 @@ certauth_recheck(const struct certauth_known *k, struct slice der, int64_t now,
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
 	return certauth_identify(k->snapshot, k->policy, der, now, out, err);
+}
+
+int
+certauth_since(const struct certauth *who, const struct account *a,
+    struct err *err)
+{
+	return !account_was_others(a, who->issued) ? 0 : err_deny(err,
+	    HR_ACCESS_DENIED, "client certificate: account %.60s was another "
+	    "principal's when it was issued", a->name);
 }

@@ -15,6 +15,8 @@ struct certauth {
 	char	 account[129];
 	char	 template[65];		/* of one of ours, or "" */
 	char	 issuer[65];		/* the CA's name in the policy */
+	int64_t	 issued;		/* unix seconds; not by us: the end
+					   of time */
 };
 
 /*
@@ -52,6 +54,14 @@ struct certauth_known {
 };
 int	 certauth_recheck(const struct certauth_known *, struct slice der,
 	    int64_t now, struct certauth *, struct err *);
+
+/*
+ * Is it still the principal's whose account that is?  ERR_DENIED: "account
+ * import" gave it to another since, and what was issued at that moment escaped
+ * its look at what is to be revoked.
+ */
+int	 certauth_since(const struct certauth *, const struct account *,
+	    struct err *);
 
 /*
  * The certificate alone: issued by an anchor of the policy (whose DER goes to

@@ -129,6 +129,10 @@ check_account(const struct decide_ask *in, const struct template *t,
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "renewal: "
 		    "certificate %s is not of account %.100s", SHOW(c),
 		    in->account == NULL ? "" : in->account->name);
+	if (account_was_others(in->account, c->not_before + ISSUED_EARLY))
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "renewal: "
+		    "account %.64s was another principal's when certificate "
+		    "%s was issued", in->account->name, SHOW(c));
 	if (in->method == AUTH_ANONYMOUS && !t->renew_anonymous)
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED, "template %s: "
 		    "renewal-anonymous is not set", t->cn);

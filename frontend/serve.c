@@ -63,7 +63,7 @@ by_certificate(struct req *r)
 	    r->who.account, &r->account, &r->err) == -1)
 		return -1;
 	if (r->account != NULL && !r->account->disabled)
-		return 0;
+		return certauth_since(&r->who, r->account, &r->err);
 	return err_deny(&r->err, HR_ACCESS_DENIED, "account %s %s",
 	    r->who.account, r->account == NULL ? "does not exist" :
 	    "is disabled");

@@ -210,8 +210,7 @@ approval_subject(struct job *j, struct err *err)
 static int
 check_replaced(const struct job *j, const struct account *a, struct err *err)
 {
-	return a->replaced == 0 ||
-	    j->pending_since > a->replaced + CLOCKS_APART ? 0 : err_deny(err,
+	return !account_was_others(a, j->pending_since) ? 0 : err_deny(err,
 	    CERTSRV_E_BAD_REQUESTSTATUS, "request %" PRIu32 ": account %.64s "
 	    "was another principal's then: deny it", j->number, a->name);
 }

@@ -188,10 +188,11 @@ check_evidence(struct signer *s, const struct job *j, struct err *err)
 	if (certauth_recheck(&known, j->ask.evidence,
 	    j->received / 1000000, &who, err) == -1)
 		return -1;
-	if (strcmp(who.account, j->account) == 0)
-		return 0;
-	return err_deny(err, HR_ACCESS_DENIED, "client certificate: "
-	    "is account %.60s's, not %.60s's", who.account, j->account);
+	if (strcmp(who.account, j->account) != 0)
+		return err_deny(err, HR_ACCESS_DENIED, "client certificate: "
+		    "is account %.60s's, not %.60s's", who.account,
+		    j->account);
+	return certauth_since(&who, j->acct, err);
 }
 
 /* Nobody: only a renewal is judged, by the rules about its certificate. */

@@ -19,6 +19,7 @@
 
 #define LOCK_CLASS	"71200103"	/* cli/ledger_sql.h has it, too */
 #define OID_BYTEA	17
+#define CLOCKS_APART	60	/* seconds, as of messages: job_open.c */
 
 /* Keys, the condition on a row r, and days: as in ISSUED_STMT. */
 #define FIND(keys, condition)						\

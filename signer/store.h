@@ -18,9 +18,6 @@
 
 struct store;
 
-/* Seconds, at most, of the database's clock from ours; messages' are, too. */
-#define CLOCKS_APART	60
-
 /* Connects lazily; signer is the name whose lock is held while connected. */
 struct store	*store_open(const char *dsn, const char *signer);
 void		 store_close(struct store *);

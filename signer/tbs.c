@@ -11,7 +11,6 @@
 #include "oid.h"
 #include "tbs.h"
 
-#define SKEW		(10 * 60)
 
 /* Bits of KeyUsage, [RFC5280] 4.2.1.3, counted from digitalSignature. */
 #define KU_BIT_CERT_SIGN	(1u << 5)
@@ -368,8 +367,8 @@ tbs_validity(struct tbs *t, int64_t now, struct err *err)
 
 	if (ca_check_time(ca, now, err) == -1)
 		return -1;
-	t->not_before = now - SKEW > ca->not_before ? now - SKEW :
-	    ca->not_before;
+	t->not_before = now - ISSUED_EARLY > ca->not_before ?
+	    now - ISSUED_EARLY : ca->not_before;
 	t->not_after = end < ca->not_after ? end : ca->not_after;
 	if (t->not_after <= t->not_before)
 		return err_set(err, ERR_INTERNAL, "validity is empty");

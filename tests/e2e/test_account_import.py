@@ -1,5 +1,6 @@
 """Users and computers of Active Directory become accounts: repeated without
 change, in all or nothing, and never against what an operator said."""
+import concurrent.futures
 import json
 import os
 import pty
@@ -7,13 +8,18 @@ import re
 import subprocess
 import time
 
+import psycopg
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 import client
 from adfile import BASE, computer, entry, group, put
+from certlogon import CertClient, pem_key
 from conftest import own_stack
 from ledger_edits import damages
 from ledgers import change, put_back, reconcile, restart_signers, root
+from renewals import Held
+from waits import wait_for
 
 REALM = 'corp.test'
 
@@ -338,6 +344,42 @@ def test_what_waits_is_not_the_new_ones(own, tmp_path):
     own.ctl('request', 'deny', number)
     own.ctl('request', 'approve', other)
     verified(own)
+
+
+def test_issued_while_it_is_replaced(own, tmp_path):
+    """Behind the look at what is to be revoked, and before the account is
+    the new one's: whoever holds that is not the new one."""
+    name = 'racer$@corp.test'
+    load(own, computer(1230, 'racer'))
+    own.ctl('account', 'passwd', name, '--password-stdin', input='pass\n')
+    who = client.Client(own.env, name, 'pass')
+    Held(who, 'Computer')
+    dsn = psycopg.conninfo.make_conninfo(own.env['CS_DSN'], user='postgres')
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(dsn) as db:
+            db.execute('LOCK TABLE countersign.revoked IN SHARE MODE')
+            ready = pool.submit(load, own, computer(1240, 'racer'),
+                                '--replace')
+            wait_for(lambda: own.sql('SELECT FROM pg_locks WHERE NOT granted '
+                                     "AND relation = 'countersign.revoked'"
+                                     '::regclass'), 20)
+            held = Held(who, 'Computer')
+        assert ready.result()['racer$']['outcome'] == 'replaced'
+    at = tmp_path / 'racer.pem'
+    at.write_bytes(held.cert.public_bytes(serialization.Encoding.PEM))
+    at.with_suffix('.key').write_bytes(pem_key(held.key))
+    c = CertClient(own.env, (str(at), str(at.with_suffix('.key'))))
+    words = "racer$@corp.test was another principal's when"
+    assert words in c.whoami().text
+    r = held.renew(c=c)
+    assert r.hresult == 0x80070005 and words in r.reason
+    # Nor by another way in.
+    own.ctl('account', 'passwd', name, '--password-stdin', input='pass\n')
+    r = held.renew()
+    assert r.leaf is None and words in r.reason
+    time.sleep(8)
+    r = Held(who, 'Computer').renew()
+    assert r.leaf is not None, r.reason
 
 
 def test_names_change_places(own):

@@ -113,7 +113,7 @@ static void
 says(bool again, struct slice der, int64_t days, uint32_t hresult,
     const char *words)
 {
-	struct certauth		 who = { "", "", "" };
+	struct certauth		 who = { .account = "" };
 	struct err		 err = ERR_INIT;
 	const struct policy	*p = snapshot_policy(snap, false, &err);
 	int64_t			 now = (int64_t)time(NULL) + days * 86400;
@@ -140,6 +140,25 @@ says(bool again, struct slice der, int64_t days, uint32_t hresult,
 	else if (strstr(err.text, words) == NULL ||
 	    err_hresult(&err) != hresult)
 		fail_msg("%x %s", err_hresult(&err), err.text);
+}
+
+/* One that an import gave to another just then, and one of whom nobody knows. */
+static void
+test_since(void **state)
+{
+	const struct certauth	ours = { .issued = 1000 },
+				theirs = { .issued = INT64_MAX };
+	struct account		a = { .name = (char []){ "alice" } };
+	struct err		err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(certauth_since(&ours, &a, &err), 0);
+	a.replaced = 900;
+	assert_int_equal(certauth_since(&ours, &a, &err), 0);
+	a.replaced = 1001;
+	assert_int_equal(certauth_since(&theirs, &a, &err), 0);
+	assert_int_equal(certauth_since(&ours, &a, &err), -1);
+	assert_non_null(strstr(err.text, "another principal's"));
 }
 
 static void
@@ -329,7 +348,7 @@ static int
 logon(struct certlogon *c, const struct buf *der, int64_t days,
     uint32_t *hresult)
 {
-	struct certauth	who = { "", "", "" };
+	struct certauth	who = { .account = "" };
 	struct err	err = ERR_INIT;
 	int		rc = certlogon_identify(c, buf_slice(der),
 			    (int64_t)time(NULL) + days * 86400, &who, &err);
@@ -499,6 +518,7 @@ main(void)
 		cmocka_unit_test(test_issuer),
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_trusted),
+		cmocka_unit_test(test_since),
 		cmocka_unit_test(test_remembered),
 		cmocka_unit_test(test_forgotten),
 		cmocka_unit_test(test_signer_role),

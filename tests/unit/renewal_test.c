@@ -233,6 +233,13 @@ test_old_certificate(void **state)
 	ask_for(&q, "Plain", "Plain");
 	q.old.account = str("bob");
 	denies(&q, CERTSRV_E_ENROLL_DENIED, "4001 is not of account ada");
+	/* An import gave the account to another, and was some seconds at it. */
+	ask_for(&q, "Plain", "Plain");
+	q.account.replaced = q.old.not_before + ISSUED_EARLY - 5;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "another principal's when");
+	ask_for(&q, "Plain", "Plain");
+	q.account.replaced = q.old.not_before + ISSUED_EARLY - 6;
+	grants(&q, "CN=Ada | ", false);
 	/* Whichever of two signers it is. */
 	ask_for(&q, "Plain", "Plain");
 	q.request.signer[1] = q.request.signer[0];
