@@ -1,6 +1,6 @@
 # Countersign.  "make demo" and "make test" are all a newcomer needs.
 CC ?= gcc
-PKGS = openssl libxml-2.0 libpq libzmq libsodium libconfuse
+PKGS = openssl gmp libxml-2.0 libpq libzmq libsodium libconfuse
 # The worker's and doctor's, and below libpq anyway.
 KRB5 = krb5-gssapi krb5
 BUILD ?= build

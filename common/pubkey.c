@@ -162,7 +162,7 @@ parse_rsa(struct pubkey *k, struct der *alg, struct err *err)
 	k->n = BN_bin2bn(n.p, (int)n.n, NULL);
 	if (k->n == NULL)
 		return err_openssl(err, "BN_bin2bn");
-	if (keycheck_modulus(k->n, n, err) == -1)
+	if (keycheck_modulus(n, err) == -1)
 		return -1;
 	return set_mont(k, err);
 }

@@ -3,7 +3,7 @@
 # Nothing to do costs one dpkg-query.  Starts no service.
 set -euo pipefail
 
-run="gcc make pkg-config libfcgi-dev libssl-dev libxml2-dev libpq-dev
+run="gcc make pkg-config libfcgi-dev libssl-dev libgmp-dev libxml2-dev libpq-dev
     libzmq3-dev libsodium-dev libconfuse-dev libkrb5-dev libp11-kit-dev
     libldap-dev
     libengine-pkcs11-openssl nginx postgresql-15 postgresql-client-15 curl
