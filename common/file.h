@@ -6,6 +6,8 @@
 #ifndef FILE_H
 #define FILE_H
 
+#include <sys/stat.h>
+
 #include "buf.h"
 #include "err.h"
 
@@ -39,6 +41,8 @@ int	 file_write_all(int fd, struct slice);
  * for the real user and without capabilities: open(2) may get there.
  */
 bool	 file_exists(const char *path);
+/* Is what stat(2) told of a name then and now one file, not written to? */
+bool	 file_same(const struct stat *, const struct stat *);
 /* "dir/name.suffix", caller frees. */
 char	*file_path(const char *dir, const char *name, const char *suffix);
 

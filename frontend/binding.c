@@ -83,15 +83,6 @@ binding_of_pem(struct slice pem, const char *path, struct binding_value *v,
 	return rc;
 }
 
-static bool
-same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
-	    a->st_size == b->st_size &&
-	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 static int
 read_file(struct watched *w, struct binding_value *v, struct err *err)
 {
@@ -112,7 +103,7 @@ look(struct watched *w, struct err *err)
 	struct stat		st = { .st_ino = 0 };
 
 	/* What fails, file_read tells; what changes behind it, the next look. */
-	if (stat(w->path, &st) == 0 && same_file(&st, &w->seen))
+	if (stat(w->path, &st) == 0 && file_same(&st, &w->seen))
 		return 0;
 	if (read_file(w, &v, err) == -1)
 		return -1;

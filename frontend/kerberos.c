@@ -3,7 +3,10 @@
  * calls it where the location says "kerberos"; whose account that is, ticket.c
  * finds.
  */
+#include <sys/stat.h>
+
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +19,7 @@
 #include "base64.h"
 #include "binding.h"
 #include "conf.h"
+#include "file.h"
 #include "kerberos.h"
 #include "keytab.h"
 
@@ -30,6 +34,8 @@
  */
 struct kerberos {
 	const struct wconf_kerberos *conf;
+	pthread_mutex_t	 lock;		/* of keytab */
+	struct stat	 keytab;	/* when it was last found good */
 	struct strlist	 of_keytab;	/* realms */
 	struct ticket_rules rules;
 	struct binding	*binding;	/* NULL: nobody asks for it */
@@ -102,13 +108,40 @@ check_folder(const char *path, struct err *err)
 	return 0;
 }
 
+/*
+ * The library reads it with each token, and makes no difference between keys:
+ * what nobody starts with must not come later either.  The realms are those of
+ * the start.
+ */
+static int
+look_at_keytab(struct kerberos *k, struct err *err)
+{
+	struct strlist	ignored = { NULL, 0 };
+	struct stat	st = { .st_ino = 0 };
+	struct err	why = ERR_INIT;
+	bool		first = k->ncreds == 0;
+	int		rc = 0;
+
+	(void)pthread_mutex_lock(&k->lock);
+	/* What fails, keytab_check tells. */
+	if (stat(k->conf->keytab, &st) == -1 || !file_same(&st, &k->keytab))
+		rc = keytab_check(k->conf->keytab, first ? &k->of_keytab :
+		    &ignored, &why);
+	if (rc == 0)
+		k->keytab = st;
+	(void)pthread_mutex_unlock(&k->lock);
+	strlist_free(&ignored);
+	return rc == 0 ? 0 : err_set(err, first ? why.kind : ERR_UNAVAILABLE,
+	    "%s", why.text);
+}
+
 static int
 set_up(struct kerberos *k, struct err *err)
 {
 	size_t	i, n = 1;
 
 	if (check_folder(k->conf->replay_cache, err) == -1 ||
-	    keytab_check(k->conf->keytab, &k->of_keytab, err) == -1)
+	    look_at_keytab(k, err) == -1)
 		return -1;
 	k->rules = (struct ticket_rules){ .need_sid = k->conf->need_sid,
 	    .realms = k->conf->realms.n > 0 ? &k->conf->realms :
@@ -133,6 +166,7 @@ kerberos_new(const struct wconf_kerberos *conf, struct err *err)
 	struct kerberos	*k = xcalloc(1, sizeof(*k));
 
 	k->conf = conf;
+	(void)pthread_mutex_init(&k->lock, NULL);
 	if (set_up(k, err) == 0)
 		return k;
 	kerberos_free(k);
@@ -150,6 +184,7 @@ kerberos_free(struct kerberos *k)
 		gss_release_cred(&ignored, &k->cred[--k->ncreds]);
 	binding_free(k->binding);
 	strlist_free(&k->of_keytab);
+	(void)pthread_mutex_destroy(&k->lock);
 	free(k);
 }
 
@@ -213,26 +248,13 @@ accept_one(struct kerberos *k, size_t i, const struct buf *token,
 	    &a->source, &a->mech, &a->proof, &a->flags, NULL, NULL);
 }
 
-/* There is one, and it has keys: not which. */
-static bool
-has_keys(const struct kerberos *k)
-{
-	struct err	ignored = ERR_INIT;
-	struct keytab	keys;
-	bool		has = keytab_read(k->conf->keytab, &keys,
-			    &ignored) == 0;
-
-	keytab_free(&keys);
-	return has;
-}
-
 /*
  * Is it our own trouble?  To be told then that he is not authenticated would
  * make a client ask for a password, or give up.  GSS-API gives the numbers of
  * errno others, differently in SPNEGO; their words it leaves.
  */
 static bool
-is_ours(const struct kerberos *k, const char *why)
+is_ours(const char *why)
 {
 	static const int	codes[] = { EACCES, EISDIR, ENOTDIR, ENOENT,
 	    ENOSPC, EDQUOT, EROFS, EIO, EMFILE, ENFILE, ENOMEM };
@@ -244,7 +266,7 @@ is_ours(const struct kerberos *k, const char *why)
 		if (strncmp(why, words, strlen(words)) == 0)
 			return true;
 	}
-	return !has_keys(k);
+	return false;
 }
 
 static int
@@ -267,7 +289,7 @@ accept_token(struct kerberos *k, const struct buf *token, struct accepted *a,
 	if (major == GSS_S_COMPLETE)
 		return 0;
 	failed(major, minor, ERR_UNAUTHENTICATED, "Kerberos", err);
-	if (is_ours(k, err->text + strlen("Kerberos: ")))
+	if (is_ours(err->text + strlen("Kerberos: ")))
 		err->kind = ERR_UNAVAILABLE;
 	return -1;
 }
@@ -418,6 +440,7 @@ kerberos_accept(struct kerberos *k, const char *authorization,
 
 	errno = 0;
 	if (read_token(authorization, &token, err) == 0 &&
+	    look_at_keytab(k, err) == 0 &&
 	    accept_token(k, &token, &a, err) == 0 &&
 	    check(k, &a, err) == 0 &&
 	    display(a.source, &ticket->principal, err) == 0)

@@ -34,8 +34,8 @@ void		 kerberos_free(struct kerberos *);
  * ticket_free by the caller, of a failure, too.  The server's own token, in
  * base64, is appended to *proof: the client knows by it whom it talks to.  The
  * keytab is read again, and a certificate that changed.
- * ERR_UNAUTHENTICATED, the text is for the log; ERR_UNAVAILABLE when the keytab
- * or the replay cache is what fails.
+ * ERR_UNAUTHENTICATED, the text is for the log; ERR_UNAVAILABLE when the keytab,
+ * which must be as at the start, or the replay cache is what fails.
  */
 int		 kerberos_accept(struct kerberos *, const char *authorization,
 		    struct ticket *, struct buf *proof, struct err *);

@@ -341,6 +341,32 @@ def test_a_new_key(krb, alice):
     assert later.send('GET', url).status_code == 200
 
 
+@pytest.mark.parametrize('key', ['rc4-hmac HTTP/localhost',
+                                 'aes256-cts cifs/localhost'])
+def test_a_new_key_that_may_not_be(krb, key):
+    """What no worker starts with, none goes on with."""
+    kdc, old = krb.kdc, krb.keytab.read_bytes()
+    kind, name = key.split()
+    if name != 'HTTP/localhost':
+        kdc.principal(name)
+    bad = kdc.extract(kdc.dir / 'bad.keytab', 'HTTP/localhost')
+    kdc.admin('ktadd -k %s -e %s:normal %s' % (bad, kind, name))
+    token = krb.client('alice').token()[1]
+    try:
+        krb.put(krb.keytab.name, bad.read_bytes())
+        r = whoami(krb, authorization(token))
+        assert r.status_code == 503 and 'AES' not in r.text
+        assert name in krb.line(r.text)
+    finally:    # the KDC has made others
+        both = kdc.dir / 'after.keytab'
+        both.write_bytes(old)
+        krb.put(krb.keytab.name, kdc.extract(
+            both, 'HTTP/localhost', fresh=True).read_bytes())
+        both.unlink(), bad.unlink()
+    assert krb.client('alice').send('GET', krb.stack.env['CS_HOME_URL'] +
+                                    'whoami/kerberos').status_code == 200
+
+
 def test_our_own_trouble(krb):
     """What no ticket can mend is no 401: clients would ask for a password."""
     cache, = (krb.stack.dir / 'run').glob('kerberos-0.replay')
