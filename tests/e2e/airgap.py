@@ -4,7 +4,6 @@ import os
 import pathlib
 import shutil
 import subprocess
-import time
 
 from asn1crypto import cms, core
 from cryptography import x509
@@ -15,6 +14,7 @@ import client
 from bundle import Bundle, ITEM, PART, RESULT, split
 from conftest import Stack
 from schema import check_rstrc
+from waits import wait_for
 
 
 class Gap(Stack):
@@ -53,7 +53,7 @@ class Gap(Stack):
             cmd = ['env', '--ignore-signal=XFSZ', 'prlimit',
                    '--fsize=%d' % room] + cmd
         r = subprocess.run(cmd + [str(w) for w in words], env=env, text=True,
-                           capture_output=True, timeout=120,
+                           capture_output=True, timeout=300,
                            stdin=subprocess.DEVNULL)
         if ok is not None:
             assert r.returncode == ok, (words, r.stdout, r.stderr)
@@ -148,19 +148,17 @@ def key_of(gap, cert):
 def crl(gap, key='Vault-CA'):
     """The published list of a key, when it is the one that came last."""
     url = gap.env['CS_VAULT_CRL_URL'].replace('Vault-CA', key)
-    deadline = time.time() + 10
     number = gap.sql('SELECT max(number) FROM countersign.crl '
                      'WHERE ca = %s', key)[0][0]
-    while True:
-        r = client.Client(gap.env).http.get(url, timeout=10)
-        if r.status_code == 200:
-            c = x509.load_der_x509_crl(r.content)
-            n = c.extensions.get_extension_for_class(
-                x509.CRLNumber).value.crl_number
-            if n == number:
-                break
-        assert time.time() < deadline
-        time.sleep(0.1)
+
+    def published():
+        r = client.Client(gap.env).http.get(url, timeout=300)
+        if r.status_code != 200:
+            return None
+        c = x509.load_der_x509_crl(r.content)
+        return c.extensions.get_extension_for_class(
+            x509.CRLNumber).value.crl_number == number and [c]
+    [c] = wait_for(published)       # a list without entries is false
     ca = x509.load_pem_x509_certificate(
         (gap.vault_dir / key.replace('Vault-CA', 'ca')).with_suffix(
             '.pem').read_bytes())

@@ -27,7 +27,7 @@ class CertClient(client.Client):
 
     def whoami(self, **headers):
         return self.http.get(self.base + '/whoami', headers=headers,
-                             timeout=60)
+                             timeout=300)
 
 
 def pem_key(key):

@@ -190,7 +190,7 @@ class Client:
              'charset=utf-8', **headers):
         h = {'Content-Type': content_type}
         h.update(headers)
-        return Reply(self.http.post(url, data=data, headers=h, timeout=60))
+        return Reply(self.http.post(url, data=data, headers=h, timeout=300))
 
     def header(self):
         return security(self.user, self.password, now=self.clock())

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -24,6 +23,7 @@ pytest.register_assert_rewrite(*(f.stem for f in HERE.glob('*.py') if not
 
 import client  # noqa: E402
 from second_site import ctl_words  # noqa: E402
+from waits import wait_for  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -82,7 +82,7 @@ class Stack:
 
     def run_ctl(self, words, **kw):
         return subprocess.run(words, capture_output=True, text=True,
-                              timeout=60, **kw)
+                              timeout=300, **kw)
 
     def ctl_json(self, *args, **kw):
         import json
@@ -108,11 +108,7 @@ class Stack:
 
     def pids(self, part):
         """Process ids of one part, from its pid files."""
-        def read(file):
-            while not (text := file.read_text()):
-                time.sleep(0.01)    # it is being written
-            return int(text)
-        return [read(p) for p in
+        return [int(p.read_text()) for p in
                 sorted((self.dir / 'run').glob(part + '*.pid'))]
 
     def log(self, part):
@@ -125,17 +121,22 @@ def clean(state):
                    env=dict(os.environ, STATE=str(state)))
 
 
+START = 600     # seconds: until all of a stack is set up and runs
+
+
 def start(state, log, variables):
-    """Returns when it is ready or has ended, or after two minutes."""
+    """Returns when it is ready or has ended."""
     (state / 'env').unlink(missing_ok=True)
     p = subprocess.Popen(['make', '-s', 'run', 'STATE=%s' % state], cwd=TOP,
                          env=dict(os.environ, **variables),
                          stdout=open(log, 'w'), stderr=subprocess.STDOUT,
                          start_new_session=True)
-    deadline = time.time() + 120
-    while not (state / 'env').exists() and p.poll() is None and \
-            time.time() < deadline:
-        time.sleep(0.2)
+    try:
+        wait_for(lambda: (state / 'env').exists() or p.poll() is not None,
+                 START, 0.1)
+    except AssertionError:
+        end(p)
+        raise
     return p
 
 
@@ -151,7 +152,6 @@ def running(state, **variables):
         p = start(state, log, variables)
     try:
         assert p.poll() is None, 'make run ended: see %s' % log
-        assert (state / 'env').exists(), 'make run is not ready after 120 s'
         yield Stack(state / 'env')
     finally:
         end(p)
@@ -171,7 +171,7 @@ def end(p):
     with contextlib.suppress(ProcessLookupError):
         os.killpg(p.pid, signal.SIGTERM)
     try:
-        p.wait(30)
+        p.wait(300)
     except subprocess.TimeoutExpired:
         os.killpg(p.pid, signal.SIGKILL)
         raise

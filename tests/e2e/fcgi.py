@@ -11,7 +11,7 @@ def raw_http(stack, text):
     """Bytes to nginx, what comes back."""
     u = urllib.parse.urlsplit(stack.env['CS_CEP_URL'])
     c = ssl.create_default_context(cafile=stack.env['CS_ROOT_PEM'])
-    with socket.create_connection((u.hostname, u.port), 10) as s, \
+    with socket.create_connection((u.hostname, u.port), 300) as s, \
             c.wrap_socket(s, server_hostname=u.hostname) as t:
         t.sendall(text)
         out = b''
@@ -48,7 +48,7 @@ BEGIN = record(1, struct.pack('>HB5x', 1, 0))
 
 def fastcgi(stack, data):
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10)
+        s.settimeout(300)
         # The worker asks who connects: as root, be who nginx is.
         me, path = os.geteuid(), worker_socket(stack)
         os.seteuid(os.stat(path).st_uid)

@@ -1,19 +1,19 @@
 """What doctor says of a deployment."""
 import json
-import os
 import shutil
-import signal
 import subprocess
-import time
 
 import pytest
+
+from second_site import reload_nginx
+from waits import wait_for
 
 RESULTS = ('ok', 'skip', 'warn', 'fail')
 
 
 def doctor(stack, *args, conf=None, code=None):
     r = subprocess.run(stack.ctl_words(conf) + ['doctor', '--json', *args], text=True,
-                       capture_output=True, timeout=120)
+                       capture_output=True, timeout=300)
     assert r.returncode in (0, 1), r.stderr
     if code is not None:
         assert r.returncode == code, r.stdout
@@ -34,10 +34,8 @@ def of(rows, check, result):
 def settled(stack):
     """What a signer found outlives its cause until it looks again, within
     seconds of being asked."""
-    until = time.time() + 20
-    while of(rows := doctor(stack), 'signer', 'fail'):
-        assert time.time() < until, rows
-        time.sleep(1)
+    wait_for(lambda: not of(doctor(stack), 'signer', 'fail'),
+             said=lambda: doctor(stack))
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -60,6 +58,6 @@ def site(stack):
 
     def load(text):
         file.write_text(text)
-        os.kill(stack.pids('nginx')[0], signal.SIGHUP)
+        reload_nginx(stack)
     yield before, load
     load(before)

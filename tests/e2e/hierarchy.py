@@ -48,7 +48,7 @@ class Offline:
 
 def openssl(*args, ok=True, input=None):
     r = subprocess.run(['openssl', *map(str, args)], capture_output=True,
-                       text=True, timeout=60, input=input)
+                       text=True, timeout=300, input=input)
     if ok:
         assert r.returncode == 0, (args, r.stdout, r.stderr)
     return r

@@ -3,12 +3,12 @@ a module of ours (tests/p11/fault.c), which breaks things while all runs."""
 import os
 import re
 import subprocess
-import time
 
 import client
 from conftest import TOP, Stack
 from run import Run
 from schema import check_fault, check_rstrc
+from waits import wait_for
 
 SOFTHSM = '/usr/lib/softhsm/libsofthsm2.so'
 SPY = '/usr/lib/x86_64-linux-gnu/pkcs11/pkcs11-spy.so'
@@ -45,7 +45,7 @@ class Hsm:
 
     def run_it(self, *args, code=0, **kw):
         r = subprocess.run(
-            args, text=True, capture_output=True, timeout=60,
+            args, text=True, capture_output=True, timeout=300,
             env=dict(os.environ, **{k: str(v) for k, v in self.env.items()}),
             **kw)
         if code is not None:
@@ -100,15 +100,10 @@ class Token(Hsm):
         assert r.hresult == RETRY and 'again' in r.reason
         assert 'token' not in r.reason.lower()
 
-    def issues(self, seconds=6):
-        end = time.time() + seconds
-        while True:
-            r = self.enroll()
-            if r.leaf:
-                check_rstrc(r)
-                return r.certificate
-            assert time.time() < end, r.text
-            time.sleep(0.2)
+    def issues(self):
+        r = wait_for(lambda: (r := self.enroll()).leaf and r)
+        check_rstrc(r)
+        return r.certificate
 
     def test(self, *changes, code=1):
         """countersign-signer -t with another configuration."""

@@ -24,7 +24,7 @@ def pg(own, *args):
 def damages(own, conf, *args, code=None):
     r = subprocess.run([*own.ctl_words(conf), '--json', 'ledger', 'verify',
                         *map(str, args)], capture_output=True, text=True,
-                       timeout=60)
+                       timeout=300)
     if code is not None:
         assert r.returncode == code, (r.stdout, r.stderr)
     return r.returncode, [x for x in json.loads(r.stdout) if x['damaged']]

@@ -96,7 +96,7 @@ def signers(own, not_these=()):
         pids, log = own.pids('signer'), own.log('signer')
         return all(p not in not_these and not dead(p) and
                    'pid=%d event=ready' % p in log for p in pids) and pids
-    return wait_for(ready, 60)
+    return wait_for(ready)
 
 
 def restart_signers(own):
@@ -122,7 +122,7 @@ def make_void(own, root):
     # The next request of that signer settles it.
     wait_for(lambda: client.Client(own.env).enroll(
         csr(own, 'next.demo.example')) and own.sql(
-            'SELECT count(*) FROM countersign.void_serial')[0][0], 40)
+            'SELECT count(*) FROM countersign.void_serial')[0][0])
 
 
 def life(own, root, mark):
@@ -160,7 +160,7 @@ def stopped(own):
     yield
     os.kill(supervisor, signal.SIGCONT)
     wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'up.demo.example')).fault is None, 60)
+        csr(own, 'up.demo.example')).fault is None)
 
 
 def as_signer(own, conf):
@@ -169,7 +169,7 @@ def as_signer(own, conf):
     at = words.index('-c')
     words[at - 1] = words[at - 1] + '-signer'
     words[at + 1] = str(conf)
-    r = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    r = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert r.returncode == 1, r.stderr
     return r.stderr
 

@@ -12,7 +12,8 @@ from requests.adapters import HTTPAdapter
 
 import client
 from certlogon import CertClient
-from conftest import TOP, Stack
+from conftest import START, TOP, Stack
+from waits import wait_for
 
 # The variant for programs with threads: the other one lets a thread see the
 # unmoved time while a second one reads the offset anew.
@@ -63,13 +64,11 @@ class MovedStack(Stack):
             ['env', '--default-signal=INT', 'deploy/demo.sh', 'run'],
             cwd=TOP, env=self.environ, start_new_session=True,
             stdout=self.log_file, stderr=subprocess.STDOUT)
-        deadline = time.time() + 120
-        while not (self.dir / 'env').exists():
-            assert time.time() < deadline, self.output()
-            if self.p.poll() is not None:
-                assert 'ft_shm_init' in self.output(), self.output()
-                return False
-            time.sleep(0.1)
+        wait_for(lambda: (self.dir / 'env').exists() or
+                 self.p.poll() is not None, START, 0.1, self.output)
+        if self.p.poll() is not None:
+            assert 'ft_shm_init' in self.output(), self.output()
+            return False
         return True
 
     def output(self):
@@ -79,7 +78,7 @@ class MovedStack(Stack):
     def stop(self):
         if self.p.poll() is None:
             os.killpg(self.p.pid, signal.SIGTERM)
-        assert self.p.wait(60) is not None
+        assert self.p.wait(300) is not None
         self.log_file.close()
 
     def run_ctl(self, words, **kw):

@@ -35,13 +35,13 @@ def cdp(cert):
 
 def issuer_of(cert):
     url, = access(cert, AuthorityInformationAccessOID.CA_ISSUERS)
-    r = http.get(url, timeout=10)
+    r = http.get(url, timeout=300)
     assert r.status_code == 200
     return x509.load_der_x509_certificate(r.content)
 
 
 def fetch_crl(cert):
-    r = http.get(cdp(cert), timeout=10)
+    r = http.get(cdp(cert), timeout=300)
     assert r.status_code == 200
     assert r.headers['Content-Type'] == 'application/pkix-crl'
     crl = x509.load_der_x509_crl(r.content)
@@ -79,7 +79,7 @@ def check_issued_by(cert, ca):
 def post(cert, body, type_='application/ocsp-request'):
     url, = access(cert, AuthorityInformationAccessOID.OCSP)
     return http.post(url, data=body, headers={'Content-Type': type_},
-                     timeout=10)
+                     timeout=300)
 
 
 def ask(cert, **kw):

@@ -2,9 +2,9 @@
 import os
 import signal
 import subprocess
-import time
 
-from conftest import TOP, read_env
+from conftest import START, TOP, read_env
+from waits import wait_for
 
 
 class Run:
@@ -27,11 +27,9 @@ class Run:
             return None
 
     def ready(self):
-        deadline = time.time() + 120
-        while self.stamp() in (None, self.stale):
-            assert self.p.poll() is None, self.text()
-            assert time.time() < deadline, self.text()
-            time.sleep(0.1)
+        wait_for(lambda: self.p.poll() is not None or
+                 self.stamp() not in (None, self.stale), START, 0.1, self.text)
+        assert self.p.poll() is None, self.text()
         return read_env(self.env_file)
 
     def text(self):
@@ -44,4 +42,4 @@ class Run:
     def stop(self, sig=signal.SIGINT):
         if self.p.poll() is None:
             os.killpg(self.p.pid, sig)
-        return self.p.wait(30)
+        return self.p.wait(300)

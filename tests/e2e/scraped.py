@@ -7,7 +7,7 @@ import requests
 def scrape(stack, path='metrics'):
     """Series to value; every line must be of the text format."""
     r = requests.get(stack.env['CS_HOME_URL'] + path,
-                     verify=stack.env['CS_ROOT_PEM'], timeout=20)
+                     verify=stack.env['CS_ROOT_PEM'], timeout=300)
     assert r.status_code == 200, r.text
     assert r.headers['Content-Type'].startswith('text/plain; version=0.0.4')
     out, types = {}, {}

@@ -5,12 +5,14 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import socket
 import subprocess
-import time
 
 import pytest
 from lxml import html
+
+from waits import wait_for
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -24,6 +26,15 @@ def ctl_words(env):
         ways = re.findall(r'exec (.*?) "\$@"', open(words[0]).read())
         words = shlex.split(ways[0 if os.geteuid() == 0 else -1])
     return words
+
+
+def reload_nginx(stack):
+    """And wait until nobody answers by the old configuration."""
+    master = stack.pids('nginx')[0]
+    children = pathlib.Path('/proc/%d/task/%d/children' % (master, master))
+    old = set(children.read_text().split())
+    os.kill(master, signal.SIGHUP)
+    wait_for(lambda: not old & set(children.read_text().split()))
 
 
 @contextlib.contextmanager
@@ -61,15 +72,13 @@ def second_site(stack, folder, change):
                                          str(folder / 'nginx.conf')],
         stderr=subprocess.DEVNULL)
     try:
-        deadline = time.time() + 20
-        while not (folder / 'pid').exists():
-            assert p.poll() is None and time.time() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: p.poll() is not None or (folder / 'pid').exists())
+        assert p.poll() is None
         yield lambda url: re.sub(r'(?<=:)\d+(?=/)', lambda m: ports[m[0]],
                                  url, count=1)
     finally:
         p.terminate()
-        p.wait(20)
+        p.wait(300)
 
 
 def by_page(stack, shared, folder, auth, instead, **env):
@@ -93,7 +102,7 @@ def by_page(stack, shared, folder, auth, instead, **env):
                  PYTHONPATH='%s:%s' % (clients / 'cepces-0.3.17/src',
                                        clients / 'requests-gssapi/src'),
                  CERTMONGER_OPERATION='GET-SUPPORTED-TEMPLATES'),
-        cwd=folder, capture_output=True, text=True, timeout=60)
+        cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 def site_of(stack, folder):
@@ -105,7 +114,7 @@ def site_of(stack, folder):
         [TOP / 'deploy/site.sh', folder / 'web', base, 'http://pki.example',
          cert, 'Demo-CA', stack.dir / 'ca/Demo-CA.pem', stack.dir / 'root.pem',
          stack.sql('SELECT policy_id FROM countersign.deployment')[0][0],
-         folder / 'cas.html'], check=True, timeout=30)
+         folder / 'cas.html'], check=True, timeout=300)
     read = {f.name: f.read_bytes() for f in (folder / 'web').iterdir()
             if f.is_file()}
     return {n: b.decode('utf-16' if n.endswith('.reg') else 'utf-8')

@@ -7,10 +7,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.parse
 
 import pytest
+
+from waits import wait_for
 
 SLAPD = shutil.which('slapd', path='/usr/sbin:/usr/lib/openldap:' +
                      os.environ['PATH'])
@@ -89,14 +90,13 @@ class Directory:
         self.process = subprocess.Popen(
             [SLAPD, '-d', '0', '-f', self.dir / 'slapd.conf', '-h', urls],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.time() + 15
-        while self.search('-b', '', '-s', 'base').returncode != 0:
-            assert self.process.poll() is None and time.time() < end
-            time.sleep(0.1)
+        wait_for(lambda: self.process.poll() is not None or
+                 self.search('-b', '', '-s', 'base').returncode == 0)
+        assert self.process.poll() is None
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(15)
+        self.process.wait(300)
 
     def search(self, *args):
         return subprocess.run(

@@ -497,7 +497,7 @@ def test_two_at_once(own):
         p.stdin.write(text)
         p.stdin.close()
     got = sorted(len(json.loads(p.stdout.read())) for p in ps)
-    assert [p.wait(60) for p in ps] == [0, 0] and got == [0, 300]
+    assert [p.wait(300) for p in ps] == [0, 0] and got == [0, 300]
     verified(own)
 
 
@@ -572,7 +572,7 @@ def test_ten_thousand(own, tmp_path):
         times.append(time.monotonic() - began)
     print('10,000 accounts: added %.1f s, again %.1f s, changed %.1f s'
           % tuple(times))
-    assert max(times) < 30
+    assert max(times) < 300     # when nothing is quadratic, not in a race
     verified(own)
 
 

@@ -93,7 +93,7 @@ def test_cepces_polls(gap, shared, tmp_path):
     def cepces(*words):
         r = subprocess.run([script, 'UsernamePassword', words[0],
                             gap.env['CS_VAULT_CES_URL'], *words[1:]], env=e,
-                           capture_output=True, text=True, timeout=60)
+                           capture_output=True, text=True, timeout=300)
         return r.returncode, r.stdout
     csr = x509.load_der_x509_csr(gap.server('cepces.demo.example'))
     (tmp_path / 'csr.pem').write_bytes(csr.public_bytes(
@@ -302,7 +302,7 @@ def test_configuration(gap, tmp_path):
     at = own.index('-c') - 1
     r = subprocess.run(own[:at] + [gap.env['CS_VAULT_SIGNER'], '-c',
                                    gap.env['CS_VAULT_CONF']],
-                       capture_output=True, text=True, timeout=20)
+                       capture_output=True, text=True, timeout=300)
     assert r.returncode == 1 and 'airgap sign' in r.stderr
     for words in (['sign'], ['show'], ['nonsense'], ['status', 'x'], []):
         assert gap.run(*words, ok=None).returncode == 2
@@ -327,5 +327,5 @@ def test_no_ocsp_and_no_deltas_behind_a_gap(gap):
                 'Vault-CA')
     r = client.Client(gap.env).http.get(
         gap.env['CS_VAULT_CRL_URL'].replace('ca/Vault-CA.crl', 'ocsp'),
-        timeout=10)
+        timeout=300)
     assert r.status_code != 500

@@ -31,7 +31,7 @@ def cepces(stack, shared):
         args = [script, 'UsernamePassword', operation,
                 url or stack.env['CS_CEP_URL']]
         return subprocess.run(args + ([arg] if arg else []), env=e,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=300)
     return run
 
 

@@ -79,7 +79,7 @@ def write(place, text=FILE, **changes):
 def run(program, conf, answers, code=0):
     r = subprocess.run([program, '-c', '/nonexistent', 'ceremony', 'run',
                         conf], input=''.join(a + '\n' for a in answers),
-                       text=True, capture_output=True, timeout=60)
+                       text=True, capture_output=True, timeout=300)
     assert r.returncode == code, (r.stdout[-1500:], r.stderr)
     return r
 
@@ -87,7 +87,7 @@ def run(program, conf, answers, code=0):
 def verify(program, made, code=0):
     r = subprocess.run([program, '-c', '/nonexistent', '--json', 'ceremony',
                         'verify', made / 'transcript'], text=True,
-                       capture_output=True, timeout=60)
+                       capture_output=True, timeout=300)
     assert r.returncode == code, (r.stdout, r.stderr)
     return json.loads(r.stdout)
 

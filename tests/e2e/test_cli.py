@@ -277,7 +277,7 @@ def test_ledger_verify_finds_an_edit(stack, issued, tmp_path):
 
 
 def test_landing_page(stack, demo):
-    r = demo.http.get(stack.env['CS_HOME_URL'], timeout=10)
+    r = demo.http.get(stack.env['CS_HOME_URL'], timeout=300)
     assert r.status_code == 200 and 'text/html' in r.headers['Content-Type']
     for must in (*(v for k, v in stack.env.items() if k.endswith('_URL') and
                    k != 'CS_HOME_URL'), 'certmgr.msc', 'certlm.msc',
@@ -293,7 +293,7 @@ def test_landing_page(stack, demo):
     for href in links:
         if href.startswith('#') or href.startswith('http'):
             continue
-        got = demo.http.get(base + href.lstrip('/'), timeout=10)
+        got = demo.http.get(base + href.lstrip('/'), timeout=300)
         assert got.status_code == 200, href
         for k in kinds:
             kinds[k] += href.endswith(k)
@@ -301,8 +301,8 @@ def test_landing_page(stack, demo):
     # all CAs, as the policy has them: their addresses answer
     assert stack.ctl('ca', 'page').stdout in r.text
     crl, = [h for h in links if h.startswith('http://')]
-    assert demo.http.get(crl, timeout=10).status_code == 200
-    got = demo.http.get(crl.replace('.crl', '.cer'), timeout=10)
+    assert demo.http.get(crl, timeout=300).status_code == 200
+    got = demo.http.get(crl.replace('.crl', '.cer'), timeout=300)
     cert = x509.load_der_x509_certificate(got.content)
     words = ''.join(tree.get_element_by_id('cas').text_content().split())
     assert cert.fingerprint(hashes.SHA256()).hex().upper() in words
@@ -317,7 +317,7 @@ def init(stack, tmp_path):
     def run(*args):
         r = subprocess.run([stack.bin / 'countersign', 'init', tmp_path / 'new',
                             '--host', 'pki.example', *args], text=True,
-                           capture_output=True, timeout=30)
+                           capture_output=True, timeout=300)
         return r.returncode, r.stderr, tmp_path / 'new'
     return run
 

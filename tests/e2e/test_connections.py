@@ -30,11 +30,11 @@ def test_a_connection_serves_many(stack):
 
 def test_also_without_a_body(stack, demo):
     url = stack.env['CS_CEP_URL']
-    assert demo.http.get(url, timeout=10).status_code == 200
+    assert demo.http.get(url, timeout=300).status_code == 200
     first = kept(stack)
     assert first
     for _ in range(20):
-        assert demo.http.get(url, timeout=10).status_code == 200
+        assert demo.http.get(url, timeout=300).status_code == 200
     assert kept(stack) & first
 
 
@@ -46,8 +46,8 @@ def test_also_with_a_body_that_is_not_read(stack, demo):
     assert first
     for _ in range(20):
         assert demo.post(url, b'x' * 100000, 'text/plain').status == 415
-        assert demo.http.get(url, data=b'x' * 100, timeout=10).ok
-        assert demo.http.put(url, data=b'x', timeout=10).status_code in (
+        assert demo.http.get(url, data=b'x' * 100, timeout=300).ok
+        assert demo.http.put(url, data=b'x', timeout=300).status_code in (
             403, 405)
     assert kept(stack) >= first
 
@@ -63,7 +63,7 @@ def test_nothing_is_left_for_the_next(stack, demo):
             (good + b'<more/>', 'application/soap+xml', 500),
             (b'', 'application/soap+xml', 500)):
         assert demo.post(url, body, kind).status == status
-        assert demo.http.get(url, timeout=10).status_code == 200
+        assert demo.http.get(url, timeout=300).status_code == 200
         assert policies(stack).fault is None
     assert policies(stack, password='wrong').fault is not None
     assert policies(stack).fault is None

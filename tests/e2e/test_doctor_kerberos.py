@@ -4,13 +4,13 @@ import os
 import re
 import shutil
 import signal
-import time
 
 import pytest
 
 from findings import conf, doctor, of, others_are_over, site  # noqa: F401
 from policies import published
 from tickets import nobodys_keytab
+from waits import wait_for
 
 HTTP, AES256, RC4 = 'HTTP/localhost@DOCTOR.EXAMPLE', 18, 23
 
@@ -52,11 +52,8 @@ class Kerberos:
         before, = self.stack.pids('worker')
         self.conf.write_text(text)
         os.kill(before, signal.SIGTERM)
-        until = time.time() + 20
-        while self.stack.pids('worker') == [before] or of(
-                doctor(self.stack), 'worker', 'fail'):
-            assert time.time() < until
-            time.sleep(0.2)
+        wait_for(lambda: self.stack.pids('worker') != [before] and not of(
+            doctor(self.stack), 'worker', 'fail'))
 
 
 @pytest.fixture(scope='module')
@@ -205,10 +202,8 @@ def test_kerberos_one_side_only(kerberos, theirs):
 def test_kerberos_something_else_answers(kerberos, site, instead, text):  # noqa: F811
     before, load = site
     load(before.replace('fastcgi_param CS_AUTH kerberos', instead))
-    until = time.time() + 20
-    while len(bad := of(rows := doctor(kerberos.stack), 'kerberos',
-                        'fail')) < 2:
-        assert time.time() < until, rows
+    bad = wait_for(lambda: len(bad := of(doctor(
+        kerberos.stack), 'kerberos', 'fail')) >= 2 and bad)
     assert all(text in b['text'] for b in bad)
     assert any(b['object'].endswith('_CES_Kerberos/service.svc/CES')
                for b in bad)

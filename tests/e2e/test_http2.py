@@ -23,7 +23,7 @@ class Connection:
         context = ssl.create_default_context(cafile=stack.env['CS_ROOT_PEM'])
         context.set_alpn_protocols(['h2'])
         self.sock = context.wrap_socket(
-            socket.create_connection((u.hostname, u.port), 10),
+            socket.create_connection((u.hostname, u.port), 300),
             server_hostname=u.hostname)
         assert self.sock.selected_alpn_protocol() == 'h2'
         self.sock.sendall(PREFACE + SettingsFrame(0).serialize() +

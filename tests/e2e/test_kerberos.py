@@ -179,7 +179,7 @@ def run_as(krb, principal, *args, **env):
     e = dict(os.environ, **krb.kdc.env, **env)
     e['KRB5CCNAME'] = 'FILE:%s' % cache
     return subprocess.run([str(a) for a in args], env=e, text=True,
-                          capture_output=True, timeout=60)
+                          capture_output=True, timeout=300)
 
 
 def curl(krb, *more):
@@ -243,7 +243,7 @@ def cepces(krb, shared):
             env=dict(os.environ, **krb.kdc.env, KEYTAB=str(file),
                      PRINCIPAL=principal.replace('$', '$$'),
                      CACERT=krb.stack.env['CS_ROOT_PEM'], **env),
-            capture_output=True, text=True, timeout=60)
+            capture_output=True, text=True, timeout=300)
     return run
 
 

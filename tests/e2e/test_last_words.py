@@ -316,13 +316,13 @@ def test_restored_from_an_old_backup(own, lived, root, tmp_path):  # noqa: F811
         'key ' + sha('late "\\ key'): 'is blocked again',
         'key ' + sha('twice'): 'stays blocked: unblock it if it should not'}
     wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
-                             'WHERE ended_at IS NULL') != [(0,)], 60)
+                             'WHERE ended_at IS NULL') != [(0,)])
     found = damages(own, own.conf, code=4)[1]
     assert {x['check'] for x in found} == {'missing'}
     assert {x['object'] for x in found
             if not x['object'].startswith(('audit ', 'list '))} == set(want)
     wait_for(lambda: not [r for r in reconcile(own)
-                          if r['what'] == 'unsigned tail'], 60)
+                          if r['what'] == 'unsigned tail'])
     # Told only: nothing changes.
     assert own.sql("SELECT disabled FROM countersign.account WHERE "
                    "name = 'moved'") == [(False,)]
@@ -335,6 +335,6 @@ def test_restored_from_an_old_backup(own, lived, root, tmp_path):  # noqa: F811
     assert own.sql("SELECT disabled FROM countersign.account WHERE "
                    "name IN ('moved', 'off')") == [(True,), (True,)]
     wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'yes.demo.example')).fault is None, 60)
+        csr(own, 'yes.demo.example')).fault is None)
     assert damages(own, own.conf) == (0, [])
     assert reconcile(own)[-1]['count'] == 0

@@ -235,4 +235,4 @@ def test_watch(stack, directory):
         wait_for(listed)
     finally:
         p.terminate()
-        p.communicate(timeout=15)
+        p.communicate(timeout=300)

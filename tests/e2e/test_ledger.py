@@ -139,7 +139,7 @@ def only_one(own):
     os.kill(other, signal.SIGCONT)
     os.kill(supervisor, signal.SIGCONT)
     wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'up.demo.example')).fault is None, 60)
+        csr(own, 'up.demo.example')).fault is None)
     own.ctl('ledger', 'verify')
 
 

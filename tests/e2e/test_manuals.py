@@ -13,7 +13,7 @@ MACROS = {'Ar', 'Cm', 'Fl', 'Ic', 'Li', 'Ns', 'Oc', 'Oo', 'Op', 'Pq', 'Ql',
 
 def help_text(stack, program, *words):
     r = subprocess.run([stack.bin / program, *words, '--help'],
-                       capture_output=True, text=True, timeout=20)
+                       capture_output=True, text=True, timeout=300)
     assert r.returncode == 0, (program, words, r.stderr)
     return r.stdout
 

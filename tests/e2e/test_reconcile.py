@@ -142,10 +142,10 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
             if r['text'] == 'put back'}
     assert done['certificates'] >= 8 and done['decisions'] == 1
     # Signers make a list, and responders, of which ledgers know first.
-    wait_for(lambda: reconcile(own)[-1]['count'] == 0, 60)
+    wait_for(lambda: reconcile(own)[-1]['count'] == 0)
 
     wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'yes.demo.example')).fault is None, 60)
+        csr(own, 'yes.demo.example')).fault is None)
     assert own.sql('SELECT count(*) FROM countersign.certificate')[0][0] > \
         rows[0][0]
     for c in (twice, thawed):
@@ -206,7 +206,7 @@ def test_what_another_signer_found_counts_at_once(own, root, lived):
         finally:
             reconcile(own, '--apply')
     wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'after.demo.example')).fault is None, 60)
+        csr(own, 'after.demo.example')).fault is None)
     # Each looked when it was refused once.
     wait_for(lambda: void() > was_void)
     assert void() - was_void <= 2
@@ -227,7 +227,7 @@ def test_a_report_that_reconcile_was_before(own, lived, root):
                 told = pool.submit(db.execute, found, (ended,))
                 time.sleep(0.5)
                 assert not told.done()
-            told.result(timeout=20)
+            told.result(timeout=300)
         assert db.execute(opened).fetchone() == (0,)
         db.execute(found, (ended,))
         assert db.execute(opened).fetchone() == (0,)
@@ -236,7 +236,7 @@ def test_a_report_that_reconcile_was_before(own, lived, root):
         assert db.execute(opened).fetchone() == (1,)
     reconcile(own, '--apply')
     wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'again.demo.example')).fault is None, 60)
+        csr(own, 'again.demo.example')).fault is None)
 
 
 def without_heads(own, folder, before, change=lambda line: line):
@@ -295,11 +295,11 @@ def test_unsigned_tail(own, root, lived, tmp_path):
         db.execute('CREATE DATABASE countersign OWNER countersign_owner')
     pg(own, 'pg_restore', '-d', 'countersign', str(dump))
     wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
-                             'WHERE ended_at IS NULL') != [(0,)], 60)
+                             'WHERE ended_at IS NULL') != [(0,)])
     # Signers that find it sign what they have; one without requests looks
     # every 30 s.
     wait_for(lambda: not [r for r in reconcile(own)
-                          if r['what'] == 'unsigned tail'], 60)
+                          if r['what'] == 'unsigned tail'])
     with root() as db:
         db.execute('DELETE FROM countersign.ledger_head')
     serial = b'%032x' % cert.serial_number
@@ -335,7 +335,7 @@ def test_unsigned_tail(own, root, lived, tmp_path):
                    'WHERE serial = %s', bytes.fromhex(serial.decode())) == [
                        ('demo',)]
     wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'after.demo.example')).fault is None, 60)
+        csr(own, 'after.demo.example')).fault is None)
     # What was decided was there, though nobody says that it was committed.
     assert client.Client(own.env).query(decided).certificate is not None
     wait_for(lambda: damages(own, own.conf) == (0, []))
@@ -444,7 +444,7 @@ def restart_with(own, name, old, new):
     pids = signers(own)
     os.kill(int((own.dir / 'run' / (name + '.pid')).read_text()),
             signal.SIGTERM)
-    wait_for(lambda: len(set(signers(own)) & set(pids)) < len(pids), 60)
+    wait_for(lambda: len(set(signers(own)) & set(pids)) < len(pids))
 
 
 def desk_of(own, signer, dbname):
@@ -476,7 +476,7 @@ def test_two_databases_that_went_on(own, root, lived, tmp_path):
 
     def decide(desk, verb, number):
         r = subprocess.run([*desk, '--json', 'request', verb, str(number)],
-                           capture_output=True, text=True, timeout=60)
+                           capture_output=True, text=True, timeout=300)
         assert r.returncode == 0, r.stderr
         row, = json.loads(r.stdout)
         return row['serial']
@@ -486,7 +486,7 @@ def test_two_databases_that_went_on(own, root, lived, tmp_path):
         ('approve', 'approve', 'deny'), numbers)]
     restart_with(own, 'signer-2', fork, main)
     wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
-                             'WHERE ended_at IS NULL') != [(0,)], 60)
+                             'WHERE ended_at IS NULL') != [(0,)])
     with root('postgres') as db:
         db.execute('DROP DATABASE fork WITH (FORCE)')
     void = ['certificate ' + s.lower() for s in theirs if s is not None]
@@ -494,18 +494,18 @@ def test_two_databases_that_went_on(own, root, lived, tmp_path):
     assert set(void) == {r['what'] for r in told if 'is to be void' in (
         r['text'] or '')}
     wait_for(lambda: not [r for r in reconcile(own)
-                          if r['what'] == 'unsigned tail'], 60)
+                          if r['what'] == 'unsigned tail'])
     done = {r['what']: r['count'] for r in reconcile(own, '--apply')}
     assert done['certificates that are void now'] == 2
     wait_for(lambda: client.Client(own.env).enroll(
-        csr(own, 'one.demo.example')).fault is None, 60)
+        csr(own, 'one.demo.example')).fault is None)
     # What this database had stands; of the other one all is on the list.
     rows = [own.ctl_json('request', 'show', str(n))[0] for n in numbers]
     assert [(r['state'], r['serial']) for r in rows] == [
         ('denied', None), ('issued', ours[1]), ('issued', ours[2])]
     cert = issue(own, 'list.demo.example')
     wait_for(lambda: {s for s in theirs if s is not None} <= {
-        '%032X' % r.serial_number for r in fetch_crl(cert)}, 60)
+        '%032X' % r.serial_number for r in fetch_crl(cert)})
     assert own.sql('SELECT count(*) FROM countersign.audit WHERE action IN '
                    "('request approve', 'request deny') AND detail ~ %s",
                    'request (%s) ' % '|'.join(map(str, numbers))) == [(6,)]

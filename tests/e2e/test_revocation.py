@@ -241,7 +241,7 @@ def test_hashes_and_forms(issue):
         assert a.hash_algorithm.name == h
         b64 = base64.b64encode(q).decode()
         for path in (urllib.parse.quote(b64, safe=''), b64):
-            r = http.get(url + '/' + path, timeout=10)
+            r = http.get(url + '/' + path, timeout=300)
             assert r.status_code == 200
             # signed ahead: the same bytes, whoever asks
             assert r.content == post(cert, q).content
@@ -274,7 +274,7 @@ def test_not_modified(stack, issue):
 
     def get(**headers):
         return http.get(url, headers={k.replace('_', '-'): v for k, v in
-                                      headers.items()}, timeout=10)
+                                      headers.items()}, timeout=300)
     get()
     full = get()
     assert full.status_code == 200
@@ -293,9 +293,9 @@ def test_not_modified(stack, issue):
     # A POST asks anew each time; a refusal has no tag to compare.
     assert http.post(url.rsplit('/', 1)[0], data=question(cert), headers={
         'Content-Type': 'application/ocsp-request', 'If-None-Match': '*'},
-        timeout=10).content == full.content
+        timeout=300).content == full.content
     assert http.get(url.rsplit('/', 1)[0] + '/AAAA', headers={
-        'If-None-Match': '*'}, timeout=10).status_code == 200
+        'If-None-Match': '*'}, timeout=300).status_code == 200
     revoke(stack, cert)
     r = get(If_None_Match=tag)
     assert r.status_code == 200 and r.headers['ETag'] != tag
@@ -318,12 +318,12 @@ def test_bad_questions(issue):
         r = post(cert, bad)
         assert ocsp.load_der_ocsp_response(r.content).response_status == \
             ocsp.OCSPResponseStatus.MALFORMED_REQUEST
-    assert http.get(url + '/%%%', timeout=10).status_code in (200, 400)
-    r = http.get(url + '/AAAA', timeout=10)
+    assert http.get(url + '/%%%', timeout=300).status_code in (200, 400)
+    r = http.get(url + '/AAAA', timeout=300)
     assert ocsp.load_der_ocsp_response(r.content).response_status == \
         ocsp.OCSPResponseStatus.MALFORMED_REQUEST
     assert post(cert, q, 'text/plain').status_code == 415
-    assert http.put(url, data=q, timeout=10).status_code == 405
+    assert http.put(url, data=q, timeout=300).status_code == 405
     assert post(cert, b'0' * 5000).status_code in (200, 413)
 
 
@@ -360,7 +360,7 @@ def test_nonce_when_the_policy_says_so(stack, issue):
 
 def run(*args, code=None):
     r = subprocess.run([str(a) for a in args], capture_output=True, text=True,
-                       timeout=60)
+                       timeout=300)
     if code is not None:
         assert r.returncode == code, (args, r.stdout, r.stderr)
     return r.stdout + r.stderr
@@ -381,7 +381,7 @@ def test_openssl_verify_with_crl(stack, files):
     cert, d = files
 
     def verify():
-        (d / 'crl.der').write_bytes(http.get(cdp(cert), timeout=10).content)
+        (d / 'crl.der').write_bytes(http.get(cdp(cert), timeout=300).content)
         run('openssl', 'crl', '-inform', 'DER', '-in', d / 'crl.der', '-out',
             d / 'crl.pem', code=0)
         return run('openssl', 'verify', '-crl_check', '-CAfile',

@@ -31,7 +31,7 @@ def test_an_import_is_over_before_the_next_word(pg, word):  # noqa: F811
             one.execute("SELECT import_groups('{turn}', '{admins}', '{t}'), "
                         "import_names('{turn}', '{T}', '{NULL}', '{NULL}', "
                         "'{NULL}', '{NULL}', '{S-1-5-8}', false, true)")
-        assert said.result(30).fetchone() == (True,)
+        assert said.result(300).fetchone() == (True,)
         groups, sid, last = watch.execute(
             "SELECT (SELECT count(*) FROM countersign.account_group WHERE "
             "account = 'turn'), sid, (SELECT action FROM countersign.audit "

@@ -9,16 +9,9 @@ import pytest
 
 from conftest import TOP
 from hsm import ENDS, Token
+from waits import wait_for
 
-TIMEOUT = 2         # seconds: token-timeout of these signers
-
-
-def wait_for(what, seconds=20):
-    end = time.time() + seconds
-    while not (found := what()):
-        assert time.time() < end
-        time.sleep(0.1)
-    return found
+TIMEOUT = 5         # seconds: token-timeout of these signers
 
 
 @pytest.fixture(scope='module')
@@ -75,10 +68,9 @@ def last_signer(t):
                        "'issued' ORDER BY decided_at DESC LIMIT 1")[0][0]
 
 
-def signs(t, n, seconds=20):
+def signs(t, n):
     """That one issues something."""
-    wait_for(lambda: t.enroll().leaf and last_signer(t) == 'signer-%d' % n,
-             seconds)
+    wait_for(lambda: t.enroll().leaf and last_signer(t) == 'signer-%d' % n)
 
 
 def everybody_is_served(t, n):
@@ -132,7 +124,7 @@ def test_start(pair, line):
     t = time.time()
     error = pair.test()
     assert 'not come back within token-timeout' in error
-    assert TIMEOUT - 1 < time.time() - t < 30
+    assert time.time() - t > TIMEOUT - 1
     pair.fault()
     assert 'configuration is good' in pair.test(code=0)
 

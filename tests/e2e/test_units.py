@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -107,7 +106,8 @@ def by_ticket(stack, folder):
 
 def test_the_sandbox_is_wide_enough(tmp_path):
     import client
-    from conftest import Stack, end
+    from conftest import START, Stack, end
+    from waits import wait_for
     build = (TOP / os.environ.get('BUILD', 'build')).resolve()
     tmp_path.chmod(0o755)
     rules = tmp_path / 'rules.json'
@@ -124,11 +124,9 @@ def test_the_sandbox_is_wide_enough(tmp_path):
         run = subprocess.Popen(['deploy/demo.sh', 'run'], cwd=TOP, env=env,
                                stdout=log, stderr=log, start_new_session=True)
     try:
-        until = time.time() + 120
-        while not (state / 'env').exists():
-            assert run.poll() is None, (TOP / 'var/units.log').read_text()
-            assert time.time() < until
-            time.sleep(0.2)
+        wait_for(lambda: run.poll() is not None or (state / 'env').exists(),
+                 START)
+        assert run.poll() is None, (TOP / 'var/units.log').read_text()
         stack = Stack(state / 'env')
         for part in 'signer', 'worker', 'publisher':
             status = pathlib.Path('/proc/%d/status' % stack.pids(part)[0])
