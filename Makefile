@@ -163,7 +163,7 @@ test-unit:
 test-clang:
 	+@$(SUB) CC=clang BUILD=build-clang WERROR=-Werror all
 test-long:
-	+@$(call SIDE_BY_SIDE,faults $(ASAN_E2E) test-shipped)
+	+@$(call SIDE_BY_SIDE,$(TRACKS))
 test-shipped:
 	+@$(SUB) -j1 e2e PYTEST='-k "life or enroll or units or years"'
 
@@ -172,14 +172,16 @@ asan: deps-test
 	+@ASAN_OPTIONS=detect_stack_use_after_return=1 \
 	    $(SUB) -O BUILD=build-asan SANITIZE=1 unit
 
-# Tests wait more than they work: three at a time, the longest first.  A test
-# that fails is told at once, what each track says when it has ended, and what
-# the red ones say comes last.
+# Tests wait more than they work: three at a time, the longest first, and each
+# with ports of its own.  A test that fails is told at once, what each track
+# says when it has ended, and what the red ones say comes last.
 SIDE_BY_SIDE = mkdir -p var; rm -f var/*.red; \
 	$(SUB) -j3 $(addsuffix .track,$(1)) && ! cat var/*.red 2>/dev/null
 %.track:
-	+@if $(SUB) $* >var/$*.out; then cat var/$*.out; \
-	    else mv var/$*.out var/$*.red; fi
+	+@n=10000; for t in $(TRACKS); do [ $$t = $* ] && break; \
+	    n=$$((n + 2000)); done; \
+	if PORTS=$$n-$$((n + 1999)) $(SUB) $* >var/$*.out; then \
+	    cat var/$*.out; else mv var/$*.out var/$*.red; fi
 
 # The whole stack with the sanitizers in it, in parts of two minutes or three,
 # each with stacks of its own.
@@ -191,6 +193,7 @@ PART_5 = $(wildcard tests/e2e/test_[d-i]*.py)
 PART_6 = $(filter-out $(foreach n,1 2 3 4 5,$(PART_$n)),$\
 	$(wildcard tests/e2e/test_*.py))
 ASAN_E2E = $(addprefix asan-e2e-,1 2 3 4 5 6)
+TRACKS = faults $(ASAN_E2E) test-shipped
 asan-e2e: deps-test
 	+@$(SUB) BUILD=build-asan SANITIZE=1 all p11-fault
 	+@$(call SIDE_BY_SIDE,$(ASAN_E2E))

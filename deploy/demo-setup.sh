@@ -12,9 +12,12 @@ take_port() {
 	chosen="${chosen-} $(seq -s ' ' "$1" $(($1 + $2 - 1)))"
 }
 
-# Told, or as last time, or any that is free; $4: how many in a row.
+# Below the range from which Linux takes ports for clients.
+PORTS=${PORTS:-10000-31999}
+
+# Told, or as last time, or any of PORTS that is free; $4: how many in a row.
 choose_port() {
-	local told=$2 last=$3 n=$4 p i try
+	local told=$2 last=$3 n=$4 p i try from=${PORTS%-*} to=${PORTS#*-}
 	if [ -n "$told" ]; then
 		[[ $told =~ ^[1-9][0-9]{0,4}$ ]] || die "$1=$told is no port"
 		for ((i = 0; i < n; i++)); do
@@ -25,8 +28,7 @@ choose_port() {
 		return
 	fi
 	for ((try = 0; try < 200; try++)); do
-		# below the range from which Linux takes ports for clients
-		p=${last:-$((10000 + (RANDOM << 15 | RANDOM) % 22000))}
+		p=${last:-$((from + (RANDOM << 15 | RANDOM) % (to - from + 1)))}
 		last=
 		for ((i = 0; i < n; i++)); do
 			free_port $((p + i)) || continue 2

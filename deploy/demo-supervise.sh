@@ -49,7 +49,8 @@ start_wait() {
 	until "$2" "$name" 2>/dev/null; do
 		[ $stopping -eq 0 ] || exit 130
 		kill -0 "${pid[$name]}" 2>/dev/null || failed "$name" "ended"
-		[ $((n += 1)) -lt 600 ] || failed "$name" "is not ready after 30 s"
+		[ $((n += 1)) -lt 3600 ] ||
+		    failed "$name" "is not ready after three minutes"
 		sleep 0.05
 	done
 }

@@ -7,10 +7,11 @@
 #
 # STATE (var/demo) holds everything: database, CA, keys, ledger, logs.  BUILD
 # (build) holds the programs.  HOST, HTTPS_PORT, CERT_PORT, HTTP_PORT,
-# SIGNER_PORT, SIGNERS, PROCESSES, THREADS, CA_KEY and RATE change what is set
-# up; CA_TOKEN (a pkcs11: URI), CA_MODULE and CA_PIN_FILE put the CA's key into
-# a token; with KERBEROS_KEYTAB clients log on by Kerberos too, if they are of
-# KERBEROS_REALM (some, with blanks) and bind as KERBEROS_BINDING says.
+# SIGNER_PORT, PORTS (of which the others are: 10000-31999), SIGNERS, PROCESSES,
+# THREADS, CA_KEY and RATE change what is set up; CA_TOKEN (a pkcs11: URI),
+# CA_MODULE and CA_PIN_FILE put the CA's key into a token; with KERBEROS_KEYTAB
+# clients log on by Kerberos too, if they are of KERBEROS_REALM (some, with
+# blanks) and bind as KERBEROS_BINDING says.
 set -euo pipefail
 umask 077
 here=$(cd "$(dirname "$0")/.." && pwd -P)

@@ -1,11 +1,11 @@
 """make run: what it leaves, what it comes back from, what it refuses."""
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 import requests
@@ -14,6 +14,7 @@ import client
 from conftest import TOP
 from run import Run
 from tickets import nobodys_keytab
+from waits import wait_for
 
 
 def processes(state):
@@ -29,11 +30,8 @@ def processes(state):
     return found
 
 
-def until_gone(state, seconds=15):
-    deadline = time.time() + seconds
-    while processes(state):
-        assert time.time() < deadline, processes(state)
-        time.sleep(0.1)
+def until_gone(state):
+    wait_for(lambda: not processes(state), said=lambda: processes(state))
 
 
 @pytest.fixture(scope='module')
@@ -88,7 +86,7 @@ def test_only_one_in_a_folder(state):
     run = Run(state)
     env = run.ready()
     other = Run(state)
-    assert other.p.wait(60) != 0
+    assert other.p.wait(300) != 0
     assert 'already running' in other.text()
     enrolls(env, 'other')
     run.stop()
@@ -112,15 +110,30 @@ def test_a_taken_port_is_given_up(state):
                                           after['CS_CES_RENEWAL_URL']}
         run.stop()
         told = Run(state, HTTPS_PORT=s.getsockname()[1])
-        assert told.p.wait(30) != 0
+        assert told.p.wait(300) != 0
         assert 'in use' in told.text()
     # Nor one port for two parts.
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
     told = Run(state, HTTPS_PORT=port, SIGNER_PORT=port)
-    assert told.p.wait(30) != 0
+    assert told.p.wait(300) != 0
     assert 'SIGNER_PORT: port %d is in use' % port in told.text()
+
+
+def test_ports_of_a_range(tmp_path):
+    """Stacks that begin at the same time, each with ports of its own."""
+    run = Run(tmp_path / 'state', PORTS='27000-27099')
+    try:
+        env = run.ready()
+        ports = {int(p) for url in env.values()
+                 for p in re.findall(r'https?://[^/]+:(\d+)/', url)}
+        ports |= set(map(int, (run.state / 'ports').read_text().split()[:4]))
+        assert len(ports) == 4 and ports <= set(range(27000, 27100))
+    finally:
+        run.stop()
+    subprocess.run(['deploy/demo.sh', 'clean'], cwd=TOP, check=True,
+                   env=dict(os.environ, STATE=str(run.state)))
 
 
 def test_another_host_name(state):
@@ -165,7 +178,7 @@ def test_kerberos(state, tmp_path):
         run.stop()
         until_gone(state)
     run = Run(state, **told)
-    assert run.p.wait(60) != 0 and 'clean it first' in run.text()
+    assert run.p.wait(300) != 0 and 'clean it first' in run.text()
     until_gone(state)
     run = Run(state.parent / 'kerberos', KERBEROS_BINDING='when-offered', **told)
     try:
@@ -173,10 +186,10 @@ def test_kerberos(state, tmp_path):
         assert 'realm = {"DEMO.EXAMPLE"}' in (
             run.state / 'etc/worker.conf').read_text()
         for url in 'CS_CEP_KERBEROS_URL', 'CS_CES_KERBEROS_URL':
-            r = requests.post(env[url], verify=env['CS_ROOT_PEM'], timeout=20)
+            r = requests.post(env[url], verify=env['CS_ROOT_PEM'], timeout=300)
             assert r.status_code == 401
             assert r.headers['WWW-Authenticate'] == 'Negotiate'
-            page = requests.get(env['CS_HOME_URL'], timeout=20,
+            page = requests.get(env['CS_HOME_URL'], timeout=300,
                                 verify=env['CS_ROOT_PEM']).text
             assert '>%s<' % env[url] in page
     finally:
@@ -188,7 +201,7 @@ def test_kerberos(state, tmp_path):
             ('KEYTAB', tmp_path / 'none', 'cannot read'),
             ('KEYTAB', '/etc/passwd', 'it is another')):
         run = Run(run.state, **{**told, 'KERBEROS_' + name: value})
-        assert run.p.wait(60) != 0 and text in run.text()
+        assert run.p.wait(300) != 0 and text in run.text()
         until_gone(run.state)
 
 
