@@ -1,5 +1,6 @@
 """A PostgreSQL of a test's own with the migrations in it, and rows as signers
 write them."""
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -10,6 +11,8 @@ import time
 
 import psycopg
 import pytest
+
+from waits import wait_for
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path('/usr/lib/postgresql/15/bin')
@@ -32,12 +35,9 @@ class Cluster:
             as_user(BIN / 'postgres', '-D', folder + '/data', '-k', folder,
                     '-c', 'listen_addresses=', '-c', 'fsync=off'),
             stderr=open(folder + '/log', 'w'))
-        for _ in range(100):
-            if subprocess.run([BIN / 'pg_isready', '-q', '-h', folder,
-                               '-U', 'owner', '-d', 'postgres']
-                              ).returncode == 0:
-                break
-            time.sleep(0.05)
+        wait_for(lambda: subprocess.run(
+            [BIN / 'pg_isready', '-q', '-h', folder, '-U', 'owner', '-d',
+             'postgres']).returncode == 0, every=0.05)
 
     def connect(self, role='owner', db='countersign'):
         return psycopg.connect(host=self.folder, user=role, dbname=db,
@@ -57,7 +57,7 @@ def pg():
         yield c
     finally:
         c.process.terminate()
-        c.process.wait(30)
+        c.process.wait(300)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -113,12 +113,24 @@ def serial_at(unix, tail=b'\0' * 13):
 
 
 def waits_for_lock(db, pid):
-    for _ in range(1000):
-        if db.execute('SELECT wait_event_type FROM pg_stat_activity WHERE '
-                      'pid = %s', (pid,)).fetchone() == ('Lock',):
-            return
-        time.sleep(0.01)
-    assert False
+    wait_for(lambda: db.execute(
+        'SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s',
+        (pid,)).fetchone() == ('Lock',), every=0.01)
+
+
+def commit_waits(db, pool, other):
+    """For a standby, until that is cancelled."""
+    done = pool.submit(other.execute,
+                       "SELECT pg_logical_emit_message(true, '', '')")
+    pid = other.info.backend_pid
+    wait_for(lambda: done.done() or db.execute(
+        "SELECT FROM pg_stat_activity WHERE pid = %s AND "
+        "wait_event = 'SyncRep'", (pid,)).fetchone() is not None, every=0.01)
+    waits = not done.done()
+    if waits:
+        db.execute('SELECT pg_cancel_backend(%s)', (pid,))
+    done.result()
+    return waits
 
 
 @contextlib.contextmanager
@@ -127,6 +139,10 @@ def standby_gone(db):
     db.execute("ALTER SYSTEM SET synchronous_standby_names = 'none'")
     db.execute('SELECT pg_reload_conf()')
     try:
+        # PostgreSQL hears of it in its own time.
+        with psycopg.connect(db.info.dsn, autocommit=True) as other, \
+                concurrent.futures.ThreadPoolExecutor(1) as pool:
+            wait_for(lambda: commit_waits(db, pool, other), every=0)
         yield
     finally:
         db.execute('ALTER SYSTEM RESET synchronous_standby_names')
@@ -135,11 +151,9 @@ def standby_gone(db):
 
 def not_waited_for(stack, db, pool, *args):
     """An operator's command whose connection ends at its COMMIT."""
-    r, deadline = pool.submit(stack.ctl, *args, ok=None), time.time() + 60
-    while not r.done():
-        assert time.time() < deadline
-        db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                   "WHERE wait_event = 'SyncRep' "
-                   "AND usename = 'countersign_operator'")
-        time.sleep(0.1)
+    r = pool.submit(stack.ctl, *args, ok=None)
+    wait_for(lambda: r.done() or not db.execute(
+        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE '
+        "wait_event = 'SyncRep' AND usename = 'countersign_operator'"),
+        every=0.1)
     return r.result()

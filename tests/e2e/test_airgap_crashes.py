@@ -135,7 +135,6 @@ def test_a_round_that_may_be_lost(gap, gap_user):
                          autocommit=True) as db, \
             concurrent.futures.ThreadPoolExecutor(1) as pool:
         with standby_gone(db):
-            time.sleep(0.5)
             for _ in range(2):
                 r = not_waited_for(gap, db, pool, 'airgap', 'export',
                                    str(out))

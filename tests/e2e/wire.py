@@ -14,9 +14,11 @@ CURVE_SERVERKEY, CURVE_PUBLICKEY, CURVE_SECRETKEY = 50, 48, 49
 
 class Peer:
     """Speaks to a signer with the key of a program of the stack; port: of
-    somebody in between; secret: another key."""
+    somebody in between; secret: another key; patience: seconds, for an answer
+    that may never come."""
 
-    def __init__(self, stack, program, signer=0, port=None, secret=None):
+    def __init__(self, stack, program, signer=0, port=None, secret=None,
+                 patience=120):
         self.zmq = ctypes.CDLL('libzmq.so.5')
         self.zmq.zmq_ctx_new.restype = ctypes.c_void_p
         self.zmq.zmq_socket.restype = ctypes.c_void_p
@@ -36,8 +38,8 @@ class Peer:
                            (CURVE_PUBLICKEY, public.value),
                            (CURVE_SECRETKEY, secret)):
             assert self.zmq.zmq_setsockopt(self.sock, opt, value, 40) == 0
-        for opt, value in ((LINGER, 0), (RCVTIMEO, 3000),
-                           (SNDTIMEO, 3000)):
+        for opt, value in ((LINGER, 0), (RCVTIMEO, 1000 * patience),
+                           (SNDTIMEO, 1000 * patience)):
             v = ctypes.c_int(value)
             self.zmq.zmq_setsockopt(self.sock, opt, ctypes.byref(v), 4)
         assert self.zmq.zmq_connect(self.sock, end.encode()) == 0
