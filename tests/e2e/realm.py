@@ -8,11 +8,9 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
-import time
 
 import pytest
 import requests
@@ -22,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 import client
 import tickets
+import workers
 from policies import in_force, published
 from waits import wait_for
 
@@ -92,7 +91,7 @@ class Realm:
                     'KRB5CCNAME': 'FILE:' + str(self.dir / 'no-cc'),
                     'KRB5_CLIENT_KTNAME': str(self.dir / 'no-keytab')}
 
-    def run(self, *args, ok=True, timeout=30, **kw):
+    def run(self, *args, ok=True, timeout=300, **kw):
         r = subprocess.run([str(a) for a in args], text=True, timeout=timeout,
                            capture_output=True, env={**os.environ, **self.env},
                            **kw)
@@ -116,16 +115,17 @@ class Realm:
             [KDC, '-n', '-r', HOME, '-r', ABROAD, '-P', self.dir / 'pid'],
             env={**os.environ, **self.env}, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
-        end = time.time() + 15
-        while socket.socket().connect_ex(('127.0.0.1', self.port)) != 0:
-            assert self.process.poll() is None and time.time() < end
-            time.sleep(0.05)
+
+        def up():
+            assert self.process.poll() is None
+            return socket.socket().connect_ex(('127.0.0.1', self.port)) == 0
+        wait_for(up, every=0.05)
         return self
 
     def stop(self):
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(15)
+            self.process.wait(300)
 
     def principal(self, *names, realm=HOME):
         """Make them, with random keys; a keytab of all of them."""
@@ -210,7 +210,7 @@ class KerberosClient(client.Client):
         c, token = self.token()
         kw['headers'] = {**kw.get('headers', {}),
                          'Authorization': authorization(token)}
-        r = self.http.request(method, url, timeout=60, **kw)
+        r = self.http.request(method, url, timeout=300, **kw)
         self.verify(c, r)
         return r
 
@@ -283,7 +283,7 @@ class Site:
             words[:words.index('-c') - 1] + [
                 self.stack.bin / 'countersign-worker', '-t', '-c',
                 self.put('krb-worker.conf', text.encode())],
-            capture_output=True, text=True, timeout=30)
+            capture_output=True, text=True, timeout=300)
 
     def set(self, **options):
         """A worker that runs with these options."""
@@ -293,12 +293,7 @@ class Site:
         r = self.test(text)
         assert r.returncode == 0, r.stderr
         self.put('worker.conf', text.encode(), self.conf.stat().st_mode)
-        before, = self.stack.pids('worker')
-        os.kill(before, signal.SIGTERM)
-        wait_for(lambda: self.stack.pids('worker') != [before], 20)
-        wait_for(lambda: requests.get(
-            self.stack.env['CS_HOME_URL'] + 'status', timeout=10,
-            verify=self.stack.env['CS_ROOT_PEM']).status_code == 200, 20)
+        workers.restart(self.stack)
 
     def account(self, name, **kw):
         """Names are for ever; a stack may be used by several runs."""
@@ -329,7 +324,7 @@ class Site:
         url = self.stack.env['CS_CES_URL'].replace('UsernamePassword',
                                                    'Kerberos')
         return client.Reply(requests.post(
-            url, verify=self.stack.env['CS_ROOT_PEM'], timeout=30,
+            url, verify=self.stack.env['CS_ROOT_PEM'], timeout=300,
             data=client.envelope(client.RST, url, client.rst(client.make_csr(
                 client.ec_key(), template=template))),
             headers={'Content-Type': 'application/soap+xml',
@@ -346,7 +341,7 @@ class Site:
         ident = re.search('[0-9a-f]{32}', text)[0]
         return wait_for(lambda: next(
             (line for line in self.stack.log('worker').splitlines()
-             if ident in line), None), 5)
+             if ident in line), None))
 
 
 def with_address(stack):
@@ -391,7 +386,7 @@ def survives(krb):
 def whoami(krb, header=None, **kw):
     headers = {} if header is None else {'Authorization': header}
     return requests.get(krb.stack.env['CS_HOME_URL'] + 'whoami/kerberos',
-                        verify=krb.stack.env['CS_ROOT_PEM'], timeout=30,
+                        verify=krb.stack.env['CS_ROOT_PEM'], timeout=300,
                         headers={**headers, **kw})
 
 

@@ -17,6 +17,7 @@ import client
 from client import S, T, tlv
 from fcgi import fastcgi, framed
 from schema import check_fault, check_rstrc
+from workers import patience  # noqa: F401
 
 ROLE = ' s:role="%s/role/%s"'
 
@@ -108,7 +109,7 @@ def together(stack, who, ask):
     return rounds
 
 
-def test_same_message_at_once(stack):
+def test_same_message_at_once(stack, patience):  # noqa: F811
     """From several connections in one moment: one signer gets all of them."""
     def ask():
         csr, mid = csr_for(stack), 'urn:uuid:%s' % uuid.uuid4()
@@ -118,7 +119,7 @@ def test_same_message_at_once(stack):
         assert len(set(got)) == 1 and got[0]
 
 
-def test_same_key_at_once(stack):
+def test_same_key_at_once(stack, patience):  # noqa: F811
     """Of two accounts: the first to come gets a certificate, the others are
     told so."""
     def ask():

@@ -14,8 +14,10 @@ import time
 import pytest
 
 import client
-from conftest import TOP, Stack
+from conftest import START, TOP, Stack
 from second_site import second_site
+from waits import wait_for
+from workers import patient
 
 BAIT = '192.0.2.80'
 
@@ -32,7 +34,7 @@ class Namespace:
     def run(self, *words, **kw):
         return subprocess.run(['ip', 'netns', 'exec', self.name, *words],
                               check=True, text=True, capture_output=True,
-                              timeout=60, **kw)
+                              timeout=300, **kw)
 
     def make(self):
         subprocess.run(['ip', 'netns', 'add', self.name], check=True)
@@ -68,14 +70,12 @@ def alone():
          'STATE=%s' % state], cwd=TOP, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        deadline = time.time() + 120
-        while not env.exists():
-            assert p.poll() is None and time.time() < deadline
-            time.sleep(0.2)
+        wait_for(lambda: p.poll() is not None or env.exists(), START)
+        assert p.poll() is None
         yield ns, Stack(env)
     finally:
         os.killpg(p.pid, signal.SIGTERM)
-        p.wait(30)
+        p.wait(300)
         subprocess.run(['ip', 'netns', 'del', ns.name], check=True)
         shutil.rmtree(state, ignore_errors=True)
 
@@ -176,26 +176,24 @@ def test_a_worker_killed_at_work(stack, demo):
     """The client is told to try again, and nothing was issued twice."""
     mark = 'killed-%s.demo.example' % os.urandom(4).hex()
     csr = client.make_csr(client.ec_key(), mark, [], stack.env['CS_TEMPLATE'])
-    signers = stack.pids('signer')
-    workers = children(stack.pids('worker')[0])
-    got = []
-    for pid in signers:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        t = threading.Thread(target=lambda: got.append(demo.enroll(csr)))
-        t.start()
-        time.sleep(1)
-        for pid in workers:
-            os.kill(pid, signal.SIGKILL)
-        t.join(20)
-    finally:
+    with patient(stack):
+        signers = stack.pids('signer')
+        workers = children(stack.pids('worker')[0])
+        got = []
         for pid in signers:
-            os.kill(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            t = threading.Thread(target=lambda: got.append(demo.enroll(csr)))
+            t.start()
+            time.sleep(3)       # by then a worker has it
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+            t.join(300)
+        finally:
+            for pid in signers:
+                os.kill(pid, signal.SIGCONT)
     assert got[0].status == 503 and 'try again' in got[0].text
-    deadline = time.time() + 20
-    while demo.policies().status != 200:
-        assert time.time() < deadline
-        time.sleep(0.2)
+    wait_for(lambda: demo.policies().status == 200)
     rows = stack.sql('SELECT count(*) FROM countersign.request '
                      'WHERE subject LIKE %s', '%' + mark + '%')
     assert rows[0][0] <= 1

@@ -14,6 +14,7 @@ import pytest
 
 import client
 from second_site import second_site
+from workers import patience  # noqa: F401
 
 CAP = 6
 MORE = 8
@@ -32,7 +33,7 @@ def small(stack, tmp_path):
         yield there
 
 
-def test_full_and_back(stack, demo, small):
+def test_full_and_back(stack, demo, patience, small):  # noqa: F811
     """Nobody waits behind a full queue; once the signers are back those in
     it are served, and so is the next."""
     here = stack.env['CS_CES_URL']
@@ -52,18 +53,18 @@ def test_full_and_back(stack, demo, small):
             os.kill(pid, signal.SIGSTOP)
         try:
             asked = [pool.submit(ask) for _ in range(CAP + MORE)]
-            done = concurrent.futures.as_completed(asked, timeout=20)
+            done = concurrent.futures.as_completed(asked, timeout=300)
             told = [next(done).result() for _ in range(MORE)]
             # Told while those in front still wait.
             waiting = [a for a in asked if not a.done()]
             assert len(waiting) == CAP
             # Of the same queue, by plain HTTP.
-            told.append(client.Reply(demo.http.get(ocsp, timeout=20)))
+            told.append(client.Reply(demo.http.get(ocsp, timeout=300)))
             t = time.monotonic()
             told.append(ask())
             t = time.monotonic() - t
             # What waits for no worker has its answer.
-            r = demo.http.get(home, timeout=20)
+            r = demo.http.get(home, timeout=300)
             assert r.status_code == 200
         finally:
             for pid in signers:
@@ -83,7 +84,7 @@ class Slow:
     def __init__(self, context, url, n):
         where = urllib.parse.urlsplit(url)
         self.sock = context.wrap_socket(socket.create_connection(
-            ('127.0.0.1', where.port), 20,
+            ('127.0.0.1', where.port), 300,
             ('127.0.0.%d' % (2 + n % 200), 0)))
         head = 'POST %s HTTP/1.1\r\nHost: %s\r\n' % (where.path, where.netloc)
         if n % 2:

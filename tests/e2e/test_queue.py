@@ -12,6 +12,7 @@ import client
 from conftest import own_stack
 from policies import publish, published
 from renewals import ACCOUNT, COMMON, Held
+from workers import patient
 
 MANY = 28            # with two more a worker has all of them on their way
 
@@ -24,16 +25,17 @@ def slow():
                    PROCESSES='1') as s:
         text = published(s)
         ca = re.search(r'^ca "([^"]+)"', text, re.M).group(1)
-        publish(s, text + COMMON % ('Soon', 990, ca, ACCOUNT[0], '30s', '1s',
+        publish(s, text + COMMON % ('Soon', 990, ca, ACCOUNT[0], '60s', '1s',
                                     ACCOUNT[1]))
-        yield s
+        with patient(s):
+            yield s
 
 
 class Wave:
     """New requests while the signer stands, then a poll and a renewal; the
     names of all in the order of their answers."""
 
-    def __init__(self, stack, held, pending, n):
+    def __init__(self, stack, held, pending, n, pause):
         self.done, self.threads = [], []
         user = held.c.user, held.c.password
         tokens = [client.make_csr(client.ec_key(), 'n%d-%d.demo.example' % (
@@ -50,14 +52,14 @@ class Wave:
         try:
             for i, token in enumerate(tokens):
                 self.start(i, asking[i].enroll, token)
-            time.sleep(0.8)
+            time.sleep(pause)
             self.start('poll', asking[MANY].query, pending)
             self.start('renewal', asking[-1].enroll, renewal, pkcs10=False)
-            time.sleep(0.8)
+            time.sleep(pause)
         finally:
             os.kill(signer, signal.SIGCONT)
         for t in self.threads:
-            t.join(60)
+            t.join(300)
         self.replies = dict(self.done)
         self.order = [name for name, _ in self.done]
 
@@ -70,15 +72,15 @@ class Wave:
 
 def test_who_cannot_wait(slow):
     """Sent last, and answered before half and a third of the others.  A busy
-    machine brings messages late: it has some tries, but by time of arrival
-    none would do."""
+    machine brings messages late: it has some tries, and with each more time,
+    but by time of arrival none would do."""
     user = slow.account('queue', groups=['renewers'])
     pending = client.Client(slow.env).enroll(client.make_csr(
         client.ec_key(), 'queue.demo.example', ['queue.demo.example'],
         slow.env['CS_TEMPLATE_APPROVAL'])).request_id
     orders = []
     for n in range(8):
-        wave = Wave(slow, Held(user, 'Soon'), pending, n)
+        wave = Wave(slow, Held(user, 'Soon'), pending, n, 0.8 * (n + 1))
         assert len(wave.replies) == MANY + 2
         assert wave.replies['poll'].request_id == pending
         late = [r for k, r in wave.replies.items()

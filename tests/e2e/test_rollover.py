@@ -5,7 +5,6 @@ import base64
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import threading
 
@@ -22,7 +21,9 @@ from hierarchy import Offline, ca_dir, openssl
 from policies import publish
 from revocation import http
 from schema import check_policies, check_rstrc
+from second_site import reload_nginx
 from waits import wait_for
+from workers import patient
 
 PEM = serialization.Encoding.PEM
 DER = serialization.Encoding.DER
@@ -35,7 +36,7 @@ def own():
         from conftest import Stack
         yield Stack(os.environ['CS_OWN'])
         return
-    with own_stack('rollover') as s:
+    with own_stack('rollover') as s, patient(s):
         yield s
 
 
@@ -45,18 +46,9 @@ def http_url(stack):
 
 
 def fetch(url):
-    r = http.get(url, timeout=20)
+    r = http.get(url, timeout=300)
     assert r.status_code == 200, (url, r.status_code)
     return r.content
-
-
-def reload_nginx(stack):
-    """And wait until nobody answers by the old configuration."""
-    master = stack.pids('nginx')[0]
-    children = pathlib.Path('/proc/%d/task/%d/children' % (master, master))
-    old = set(children.read_text().split())
-    os.kill(master, signal.SIGHUP)
-    wait_for(lambda: not old & set(children.read_text().split()))
 
 
 def access(cert, method):
@@ -98,7 +90,7 @@ class Relying:
         r = subprocess.run(
             ['openssl', 'ocsp', '-issuer', issuer, '-cert', leaf, '-url', url,
              '-CAfile', self.root, '-verify_other', issuer, '-no_nonce'],
-            capture_output=True, text=True, timeout=30,
+            capture_output=True, text=True, timeout=300,
             env=dict(os.environ, no_proxy='*'))
         assert 'Response verify OK' in r.stderr, (r.stdout, r.stderr)
         assert ': good' in r.stdout, r.stdout
@@ -282,7 +274,7 @@ def test_addresses_of_cas(own, second):
     assert r.leaf is not None, r.reason
     for name in 'Third-CA', '..', '%22', 'Demo-CA%00':
         r = client.Client(own.env).http.post(
-            url.replace('Second-CA', name), data=body, timeout=20)
+            url.replace('Second-CA', name), data=body, timeout=300)
         assert r.status_code in (400, 404), (name, r.status_code)
 
 
@@ -311,7 +303,7 @@ def test_cepces_at_the_second(own, second, tmp_path):
         openssl('req', '-inform', 'DER', '-in', csr).stdout)
     r = subprocess.run(
         [script, 'UsernamePassword', 'SUBMIT', second.url,
-         tmp_path / 'c.pem'], capture_output=True, text=True, timeout=60,
+         tmp_path / 'c.pem'], capture_output=True, text=True, timeout=300,
         env=dict(os.environ, CEP_USER=own.env['CS_USER'],
                  CEP_PASS=own.env['CS_PASSWORD'],
                  CACERT=own.env['CS_ROOT_PEM'], TYPE='Enrollment'))
@@ -370,7 +362,7 @@ class Load:
             self.wait(10)
         self.stop.set()
         for t in self.threads:
-            t.join(60)
+            t.join(300)
         assert not self.errors, self.errors[:3]
 
 
@@ -526,7 +518,7 @@ def test_old_keys_certificates_go_on(own, rolled, tmp_path):
         answer = requests.post(url, data=client.envelope(
             client.GETPOLICIES, url, client.get_policies()), cert=str(pem),
             headers={'Content-Type': 'application/soap+xml; charset=utf-8'},
-            verify=own.env['CS_ROOT_PEM'], timeout=20)
+            verify=own.env['CS_ROOT_PEM'], timeout=300)
         assert client.Reply(answer).findall('.//p:policy'), answer.text[:300]
     serial = '%032X' % old.certificate.serial_number
     own.ctl('cert', 'revoke', serial, '--reason', 'keyCompromise')
@@ -547,7 +539,7 @@ def test_old_keys_certificates_go_on(own, rolled, tmp_path):
         ['openssl', 'ocsp', '-issuer', issuer, '-cert', leaf, '-url',
          http_url(own) + '/ocsp', '-CAfile', own.env['CS_ROOT_PEM'],
          '-verify_other', issuer, '-no_nonce'], capture_output=True,
-        text=True, timeout=30, env=dict(os.environ, no_proxy='*'))
+        text=True, timeout=300, env=dict(os.environ, no_proxy='*'))
     assert 'revoked' in o.stdout and 'keyCompromise' in o.stdout, o
 
 

@@ -10,6 +10,7 @@ import client
 from certlogon import CertClient, pem_key
 from onetime import create
 from schema import check_fault, check_policies, check_rstrc
+from workers import patience  # noqa: F401
 
 ENROLL_DENIED, TEMPLATE_DENIED = 0x80094011, 0x80094012
 
@@ -141,7 +142,7 @@ def test_revoked(stack):
 
 
 @pytest.mark.parametrize('round', range(3))
-def test_concurrent_use(stack, round):
+def test_concurrent_use(stack, patience, round):  # noqa: F811
     """However many come at once, to whichever signer: one certificate."""
     row = create(stack, host())
     requests = [csr(stack) for _ in range(8)]
