@@ -43,7 +43,7 @@ static void
 owner(const char *sql)
 {
 	assert_int_equal(pg_sql(&pg, "countersign", sql), 0);
-	usleep(30000);	/* notifications come a moment after the commit */
+	usleep(300000);	/* notifications come a moment after the commit */
 }
 
 static void

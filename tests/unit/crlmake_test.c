@@ -232,7 +232,7 @@ get(int64_t at)
 	struct err err;
 	int i;
 
-	for (i = 0; r == NULL && i < 50; i++) {
+	for (i = 0; r == NULL && i < 600; i++) {
 		memset(&err, 0, sizeof(err));
 		r = responder_get(&signer, cas[0], at, &err);
 		if (r != NULL || err.kind != ERR_UNAVAILABLE)

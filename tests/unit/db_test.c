@@ -144,19 +144,19 @@ test_notifications(void **state)
 	assert_int_equal(db_changed(db, &err), 0);
 	owner("NOTIFY countersign");
 	owner("NOTIFY other");
-	usleep(50000);
+	usleep(300000);
 	assert_int_equal(db_changed(db, &err), 1);
 	assert_int_equal(db_changed(db, &err), 0);
 	/* One that came with the answer of a statement. */
 	owner("NOTIFY countersign");
-	usleep(50000);
+	usleep(300000);
 	value(db, "one", v, sizeof(v));
 	assert_int_equal(db_changed(db, &err), 1);
 	/* In two steps: what a statement's answer brought is not lost. */
 	assert_true(db_quiet(db));
 	assert_int_equal(db_changed_unless(db, true, &err), 0);
 	owner("NOTIFY countersign");
-	usleep(50000);
+	usleep(300000);
 	assert_false(db_quiet(db));
 	value(db, "one", v, sizeof(v));
 	assert_true(db_quiet(db));
@@ -165,7 +165,7 @@ test_notifications(void **state)
 	/* The server ends our session: reconnected, and so changed. */
 	owner("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 	    " WHERE application_name = 'countersign'");
-	usleep(100000);
+	usleep(300000);
 	assert_false(db_quiet(db));
 	assert_int_equal(db_changed(db, &err), 1);
 	assert_int_equal(db_changed(db, &err), 0);
@@ -438,7 +438,7 @@ test_silent_server(void **state)
 {
 	char dsn[160];
 	struct db_wait w = { PQconnectdb(pg_dsn(&pg, "owner", dsn,
-	    sizeof(dsn))), 200, false };
+	    sizeof(dsn))), 2000, false };
 	PGresult *r;
 	int64_t start = ms();
 

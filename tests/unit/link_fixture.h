@@ -22,8 +22,8 @@
 #include "link_zap.h"
 #include "msg.h"
 
-#define TRY_MS	500	/* a busy machine answers within */
-#define TOTAL_MS 4000
+#define TRY_MS	1000	/* a busy machine answers within */
+#define TOTAL_MS 8000
 #define LONG_MS	20000	/* for what comes at once, on any machine */
 
 static struct link_keys signer_keys, worker_keys, other_keys;

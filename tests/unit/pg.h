@@ -90,7 +90,7 @@ pg_start(struct pg *pg)
 	snprintf(dsn, sizeof(dsn), "host=%s dbname=postgres user=owner",
 	    pg->dir);
 	pg->pid = pg_spawn(pg, argv);
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < 2400; i++) {
 		if (PQping(dsn) == PQPING_OK)
 			return 0;
 		usleep(50000);
@@ -223,9 +223,9 @@ pg_durable(struct pg *pg, const char *dsn)
 	snprintf(data, sizeof(data), "%s/data", pg->dir);
 	pg_stop(pg, SIGINT);
 	pg->pid = pg_spawn(pg, argv);
-	for (i = 0; i < 200 && PQping(dsn) != PQPING_OK; i++)
+	for (i = 0; i < 2400 && PQping(dsn) != PQPING_OK; i++)
 		usleep(50000);
-	assert_true(i < 200);
+	assert_true(i < 2400);
 }
 
 #endif

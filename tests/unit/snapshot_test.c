@@ -36,7 +36,7 @@ owner(const char *sql)
 {
 	assert_int_equal(pg_sql(&pg, "countersign", sql), 0);
 	/* Notifications come a moment after the commit. */
-	usleep(30000);
+	usleep(300000);
 }
 
 static void
@@ -326,7 +326,7 @@ test_threads(void **state)
 		assert_int_equal(u[i].wrong, 0);
 	}
 	/* The threads may have ended before the first word of a change. */
-	for (i = 0; i < 200 && snapshot_epoch(u[0].s) < 2; i++) {
+	for (i = 0; i < 6000 && snapshot_epoch(u[0].s) < 2; i++) {
 		usleep(10000);
 		snapshot_put(u[0].s, snapshot_policy(u[0].s, false, &err));
 	}

@@ -161,11 +161,11 @@ ready_again(struct store *st)
 	struct err err = ERR_INIT;
 	int i;
 
-	for (i = 0; i < 100 && store_ready(st, &err) == -1; i++) {
+	for (i = 0; i < 1200 && store_ready(st, &err) == -1; i++) {
 		memset(&err, 0, sizeof(err));
 		usleep(50000);
 	}
-	assert_true(i < 100);
+	assert_true(i < 1200);
 }
 
 /* A process that was away while another had its name. */
@@ -190,7 +190,7 @@ taken_over(void **state)
 	assert_int_equal(store_lease(next)->epoch, 2);
 	assert_int_equal(store_lease(next)->prefix, l.prefix);
 	store_close(next);
-	for (i = 0; i < 100 && !store_fenced(zombie); i++) {
+	for (i = 0; i < 1200 && !store_fenced(zombie); i++) {
 		memset(&err, 0, sizeof(err));
 		assert_int_equal(store_ready(zombie, &err), -1);
 		usleep(50000);

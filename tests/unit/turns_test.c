@@ -163,6 +163,6 @@ main(void)
 		cmocka_unit_test(stop),
 	};
 
-	alarm(120);
+	alarm(600);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
