@@ -73,7 +73,7 @@ def read_table(db, table):
         'SELECT %s FROM countersign.%s' % (TABLES[table], table))]
 
 
-def wait_for_standby(socks, primary, seconds=60):
+def wait_for_standby(socks, primary, seconds=300):
     import psycopg
     dsn = 'host=%s dbname=countersign user=postgres'
     other = next(n for n in socks if n != primary)

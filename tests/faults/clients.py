@@ -73,7 +73,7 @@ class World:
 
     def ctl(self, *args):
         return subprocess.run(self.c.env['CS_CTL'].split() + list(args),
-                              capture_output=True, text=True, timeout=120)
+                              capture_output=True, text=True, timeout=600)
 
     def note(self, text):
         self.notes.write('%.3f %s\n' % (time.time(), text))
@@ -300,7 +300,7 @@ class Signer(wire.Peer):
     def __init__(self, cluster, name):
         stack = types.SimpleNamespace(dir=cluster.state)
         super().__init__(stack, 'worker', list(cluster.ends).index(name),
-                         cluster.ends[name] + 40)
+                         cluster.ends[name] + 40, patience=3)
         self.sent = 0
 
     def send(self, message):
@@ -324,4 +324,4 @@ class Stranger(wire.Peer):
     def __init__(self, cluster, name, secret):
         stack = types.SimpleNamespace(dir=cluster.state)
         super().__init__(stack, 'worker', list(cluster.ends).index(name),
-                         cluster.ends[name] + 40, secret.encode())
+                         cluster.ends[name] + 40, secret.encode(), 3)

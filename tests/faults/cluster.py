@@ -214,7 +214,7 @@ class Node:
         pids = self.pids()
         send(pids, signal.SIGKILL)
         self.proc.wait()
-        deadline = time.time() + 10
+        deadline = time.time() + 60
         while time.time() < deadline and any(
                 os.path.exists('/proc/%d' % p) for p in pids):
             time.sleep(0.02)
@@ -225,7 +225,7 @@ class Node:
             r = c.execute(query, params)
             return r.fetchall() if r.description else []
 
-    def wait(self, seconds=60):
+    def wait(self, seconds=300):
         deadline = time.time() + seconds
         while True:
             try:
@@ -497,7 +497,7 @@ class Cluster:
             p.send_signal(signal.SIGCONT)
             p.terminate()
             try:
-                p.wait(40)
+                p.wait(300)
             except subprocess.TimeoutExpired:
                 self.unexpected.append(name + ' does not end')
                 os.killpg(p.pid, signal.SIGKILL)
@@ -508,7 +508,7 @@ class Cluster:
                 send(n.pids(), signal.SIGCONT)
                 n.proc.send_signal(signal.SIGINT)
                 try:
-                    n.proc.wait(30)
+                    n.proc.wait(300)
                 except subprocess.TimeoutExpired:
                     n.kill()
         shutil.rmtree(self.sock, ignore_errors=True)
@@ -523,7 +523,7 @@ class Cluster:
     def standby(self):
         return next(n for n in self.nodes.values() if not n.primary)
 
-    def in_sync(self, seconds=60):
+    def in_sync(self, seconds=300):
         """Waits until the standby follows, synchronously."""
         deadline = time.time() + seconds
         while time.time() < deadline:
@@ -543,8 +543,8 @@ class Cluster:
     def promote(self):
         """The standby takes over; returns the former primary."""
         old, new = self.primary, self.standby
-        new.sql('SELECT pg_promote(true, 30)')
-        deadline = time.time() + 30
+        new.sql('SELECT pg_promote(true, 300)')
+        deadline = time.time() + 300
         while new.sql('SELECT pg_is_in_recovery()')[0][0]:
             assert time.time() < deadline
             time.sleep(0.05)

@@ -22,6 +22,8 @@ import threading
 import time
 import traceback
 
+from cryptography import x509
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from clients import (Approver, Enroller, Journal, ListReader,  # noqa: E402
@@ -103,14 +105,14 @@ def set_up(args):
     with open(s / 'setup.log', 'w') as log:
         p = subprocess.Popen([TOP / 'deploy/demo.sh', 'run'], env=env,
                              stdout=log, stderr=log, start_new_session=True)
-        deadline = time.time() + 120
+        deadline = time.time() + 600
         while not (s / 'env').exists():
             if p.poll() is not None or time.time() > deadline:
                 sys.exit('faults: set up failed: see %s/setup.log' % s)
             time.sleep(0.1)
         shutil.copy(s / 'env', s / 'fault.env')
         p.terminate()
-        p.wait(60)
+        p.wait(300)
 
 
 # What is done to it --------------------------------------------------------
@@ -261,7 +263,7 @@ def with_deltas(policy):
                           '{"%s{key}+.crl"}' % (at, url))
 
 
-def wait_first(journal, seconds=60):
+def wait_first(journal, seconds=600):
     deadline = time.time() + seconds
     while journal.n < 10:
         if time.time() > deadline:
@@ -301,7 +303,7 @@ def finish(args, c, w, f, threads, approver, reader):
             'starts': {n: len(p.starts) for n, p in c.programs.items()}}
 
 
-def settle(c, seconds=60):
+def settle(c, seconds=300):
     """All signers are up again, which settles what their ledgers have open."""
     deadline = time.time() + seconds
     for name in c.signers:
@@ -314,7 +316,19 @@ def settle(c, seconds=60):
             time.sleep(0.2)
         else:
             c.unexpected.append(name + ' does not come up again')
-    time.sleep(6)               # a list of what was revoked last
+    while not listed(c) and time.time() < deadline:
+        time.sleep(0.5)
+    time.sleep(3)               # until ListReader has seen it
+
+
+def listed(c):
+    """Is all that is revoked on a list that was published?"""
+    there = set()
+    for p in (c.state / 'web/ca').glob('*.crl'):
+        there |= {r.serial_number
+                  for r in x509.load_der_x509_crl(p.read_bytes())}
+    return {int(s.hex(), 16) for s, in c.primary.sql(
+        'SELECT serial FROM countersign.revoked')} <= there
 
 
 def check(args, report):

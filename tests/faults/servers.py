@@ -186,7 +186,7 @@ class Servers:
         self.other_host(name, epoch)
         send([p.proc.pid], signal.SIGCONT)
         try:
-            p.proc.wait(60)
+            p.proc.wait(300)
         except subprocess.TimeoutExpired:
             self.c.unexpected.append('%s goes on after another process took '
                                      'its lease' % name)
@@ -210,7 +210,7 @@ class Servers:
         q = spawn([TOP / 'build/countersign-signer', '-c', conf],
                   self.c.log(name + '-other'),
                   dict(os.environ, **self.c.token_env()))
-        deadline = time.time() + 40
+        deadline = time.time() + 300
         while self.epoch(name) == epoch:
             if q.poll() is not None or time.time() > deadline:
                 self.c.unexpected.append('%s: nobody can take over' % name)
@@ -218,7 +218,7 @@ class Servers:
             time.sleep(0.05)
         time.sleep(0.5)
         q.terminate()
-        q.wait(60)
+        q.wait(300)
 
     # Whole hosts.
 
@@ -273,8 +273,8 @@ class Servers:
         # What is revoked is in a ledger a moment later; see docs/ledger.md.
         with self.w.desk:
             self.wait_for(lambda: not p.sql(
-                'SELECT 1 FROM countersign.revocation_event LIMIT 1'), 60)
-            self.wait_for(self.audit_told, 90)
+                'SELECT 1 FROM countersign.revocation_event LIMIT 1'), 300)
+            self.wait_for(self.audit_told, 300)
             self.put_back(p, backup)
             self.reconcile()
 
@@ -301,7 +301,7 @@ class Servers:
     def reconcile(self):
         found = ('SELECT 1 FROM countersign.rollback WHERE ended_at IS NULL')
         p = self.c.primary
-        if not self.wait_for(lambda: p.sql(found), 60):
+        if not self.wait_for(lambda: p.sql(found), 300):
             self.c.unexpected.append('nobody sees that a backup was restored')
         before = self.rows()
         time.sleep(2)
@@ -309,7 +309,7 @@ class Servers:
             self.c.unexpected.append('issued from an old database')
         ledgers = [x.parent for x in self.c.state.glob('disk-*/*/ledger')]
         self.w.journal.write('word', what='reconcile', gen=0, done=True)
-        deadline = time.time() + 120
+        deadline = time.time() + 600
         while time.time() < deadline:
             q = self.w.ctl('reconcile', '--apply', *map(str, ledgers))
             if q.returncode == 0 and not p.sql(found):

@@ -23,7 +23,7 @@ def evidence():
     r = subprocess.run([sys.executable, TOP / 'tests/faults/faults.py',
                         '--seed', SEED, '--minutes', MINUTES,
                         '--state', STATE], capture_output=True, text=True,
-                       timeout=600)
+                       timeout=3600)
     print(r.stdout + r.stderr)
     assert (STATE / 'evidence.pickle').exists(), r.stdout + r.stderr
     e = check.Evidence()
@@ -270,7 +270,7 @@ DOCTORED = [
     ('I11', 'leak', lambda e: e.leaks.append('log/x')),
     ('I12', 'no end', lambda e: e.journal.remove(end_of(e))),
     ('I12', 'late', lambda e: end_of(e).update(
-        t=e.report['last_fault'] + 121)),
+        t=e.report['last_fault'] + check.ANSWER_SECONDS + 1)),
     ('I12', 'denied', lambda e: tell(e, n=10 ** 9, what='denied', hresult='1',
                                      reason='x')),
     ('I12', 'a process', lambda e: reason(e, 'signer-1 does not end')),
