@@ -38,9 +38,12 @@ derfile_read(const char *path, size_t max, struct buf *out, struct err *err)
 
 	/* Base64 and line ends take up to half as much again. */
 	rc = file_read(path, max * 3 / 2, &b, err);
-	if (rc == 0 && b.n > 0 && b.p[0] == DER_SEQ)
+	if (rc == 0 && b.n > 0 && b.p[0] == DER_SEQ && b.n > max)
+		rc = err_set(err, ERR_TOO_BIG, "%.100s: %zu bytes, limit %zu",
+		    path, b.n, max);
+	else if (rc == 0 && b.n > 0 && b.p[0] == DER_SEQ)
 		buf_add(out, b.p, b.n);
-	else if (rc == 0 && memchr(b.p, '\0', b.n) != NULL)
+	else if (rc == 0 && memchr(buf_str(&b), '\0', b.n) != NULL)
 		rc = err_set(err, ERR_MALFORMED,
 		    "%.100s: neither der nor text", path);
 	else if (rc == 0) {

@@ -7,7 +7,7 @@
 
 /*
  * In DER, at most max bytes, appended to out; only the wrapping is looked at.
- * "-" is standard input.  ERR_MALFORMED.
+ * "-" is standard input.  ERR_MALFORMED, ERR_TOO_BIG.
  */
 int	 derfile_read(const char *path, size_t max, struct buf *out,
 	    struct err *);
