@@ -13,7 +13,8 @@
 
 /* What the database says of a request's signers and of whom it names. */
 struct agency {
-	const struct issued *row[2];	/* as request.signer; NULL: none */
+	const struct issued *row[REQUEST_SIGNERS];	/* as request.signer;
+						   NULL: none */
 	const struct account *target;	/* of RequesterName; NULL: none */
 	int64_t		 now;		/* unix seconds */
 };

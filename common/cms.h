@@ -8,7 +8,7 @@
 #include "reqparse.h"
 
 #define CMS_CERTS	8
-#define CMS_SIGNERS	2
+#define CMS_SIGNERS	3	/* the new key, and two certificates */
 #define CMS_DIGESTS	4
 
 struct cms_cert {

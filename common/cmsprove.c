@@ -192,6 +192,9 @@ add_signer(struct request *r, const struct cms_cert *cert, bool verified,
 
 	if (r->nsigner != 0 && slice_eq(r->signer[0].cert, cert->tlv))
 		return err_bad(err, 0, "two signers by one certificate");
+	if (r->nsigner == REQUEST_SIGNERS)
+		return err_set(err, ERR_TOO_BIG, "more than %d signers by "
+		    "certificates", REQUEST_SIGNERS);
 	to = &r->signer[r->nsigner++];
 	to->cert = cert->tlv;
 	to->issuer = cert->issuer;
@@ -327,7 +330,7 @@ read_unsigned(struct request *r, const struct cms_signer *s, bool first,
 	return 0;
 }
 
-/* Each kind once, except two certificates: a renewal by an agent. */
+/* Each kind once, except two certificates: those of two authorities. */
 static int
 prove_all(struct reqparse *p, const struct cms *c, struct err *err)
 {

@@ -21,8 +21,9 @@ struct decide_ask {
 	enum auth_method	 method;	/* how the account was proven */
 	const struct request	*request;
 	const struct agency	*agency;	/* NULL: nobody was looked up */
-	const struct issued	*issued[2];	/* rows of the certificates of
-						   request->signer, or NULL */
+	const struct issued	*issued[REQUEST_SIGNERS];	/* rows of the
+						   certificates of request->signer, or
+						   NULL */
 	int64_t			 now;		/* unix seconds; in the vault,
 						   when the request came */
 };

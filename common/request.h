@@ -16,6 +16,7 @@
 
 #define REQUEST_MAX	(64 * 1024)	/* bytes of DER */
 #define REQUEST_HINTS	8
+#define REQUEST_SIGNERS	2	/* with certificates */
 
 enum request_form { FORM_PKCS10, FORM_CMS, FORM_CMC };
 
@@ -65,7 +66,7 @@ struct request {
 	struct template_hint	 hint[REQUEST_HINTS];
 	size_t			 nhint;
 	struct slice		 old_cert;	/* renewal attribute or empty */
-	struct request_signer	 signer[2];	/* certificate-based signers */
+	struct request_signer	 signer[REQUEST_SIGNERS];	/* by certificates */
 	size_t			 nsigner;
 	uint64_t		 body_part_id;	/* of the tcr; 1 without CMC */
 	struct slice		 transaction_id; /* control's TLV or empty */

@@ -110,7 +110,7 @@ void		 job_parse(struct job *);
  * Serials (INTEGER content, lent by the job) of the certificates it is signed
  * with, and of the one that logged on: how many.
  */
-#define JOB_SERIALS	3
+#define JOB_SERIALS	(REQUEST_SIGNERS + 1)
 size_t		 job_serials(const struct job *,
 		    struct slice serial[JOB_SERIALS]);
 /* Whoever renews anonymously is the account of the old certificate. */

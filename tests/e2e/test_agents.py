@@ -170,10 +170,12 @@ def test_too_few_signatures(people, agent_cert):
         0x8009480A)
 
 
-def test_two_signatures(people, agent_cert):
+@pytest.mark.parametrize('ski', [False, True])
+def test_two_signatures(people, agent_cert, ski):
+    """Windows signs with the new key as well."""
     second = people['other'].certificate('EoAgent')
     check_rstrc(people['agent'].client.enroll(on_behalf(
-        None, 'EoTwo', [agent_cert, second], ski=False), pkcs10=False))
+        None, 'EoTwo', [agent_cert, second], ski=ski), pkcs10=False))
 
 
 def test_signer_without_policy(people, agent_cert):

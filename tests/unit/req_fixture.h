@@ -203,7 +203,7 @@ put_cert(struct buf *b, EVP_PKEY *key, long serial)
 enum outer { OUTER_KEY, OUTER_KEY_BAD, OUTER_NO_SIGN, OUTER_CERT, OUTER_NONE,
     OUTER_CERT_BARE, OUTER_KEY_WRONG_SKI, OUTER_KEY_BARE, OUTER_CERT_SHA1,
     OUTER_KEY_SHA1, OUTER_NO_TYPE, OUTER_NO_DIGEST, OUTER_WRONG_TYPE,
-    OUTERS };
+    OUTER_CERT_2, OUTER_CERT_3, OUTERS };
 
 struct cms_make {
 	struct slice	 type;		/* eContentType */
@@ -211,9 +211,11 @@ struct cms_make {
 	EVP_PKEY	*key;		/* of the request */
 	EVP_PKEY	*old;		/* of cert */
 	struct slice	 cert;		/* included when not empty */
+	struct slice	 more[2];	/* certificates 2 and 3, of old's key */
 	struct slice	 attr;		/* one more signed attribute */
+	unsigned	 silent;	/* bits: signers without it */
 	struct slice	 unsigned_attrs; /* content of [1], first signer */
-	enum outer	 signer[3];
+	enum outer	 signer[4];
 	size_t		 nsigner;
 };
 
@@ -228,7 +230,7 @@ static inline bool
 outer_by_cert(enum outer how)
 {
 	return how == OUTER_CERT || how == OUTER_CERT_BARE ||
-	    how == OUTER_CERT_SHA1;
+	    how == OUTER_CERT_SHA1 || how >= OUTER_CERT_2;
 }
 
 static inline void
@@ -239,7 +241,9 @@ put_sid(struct buf *b, const struct cms_make *c, enum outer how)
 	struct pubkey *k;
 	uint8_t hash[20];
 	X509 *x;
-	const uint8_t *p = c->cert.p;
+	struct slice cert = how < OUTER_CERT_2 ? c->cert :
+	    c->more[how - OUTER_CERT_2];
+	const uint8_t *p = cert.p;
 	uint8_t *name = NULL;
 	size_t m;
 	int n;
@@ -252,7 +256,7 @@ put_sid(struct buf *b, const struct cms_make *c, enum outer how)
 		der_put(b, DER_CTX(0), hash, sizeof(hash));
 		pubkey_free(k);
 	} else {
-		x = d2i_X509(NULL, &p, (long)c->cert.n);
+		x = d2i_X509(NULL, &p, (long)cert.n);
 		assert_non_null(x);
 		m = der_open(b, DER_SEQ);
 		n = i2d_X509_NAME(X509_get_issuer_name(x), &name);
@@ -269,8 +273,9 @@ put_sid(struct buf *b, const struct cms_make *c, enum outer how)
 
 /* Sorted as DER wants it: contentType is the shortest. */
 static inline void
-put_signed_attrs(struct buf *b, const struct cms_make *c, enum outer how)
+put_signed_attrs(struct buf *b, const struct cms_make *c, size_t i)
 {
+	enum outer how = c->signer[i];
 	struct buf v = { 0 };
 
 	if (how != OUTER_NO_TYPE) {
@@ -286,7 +291,7 @@ put_signed_attrs(struct buf *b, const struct cms_make *c, enum outer how)
 		put_attr(b, OID_MESSAGE_DIGEST, buf_slice(&o));
 		buf_free(&o);
 	}
-	if (c->attr.n != 0)
+	if (c->attr.n != 0 && (c->silent & 1u << i) == 0)
 		buf_add(b, c->attr.p, c->attr.n);
 	buf_free(&v);
 }
@@ -303,7 +308,7 @@ put_signer(struct buf *b, const struct cms_make *c, size_t i)
 	put_sid(b, c, how);
 	put_hash_alg(b, outer_md(how));
 	if (how != OUTER_CERT_BARE && how != OUTER_KEY_BARE) {
-		put_signed_attrs(&attrs, c, how);
+		put_signed_attrs(&attrs, c, i);
 		der_put_slice(b, DER_CTXC(0), buf_slice(&attrs));
 		der_put_slice(&set, DER_SET, buf_slice(&attrs));
 		msg = buf_slice(&set);
@@ -366,8 +371,13 @@ put_cms(struct buf *b, const struct cms_make *c)
 	der_put_slice(b, DER_OCTETS, c->content);
 	der_close(b, o);
 	der_close(b, m);
-	if (c->cert.n != 0)
-		der_put_slice(b, DER_CTXC(0), c->cert);
+	if (c->cert.n != 0) {
+		m = der_open(b, DER_CTXC(0));
+		buf_add(b, c->cert.p, c->cert.n);
+		buf_add(b, c->more[0].p, c->more[0].n);
+		buf_add(b, c->more[1].p, c->more[1].n);
+		der_close(b, m);
+	}
 	m = der_open(b, DER_SET);
 	for (i = 0; i < c->nsigner; i++)
 		put_signer(b, c, i);

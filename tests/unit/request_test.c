@@ -128,7 +128,6 @@ test_two_signers(void **state)
 	    .nsigner = 2 };
 	struct buf b = { 0 };
 	struct request *r;
-	struct err err;
 
 	(void)state;
 	make_cmc(&b, INNER_NULL, NOTHING, &c);
@@ -148,12 +147,53 @@ test_two_signers(void **state)
 	buf_reset(&b);
 	make_cmc(&b, INNER_GOOD, NOTHING, &c);
 	refused(buf_slice(&b), HR_INVALID_DATA, "one certificate");
-	c.signer[2] = OUTER_KEY;
-	c.nsigner = 3;
+	buf_free(&b);
+}
+
+/*
+ * [MS-WCCE] 3.1.1.4.3.3.3: the first signer is the new key or nobody, the
+ * authorities come behind it.
+ */
+static void
+test_three_signers(void **state)
+{
+	struct buf b = { 0 }, more[2] = { { 0 } };
+	struct cms_make c = { .signer = { OUTER_KEY, OUTER_CERT,
+	    OUTER_CERT_2 }, .nsigner = 3 };
+	struct request *r;
+	struct err err;
+
+	(void)state;
+	put_cert(&more[0], fix.old, 78);
+	put_cert(&more[1], fix.old, 79);
+	c.more[0] = buf_slice(&more[0]);
+	c.more[1] = buf_slice(&more[1]);
+	make_cmc(&b, INNER_NULL, NOTHING, &c);
+	r = accepted(buf_slice(&b));
+	assert_int_equal(r->nsigner, 2);
+	assert_true(r->signer[0].verified && r->signer[1].verified);
+	assert_int_equal(r->signer[1].serial.p[0], 78);
+	request_free(r);
+	c.signer[0] = OUTER_NO_SIGN;
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	request_free(accepted(buf_slice(&b)));
+
+	c.signer[0] = OUTER_CERT_3;
 	buf_reset(&b);
 	make_cmc(&b, INNER_GOOD, NOTHING, &c);
 	assert_int_not_equal(try(buf_slice(&b), NULL, &err), 0);
 	assert_int_equal(err.kind, ERR_TOO_BIG);
+	assert_non_null(strstr(err.text, "certificates"));
+	c.signer[0] = OUTER_NO_SIGN;
+	c.signer[3] = OUTER_KEY;
+	c.nsigner = 4;
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	assert_int_not_equal(try(buf_slice(&b), NULL, &err), 0);
+	assert_int_equal(err.kind, ERR_TOO_BIG);
+	buf_free(&more[0]);
+	buf_free(&more[1]);
 	buf_free(&b);
 }
 
@@ -399,6 +439,7 @@ main(void)
 		cmocka_unit_test(test_bare_null_signature),
 		cmocka_unit_test(test_outer_rules),
 		cmocka_unit_test(test_two_signers),
+		cmocka_unit_test(test_three_signers),
 		cmocka_unit_test(test_unjudged),
 		cmocka_unit_test(test_renewal),
 		cmocka_unit_test(test_not_requests),
