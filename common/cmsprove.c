@@ -299,8 +299,11 @@ prove_signer(struct reqparse *p, const struct cms *c,
 	else if (rc == 0)
 		rc = check_no_signature(p, &sig, s, err);
 	buf_free(&msg);
+	p->said = false;
 	if (rc == 0 && s->has_attrs)
 		rc = check_attrs(p, c, s, kind != SIGNER_NONE, err);
+	if (kind == SIGNER_CERT && !p->said)
+		p->silent = true;
 	return rc;
 }
 
@@ -370,10 +373,24 @@ check_renewal(const struct request *r, struct err *err)
 	    "the renewed certificate is not a signer");
 }
 
+/*
+ * Attributes are of one signature: who signed beside them has signed for
+ * whoever sends the request, not for this name.  The content is everybody's,
+ * and read later.
+ */
+static int
+check_requester(const struct reqparse *p, struct err *err)
+{
+	if (p->req->requester_name == NULL || !p->silent)
+		return 0;
+	return err_deny(err, CERTSRV_E_SIGNATURE_REJECTED, "RequesterName: "
+	    "not every signer's certificate signs it");
+}
+
 int
 cms_prove(struct reqparse *p, const struct cms *c, struct err *err)
 {
-	if (prove_all(p, c, err) == -1)
+	if (prove_all(p, c, err) == -1 || check_requester(p, err) == -1)
 		return -1;
 	return check_renewal(p->req, err);
 }

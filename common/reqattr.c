@@ -35,6 +35,7 @@ struct attr_value {
 struct pairs {				/* of one list */
 	enum hint_carrier carrier;
 	bool		 may_name;	/* a requester: the list is signed */
+	bool		 of_signer;	/* it is one signer's own */
 	unsigned	 seen;		/* bits of pair_names */
 };
 
@@ -52,18 +53,24 @@ static const char *const pair_names[] = {
 	"CertType", "challenge", "certfile"
 };
 
+#define PAIR_TEMPLATE	0
+#define PAIR_REQUESTER	1
 #define NPAIR_NAMES	(sizeof(pair_names) / sizeof(pair_names[0]))
 
-/* On behalf of whom ([MS-WCCE] 3.1.1.4.3.3): one name, in signed data. */
+/*
+ * On behalf of whom ([MS-WCCE] 3.1.1.4.3.3): one name, in signed data.  Each
+ * signer says the same in attributes of his own.
+ */
 static int
 set_requester(struct request *r, const struct pairs *list, const char *value,
     struct err *err)
 {
 	if (!list->may_name)
 		return 0;
-	if (r->requester_name != NULL)
+	if (r->requester_name == NULL)
+		r->requester_name = xstrdup(value);
+	else if (!list->of_signer || strcmp(r->requester_name, value) != 0)
 		return err_bad(err, 0, "RequesterName: twice");
-	r->requester_name = xstrdup(value);
 	return 0;
 }
 
@@ -84,9 +91,9 @@ judge_pair(struct request *r, struct pairs *list, const char *name,
 		return err_bad(err, 0, "request attribute %s: twice",
 		    pair_names[i]);
 	list->seen |= 1u << i;
-	if (i == 0)
+	if (i == PAIR_TEMPLATE)
 		return req_hint(r, &h, err);
-	return i == 1 ? set_requester(r, list, value, err) : 0;
+	return i == PAIR_REQUESTER ? set_requester(r, list, value, err) : 0;
 }
 
 /* A pair, the content of its SEQUENCE. */
@@ -137,7 +144,7 @@ attr_name_value(struct reqparse *p, const struct attr_value *v,
     struct err *err)
 {
 	struct pairs	list = { HINT_NAME_VALUE,
-	    v->is_signed && v->list != ATTR_CSR, 0 };
+	    v->is_signed && v->list != ATTR_CSR, v->list == ATTR_SIGNED, 0 };
 	struct der	values, d;
 
 	der_init(&values, v->tlv);
@@ -145,6 +152,8 @@ attr_name_value(struct reqparse *p, const struct attr_value *v,
 		if (der_enter(&values, DER_SEQ, &d, "name/value pair",
 		    err) == -1 || parse_pairs(p->req, &list, &d, err) == -1)
 			return -1;
+	if (list.of_signer && (list.seen & 1u << PAIR_REQUESTER) != 0)
+		p->said = true;
 	return 0;
 }
 
@@ -402,7 +411,7 @@ reginfo_item(struct request *r, struct pairs *list, struct slice item,
 int
 reqattr_reginfo(struct reqparse *p, struct slice s, struct err *err)
 {
-	struct pairs	 list = { HINT_REG_INFO, p->content_signed, 0 };
+	struct pairs	 list = { HINT_REG_INFO, p->content_signed, false, 0 };
 	const uint8_t	*end;
 	size_t		 n;
 

@@ -29,6 +29,8 @@ struct reqparse {
 	bool		 null_signature;	/* the PKCS#10 proves nothing */
 	bool		 content_signed;	/* a real signature is over the
 						   CMS content */
+	bool		 said;		/* RequesterName, by this signer */
+	bool		 silent;	/* a certificate's signer said none */
 };
 
 /*

@@ -535,6 +535,43 @@ test_signed_pair(void **state)
 	buf_free(&b);
 }
 
+/* Two persons have agreed only to what both have signed. */
+static void
+test_pair_of_one_signer(void **state)
+{
+	static const char *const pair[] = { "RequesterName", "LAB\\alice" };
+	struct cms_make c = { .signer = { OUTER_KEY, OUTER_CERT,
+	    OUTER_CERT_2 }, .nsigner = 3 };
+	struct buf attr = { 0 }, more = { 0 }, b = { 0 };
+	struct request *r;
+	unsigned silent;
+
+	(void)state;
+	put_pairs(&attr, pair, 1);
+	put_cert(&more, fix.old, 78);
+	c.attr = buf_slice(&attr);
+	c.more[0] = buf_slice(&more);
+	for (silent = 0; silent < 8; silent++) {
+		buf_reset(&b);
+		c.silent = silent;
+		make_cmc(&b, INNER_GOOD, NOTHING, &c);
+		if ((silent & 6) != 0 && silent != 7) {
+			refused(buf_slice(&b), CERTSRV_E_SIGNATURE_REJECTED,
+			    "not every signer's certificate");
+			continue;
+		}
+		r = accepted(buf_slice(&b));
+		if (silent != 7)
+			assert_string_equal(r->requester_name, "LAB\\alice");
+		else
+			assert_null(r->requester_name);
+		request_free(r);
+	}
+	buf_free(&attr);
+	buf_free(&more);
+	buf_free(&b);
+}
+
 static void
 test_unsigned_attributes(void **state)
 {
@@ -609,6 +646,7 @@ main(void)
 		cmocka_unit_test(test_controls),
 		cmocka_unit_test(test_added),
 		cmocka_unit_test(test_signed_pair),
+		cmocka_unit_test(test_pair_of_one_signer),
 		cmocka_unit_test(test_unsigned_attributes),
 		cmocka_unit_test(test_add_hint),
 	};
