@@ -199,7 +199,7 @@ lint_repeated_attr(const struct certlint *c)
 bool
 lint_rdn_count(const struct certlint *c)
 {
-	return c->nrdn > 8;
+	return c->nrdn > 24;
 }
 
 bool

@@ -32,7 +32,7 @@ ROW("validity-end", RFC "6.1.3", "ends after the ca", validity_end)
 ROW("unique-ids", RFC "4.1.2.8", "has unique identifiers", unique_ids)
 ROW("subject-rdn", RFC "4.1.2.4", "subject has an empty rdn", lint_empty_rdn)
 ROW("subject-rdn-count", RFC "4.1.2.6",
-	"subject has more than 8 rdns", lint_rdn_count)
+	"subject has more than 24 rdns", lint_rdn_count)
 ROW("subject-value", RFC "4.1.2.6",
 	"subject has an empty value", lint_empty_value)
 ROW("subject-string", RFC "4.1.2.6",

@@ -4,7 +4,7 @@
  *
  * Parsing refuses what no rule could judge: NUL and control characters,
  * bidirectional overrides, invalid UTF-8, BMPString of odd length, T61 and
- * Universal strings, multi-valued RDNs, more than 8 RDNs, more than 64
+ * Universal strings, multi-valued RDNs, more than 24 RDNs, more than 64
  * alternative names, 4 KiB of them in total.  Values are kept as UTF-8.
  */
 #ifndef NAME_H
@@ -13,7 +13,7 @@
 #include "buf.h"
 #include "err.h"
 
-#define NAME_RDN_MAX	8
+#define NAME_RDN_MAX	24	/* directories nest folders deeply */
 #define NAME_SAN_MAX	64
 
 enum san_kind {

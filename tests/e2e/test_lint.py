@@ -169,7 +169,7 @@ RULES = {
                                           tlv(24, b'99991231235959Z'))),
     'unique-ids': dict(unique=tlv(0x81, b'\0x')),
     'subject-rdn': subject(tlv(0x31)),
-    'subject-rdn-count': subject(*[rdn(CN, b'a')] * 9),
+    'subject-rdn-count': subject(*[rdn(CN, b'a')] * 25),
     'subject-value': subject(rdn(CN, b'')),
     'subject-string': subject(rdn(CN, b'a', 20)),
     'subject-printable': subject(rdn(CN, b'a*', 19)),

@@ -292,6 +292,30 @@ test_judged_once(void **state)
 	buf_free(&seen);
 }
 
+/* A folder of a directory stands in folders of its own. */
+static void
+test_deep_directory(void **state)
+{
+	static const char	deep[] = "CN=Ada,OU=Engineers,OU=Users,OU=Berlin,"
+		    "OU=Germany,OU=EMEA,OU=Corp,DC=ad,DC=corp,DC=example";
+	char			path[512], all[512];
+	struct ask		q;
+	size_t			i;
+
+	(void)state;
+	snprintf(all, sizeof(all), "%s | DNS:ada.lab.example, "
+	    "UPN:ada@lab.example, email:ada@mail.example", deep);
+	ask_for(&q, "Maybe");
+	q.account.dn = str(deep);
+	grants(&q, all);
+	snprintf(path, sizeof(path), "%s", deep);
+	for (i = 0; i < 20; i++)
+		strcat(path, ",DC=x");
+	ask_for(&q, "Maybe");
+	q.account.dn = str(path);
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "more than 24 parts");
+}
+
 int
 main(void)
 {
@@ -303,6 +327,7 @@ main(void)
 		cmocka_unit_test(test_any_cn),
 		cmocka_unit_test(test_many_names),
 		cmocka_unit_test(test_judged_once),
+		cmocka_unit_test(test_deep_directory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
