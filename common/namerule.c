@@ -377,18 +377,6 @@ name_rule_allows(const struct name_rule *r, const struct asked *a)
 }
 
 static bool
-has_rdn(const struct names *n, const struct rdn *r)
-{
-	size_t	i;
-
-	for (i = 0; i < n->nrdn; i++)
-		if (strcmp(n->rdn[i].type, r->type) == 0 &&
-		    strcmp(n->rdn[i].value, r->value) == 0)
-			return true;
-	return false;
-}
-
-static bool
 has_san(const struct names *n, enum san_kind kind, const char *text)
 {
 	size_t	i;
@@ -407,8 +395,7 @@ names_fold(const struct names *in, struct names *out)
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < in->nrdn; i++)
-		if (!has_rdn(out, &in->rdn[i]))
-			names_add_rdn(out, in->rdn[i].type, in->rdn[i].value);
+		names_add_rdn(out, in->rdn[i].type, in->rdn[i].value);
 	for (i = 0; i < in->nsan; i++) {
 		text = xstrdup(in->san[i].text);
 		if (in->san[i].kind == SAN_DNS)

@@ -30,8 +30,9 @@ bool	 name_rule_allows(const struct name_rule *, const struct asked *);
 bool	 name_rule_allows_dns(const struct name_rule *, const char *);
 
 /*
- * Copy with DNS names in lower case and everything that stands twice folded
- * into one.  names_free(out) by the caller.
+ * Copy with DNS names in lower case, and alternative names that stand twice
+ * folded into one; a subject is a path, where OU=Users may stand twice.
+ * names_free(out) by the caller.
  */
 void	 names_fold(const struct names *in, struct names *out);
 /*

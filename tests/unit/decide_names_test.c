@@ -79,8 +79,8 @@ test_allowed(void **state)
 	rdn(&q, "E", "x@lab.example");
 	san(&q, SAN_DNS, "a.srv.example");
 	san(&q, SAN_DNS, "A.SRV.example");
-	grants(&q, "E=x@lab.example,OU=Anything,O=Lab,ST=Bavaria | "
-	    "DNS:a.srv.example");
+	grants(&q, "E=x@lab.example,OU=Anything,OU=Anything,O=Lab,"
+	    "ST=Bavaria | DNS:a.srv.example");
 }
 
 static void
@@ -283,9 +283,9 @@ test_judged_once(void **state)
 	names_add_san(&in, SAN_EMAIL, "b@example");
 	names_fold(&in, &out);
 	assert_int_equal(names_judge(&out, tally_one, &tp, &err), 0);
-	assert_int_equal(t.calls, 7);
+	assert_int_equal(t.calls, 8);
 	assert_string_equal(buf_str(&seen), "CN=a.example;O=a.example;"
-	    "dns name=b.example;dns name=c.example;uri=b.example;"
+	    "CN=a.example;dns name=b.example;dns name=c.example;uri=b.example;"
 	    "e-mail address=B@example;e-mail address=b@example;");
 	names_free(&in);
 	names_free(&out);
@@ -311,6 +311,13 @@ test_deep_directory(void **state)
 	snprintf(path, sizeof(path), "%s", deep);
 	for (i = 0; i < 20; i++)
 		strcat(path, ",DC=x");
+	/* OU=Users,OU=Berlin,OU=Users is not OU=Berlin,OU=Users. */
+	ask_for(&q, "Any");
+	rdn(&q, "OU", "Users");
+	rdn(&q, "OU", "Berlin");
+	rdn(&q, "OU", "Users");
+	san(&q, SAN_DNS, "ok.srv.example");
+	grants(&q, "OU=Users,OU=Berlin,OU=Users | DNS:ok.srv.example");
 	ask_for(&q, "Maybe");
 	q.account.dn = str(path);
 	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "more than 24 parts");
