@@ -203,22 +203,31 @@ ext_smime(struct reqparse *p, struct slice value, struct err *err)
 	return smime_copy(value, &p->req->smime, err);
 }
 
+/*
+ * A length without a CA contradicts [RFC5280] 4.2.1.9, but many write
+ * "CA:FALSE,pathlen:0" and OpenSSL makes that of it.
+ */
 static int
 ext_basic(struct reqparse *p, struct slice value, struct err *err)
 {
 	struct der	d;
-	bool		ca;
+	uint64_t	length;
+	bool		ca = false;
 
 	(void)p;
 	if (der_only(value, DER_SEQ, &d, "basic constraints", err) == -1)
 		return -1;
-	if (der_done(&d))
-		return 0;
-	if (der_bool(&d, &ca, "basic constraints", err) == -1)
+	if (der_peek(&d) == DER_BOOLEAN) {
+		if (der_bool(&d, &ca, "basic constraints", err) == -1)
+			return -1;
+		if (!ca)	/* [X.690] 11.5 */
+			return err_bad(err, 0,
+			    "basic constraints: default is encoded");
+	}
+	if ((!der_done(&d) && der_uint(&d, &length, "path length",
+	    err) == -1) || der_end(&d, "basic constraints", err) == -1)
 		return -1;
-	if (!ca)		/* [X.690] 11.5 */
-		return err_bad(err, 0, "basic constraints: default is encoded");
-	return err_deny(err, HR_INVALID_ARG,
+	return !ca ? 0 : err_deny(err, HR_INVALID_ARG,
 	    "basic constraints: ca certificates are not issued here");
 }
 

@@ -13,7 +13,8 @@ test_extensions(void **state)
 	    BYTES("\x30\x0a\x06\x02\x2a\x03\x02\x01\x64\x02\x01\x03"));
 	put_ext(&e, OID_EXT_SAN, true, BYTES("\x30\x05\x82\x03" "a.b"));
 	put_ext(&e, OID_EXT_KEY_USAGE, true, BYTES("\x03\x02\x05\xa0"));
-	put_ext(&e, OID_EXT_BASIC, true, BYTES("\x30\0"));
+	/* CA:FALSE,pathlen:0 */
+	put_ext(&e, OID_EXT_BASIC, true, BYTES("\x30\x03\x02\x01\0"));
 	put_ext(&e, BYTES("\x2a\x03\x09"), false, BYTES("\x05\0"));
 	put_ext_request(&a, OID_MS_CERT_EXTENSIONS, buf_slice(&e));
 	r = accepted_csr(buf_slice(&a));
@@ -47,6 +48,12 @@ test_bad_extensions(void **state)
 		    HR_INVALID_ARG, "ca certificates" },
 		{ S("\x30\x0c\x06\x03\x55\x1d\x13\x04\x05\x30\x03\x01\x01\x00"),
 		    HR_INVALID_DATA, "default" },
+		{ S("\x30\x0f\x06\x03\x55\x1d\x13\x04\x08\x30\x06"
+		    "\x01\x01\xff\x02\x01\x00"),
+		    HR_INVALID_ARG, "ca certificates" },
+		{ S("\x30\x0e\x06\x03\x55\x1d\x13\x04\x07\x30\x05"
+		    "\x02\x01\x00\x05\x00"),
+		    HR_INVALID_DATA, "left over" },
 		/* nameConstraints, critical */
 		{ S("\x30\x0c\x06\x03\x55\x1d\x1e\x01\x01\xff\x04\x02\x30\0"),
 		    HR_INVALID_DATA, "critical" },
