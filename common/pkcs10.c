@@ -14,6 +14,20 @@ struct pkcs10 {
 	struct signature sig;
 };
 
+/*
+ * [RFC2986] 4.1 has the list even where it is empty; some leave it out then,
+ * and OpenSSL takes that, too.  The template is named elsewhere.
+ */
+static int
+enter_attributes(struct der *info, struct der *out, struct err *err)
+{
+	der_init(out, slice_of(NULL, 0));
+	if (der_done(info))
+		return 0;
+	return der_enter(info, DER_CTXC(0), out,
+	    "CertificationRequestInfo.attributes", err);
+}
+
 static int
 parse_info(struct reqparse *p, struct pkcs10 *c, struct err *err)
 {
@@ -32,8 +46,7 @@ parse_info(struct reqparse *p, struct pkcs10 *c, struct err *err)
 	    "CertificationRequestInfo.subject", err) == -1 ||
 	    der_tlv(&info, DER_SEQ, &c->spki,
 	    "CertificationRequestInfo.subjectPKInfo", err) == -1 ||
-	    der_enter(&info, DER_CTXC(0), &c->attributes,
-	    "CertificationRequestInfo.attributes", err) == -1)
+	    enter_attributes(&info, &c->attributes, err) == -1)
 		return -1;
 	return der_end(&info, "CertificationRequestInfo", err);
 }

@@ -146,9 +146,9 @@ put_inner_sig(struct buf *b, EVP_PKEY *key, enum inner how, struct slice info)
 	buf_free(&sig);
 }
 
-/* CertificationRequest with CN=fixture; attrs is the content of [0]. */
+/* CertificationRequest with CN=fixture; attrs is the [0], or nothing. */
 static inline void
-put_csr(struct buf *b, EVP_PKEY *key, struct slice attrs, enum inner how)
+put_csr_with(struct buf *b, EVP_PKEY *key, struct slice attrs, enum inner how)
 {
 	struct buf info = { 0 };
 	struct names n = { 0 };
@@ -160,13 +160,24 @@ put_csr(struct buf *b, EVP_PKEY *key, struct slice attrs, enum inner how)
 	assert_int_equal(names_put_dn(&n, &info, &err), 0);
 	names_free(&n);
 	put_spki(&info, key);
-	der_put_slice(&info, DER_CTXC(0), attrs);
+	buf_add(&info, attrs.p, attrs.n);
 	der_close(&info, m);
 	m = der_open(b, DER_SEQ);
 	buf_add(b, info.p, info.n);
 	put_inner_sig(b, key, how, buf_slice(&info));
 	der_close(b, m);
 	buf_free(&info);
+}
+
+/* attrs is the content of [0]. */
+static inline void
+put_csr(struct buf *b, EVP_PKEY *key, struct slice attrs, enum inner how)
+{
+	struct buf list = { 0 };
+
+	der_put_slice(&list, DER_CTXC(0), attrs);
+	put_csr_with(b, key, buf_slice(&list), how);
+	buf_free(&list);
 }
 
 /* A self-signed certificate of this key, to sign renewals with. */

@@ -19,6 +19,26 @@ test_pkcs10(void **state)
 	request_free(NULL);
 }
 
+static void
+test_no_attributes(void **state)
+{
+	struct buf b = { 0 };
+	struct request *r;
+
+	(void)state;
+	put_csr_with(&b, fix.key, NOTHING, INNER_GOOD);
+	r = accepted(buf_slice(&b));
+	assert_string_equal(r->names.rdn[0].value, "fixture");
+	request_free(r);
+	buf_reset(&b);
+	put_csr_with(&b, fix.key, BYTES("\xa0\0\xa0\0"), INNER_GOOD);
+	refused(buf_slice(&b), HR_INVALID_DATA, "left over");
+	buf_reset(&b);
+	put_csr_with(&b, fix.key, BYTES("\xa1\0"), INNER_GOOD);
+	refused(buf_slice(&b), HR_INVALID_DATA, "attributes: tag a1");
+	buf_free(&b);
+}
+
 /* Whatever is cut, changed or put behind: a refusal. */
 static void
 test_every_byte_matters(void **state)
@@ -434,6 +454,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pkcs10),
+		cmocka_unit_test(test_no_attributes),
 		cmocka_unit_test(test_every_byte_matters),
 		cmocka_unit_test(test_possession),
 		cmocka_unit_test(test_bare_null_signature),
