@@ -217,6 +217,20 @@ bmp_to_utf8(struct slice s, struct buf *out, const char *what,
 }
 
 /*
+ * Nobody writes T.61 into a TeletexString: those who can still write one
+ * (OpenSSL's string_mask, Windows' CERT_NAME_STR_ENABLE_T61_UNICODE_FLAG) mean
+ * ISO 8859-1, and all read that.  It is issued as UTF8String.
+ */
+static void
+latin1_to_utf8(struct slice s, struct buf *out)
+{
+	size_t	i;
+
+	for (i = 0; i < s.n; i++)
+		put_utf8(out, s.p[i]);
+}
+
+/*
  * [X.680] 41.4, and "*" and "&", which are not in it but which CAs and
  * Windows put into PrintableStrings for wildcards and company names.
  */
@@ -251,6 +265,9 @@ to_utf8(int tag, struct slice s, struct buf *out, const char *what,
 	switch (tag) {
 	case DER_BMP:
 		return bmp_to_utf8(s, out, what, err);
+	case DER_T61:
+		latin1_to_utf8(s, out);
+		return 0;
 	case DER_PRINTABLE:
 		if (!name_is_printable(s))
 			return err_bad(err, 0, "%s: not a PrintableString",
@@ -265,8 +282,8 @@ to_utf8(int tag, struct slice s, struct buf *out, const char *what,
 		break;
 	default:
 		return err_bad(err, 0, "%s: string type %02x, not UTF8String, "
-		    "PrintableString, IA5String or BMPString", what,
-		    (unsigned)tag);
+		    "PrintableString, IA5String, BMPString or TeletexString",
+		    what, (unsigned)tag);
 	}
 	buf_add(out, s.p, s.n);
 	return 0;

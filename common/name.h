@@ -3,8 +3,8 @@
  * subject alternative names ([RFC5280] 4.1.2.4, 4.2.1.6).
  *
  * Parsing refuses what no rule could judge: NUL and control characters,
- * bidirectional overrides, invalid UTF-8, BMPString of odd length, T61 and
- * Universal strings, multi-valued RDNs, more than 24 RDNs, more than 64
+ * bidirectional overrides, invalid UTF-8, BMPString of odd length,
+ * UniversalStrings, multi-valued RDNs, more than 24 RDNs, more than 64
  * alternative names, 4 KiB of them in total.  Values are kept as UTF-8.
  */
 #ifndef NAME_H
@@ -50,7 +50,7 @@ int	 names_parse_dn(struct names *, struct slice tlv, struct err *);
 int	 names_parse_san(struct names *, struct slice tlv, struct err *);
 
 /*
- * One string of ASN.1 (UTF8, Printable, IA5 or BMP) as clean UTF-8 by the same
+ * One string of ASN.1 (UTF8, Printable, IA5, BMP, T61) as clean UTF-8 by the same
  * rules, 1..1024 octets; the caller frees.  NULL when refused.
  */
 char	*name_string(int tag, struct slice content, const char *what,

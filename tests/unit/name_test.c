@@ -66,6 +66,8 @@ test_strings(void **state)
 	assert_string_equal(read_cn(DER_IA5, BYTES("a@b"), &err), "a@b");
 	assert_string_equal(read_cn(DER_BMP,
 	    BYTES("\0J\0\xf6\x20\xac"), &err), "J\xc3\xb6\xe2\x82\xac");
+	assert_string_equal(read_cn(DER_T61, BYTES("J\xf6rg"), &err),
+	    "J\xc3\xb6rg");
 	assert_string_equal(read_cn(DER_PRINTABLE, BYTES(""), &err), "");
 	assert_int_equal(err.kind, ERR_NONE);
 }
@@ -91,7 +93,8 @@ test_bad_strings(void **state)
 		{ DER_BMP, S("\0a\0") }, { DER_BMP, S("\0a\0\0") },
 		{ DER_BMP, S("\xd8\x3d\xde\x00") },
 		{ DER_BMP, S("\x20\x2e") },
-		{ DER_T61, S("abc") }, { 0x1c, S("\0\0\0a") },
+		{ DER_T61, S("a\x1b" "b") }, { DER_T61, S("a\x85") },
+		{ DER_T61, S("a\0b") }, { 0x1c, S("\0\0\0a") },
 		{ 0x1a, S("abc") }, { DER_OCTETS, S("abc") },
 #undef S
 	};
