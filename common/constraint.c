@@ -3,6 +3,8 @@
  * (policy_key.c), asked at the end of decide().
  */
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -71,6 +73,44 @@ put_san(X509 *x, const struct names *n, struct err *err)
 	return rc;
 }
 
+/* "x.y" under ".y": a host that a wildcard for y stands for. */
+static bool
+is_just_below(const ASN1_IA5STRING *host, const char *domain)
+{
+	const char	*s = (const char *)ASN1_STRING_get0_data(host);
+	size_t		 n = strlen(domain), len;
+
+	len = (size_t)ASN1_STRING_length(host);
+	return len > n && strncasecmp(s + len - n, domain, n) == 0 &&
+	    memchr(s, '.', len - n) == NULL;
+}
+
+/*
+ * To compare "*.y" with an excluded "x.y" as texts, as relying parties do,
+ * finds nothing, and then they take the certificate for x.y.
+ */
+static bool
+wildcard_excluded(const struct policy_ca *ca, const struct names *n)
+{
+	const STACK_OF(GENERAL_SUBTREE)	*out =
+	    ca->constraints->excludedSubtrees;
+	const GENERAL_NAME		*base;
+	size_t				 i;
+	int				 k;
+
+	for (i = 0; i < n->nsan; i++) {
+		if (n->san[i].kind != SAN_DNS || n->san[i].text[0] != '*')
+			continue;
+		for (k = 0; k < sk_GENERAL_SUBTREE_num(out); k++) {
+			base = sk_GENERAL_SUBTREE_value(out, k)->base;
+			if (base->type == GEN_DNS && is_just_below(
+			    base->d.dNSName, n->san[i].text + 1))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* OpenSSL judges certificates: one with these names and nothing else. */
 static int
 permits(const struct policy_ca *ca, const struct names *n, bool *yes,
@@ -86,7 +126,8 @@ permits(const struct policy_ca *ca, const struct names *n, bool *yes,
 		(void)X509_check_ca(x);
 		*yes = NAME_CONSTRAINTS_check(x, ca->constraints) ==
 		    X509_V_OK && NAME_CONSTRAINTS_check_CN(x,
-		    ca->constraints) == X509_V_OK;
+		    ca->constraints) == X509_V_OK &&
+		    !wildcard_excluded(ca, n);
 		rc = 0;
 	}
 	X509_free(x);
