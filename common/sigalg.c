@@ -30,7 +30,10 @@ static const struct {
 	{ &OID_SHA1, EVP_sha1 },
 };
 
-/* [RFC4055] 5: those of SHA-2 are NULL, and accepted when absent, too. */
+/*
+ * [RFC4055] 5: those of RSA with SHA-2 are NULL, and accepted when absent, too.
+ * [RFC5758] 3.2 has none with ECDSA, where Mbed TLS 2 writes NULL all the same.
+ */
 enum params { PARAMS_NULL, PARAMS_NULL_OR_ABSENT, PARAMS_ABSENT, PARAMS_PSS,
 	PARAMS_CURVE, PARAMS_HASH };
 
@@ -47,10 +50,10 @@ static const struct sigalg {
 	{ &OID_RSA_SHA1, true, PARAMS_NULL, EVP_sha1 },
 	{ &OID_RSA_PSS, true, PARAMS_PSS, NULL },
 	{ &OID_RSA_ENCRYPTION, true, PARAMS_NULL, NULL },
-	{ &OID_ECDSA_SHA256, false, PARAMS_ABSENT, EVP_sha256 },
-	{ &OID_ECDSA_SHA384, false, PARAMS_ABSENT, EVP_sha384 },
-	{ &OID_ECDSA_SHA512, false, PARAMS_ABSENT, EVP_sha512 },
-	{ &OID_ECDSA_SHA1, false, PARAMS_ABSENT, EVP_sha1 },
+	{ &OID_ECDSA_SHA256, false, PARAMS_NULL_OR_ABSENT, EVP_sha256 },
+	{ &OID_ECDSA_SHA384, false, PARAMS_NULL_OR_ABSENT, EVP_sha384 },
+	{ &OID_ECDSA_SHA512, false, PARAMS_NULL_OR_ABSENT, EVP_sha512 },
+	{ &OID_ECDSA_SHA1, false, PARAMS_NULL_OR_ABSENT, EVP_sha1 },
 	{ &oid_specified, false, PARAMS_HASH, NULL },
 	{ &OID_EC_PUBLIC_KEY, false, PARAMS_CURVE, NULL },
 };
