@@ -188,14 +188,45 @@ check_oids(const struct template *t, const struct rights rights[2],
 	return 0;
 }
 
+static bool
+has_one_of(const struct strlist *want, const struct rights *r)
+{
+	size_t	i;
+
+	for (i = 0; i < want->n; i++)
+		if (lists_oid(r->eku, want->v[i], false))
+			return true;
+	return false;
+}
+
+/*
+ * [MS-WCCE] 3.2.2.6.2.1.4.5.1: those whose certificates meet the requirements.
+ * Else an agent's own computer would do for the second person.
+ */
+static unsigned
+count_authorities(const struct agent_ask *q, const struct rights rights[2])
+{
+	bool	good[REQUEST_SIGNERS] = { false };
+	size_t	i;
+
+	for (i = 0; i < q->request->nsigner; i++)
+		good[i] = is_authority(q->request, i) &&
+		    has_one_of(&q->tmpl->ra_eku, &rights[i]);
+	return good[0] && good[1] && same_person(q, 1) ? 1u :
+	    (unsigned)good[0] + good[1];
+}
+
 /*
  * Approved before stands for the signatures ([MS-WCCE] 3.2.2.6.2.1.4.5.6),
  * which decide.c says by not asking.
  */
 static int
-check_count(const struct template *t, const struct rights rights[2],
+check_count(const struct agent_ask *q, const struct rights rights[2],
     unsigned n, struct err *err)
 {
+	const struct template	*t = q->tmpl;
+	unsigned		 good;
+
 	if (t->ra_signatures == 0)
 		return 0;
 	if (n == 0)
@@ -208,9 +239,15 @@ check_count(const struct template *t, const struct rights rights[2],
 		    "template %s: needs signatures of %u registration "
 		    "authorities, the request has %u", t->cn,
 		    t->ra_signatures, n);
-	if (check_oids(t, rights, false, err) == -1)
+	if (check_oids(t, rights, false, err) == -1 ||
+	    check_oids(t, rights, true, err) == -1)
 		return -1;
-	return check_oids(t, rights, true, err);
+	good = count_authorities(q, rights);
+	if (good >= t->ra_signatures)
+		return 0;
+	return err_deny(err, CERTSRV_E_SIGNATURE_COUNT, "template %s: needs "
+	    "signatures of %u registration authorities, only %u signer's "
+	    "certificate has an eku of ra-eku", t->cn, t->ra_signatures, good);
 }
 
 /* Groups or accounts. */
@@ -333,7 +370,7 @@ agent_decide(const struct agent_ask *q, const struct account **subject,
 		return err_deny(err, CERTSRV_E_BAD_RENEWAL_SUBJECT,
 		    "template %s: is not for enrolling on behalf of others",
 		    q->tmpl->cn);
-	if (check_count(q->tmpl, rights, n, err) == -1)
+	if (check_count(q, rights, n, err) == -1)
 		return -1;
 	if (name[0] == '\0') {
 		*subject = q->account;

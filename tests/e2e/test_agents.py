@@ -170,6 +170,14 @@ def test_too_few_signatures(people, agent_cert):
         0x8009480A)
 
 
+def test_second_signer_is_no_authority(people, agent_cert):
+    """Any certificate of a friend, or of the agent's computer."""
+    plain = people['other'].certificate('EoPlain')
+    refused(people['agent'].client.enroll(on_behalf(
+        None, 'EoTwo', [agent_cert, plain]), pkcs10=False),
+        0x8009480A, 'EoTwo', 'only 1', 'ra-eku')
+
+
 @pytest.mark.parametrize('ski', [False, True])
 def test_two_signatures(people, agent_cert, ski):
     """Windows signs with the new key as well."""
