@@ -56,6 +56,28 @@ static const struct db_stmt stmts[] = {
 	    "'pg_advisory_lock(bigint)', 'EXECUTE') "
 	    "OR has_function_privilege(oid, 'lo_create(oid)', 'EXECUTE') "
 	    "FROM pg_roles WHERE rolname = 'countersign_worker'", 0 },
+	/* Any that is off, and a few that matter. */
+	{ "triggers", "SELECT c.relname, t.tgname, true FROM pg_trigger t "
+	    "JOIN pg_class c ON c.oid = t.tgrelid "
+	    "JOIN pg_namespace n ON n.oid = c.relnamespace "
+	    "WHERE n.nspname = 'countersign' AND t.tgenabled IN ('D', 'R') "
+	    "UNION ALL SELECT v.t, v.g, false FROM (VALUES "
+	    "('account', 'tell'), ('account_group', 'tell'), "
+	    "('policy', 'tell'), ('policy', 'keep'), "
+	    "('audit', 'keep'), ('audit', 'keep_all'), "
+	    "('request', 'keep'), ('request', 'keep_all'), "
+	    "('request', 'keep_decided'), ('request', 'decide_pending'), "
+	    "('request', 'note_decision'), ('request', 'rollback_fence'), "
+	    "('certificate', 'keep'), ('certificate', 'keep_all'), "
+	    "('certificate', 'keep_issued'), "
+	    "('certificate', 'keep_renewals'), "
+	    "('certificate', 'keep_revoked'), ('certificate', 'key_taken'), "
+	    "('void_serial', 'keep'), ('void_serial', 'revoke_void'), "
+	    "('crl', 'keep'), ('crl', 'crl_check'), ('responder', 'keep'), "
+	    "('key_owner', 'keep'), ('airgap_round', 'keep_round')) v(t, g) "
+	    "WHERE NOT EXISTS (SELECT FROM pg_trigger x "
+	    "WHERE x.tgrelid = to_regclass('countersign.' || v.t) "
+	    "AND x.tgname = v.g) ORDER BY 1, 2", 0 },
 	{ "clock", "SELECT (extract(epoch FROM clock_timestamp()) * 1000)"
 	    "::bigint", 0 },
 	/* Rows that came before their month's partition; months made ahead. */
@@ -217,6 +239,31 @@ roles(struct doctor *d, struct db *db)
 		    "each role has what it needs and no more");
 }
 
+/* What keeps rows as they are, whoever writes. */
+static void
+triggers(struct doctor *d, struct db *db)
+{
+	PGresult *res = ask_db(d, db, "triggers");
+	char object[160];
+	bool off;
+	int i;
+
+	for (i = 0; res != NULL && i < PQntuples(res); i++) {
+		off = is_true(res, i, 2);
+		snprintf(object, sizeof object, "%s on %s", cell(res, i, 1),
+		    cell(res, i, 0));
+		check_add(d->checks, CHECK_FAIL, "trigger", object, off ?
+		    "ALTER TABLE ... ENABLE TRIGGER, as the owner" :
+		    "make it again as the files in sql-dir do, as the owner",
+		    "%s: rows that it keeps as they are can be altered; see "
+		    "countersign ledger verify", off ? "is off" : "is gone");
+	}
+	if (res != NULL && i == 0)
+		check_add(d->checks, CHECK_OK, "trigger", "tables", NULL,
+		    "those that keep rows are on");
+	PQclear(res);
+}
+
 /* The answer's way back and forth is taken to be equal. */
 static void
 clock_and_months(struct doctor *d, struct db *db)
@@ -354,6 +401,7 @@ doctor_database(struct doctor *d)
 		settings(d, db);
 		roles(d, db);
 		migrations(d);
+		triggers(d, db);
 		clock_and_months(d, db);
 		rollbacks(d, db);
 	}

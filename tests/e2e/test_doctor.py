@@ -30,7 +30,7 @@ def test_all_is_well(stack):
     rows = doctor(stack, code=0)
     seen = {r['check'] for r in rows if r['result'] == 'ok'}
     assert seen >= {'file', 'socket', 'database', 'setting', 'role', 'right',
-                    'migration', 'clock', 'partition', 'policy', 'expiry',
+                    'migration', 'trigger', 'clock', 'partition', 'policy', 'expiry',
                     'crl', 'signer', 'web', 'worker'}
     for must in ('fsync', 'full_page_writes', 'synchronous_commit',
                  'data_checksums', 'countersign_signer', 'database'):
@@ -179,6 +179,12 @@ def test_installed_policy_differs(stack, conf):
     ('GRANT INSERT ON countersign.certificate TO countersign_worker',
      'REVOKE INSERT ON countersign.certificate FROM countersign_worker',
      'right', 'countersign_worker on certificate'),
+    ('ALTER TABLE countersign.audit DISABLE TRIGGER keep',
+     'ALTER TABLE countersign.audit ENABLE TRIGGER keep', 'trigger',
+     'keep on audit'),
+    ('ALTER TRIGGER crl_check ON countersign.crl RENAME TO x',
+     'ALTER TRIGGER x ON countersign.crl RENAME TO crl_check', 'trigger',
+     'crl_check on crl'),
     ('ALTER ROLE countersign_signer SET synchronous_commit = off',
      'ALTER ROLE countersign_signer RESET synchronous_commit', 'setting',
      'countersign_signer'),
