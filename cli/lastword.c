@@ -36,6 +36,12 @@ static const struct lastword faults[] = {
 	{ "names", COMPARE_MISSING, "account", "has other names than were set "
 	    "last, says audit", "names", "is disabled: look at its names and "
 	    "enable it" },
+	{ "given", COMPARE_MISSING, "account", "was given to another "
+	    "principal, says audit, but what the one before asked for counts",
+	    "given", "is given to another principal again: what was asked "
+	    "under its name is denied" },
+	{ "kept", "row", "account", "was given to another principal, and "
+	    "audit does not say so", NULL, NULL },
 	{ "in", COMPARE_MISSING, "account", "was taken out of group %s, says "
 	    "audit, but is in it", "leave", "is taken out of group %s again" },
 	{ "out", COMPARE_MISSING, "account", "was put into group %s, says "

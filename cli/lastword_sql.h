@@ -67,6 +67,10 @@
 	    "WHERE action IN ('account add', 'account lost', " \
 		"'account names', 'secret create') " \
 	    "ORDER BY name, late DESC, n DESC, at DESC), " \
+	"given AS (SELECT DISTINCT ON (name) name, action, at FROM acc " \
+	    "WHERE action IN ('account add', 'account lost', " \
+		"'account replace') " \
+	    "ORDER BY name, late DESC, n DESC, at DESC), " \
 	/* What was said of groups before an account was lost is void. */ \
 	"base AS (SELECT DISTINCT ON (name) name, late, n, at, " \
 	    "imported AND action = 'account add' AS imported FROM acc " \
@@ -175,6 +179,13 @@
 	    "JOIN countersign.account a ON a.name = c.name " \
 	    "WHERE c.told <> countersign.names_told(a.machine, a.cn, a.dns, " \
 	    "a.upn, a.email, a.dn, a.sid) " \
+	/* Until then others asked under its name; an import's word. */ \
+	"UNION ALL SELECT a.name, CASE WHEN g.action = 'account replace' " \
+	    "THEN 'given' ELSE 'kept' END, '', true " \
+	    "FROM countersign.account a LEFT JOIN given g ON g.name = a.name " \
+	    "WHERE CASE WHEN g.action = 'account replace' " \
+	    "THEN coalesce(a.replaced_at < g.at, true) " \
+	    "ELSE a.replaced_at IS NOT NULL END " \
 	"UNION ALL SELECT g.account, CASE WHEN m.member IS NULL " \
 	    "THEN 'alien' ELSE 'in' END, g.name, coalesce(m.imported, false) " \
 	    "FROM countersign.account_group g LEFT JOIN member m " \

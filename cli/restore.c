@@ -59,6 +59,8 @@ const struct db_stmt restore_sql[] = {
 	    "countersign.names_tell(ARRAY[$1], CASE WHEN $3::boolean "
 	    "THEN 'account import names' ELSE 'account names' END), $2::text",
 	    3 },
+	{ "given", "SELECT countersign.import_replace(ARRAY[$1]), $2::text, "
+	    "$3::text", 3 },
 	{ "leave", "SELECT countersign.strict_leave($1, $2, $3::boolean)", 3 },
 	{ "lost", "SELECT countersign.note('account lost', $1), $2::text, "
 	    "$3::text", 3 },

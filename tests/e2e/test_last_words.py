@@ -44,7 +44,7 @@ def of_list(own, verb, path, *names):
 
 
 @pytest.fixture(scope='module')
-def lived(own, tmp_path_factory):
+def lived(own, root, tmp_path_factory):  # noqa: F811
     """What operators do to accounts and keys, each verb of it."""
     folder = tmp_path_factory.mktemp('lists')
     folder.chmod(0o755)
@@ -64,6 +64,8 @@ def lived(own, tmp_path_factory):
     group(own, 'bare', 'add', 'g-3')
     group(own, 'bare', 'remove', 'g-3')
     group(own, 'bare', 'remove', 'never')
+    with root() as db:
+        db.execute("SELECT countersign.import_replace('{moved}')")
     for name in ('kept.demo.example', 'ended.demo.example'):
         secret(own, name)
     own.ctl('secret', 'revoke', 'ended.demo.example')
@@ -136,6 +138,10 @@ MISSING = [
      "name = 'g-1'", 'account on',
      'was put into group g-1, says audit, but is not in it',
      'stays out of group g-1: add it if it should not'),
+    (ACCOUNT + "replaced_at = NULL WHERE name = 'moved'", 'account moved',
+     'was given to another principal, says audit, but what the one before '
+     'asked for counts', 'is given to another principal again: what was '
+     'asked under its name is denied'),
     (ACCOUNT + "one_time_expires = now() + interval '1 d' WHERE name = "
      "'ended.demo.example'", 'account ended.demo.example',
      'has a secret that was revoked, says audit, but is good',
@@ -202,6 +208,8 @@ def test_edits_that_a_backup_explains(own, lived, put_back, edit, thing,
      "name = 'kept.demo.example'", 'account kept.demo.example', TERM),
     (ACCOUNT + "one_time_expires = now(), one_time_template = 'WebServer' "
      "WHERE name = 'on'", 'account on', TERM),
+    (ACCOUNT + "replaced_at = now() WHERE name = 'on'", 'account on',
+     'was given to another principal, and audit does not say so'),
     ("UPDATE countersign.key_owner SET account = 'off'", 'key ',
      'belongs to an account that no certificate of it names'),
     ("INSERT INTO countersign.key_owner VALUES (sha256('x'), 'off')", 'key ',
