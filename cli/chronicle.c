@@ -170,6 +170,8 @@ take_start(struct reading *r, const struct ledger_entry *e, struct err *err)
 	}
 	(void)ledger_get_num(e, "prefix", &prefix);
 	r->l->prefix = (unsigned)prefix;
+	if (is_claimed(r, e))
+		(void)ledger_get_num(e, "epoch", &r->l->epoch);
 	if (rc == 0 && r->l->signer == NULL)
 		r->l->signer = xstrdup(buf_str(&name));
 	else if (rc == 0 && strcmp(r->l->signer, buf_str(&name)) != 0)
@@ -429,6 +431,23 @@ take_revocation(struct reading *r, const struct ledger_entry *e,
 	return rc;
 }
 
+static int
+take_listed(struct chr_list *l, const struct ledger_entry *e, struct err *err)
+{
+	struct buf row = { 0 };
+	struct tuple t;
+	int rc = get_base64(e, "row", &row, err);
+
+	if (rc == 1) {
+		chr_digest(buf_slice(&row), l->row);
+		if (tuple_parse(buf_slice(&row), &t) == 0 &&
+		    t.n > LIST_CHANGE)
+			l->change = slice_int(t.field[LIST_CHANGE]);
+	}
+	buf_free(&row);
+	return rc == 1 ? 0 : ledger_bad(e, "row", err);
+}
+
 /* "crl" before the signature, "listed" when it is committed. */
 static int
 take_list(struct reading *r, const struct ledger_entry *e, struct err *err)
@@ -445,8 +464,7 @@ take_list(struct reading *r, const struct ledger_entry *e, struct err *err)
 	if (strcmp(e->type, "listed") == 0) {
 		l->listed = true;
 		l->claimed = is_claimed(r, e);
-		return get_digest(e, "row", l->row, err) == 1 ? 0 :
-		    ledger_bad(e, "row", err);
+		return take_listed(l, e, err);
 	}
 	if (ledger_get(e, "tbs", &b) != 0 || b.n >= sizeof l->tbs) {
 		buf_free(&b);
@@ -562,13 +580,22 @@ take_audit(struct reading *r, const struct ledger_entry *e, struct err *err)
 }
 
 static int
+take_head(struct reading *r, const struct ledger_entry *e, struct err *err)
+{
+	(void)err;		/* headset.c has told what is wrong */
+	if (is_claimed(r, e))
+		r->l->head_kept = headset_last(r->c->heads, &r->l->head);
+	return 0;
+}
+
+static int
 take_signatures(struct reading *r, const struct ledger_entry *e,
     struct err *err)
 {
 	return sigcounts_add(&r->c->counts, e, err);
 }
 
-/* Types that are not in the table say nothing about rows: heads, segments. */
+/* Types that are not in the table say nothing about rows, such as segments. */
 static int
 take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 {
@@ -577,7 +604,8 @@ take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 		int		(*take)(struct reading *,
 				    const struct ledger_entry *, struct err *);
 	} types[] = {
-		{ "start", take_start }, { "intent", take_decision },
+		{ "start", take_start }, { "head", take_head },
+		{ "intent", take_decision },
 		{ "denied", take_decision }, { "pending", take_decision },
 		{ "approved", take_approved },
 		{ "issued", take_issued }, { "void", take_void },
@@ -628,6 +656,23 @@ chronicle_read(struct chronicle *c)
 	}
 	free(r.open);
 	free(r.approved);
+}
+
+int64_t
+chronicle_change(const struct chronicle *c, size_t ca, bool claimed)
+{
+	int64_t highest = 0;
+	size_t i;
+
+	for (i = 0; i < c->nrev; i++)
+		if (c->rev[i].ca == ca && c->rev[i].change > highest &&
+		    (c->rev[i].claimed || !claimed))
+			highest = c->rev[i].change;
+	for (i = 0; i < c->nlist; i++)
+		if (c->list[i].ca == ca && c->list[i].change > highest &&
+		    (c->list[i].claimed || !claimed))
+			highest = c->list[i].change;
+	return highest;
 }
 
 int64_t

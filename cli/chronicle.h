@@ -58,6 +58,7 @@ struct chr_list {
 	uint64_t	 number;
 	char		 tbs[2 * 64 + 1];	/* digest, hex */
 	uint8_t		 row[CHR_DIGEST];
+	int64_t		 change;	/* that it tells, when listed */
 	bool		 listed, claimed, seen;
 };
 
@@ -88,6 +89,9 @@ struct chr_ledger {
 					   was read */
 	uint64_t	 entries;
 	uint64_t	 signed_to;	/* see headset_signed */
+	int64_t		 epoch;		/* the last that it was begun with */
+	struct head	 head;		/* the last good one; seq 0: none */
+	uint64_t	 head_kept;	/* the last that the database had */
 	int64_t		 audit_n, audit_at;	/* key of its last audit row */
 	int64_t		 audit_latest;	/* the latest time of one */
 };
@@ -147,6 +151,9 @@ struct chr_revocation *chronicle_revocation(const struct chronicle *,
 		    const char *ca, const uint8_t *serial, size_t octets);
 struct chr_list	*chronicle_list(const struct chronicle *, const char *ca,
 		    uint64_t number);
+/* The highest number of a change of this CA; only what is claimed, or all. */
+int64_t		 chronicle_change(const struct chronicle *, size_t ca,
+		    bool claimed);
 /* Key and digest of a row of the table audit, a tuple; -1: it is none. */
 int		 chr_audit_row(struct slice tuple, struct chr_audit *);
 int		 chr_audit_cmp(const void *, const void *);	/* by key */

@@ -13,6 +13,8 @@
 
 const struct opt opts_ledger_verify[] = {
 	{ "heads", "FILE", "signed heads that were kept elsewhere", true },
+	{ "without", "SIGNER", "this one's ledger is not here, and need not "
+	    "be: its rows are counted, not checked", true },
 	{ NULL, NULL, NULL, false }
 };
 
@@ -58,7 +60,7 @@ finding(void *arg, const char *check, const char *object, const char *text)
 
 /* What was looked at and found good: a count that is too small tells, too. */
 static void
-results(struct verify *v, const struct compare *m)
+results(struct verify *v, struct compare *m)
 {
 	const struct chronicle *c = m->c;
 	uint64_t open = 0, made = 0;
@@ -87,7 +89,8 @@ results(struct verify *v, const struct compare *m)
 	for (i = 0; i < c->counts.n; i++)
 		result(v, "signatures", c->counts.v[i].ca,
 		    c->counts.v[i].n);
-	result(v, "rows of other signers", NULL, m->elsewhere);
+	result(v, "rows of other signers", m->absent.n > 0 ?
+	    buf_str(&m->absent) : NULL, m->elsewhere);
 	result(v, "requests without the client's bytes", NULL, m->bare);
 	result(v, "damages", NULL, v->findings);
 }
@@ -95,7 +98,8 @@ results(struct verify *v, const struct compare *m)
 /* The view of the database begins behind the ledgers' sizes. */
 static int
 verify(struct verify *v, const struct strlist *dirs,
-    const struct strlist *heads, struct err *err)
+    const struct strlist *heads, const struct strlist *without,
+    struct err *err)
 {
 	struct chr_sink sink = { finding, v };
 	struct headset *set = headset_new(v->cli->conf);
@@ -106,6 +110,7 @@ verify(struct verify *v, const struct strlist *dirs,
 	for (i = 0; i < heads->n && rc == 0; i++)
 		rc = headset_file(set, heads->v[i], &sink, err);
 	m->cli = v->cli;
+	m->without = without;
 	m->c = chronicle_new(dirs, set, sink);
 	if (rc == 0 && (rc = compare_begin(m, err)) == 0) {
 		rc = compare_all(m, err);
@@ -115,7 +120,7 @@ verify(struct verify *v, const struct strlist *dirs,
 		results(v, m);
 	chronicle_free(m->c);
 	headset_free(set);
-	free(m);
+	compare_free(m);
 	return rc;
 }
 
@@ -138,21 +143,23 @@ ledger_dirs(struct cli *c, const struct args *a, struct strlist *dirs,
 int
 cmd_ledger_verify(struct cli *c, const struct args *a, struct err *err)
 {
-	struct strlist dirs = { 0 }, heads = { 0 };
+	struct strlist dirs = { 0 }, heads = { 0 }, without = { 0 };
 	struct verify v = { .cli = c };
 	int rc;
 
 	if (cli_db(c, err) != 0)
 		return -1;
 	args_list(a, "heads", &heads);
+	args_list(a, "without", &without);
 	rc = ledger_dirs(c, a, &dirs, err);
 	if (rc == 0) {
 		v.out = out_new(cols, OUT_TABLE);
-		rc = verify(&v, &dirs, &heads, err);
+		rc = verify(&v, &dirs, &heads, &without, err);
 		if (cli_print(c, v.out, err) != 0)
 			rc = -1;
 	}
 	strlist_free(&dirs);
 	strlist_free(&heads);
+	strlist_free(&without);
 	return rc;
 }

@@ -328,7 +328,7 @@ reconcile(struct reconcile *r, bool do_it, struct err *err)
 	PQclear(done.words);
 	chronicle_free(c);
 	headset_free(set);
-	free(m);
+	compare_free(m);
 	return rc;
 }
 

@@ -434,12 +434,43 @@ compare_voids(struct compare *m, struct err *err)
 	return 0;
 }
 
-/* Every signer has the prefix that its ledger says. */
+static bool
+is_configured(const struct compare *m, const char *signer)
+{
+	const struct cconf *conf = m->cli->conf;
+	size_t i;
+
+	for (i = 0; i < conf->nsigners; i++)
+		if (strcmp(conf->signers[i].name, signer) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * What only its ledger could tell is not checked.  With a signer of his own
+ * making somebody would have what he put into tables taken for that one's.
+ */
+static void
+take_absent(struct compare *m, const char *signer, bool vault)
+{
+	m->all_here = false;
+	if (!vault)
+		m->all_tell = false;
+	buf_printf(&m->absent, "%s%s", m->absent.n > 0 ? ", " : "", signer);
+	if (m->without != NULL && !vault && !is_configured(m, signer) &&
+	    !strlist_has(m->without, signer))
+		compare_find(m, "row", "signer", signer, "has no ledger here "
+		    "and no section in the configuration: name its ledger's "
+		    "folder, or --without it");
+}
+
+/* Every signer has the prefix that its ledger says, and its epochs grow. */
 int
 compare_signers(struct compare *m, struct err *err)
 {
 	const struct chr_ledger *l;
 	PGresult *res;
+	int64_t epoch;
 	size_t i;
 	int row, prefix;
 
@@ -449,24 +480,82 @@ compare_signers(struct compare *m, struct err *err)
 	m->all_here = m->all_tell = true;
 	for (row = 0; row < PQntuples(res); row++) {
 		m->known[atoi(PQgetvalue(res, row, 1)) & 0xffff] = true;
-		if (chronicle_has_signer(m->c, PQgetvalue(res, row, 0)))
-			continue;
-		m->all_here = false;
-		if (*PQgetvalue(res, row, 2) == 'f')
-			m->all_tell = false;
+		if (!chronicle_has_signer(m->c, PQgetvalue(res, row, 0)))
+			take_absent(m, PQgetvalue(res, row, 0),
+			    *PQgetvalue(res, row, 2) == 't');
 	}
 	for (i = 0; i < m->c->nledger; i++) {
 		l = &m->c->ledger[i];
 		prefix = -1;
-		for (row = 0; row < PQntuples(res) && l->signer != NULL; row++)
-			if (strcmp(PQgetvalue(res, row, 0), l->signer) == 0)
-				prefix = atoi(PQgetvalue(res, row, 1));
+		epoch = l->epoch;
+		for (row = 0; row < PQntuples(res) && l->signer != NULL;
+		    row++) {
+			if (strcmp(PQgetvalue(res, row, 0), l->signer) != 0)
+				continue;
+			prefix = atoi(PQgetvalue(res, row, 1));
+			epoch = atoll(PQgetvalue(res, row, 3));
+		}
 		if (l->signer != NULL && prefix == -1)
 			compare_find(m, COMPARE_MISSING, "signer", l->signer,
 			    "has a ledger, but is not in the database");
 		else if (l->prefix != 0 && prefix != (int)l->prefix)
 			compare_find(m, COMPARE_MISSING, "signer", l->signer,
 			    "has another prefix in its ledger");
+		else if (epoch < l->epoch)
+			compare_find(m, COMPARE_MISSING, "signer", l->signer,
+			    "has a later epoch in its ledger");
+	}
+	PQclear(res);
+	return 0;
+}
+
+/*
+ * A head that the database has: its columns, which the signer reads when it
+ * starts, are what was signed.
+ */
+static void
+take_head(struct compare *m, const PGresult *res, int row)
+{
+	const char *line = PQgetvalue(res, row, 0);
+	const char *signer = PQgetvalue(res, row, 1);
+	struct buf same = { 0 };
+	struct head h;
+
+	if (head_parse(line, &h) == 0)
+		head_put(&same, &h);
+	if (strcmp(buf_str(&same), line) != 0 ||
+	    strcmp(h.signer, signer) != 0 ||
+	    h.seq != strtoull(PQgetvalue(res, row, 2), NULL, 10) ||
+	    strcmp(h.hash, PQgetvalue(res, row, 3)) != 0)
+		compare_find(m, "head", "row of", signer, "is not the head "
+		    "that it has as text");
+	headset_add(m->c->heads, line, &m->c->sink);
+	buf_free(&same);
+}
+
+/* One that its signer knows to have put there. */
+static int
+compare_heads(struct compare *m, struct err *err)
+{
+	PGresult *res = cli_query(m->cli, "verify_heads", NULL, 0, err);
+	const struct chr_ledger *l;
+	uint64_t there;
+	size_t i;
+	int row;
+
+	if (res == NULL)
+		return -1;
+	for (i = 0; i < m->c->nledger; i++) {
+		l = &m->c->ledger[i];
+		for (there = 0, row = 0; l->signer != NULL &&
+		    row < PQntuples(res); row++)
+			if (strcmp(PQgetvalue(res, row, 1), l->signer) == 0)
+				there = strtoull(PQgetvalue(res, row, 2),
+				    NULL, 10);
+		if (there < l->head_kept)
+			compare_find(m, COMPARE_MISSING, "head of", l->signer,
+			    "was in the database, says the ledger, and is "
+			    "gone or an older one");
 	}
 	PQclear(res);
 	return 0;
@@ -484,8 +573,7 @@ read_database_side(struct compare *m, struct err *err)
 	if (res == NULL)
 		return -1;
 	for (row = 0; row < PQntuples(res); row++)
-		headset_add(m->c->heads, PQgetvalue(res, row, 0),
-		    &m->c->sink);
+		take_head(m, res, row);
 	PQclear(res);
 	if ((res = cli_query(m->cli, "verify_events", NULL, 0, err)) == NULL)
 		return -1;
@@ -587,6 +675,15 @@ compare_begin(struct compare *m, struct err *err)
 	return 0;
 }
 
+void
+compare_free(struct compare *m)
+{
+	if (m == NULL)
+		return;
+	buf_free(&m->absent);
+	free(m);
+}
+
 /*
  * The database's own side first: heads that it has are held against the
  * ledgers while these are read.
@@ -600,7 +697,7 @@ compare_all(struct compare *m, struct err *err)
 	chronicle_sort(m->c);
 	if (check_deployment(m, err) != 0 ||
 	    check_contradictions(m, err) != 0 ||
-	    compare_signers(m, err) != 0 ||
+	    compare_signers(m, err) != 0 || compare_heads(m, err) != 0 ||
 	    compare_requests(m, err) != 0 ||
 	    compare_certificates(m, err) != 0 || compare_voids(m, err) != 0 ||
 	    compare_revoked(m, err) != 0 || compare_lists(m, err) != 0 ||

@@ -17,6 +17,9 @@
 struct compare {
 	struct cli	*cli;
 	struct chronicle *c;
+	const struct strlist *without;	/* signers known to be absent, or NULL:
+					   the caller looks itself who is */
+	struct buf	 absent;	/* whose ledger is not here: names */
 	bool		 known[65536];	/* prefixes in the database */
 	bool		 all_here;	/* the ledger of each of them ... */
 	bool		 all_tell;	/* ... that is no vault's */
@@ -34,6 +37,7 @@ struct compare {
  */
 int	 compare_begin(struct compare *, struct err *);
 int	 compare_all(struct compare *, struct err *);
+void	 compare_free(struct compare *);	/* not what it was given */
 
 /* Parts of it. */
 int	 compare_signers(struct compare *, struct err *);

@@ -156,6 +156,34 @@ each_revoked(struct compare *m, struct err *err)
 	return n;
 }
 
+#define LOW_NUMBER	"their last number is below that of a row or of the " \
+			"ledger: lists would not tell the next ones"
+
+/* A list is due when there is a higher number than it has told. */
+static int
+compare_changes(struct compare *m, struct err *err)
+{
+	struct chronicle *c = m->c;
+	PGresult *res = cli_query(m->cli, "verify_changes", NULL, 0, err);
+	bool low;
+	size_t i;
+	int row;
+
+	if (res == NULL)
+		return -1;
+	for (row = 0; row < PQntuples(res); row++) {
+		i = chronicle_ca(c, PQgetvalue(res, row, 0));
+		low = *PQgetvalue(res, row, 2) == 't';
+		if (low || strtoll(PQgetvalue(res, row, 1), NULL, 10) <
+		    chronicle_change(c, i, true))
+			compare_find(m, low ? "row" : COMPARE_MISSING,
+			    "changes of revocations of", c->ca.v[i],
+			    LOW_NUMBER);
+	}
+	PQclear(res);
+	return 0;
+}
+
 /*
  * Rows against ledgers, ledgers against rows, and the two tables that tell of
  * a revocation against each other.
@@ -191,7 +219,7 @@ compare_revoked(struct compare *m, struct err *err)
 		compare_find(m, "row", "certificate", PQgetvalue(res, row, 0),
 		    "is marked as revoked, but lists do not tell it");
 	PQclear(res);
-	return 0;
+	return compare_changes(m, err);
 }
 
 /* The row is what was committed, and one of what was to be signed. */

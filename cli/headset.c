@@ -24,6 +24,8 @@ struct headset {
 	char		 key[AUDIT_PUB_HEX + 1];
 	uint64_t	 seq, last_head, every;
 	uint64_t	 signed_to;	/* last entry that a head vouches for */
+	struct head	 last;		/* good one; seq 0: none */
+	uint64_t	 kept;		/* that the database had by then */
 	bool		 trusted;	/* key is the configuration's */
 	bool		 told;		/* one finding of a kind is enough */
 };
@@ -139,6 +141,8 @@ headset_begin(struct headset *h)
 	h->signer[0] = h->key[0] = '\0';
 	h->seq = h->last_head = h->every = h->signed_to = 0;
 	h->at = 0;
+	h->kept = 0;
+	memset(&h->last, 0, sizeof h->last);
 	h->trusted = h->told = false;
 }
 
@@ -189,16 +193,23 @@ take_head(struct headset *h, const struct ledger_entry *e,
 {
 	struct head head = { .seq = e->seq - 1 };
 	struct err none = ERR_INIT;
+	int64_t kept = 0;
 	bool good;
 
 	snprintf(head.signer, sizeof head.signer, "%s", h->signer);
 	memcpy(head.hash, h->hash, sizeof head.hash);
+	memcpy(head.key, h->key, sizeof head.key);
 	good = ledger_get_hex(e, "sig", head.sig, sizeof head.sig,
 	    &none) == 0 && head_verify(&head, h->key);
 	if (!good)
 		once(h, sink, e->seq, "head is not signed by the signer's "
 		    "audit key");
-	else if (h->trusted)
+	else {
+		h->last = head;
+		if (ledger_get_num(e, "kept", &kept) == 0)
+			h->kept = (uint64_t)kept;
+	}
+	if (good && h->trusted)
 		h->signed_to = e->seq;
 	h->last_head = e->seq;
 }
@@ -240,6 +251,13 @@ uint64_t
 headset_signed(const struct headset *h)
 {
 	return h->signed_to;
+}
+
+uint64_t
+headset_last(const struct headset *h, struct head *out)
+{
+	*out = h->last;
+	return h->kept;
 }
 
 /*

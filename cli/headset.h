@@ -40,5 +40,10 @@ void		 headset_end(struct headset *, const char *signer,
  * or elsewhere, by the audit key of the configuration; 0: none.
  */
 uint64_t	 headset_signed(const struct headset *);
+/*
+ * The last head in it that is signed as it should be (seq 0: none); returned is
+ * which one its signer knew in the database then, 0: none.
+ */
+uint64_t	 headset_last(const struct headset *, struct head *);
 
 #endif

@@ -25,8 +25,12 @@
 #define LEDGER_STMTS \
 	{ "snapshot", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, " \
 	    "READ ONLY", 0 }, \
-	{ "signer_names", "SELECT name, prefix, apart " \
-	    "FROM countersign.signer", 0 }, \
+	/* A vault is one that audit tells of: anybody can say so in the row. */ \
+	{ "signer_names", "SELECT name, prefix, apart AND EXISTS (SELECT " \
+	    "FROM countersign.audit a WHERE a.action = 'airgap vault' " \
+	    "AND a.detail = name), epoch FROM countersign.signer " \
+	    "ORDER BY name", \
+	    0 }, \
 	{ "verify_rounds", "SELECT n::text, coalesce(bundle, ''), " \
 	    "coalesce(response, '') FROM countersign.airgap_round", 0 }, \
 	{ "rollback_open", "SELECT signer, found FROM countersign.rollback " \
@@ -91,7 +95,8 @@
 	    "FROM countersign.certificate c " \
 	    "WHERE c.spki_sha256 = o.spki_sha256 " \
 	    "AND c.account = o.account)", 0 }, \
-	{ "verify_heads", "SELECT head FROM countersign.ledger_head", 0 }, \
+	{ "verify_heads", "SELECT head, signer, seq, encode(hash, 'hex') " \
+	    "FROM countersign.ledger_head", 0 }, \
 	{ "verify_events", "SELECT ca, " REVOCATION_AS_KEPT \
 	    " FROM countersign.revocation_event", 0 }, \
 	/* The last column in binary form: is a hash all there is? */ \
@@ -126,6 +131,16 @@
 	    "WHERE (c.revoked_at IS NOT NULL OR c.revocation_reason " \
 	    "IS NOT NULL OR c.revoked_by IS NOT NULL OR c.revocation_note " \
 	    "IS NOT NULL) AND r.serial IS NULL", 0 }, \
+	{ "verify_changes", "SELECT coalesce(c.ca, t.ca), coalesce(c.n, 0), " \
+	    "coalesce(t.top, 0) > coalesce(c.n, 0) " \
+	    "OR coalesce(c.stamped > c.n, false) " \
+	    "FROM countersign.revocation_change c FULL JOIN (SELECT ca, " \
+	    "max(n) AS top FROM (SELECT ca, max(change) AS n " \
+	    "FROM countersign.revoked GROUP BY ca UNION ALL " \
+	    "SELECT ca, change FROM countersign.released UNION ALL " \
+	    "SELECT ca, change FROM countersign.revocation_event UNION ALL " \
+	    "SELECT ca, change FROM countersign.crl) x GROUP BY ca) t " \
+	    "ON t.ca = c.ca", 0 }, \
 	{ "verify_lists", "SELECT " CRL_COLUMNS " FROM countersign.crl " \
 	    "ORDER BY ca, number", 0 }, \
 	{ "verify_last_lists", "SELECT l.ca, l.number, l.octets, " \

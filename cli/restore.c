@@ -39,6 +39,10 @@ const struct db_stmt restore_sql[] = {
 	    "to_timestamp($4::bigint), $5) ON CONFLICT DO NOTHING", 5 },
 	{ "signer", "SELECT countersign.signer_put_back($1, $2::integer)",
 	    2 },
+	{ "epoch", "UPDATE countersign.signer SET epoch = "
+	    "greatest(epoch, $2::bigint) WHERE name = $1", 2 },
+	{ "head", "SELECT countersign.ledger_head_put($1, $2::bigint, "
+	    "decode($3, 'hex'), $4)", 4 },
 	{ "change", "SELECT countersign.change_put_back($1, $2::bigint)", 2 },
 	{ "round", "SELECT countersign.airgap_round_put_back($1::bigint, $2, "
 	    "$3)", 3 },
@@ -620,6 +624,23 @@ put_rest(struct restore *r, struct err *err)
 	return 0;
 }
 
+/* The last that stands in the ledger; nothing, where a later one is there. */
+static int
+put_head(struct restore *r, const struct head *h, struct err *err)
+{
+	struct buf line = { 0 };
+	char seq[24];
+	int rc;
+
+	head_put(&line, h);
+	snprintf(seq, sizeof seq, "%llu", (unsigned long long)h->seq);
+	rc = restore_run(r, "head", (struct db_param[]){ DB_TEXT(h->signer),
+	    DB_TEXT(seq), DB_TEXT(h->hash), DB_TEXT(buf_str(&line)) }, 4,
+	    err);
+	buf_free(&line);
+	return rc;
+}
+
 /*
  * A signer that the old database does not know would be given a new prefix,
  * and another one perhaps this one's: serial numbers of both could be equal.
@@ -628,7 +649,7 @@ static int
 put_signers(struct restore *r, struct err *err)
 {
 	const struct chr_ledger *l;
-	char prefix[16];
+	char prefix[16], epoch[24];
 	size_t i;
 
 	for (i = 0; i < r->c->nledger; i++) {
@@ -638,6 +659,11 @@ put_signers(struct restore *r, struct err *err)
 		snprintf(prefix, sizeof prefix, "%u", l->prefix);
 		if (restore_run(r, "signer", (struct db_param[]){
 		    DB_TEXT(l->signer), DB_TEXT(prefix) }, 2, err) != 0)
+			return -1;
+		snprintf(epoch, sizeof epoch, "%lld", (long long)l->epoch);
+		if (restore_run(r, "epoch", (struct db_param[]){
+		    DB_TEXT(l->signer), DB_TEXT(epoch) }, 2, err) != 0 ||
+		    (l->head_kept > 0 && put_head(r, &l->head, err) != 0))
 			return -1;
 		r->done->signers++;
 	}

@@ -107,15 +107,12 @@ int
 restore_changes(struct restore *r, struct err *err)
 {
 	const struct chronicle *c = r->c;
-	int64_t highest;
 	char number[24];
-	size_t i, j;
+	size_t i;
 
 	for (i = 0; i < c->ca.n; i++) {
-		for (highest = 0, j = 0; j < c->nrev; j++)
-			if (c->rev[j].ca == i && c->rev[j].change > highest)
-				highest = c->rev[j].change;
-		snprintf(number, sizeof number, "%lld", (long long)highest);
+		snprintf(number, sizeof number, "%lld",
+		    (long long)chronicle_change(c, i, false));
 		if (restore_run(r, "change", (struct db_param[]){
 		    DB_TEXT(c->ca.v[i]), DB_TEXT(number) }, 2, err) != 0)
 			return -1;

@@ -19,6 +19,7 @@
 struct heads {
 	struct audit_key	*key;
 	uint64_t		 last;		/* entry number of the last */
+	uint64_t		 kept;		/* ... that the database has */
 	int64_t			 next;		/* unix seconds */
 };
 
@@ -43,6 +44,13 @@ heads_free(struct heads *h)
 		return;
 	audit_key_free(h->key);
 	free(h);
+}
+
+void
+heads_known(struct signer *s, uint64_t seq)
+{
+	if (s->heads != NULL)
+		s->heads->kept = seq;
 }
 
 void
@@ -88,6 +96,8 @@ tell_database(struct signer *s, const struct head *h, const char *line)
 	memcpy(copy.hash, h->hash, sizeof(copy.hash));
 	if (store_head_put(s->store, &copy, line, &err) == -1)
 		log_note("head", "%s", err.text);
+	else
+		s->heads->kept = h->seq;
 }
 
 static int
@@ -123,6 +133,8 @@ heads_now(struct signer *s, struct err *err)
 	head_sign(&h, heads->key);
 	ledger_field(&f, "signer", slice_str(h.signer));
 	ledger_field_hex(&f, "sig", h.sig, sizeof(h.sig));
+	if (heads->kept > 0)
+		ledger_field_num(&f, "kept", (int64_t)heads->kept);
 	ledger_add(s->ledger, "head", buf_slice(&f));
 	buf_free(&f);
 	heads->last = ledger_seq(s->ledger);

@@ -19,6 +19,8 @@ struct heads;
  */
 int	 heads_open(struct signer *, struct err *);
 void	 heads_free(struct heads *);
+/* The database has this one (entry number), as it was asked at start. */
+void	 heads_known(struct signer *, uint64_t seq);
 /* What the entry "start" says about them. */
 void	 heads_start(const struct signer *, struct buf *fields);
 /*

@@ -9,6 +9,7 @@
 #include "audittable.h"
 #include "caset.h"
 #include "file.h"
+#include "heads.h"
 #include "journal.h"
 #include "ledger_chain.h"
 #include "log.h"
@@ -445,6 +446,7 @@ recover_start(struct signer *s, struct err *err)
 	s->unresolved = w.open;
 	if (rc == -1 || check_ledger(&w, err) == -1)
 		return -1;
+	heads_known(s, w.known.seq);
 	if (rollback_check(s, &old) == -1) {
 		if (!s->rolled_back)
 			return err_set(err, old.kind, "%s", old.text);

@@ -35,13 +35,15 @@ def damages(own, conf, *args, code=None):
 # audit tells (passwords: test_last_words.py).
 TABLES = {'request': ('response',), 'certificate': (), 'void_serial': (), 'revoked': (),
           'crl': (), 'crl_part': (), 'responder': ('issued_at',), 'audit': (),
+          'ledger_head': ('at',),
           'account_group': (), 'key_owner': (),
           'account': ('password', 'created_at', 'one_time_template',
                       'one_time_expires', 'one_time_used')}
 # What makes a row another one, where it is no serial number.
 KEYS = {'crl': 'number', 'crl_part': 'part', 'revoked': 'serial',
         'request': 'id', 'audit': 'n', 'account_group': 'name',
-        'key_owner': 'spki_sha256', 'account': 'name'}
+        'key_owner': 'spki_sha256', 'account': 'name',
+        'ledger_head': 'signer'}
 UNIQUE = ('dns', 'upn', 'email', 'sid')     # of accounts
 EXTREMES = {'state': ['issued', 'pending', 'denied']}
 

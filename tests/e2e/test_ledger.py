@@ -14,7 +14,7 @@ import pytest
 
 import client
 from ledger_edits import Edits, damages, rehash
-from ledgers import (AGAIN, as_signer, csr, dead, ledger_lines,  # noqa: F401
+from ledgers import (AGAIN, as_signer, change, csr, dead, ledger_lines,  # noqa: F401
                      lived, own, pending, restart_signers, root,
                      signers, stopped)
 from schema import check_fault
@@ -209,6 +209,66 @@ def test_random_edits_are_found(edits):
         edits.restore()
     assert not missed, 'seed %d' % SEED
     assert edits.verify() == (0, [])
+
+
+HEAD = 'UPDATE countersign.ledger_head SET '
+CHANGES = 'UPDATE countersign.revocation_change SET '
+GONE = 'was in the database, says the ledger, and is gone or an older one'
+NO_HEAD = 'is not the head that it has as text'
+LOW = ('their last number is below that of a row or of the ledger: lists '
+       'would not tell the next ones')
+
+
+@pytest.mark.parametrize('table,edit,check,thing,text', [
+    ('ledger_head', "DELETE FROM countersign.ledger_head WHERE signer = "
+     "'signer-1'", 'missing', 'head of signer-1', GONE),
+    ('ledger_head', HEAD + 'seq = seq + 9', 'head', 'row of signer-1',
+     NO_HEAD),
+    ('ledger_head', HEAD + "hash = sha256('x')", 'head', 'row of signer-2',
+     NO_HEAD),
+    ('ledger_head', HEAD + "head = 'x'", 'head', 'row of signer-1', NO_HEAD),
+    ('signer', 'UPDATE countersign.signer SET epoch = 0', 'missing',
+     'signer signer-1', 'has a later epoch in its ledger'),
+    ('signer', "INSERT INTO countersign.signer (name, prefix, apart) VALUES "
+     "('x', 99, true)", 'row', 'signer x', 'has no ledger here and no section '
+     "in the configuration: name its ledger's folder, or --without it"),
+    ('revocation_change', CHANGES + 'n = n - 1', 'row',
+     'changes of revocations of Demo-CA', LOW),
+    ('revocation_change', CHANGES + 'stamped = n + 1', 'row',
+     'changes of revocations of Demo-CA', LOW),
+    ('revocation_change', 'DELETE FROM countersign.revocation_change', 'row',
+     'changes of revocations of Demo-CA', LOW)])
+def test_edits_beside_the_rows(own, root, lived, table, edit, check, thing,
+                               text):
+    """What no list and no row would show."""
+    restart_signers(own)
+    with root() as db:
+        change(db, 'CREATE TABLE public.was AS TABLE countersign.' + table,
+               edit)
+        try:
+            found = damages(own, own.conf, code=4)[1]
+        finally:
+            change(db, 'BEGIN', 'DELETE FROM countersign.' + table,
+                   'INSERT INTO countersign.%s TABLE public.was' % table,
+                   'DROP TABLE public.was', 'COMMIT')
+    assert (check, thing, text) in {
+        (x['check'], x['object'], x['text']) for x in found}
+    assert damages(own, own.conf) == (0, [])
+
+
+def test_a_signer_whose_ledger_is_elsewhere(own, root, lived):
+    """One of the configuration, or that somebody names."""
+    one = str(own.dir / 'ledger/signer-1')
+    said, = [x for x in own.ctl_json('ledger', 'verify', one)
+             if x['check'] == 'rows of other signers']
+    assert said['object'] == 'signer-2' and said['count'] > 0
+    with root() as db:
+        change(db, "INSERT INTO countersign.signer VALUES ('old', 99)")
+        try:
+            assert damages(own, own.conf, '--without', 'old') == (0, [])
+            assert damages(own, own.conf, code=4)
+        finally:
+            change(db, "DELETE FROM countersign.signer WHERE name = 'old'")
 
 
 def test_a_repeated_request_is_one_signer_s(own, lived):

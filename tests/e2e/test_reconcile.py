@@ -19,8 +19,8 @@ import wire
 from airgap import cmc_status
 from ledger_edits import damages, pg, rehash
 from ledgers import (AGAIN, ISSUED, PENDING, csr, issue, ledger_lines, life,
-                     lived, own, pending, pending_twice, reconcile, revoke,
-                     root, signers)
+                     lived, own, pending, pending_twice, reconcile,
+                     restart_signers, restore, revoke, root, signers)
 from revocation import GOOD, REVOKED, ask, entry, fetch_crl, hex_serial
 from schema import check_fault, check_rstrc
 from waits import wait_for
@@ -239,6 +239,32 @@ def test_a_report_that_reconcile_was_before(own, lived, root):
         csr(own, 'again.demo.example')).fault is None)
 
 
+def test_numbers_of_changes_that_only_lists_tell(own, lived, root, tmp_path):
+    """Reconcile gave them out: no revocation has them."""
+    numbers = 'SELECT n, (SELECT max(change) FROM countersign.crl) FROM ' \
+        'countersign.revocation_change'
+    dump = tmp_path / 'dump'
+    pg(own, 'pg_dump', '-Fc', '-f', str(dump), 'countersign')
+    (before, _), = own.sql(numbers)
+    for n in range(3):
+        with root() as db:
+            db.execute("SELECT countersign.rollback_found('signer-9', 'gone')")
+        reconcile(own, '--apply')
+        wait_for(lambda: own.sql(numbers) == [(before + n + 1,) * 2], 60)
+    restart_signers(own)
+    restore(own, root, dump)
+    wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
+                             'WHERE ended_at IS NULL') != [(0,)], 60)
+    reconcile(own, '--apply')
+    (after, _), = own.sql(numbers)
+    assert after > before + 3
+    wait_for(lambda: own.sql(numbers)[0][1] == after, 60)
+    wait_for(lambda: damages(own, own.conf) == (0, []), 60)
+    cert = issue(own, 'numbered.demo.example')
+    revoke(own, cert, 'superseded')
+    wait_for(lambda: entry(cert))
+
+
 def without_heads(own, folder, before, change=lambda line: line):
     """Copies of the ledgers: no head vouches for what came since."""
     for name, lines in ledger_lines(own).items():
@@ -338,6 +364,7 @@ def test_unsigned_tail(own, root, lived, tmp_path):
         csr(own, 'after.demo.example')).fault is None)
     # What was decided was there, though nobody says that it was committed.
     assert client.Client(own.env).query(decided).certificate is not None
+    restart_signers(own)        # their heads had no copy in the database
     wait_for(lambda: damages(own, own.conf) == (0, []))
 
 
