@@ -66,6 +66,7 @@ struct chr_responder {
 	uint8_t		 serial[CHR_SERIAL], tbs[CHR_DIGEST], der[CHR_DIGEST];
 	uint16_t	 ca, ledger;
 	bool		 has_der, claimed, seen;
+	bool		 good;		/* der is that of a row that fits */
 };
 
 /* A row of the table audit; perhaps in several ledgers. */

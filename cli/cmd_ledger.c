@@ -81,6 +81,7 @@ results(struct verify *v, struct compare *m)
 	result(v, "void serials", NULL, m->voids);
 	result(v, "revocations", NULL, m->revoked);
 	result(v, "lists", NULL, m->lists);
+	result(v, "OCSP answers", NULL, m->answers);
 	result(v, "audit rows", NULL, m->audit);
 	result(v, "audit rows in no ledger yet", NULL, m->untold);
 	result(v, "accounts", NULL, m->accounts);

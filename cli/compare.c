@@ -704,5 +704,5 @@ compare_all(struct compare *m, struct err *err)
 	    compare_rounds(m, err) != 0 || compare_audit(m, err) != 0 ||
 	    compare_accounts(m, err) != 0)
 		return -1;
-	return compare_responders(m, err);
+	return compare_responders(m, err) != 0 ? -1 : compare_ocsp(m, err);
 }

@@ -24,7 +24,7 @@ struct compare {
 	bool		 all_here;	/* the ledger of each of them ... */
 	bool		 all_tell;	/* ... that is no vault's */
 	uint64_t	 requests, certificates, voids, revoked, lists, audit;
-	uint64_t	 accounts, keys, owners;
+	uint64_t	 accounts, keys, owners, answers;
 	uint64_t	 untold;	/* audit rows that came since */
 	uint64_t	 elsewhere;	/* rows of ledgers that are not here */
 	uint64_t	 bare;		/* requests put back without bytes */
@@ -47,6 +47,7 @@ int	 compare_voids(struct compare *, struct err *);
 int	 compare_revoked(struct compare *, struct err *);
 int	 compare_lists(struct compare *, struct err *);
 int	 compare_responders(struct compare *, struct err *);
+int	 compare_ocsp(struct compare *, struct err *);
 int	 compare_rounds(struct compare *, struct err *);
 int	 compare_audit(struct compare *, struct err *);
 /* Behind compare_audit: which rows does audit lack? */

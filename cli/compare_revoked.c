@@ -462,6 +462,10 @@ compare_responders(struct compare *m, struct err *err)
 		else if (r == NULL || !is_responder(m, r, res, row))
 			compare_find_hex(m, "row", "responder", serial.p,
 			    serial.n, "is not what the ledger says");
+		else {
+			r->good = true;
+			chr_digest(db_field(res, row, 3), r->der);
+		}
 	}
 	PQclear(res);
 	for (i = 0; i < m->c->nresp; i++)

@@ -156,6 +156,19 @@
 	{ "verify_responders", "SELECT serial, ca, signer, der, " \
 	    "floor(extract(epoch FROM not_after))::bigint::text " \
 	    "FROM countersign.responder", 0 }, \
+	/* Unless they are too old for workers to give them to anybody. */ \
+	{ "verify_ocsp", "SELECT o.ca, o.serial, o.hash::text, " \
+	    "floor(extract(epoch FROM o.this_update))::bigint::text, " \
+	    "floor(extract(epoch FROM o.next_update))::bigint::text, " \
+	    "r.reason::text, " \
+	    "floor(extract(epoch FROM r.at))::bigint::text, " \
+	    "c.certificate, o.der FROM countersign.ocsp o " \
+	    "JOIN countersign.ca c ON c.name = o.ca " \
+	    "LEFT JOIN countersign.revoked r " \
+	    "ON r.ca = o.ca AND r.serial = o.serial " \
+	    "WHERE (o.ca, o.serial, o.hash) > ($1, decode($2, 'hex'), " \
+	    "$3::smallint) AND o.next_update > now() " \
+	    "ORDER BY o.ca, o.serial, o.hash LIMIT 2000", 3 }, \
 	/* Nobody at work, or somebody who refuses to; see store.c. */ \
 	{ "reconcile_quiet", "SELECT EXISTS (SELECT " \
 	    "FROM countersign.rollback WHERE ended_at IS NULL) " \

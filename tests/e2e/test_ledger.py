@@ -17,6 +17,7 @@ from ledger_edits import Edits, damages, rehash
 from ledgers import (AGAIN, as_signer, change, csr, dead, ledger_lines,  # noqa: F401
                      lived, own, pending, restart_signers, root,
                      signers, stopped)
+from revocation import ask
 from schema import check_fault
 from waits import wait_for
 
@@ -253,6 +254,43 @@ def test_edits_beside_the_rows(own, root, lived, table, edit, check, thing,
                    'DROP TABLE public.was', 'COMMIT')
     assert (check, thing, text) in {
         (x['check'], x['object'], x['text']) for x in found}
+    assert damages(own, own.conf) == (0, [])
+
+
+OCSP = 'UPDATE countersign.ocsp SET '
+NOT_SO = 'is not what its row and the revocations say'
+NOT_SIGNED = 'is not signed by a responder of its ca'
+
+
+@pytest.mark.parametrize('edit,text', [
+    # It is revoked, and was good when that was signed.
+    (OCSP + 'der = (SELECT der FROM countersign.ocsp WHERE serial = '
+     '%(good)s) WHERE serial = %(bad)s', NOT_SO),
+    (OCSP + 'der = (SELECT der FROM countersign.ocsp WHERE serial = '
+     '%(bad)s) WHERE serial = %(good)s', NOT_SO),
+    (OCSP + "next_update = next_update + interval '1 h'", NOT_SO),
+    (OCSP + 'hash = 3 - hash', NOT_SO),
+    (OCSP + "der = 'x'", NOT_SO),
+    (OCSP + 'der = set_byte(der, 260, 255 - get_byte(der, 260))',
+     NOT_SIGNED)])
+def test_edits_of_kept_answers(own, root, lived, edit, text):
+    bad, good = (c.serial_number.to_bytes(16, 'big') for c in (
+        lived[0][0], lived[0][3]))
+    for c in (lived[0][0], lived[0][3]):
+        ask(c)
+    with root() as db:
+        assert damages(own, own.conf) == (0, [])
+        db.execute('SET session_replication_role = replica')
+        db.execute('CREATE TABLE public.was AS TABLE countersign.ocsp')
+        db.execute(edit, {'good': good, 'bad': bad})
+        try:
+            found = damages(own, own.conf, code=4)[1]
+        finally:
+            change(db, 'BEGIN', 'DELETE FROM countersign.ocsp',
+                   'INSERT INTO countersign.ocsp TABLE public.was',
+                   'DROP TABLE public.was', 'COMMIT')
+    assert {(x['check'], x['text']) for x in found} == {
+        ('row', text + ': delete the row, it is made anew')}
     assert damages(own, own.conf) == (0, [])
 
 
