@@ -31,6 +31,16 @@ admit(struct signer *s, struct job *const *jobs, size_t n, struct job **v)
 	return count;
 }
 
+/* [MS-WCCE] 3.2.1.4.2.1.3: a disposition of its own, without certificate. */
+static void
+make_revoked(struct stored *row)
+{
+	row->status = MSG_DENIED;
+	row->hresult = CRYPT_E_REVOKED;
+	row->text = slice_str("the certificate was revoked since");
+	row->certificate = row->response = slice_of(NULL, 0);
+}
+
 static void
 answer(const struct signer *s, const struct store_polls *q,
     const struct found *found)
@@ -44,6 +54,8 @@ answer(const struct signer *s, const struct store_polls *q,
 		if ((nth = found_nth(found, i)) >= q->n)
 			continue;
 		if (found_get(found, i, &row, &err) == 0) {
+			if (found_revoked(found, i))
+				make_revoked(&row);
 			job_stored(q->v[nth], &row);
 			q->v[nth]->durable = found_durable(s->store, found, i);
 		} else

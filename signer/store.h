@@ -111,6 +111,7 @@ struct store_polls {
 int		 store_query(struct store *, const struct store_polls *,
 		    struct found *, struct err *);
 size_t		 found_nth(const struct found *, size_t);
+bool		 found_revoked(const struct found *, size_t);
 /* Was the row there before a store_barrier of this session? */
 bool		 found_durable(const struct store *, const struct found *,
 		    size_t);

@@ -70,13 +70,17 @@ enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
 
 /*
  * Polls; see store_poll.c.  No job of theirs is compared with the row's hash.
- * Days as bounds, as in ISSUED_STMT.
+ * Days as bounds, as in ISSUED_STMT.  Of a certificate that was revoked since
+ * the row's xmin does not matter: it is NULL.
  */
 #define POLL_STATEMENTS \
 	{ "query", "SELECT r.*, k.nth FROM unnest($1::int4[], $2::text[], " \
 	    "$3::text[], $4::int4[]) WITH ORDINALITY " \
 	    "k(number, owner, ca, methods, nth) CROSS JOIN LATERAL (SELECT " \
-	    STORED_WITH("NULL::bytea") ", r.token, r.xmin " \
+	    STORED_WITH("NULL::bytea") ", r.token, CASE WHEN EXISTS (SELECT " \
+	    "FROM countersign.ca c JOIN countersign.revoked v " \
+	    "ON v.ca = c.name AND v.serial = r.serial " \
+	    "WHERE c.of_ca = r.ca) THEN NULL ELSE r.xmin END AS xmin " \
 	    "FROM countersign.request r WHERE r.number = k.number " \
 	    "AND r.day BETWEEN $5::int4 AND $6::int4 " \
 	    "AND coalesce(r.agent, r.account) = k.owner " \

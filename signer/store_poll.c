@@ -66,6 +66,12 @@ found_nth(const struct found *f, size_t i)
 	return (size_t)found_int(f, i, QUERY_NTH) - 1;
 }
 
+bool
+found_revoked(const struct found *f, size_t i)
+{
+	return PQgetisnull(f->res, (int)i, QUERY_XMIN);
+}
+
 /*
  * Every transaction that was over when a barrier's snapshot was taken stands
  * before it in the WAL: what it wrote is durable since the barrier is.  Of

@@ -18,6 +18,7 @@ import client
 from database import standby_gone
 from policies import in_force, publish, published
 from refusals import pending
+from revocation import hex_serial
 from schema import check_fault, check_rstrc
 from waits import wait_for
 from wire import (APPROVE, DENY, OPERATOR, Peer, ask, octets, seq, status, text
@@ -25,6 +26,7 @@ from wire import (APPROVE, DENY, OPERATOR, Peer, ask, octets, seq, status, text
 
 NO_REQUEST, NOT_PENDING = 0x80094002, 0x80094003
 OFFICER, DENIED = 0x80094009, 0x80094014
+REVOKED = 0x80092010
 UNAVAILABLE = 6                 # MSG_UNAVAILABLE
 
 TEMPLATE = '''
@@ -454,6 +456,25 @@ def test_message_repeated_while_pending(stack, demo):
     decide(stack, 'approve', first)
     again = demo.enroll(csr, message_id=mid)
     assert again.request_id == first and again.leaf == demo.query(first).leaf
+
+
+def test_poll_for_what_was_revoked_since(stack, demo):
+    """No certificate for who comes for it; who only repeats what he sent and
+    has lost the answer gets that answer."""
+    csr, mid = web(stack), 'urn:uuid:%s' % uuid.uuid4()
+    number = pending(demo.enroll(csr, message_id=mid))
+    decide(stack, 'approve', number)
+    cert = demo.query(number).certificate
+    stack.ctl('cert', 'revoke', hex_serial(cert), '--reason',
+              'certificateHold')
+    r = demo.query(number)
+    check_fault(r)
+    assert r.hresult == REVOKED and r.request_id == number
+    assert 'the certificate was revoked since' in r.reason
+    assert cmc_status_of_fault(r)['status'].native == 2
+    assert demo.enroll(csr, message_id=mid).certificate == cert
+    stack.ctl('cert', 'release', hex_serial(cert))
+    assert demo.query(number).certificate == cert
 
 
 def test_poll_repeats_what_a_cmc_response_must(stack, demo):
