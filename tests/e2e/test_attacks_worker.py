@@ -15,6 +15,14 @@ def worker(stack):
     p.close()
 
 
+@pytest.fixture(scope='module')
+def unheard(stack):
+    """Waits less for what is answered by nobody perhaps."""
+    p = Peer(stack, 'worker', patience=3)
+    yield p
+    p.close()
+
+
 def waiting(stack):
     """Id of a request that waits for a manager."""
     r = client.Client(stack.env).enroll(client.make_csr(
@@ -30,11 +38,11 @@ def waiting(stack):
 @pytest.mark.parametrize('call', [APPROVE, DENY])
 @pytest.mark.parametrize('method', [ANONYMOUS, PASSWORD, OPERATOR])
 @pytest.mark.parametrize('account', ['', 'alice'])
-def test_workers_decide_nothing(stack, worker, call, method, account):
+def test_workers_decide_nothing(stack, unheard, call, method, account):
     """ESC7: whoever submits must not approve, and a worker submits."""
     ident = waiting(stack)
     verdict = seq(octets(ident), text('root'), text(''), text(''))
-    answer = worker.ask(ask(stack, call, method, account, verdict=verdict))
+    answer = unheard.ask(ask(stack, call, method, account, verdict=verdict))
     assert answer is None or status(answer) == 3
     if answer is not None:
         assert b'may not use method' in answer[4].contents
