@@ -183,17 +183,18 @@ SIDE_BY_SIDE = mkdir -p var; rm -f var/*.red; \
 	if PORTS=$$n-$$((n + 1999)) $(SUB) $* >var/$*.out; then \
 	    cat var/$*.out; else mv var/$*.out var/$*.red; fi
 
-# The whole stack with the sanitizers in it, in parts of two minutes or three,
+# The whole stack with the sanitizers in it, in parts that take about as long,
 # each with stacks of its own.
-PART_1 = $(wildcard tests/e2e/test_a[p-z]*.py tests/e2e/test_[bc]*.py)
-PART_2 = $(wildcard tests/e2e/test_r*.py)
-PART_3 = $(wildcard tests/e2e/test_[jkl]*.py)
-PART_4 = $(wildcard tests/e2e/test_a[a-o]*.py)
-PART_5 = $(wildcard tests/e2e/test_[d-i]*.py)
+PART_1 = $(wildcard tests/e2e/test_[d-gi]*.py tests/e2e/test_ht*.py)
+PART_2 = $(wildcard tests/e2e/test_a[a-o]*.py tests/e2e/test_hi*.py)
+PART_3 = $(wildcard tests/e2e/test_r*.py tests/e2e/test_a[pr]*.py)
+PART_4 = $(wildcard tests/e2e/test_[jkl]*.py) tests/e2e/test_ceremony.py
+PART_5 = $(filter-out $(PART_4),$\
+	$(wildcard tests/e2e/test_a[s-z]*.py tests/e2e/test_[bc]*.py))
 PART_6 = $(filter-out $(foreach n,1 2 3 4 5,$(PART_$n)),$\
 	$(wildcard tests/e2e/test_*.py))
 ASAN_E2E = $(addprefix asan-e2e-,1 2 3 4 5 6)
-TRACKS = faults $(ASAN_E2E) test-shipped
+TRACKS = $(ASAN_E2E) faults test-shipped
 asan-e2e: deps-test
 	+@$(SUB) BUILD=build-asan SANITIZE=1 all p11-fault
 	+@$(call SIDE_BY_SIDE,$(ASAN_E2E))
