@@ -556,6 +556,25 @@ make_plan(struct import *im, const struct args *a, struct err *err)
 	    (size_t)PQntuples(im->state), &rules, err);
 }
 
+/* Signers go by the old accounts until they see the COMMIT. */
+static int
+revoke_stragglers(struct import *im, struct err *err)
+{
+	PGresult	*res;
+	bool		 in_doubt;
+
+	if (db_begin(im->c->db, err) != 0)
+		return -1;
+	res = cli_query(im->c, "import_stragglers", NULL, 0, err);
+	if (res == NULL) {
+		db_rollback(im->c->db);
+		return -1;
+	}
+	im->revoked += atoi(PQgetvalue(res, 0, 0));
+	PQclear(res);
+	return db_commit(im->c->db, &in_doubt, err);
+}
+
 /* All of it or nothing, and no other import meanwhile. */
 static int
 import(struct import *im, const struct args *a, struct err *err)
@@ -579,7 +598,8 @@ import(struct import *im, const struct args *a, struct err *err)
 		db_rollback(im->c->db);
 		return -1;
 	}
-	if (db_commit(im->c->db, &in_doubt, err) != 0)
+	if (db_commit(im->c->db, &in_doubt, err) != 0 || (args_has(a,
+	    "replace") && revoke_stragglers(im, err) != 0))
 		return -1;
 	return print(im, err);
 }

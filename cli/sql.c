@@ -118,6 +118,7 @@ const struct db_stmt cli_sql[] = {
 	{ "import_names", "SELECT countersign.import_names($1::text[], "
 	    "$2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "
 	    "$7::text[], $8::boolean, $9::boolean)", 9 },
+	{ "import_stragglers", "SELECT countersign.import_stragglers()", 0 },
 	{ "import_replace", "SELECT countersign.import_replace($1::text[])",
 	    1 },
 	{ "import_groups", "SELECT countersign.import_groups($1::text[], "

@@ -346,25 +346,57 @@ def test_what_waits_is_not_the_new_ones(own, tmp_path):
     verified(own)
 
 
+def revoked(own, held):
+    c, = own.ctl_json('cert', 'show', held.serial)
+    return c['revocation_reason'] == 4
+
+
+def waits_for_a_lock(own):
+    return own.sql('SELECT DISTINCT pid FROM pg_locks WHERE NOT granted')
+
+
+def while_replaced(own, text, who, look_again):
+    """A certificate that who gets when an import that takes his account away
+    has looked at what there is to be revoked; does that look again?"""
+    Held(who, 'Computer')       # there is something
+    dsn = psycopg.conninfo.make_conninfo(own.env['CS_DSN'], user='postgres')
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, \
+            psycopg.connect(dsn) as second:
+        with psycopg.connect(dsn) as first:
+            first.execute('LOCK TABLE countersign.revoked IN SHARE MODE')
+            ready = pool.submit(load, own, text, '--replace',
+                                ok=0 if look_again else 3)
+            wait_for(lambda: waits_for_a_lock(own), 20)
+            held = Held(who, 'Computer')
+            if not look_again:
+                # In turn, and so before the second look.
+                locked = pool.submit(second.execute, 'LOCK TABLE '
+                                     'countersign.account')
+                wait_for(lambda: len(waits_for_a_lock(own)) == 2, 20)
+        if not look_again:
+            locked.result()
+            (pid,), = wait_for(lambda: waits_for_a_lock(own), 20)
+            second.execute('SELECT pg_terminate_backend(%s)', [pid])
+        ready.result()
+    return held
+
+
 def test_issued_while_it_is_replaced(own, tmp_path):
-    """Behind the look at what is to be revoked, and before the account is
-    the new one's: whoever holds that is not the new one."""
+    """Whoever holds that is not the new one."""
     name = 'racer$@corp.test'
     load(own, computer(1230, 'racer'))
-    own.ctl('account', 'passwd', name, '--password-stdin', input='pass\n')
     who = client.Client(own.env, name, 'pass')
-    Held(who, 'Computer')
-    dsn = psycopg.conninfo.make_conninfo(own.env['CS_DSN'], user='postgres')
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        with psycopg.connect(dsn) as db:
-            db.execute('LOCK TABLE countersign.revoked IN SHARE MODE')
-            ready = pool.submit(load, own, computer(1240, 'racer'),
-                                '--replace')
-            wait_for(lambda: own.sql('SELECT FROM pg_locks WHERE NOT granted '
-                                     "AND relation = 'countersign.revoked'"
-                                     '::regclass'), 20)
-            held = Held(who, 'Computer')
-        assert ready.result()['racer$']['outcome'] == 'replaced'
+
+    def passwd():
+        own.ctl('account', 'passwd', name, '--password-stdin', input='pass\n')
+    passwd()
+    assert revoked(own, while_replaced(own, computer(1240, 'racer'), who,
+                                       True))
+    time.sleep(8)
+    passwd()
+    text = computer(1250, 'racer')
+    held = while_replaced(own, text, who, False)
+    assert not revoked(own, held)
     at = tmp_path / 'racer.pem'
     at.write_bytes(held.cert.public_bytes(serialization.Encoding.PEM))
     at.with_suffix('.key').write_bytes(pem_key(held.key))
@@ -374,12 +406,17 @@ def test_issued_while_it_is_replaced(own, tmp_path):
     r = held.renew(c=c)
     assert r.hresult == 0x80070005 and words in r.reason
     # Nor by another way in.
-    own.ctl('account', 'passwd', name, '--password-stdin', input='pass\n')
+    passwd()
     r = held.renew()
     assert r.leaf is None and words in r.reason
     time.sleep(8)
-    r = Held(who, 'Computer').renew()
+    new = Held(who, 'Computer')
+    r = new.renew()
     assert r.leaf is not None, r.reason
+    # The next import finds it.
+    assert load(own, text, '--replace') == {}
+    assert revoked(own, held) and not revoked(own, new)
+    verified(own)
 
 
 def test_names_change_places(own):

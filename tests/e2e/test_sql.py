@@ -201,6 +201,7 @@ EXECUTES = {
                              'import_begin', 'import_add', 'import_names',
                              'import_groups', 'import_disable',
                              'import_enable', 'import_replace',
+                             'import_stragglers',
                              'account_add', 'account_set_password',
                              'account_set_disabled', 'account_set_group',
                              'ca_register', 'ca_replace', 'ca_activate',
