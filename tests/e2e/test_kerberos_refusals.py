@@ -2,6 +2,7 @@
 broken tokens, and whose ticket is whose account."""
 import base64
 import os
+import pathlib
 import random
 import re
 import signal
@@ -19,6 +20,7 @@ from client import tlv
 from fcgi import BEGIN, fastcgi, param, params, raw_http, record
 from realm import UNKNOWN, authorization, self_signed, survives, whoami  # noqa: F401
 from tickets import KRB5, MS_KRB5, NEGOEX, NTLM, typed
+from waits import wait_for
 
 DENIED = 0x80070005
 
@@ -245,14 +247,22 @@ def by_hand(krb, token, **more):
         record(5)).decode('latin-1')
 
 
+def stop(pid):
+    """Until none of its threads takes a connection any more."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: all(
+        re.search(r'\) T ', f.read_text()) for f in
+        pathlib.Path('/proc/%d/task' % pid).glob('*/stat')), every=0.01)
+
+
 def test_replayed_to_another_process(krb):
     a, b = map(int, krb.children())
     t = krb.token()
     try:
-        os.kill(a, signal.SIGSTOP)
+        stop(a)
         assert 'Status: 200' in by_hand(krb, t)
         os.kill(a, signal.SIGCONT)
-        os.kill(b, signal.SIGSTOP)
+        stop(b)
         out = by_hand(krb, t)
         assert 'Status: 401' in out
     finally:
