@@ -279,7 +279,9 @@ is_own_domain(const struct reader *r, const char *dns)
 	if (r->e.text[T_DN] != NULL)
 		ad_domain(r->e.text[T_DN], &b);
 	theirs += *theirs == '.';
-	own = b.n == 0 || strcasecmp(buf_str(&b), theirs) == 0;
+	/* No domain: another directory's; but not, one that he has hidden. */
+	own = b.n == 0 ? !r->e.odd[T_DN] :
+	    strcasecmp(buf_str(&b), theirs) == 0;
 	for (i = 0; i < r->how->domains.n && !own; i++)
 		own = strcasecmp(r->how->domains.v[i], theirs) == 0;
 	buf_free(&b);

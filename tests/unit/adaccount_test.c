@@ -523,18 +523,22 @@ odd_names(void **state)
 	read_free(&r);
 	/* Of a computer and a group that anybody made: U+007F in each name. */
 	read_all(&r, "dn:: Q049eH8sREM9Y29ycA==\nobjectClass: user\n"
-	    "sAMAccountName: y\nuserAccountControl: 512\n\ndn: CN=z\n"
+	    "sAMAccountName: y\nuserAccountControl: 512\n"
+	    "dNSHostName: y.example.test\n\ndn: CN=z\n"
 	    "objectClass: user\nsAMAccountName:: en8=\ndNSHostName: z.test\n"
 	    "userAccountControl: 512\n\ndn:: Q049d2Vifw==\n"
 	    "objectClass: group\ngroupType: -2147483646\n\n" ALICE
 	    "memberOf:: Q049d2Vifw==\nmemberOf: CN=web,DC=corp\n", "web");
 	assert_string_equal(r.err.text, "");
 	assert_int_equal(r.all.n, 3);
-	assert_string_equal(r.all.v[0].name, "(line 6)@corp.test");
+	assert_string_equal(r.all.v[0].name, "(line 7)@corp.test");
 	assert_string_equal(r.all.v[0].refused, "sAMAccountName: no text");
 	assert_true(adaccount_in(&r.all.v[1], 0));
 	assert_string_equal(r.all.left.v[0], "(a name that is no text)");
-	assert_string_equal(r.all.v[2].notes, "dn is left out: no text");
+	/* Nor does it hide the domain. */
+	assert_string_equal(r.all.v[2].notes, "dns is left out: its domain is "
+	    "not the computer's (--domain): y.example.test\n"
+	    "dn is left out: no text");
 	read_free(&r);
 }
 
