@@ -4,10 +4,13 @@
  */
 #include "cli.h"
 
+#include <ctype.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "sql.h"
 
@@ -19,6 +22,56 @@ cli_conf(struct cli *c, struct err *err)
 	if (c->conf == NULL)
 		c->conf = cconf_load(c->conf_path, err);
 	return c->conf == NULL ? -1 : 0;
+}
+
+/*
+ * The user of the session that somebody logged on to, whatever he became since
+ * (pam_loginuid), or -1.
+ */
+static uid_t
+login_uid(void)
+{
+	char text[16] = "";
+	FILE *f = fopen("/proc/self/loginuid", "re");
+	bool good = f != NULL && fgets(text, sizeof text, f) != NULL;
+
+	if (f != NULL)
+		fclose(f);
+	return good ? (uid_t)strtoul(text, NULL, 10) : (uid_t)-1;
+}
+
+void
+cli_operator(char out[CLI_OPERATOR])
+{
+	uid_t uid = login_uid();
+	const char *s = getenv("SUDO_USER");
+	const struct passwd *pw;
+	size_t n = 0;
+
+	if (uid != (uid_t)-1 || s == NULL) {
+		uid = uid != (uid_t)-1 ? uid : getuid();
+		pw = getpwuid(uid);
+		s = pw != NULL ? pw->pw_name : "";
+	}
+	for (; *s != '\0' && n < CLI_OPERATOR - 1; s++)
+		if (isalnum((unsigned char)*s) || strchr("._-@", *s) != NULL)
+			out[n++] = *s;
+	out[n] = '\0';
+	if (n == 0)
+		snprintf(out, CLI_OPERATOR, "%u", (unsigned)uid);
+}
+
+/* For audit: sql/194_claims.sql. */
+static int
+claim(struct cli *c, struct err *err)
+{
+	char name[CLI_OPERATOR];
+	PGresult *res;
+
+	cli_operator(name);
+	res = db_exec(c->db, "claim", &DB_TEXT(name), 1, err);
+	PQclear(res);
+	return res == NULL ? -1 : 0;
 }
 
 /*
@@ -34,6 +87,7 @@ cli_db(struct cli *c, struct err *err)
 	if (c->db == NULL) {
 		c->db = db_open(c->conf->database, cli_sql, NULL);
 		db_patience(c->db, 0, COMMIT_MS);
+		return db_ready(c->db, err) != 0 ? -1 : claim(c, err);
 	}
 	return db_ready(c->db, err);
 }

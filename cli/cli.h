@@ -50,6 +50,12 @@ struct command {
  */
 int	 cli_conf(struct cli *, struct err *);
 int	 cli_db(struct cli *, struct err *);
+/*
+ * Who sits here: by whom the session was begun, or sudo's word for it, or whose
+ * process this is.  A claim: only what cannot confuse a log.
+ */
+#define CLI_OPERATOR	65
+void	 cli_operator(char out[CLI_OPERATOR]);
 void	 cli_free(struct cli *);
 
 /* A mistake in the command line: -1, exit code 2. */

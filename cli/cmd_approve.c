@@ -4,11 +4,8 @@
  */
 #include "commands.h"
 
-#include <ctype.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "account.h"
 #include "ask.h"
@@ -42,7 +39,7 @@ static const struct out_col cols[] = {
 struct call {
 	PGresult	*row;		/* id, number, ca */
 	char		 account[129];
-	char		 operator[65];
+	char		 operator[CLI_OPERATOR];
 	struct ask	 ask;
 };
 
@@ -72,22 +69,6 @@ find(struct cli *c, const char *id, struct call *k, struct err *err)
 		return err_set(err, ERR_INTERNAL, "request without an id");
 	k->ask.ca = slice_str(PQgetvalue(k->row, 0, 2));
 	return 0;
-}
-
-/* Who sits here, as the system knows him; only what cannot confuse a log. */
-static void
-operator_name(char out[65])
-{
-	const struct passwd *pw = getpwuid(getuid());
-	const char *s = pw != NULL ? pw->pw_name : "";
-	size_t n = 0;
-
-	for (; *s != '\0' && n < 64; s++)
-		if (isalnum((unsigned char)*s) || strchr("._-@", *s) != NULL)
-			out[n++] = *s;
-	out[n] = '\0';
-	if (n == 0)
-		snprintf(out, 65, "%u", (unsigned)getuid());
 }
 
 /* Both stand in messages, rows and answers: as long as those take. */
@@ -123,7 +104,7 @@ prepare(struct cli *c, const struct args *a, struct call *k, struct err *err)
 	if (args_has(a, "as") && account_canonical(args_get(a, "as"),
 	    k->account, err) != 0)
 		return -1;
-	operator_name(k->operator);
+	cli_operator(k->operator);
 	k->ask.method = AUTH_OPERATOR;
 	k->ask.address = slice_str("operator");
 	k->ask.account = slice_str(k->account);

@@ -45,7 +45,8 @@
 	{ "verify_policies_alien", "SELECT p.version " \
 	    "FROM countersign.policy p WHERE NOT EXISTS (SELECT " \
 	    "FROM countersign.audit a WHERE a.action = 'policy publish' " \
-	    "AND a.who = p.published_by AND a.at = p.published_at " \
+	    "AND split_part(a.who, ' (says ', 1) = p.published_by " \
+	    "AND a.at = p.published_at " \
 	    "AND a.detail IN ('version ' || p.version, 'version ' " \
 	    "|| p.version || ' sha256 ' || encode(p.sha256, 'hex')))", 0 }, \
 	{ "verify_cas_gone", "SELECT w.name FROM " CA_WORDS \

@@ -55,6 +55,8 @@
 	"ORDER BY number DESC LIMIT 1) d WHERE d.base > 0)) l"
 
 const struct db_stmt cli_sql[] = {
+	{ "claim", "SELECT set_config('countersign.operator', $1, false)",
+	    1 },
 	{ "policy_id", "SELECT policy_id FROM countersign.deployment", 0 },
 	{ "ca_all", "SELECT name, certificate, of_ca, in_use "
 	    "FROM countersign.ca ORDER BY created_at, name", 0 },

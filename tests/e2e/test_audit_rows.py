@@ -2,6 +2,9 @@
 holds it against them, reconcile puts back what a restore lost."""
 import concurrent.futures
 import json
+import os
+import pwd
+import subprocess
 import time
 
 import pytest
@@ -53,6 +56,21 @@ def test_every_row_once_in_each_ledger(own):
         if counts(own)['audit rows in no ledger yet'] == 1:
             return
     assert False
+
+
+def test_who_of_the_operators(own):
+    """They share a role: whom the command line says that it was is a claim."""
+    for name, said in ('alice', 'alice'), ("o'x\n(says bob", 'oxsaysbob'):
+        subprocess.run([*own.ctl_words(), 'account', 'group', 'demo', 'add',
+                        'of-' + said], check=True,
+                       env=dict(os.environ, SUDO_USER=name))
+        (who,), = own.sql("SELECT who FROM countersign.audit WHERE detail = "
+                          "'demo + of-%s'" % said)
+        login = int(open('/proc/self/loginuid').read())
+        if login != 2**32 - 1:
+            said = pwd.getpwuid(login).pw_name
+        assert who == 'countersign_operator (says %s)' % said
+    assert damages(own, own.conf) == (0, [])
 
 
 def test_an_idle_signer_tells(own):
