@@ -299,6 +299,7 @@ find(struct cli *c, const char *name, char of[65], struct err *err)
 struct install {
 	const char	*name, *of;
 	bool		 replace;
+	bool		 over;		/* the files are there already */
 	struct certs	 all, also;
 };
 
@@ -309,8 +310,7 @@ struct install {
 static int
 check_place(struct cli *c, const struct install *in, struct err *err)
 {
-	char of[65], *path;
-	struct stat st;
+	char of[65];
 	int rc = 0;
 
 	if (ca_name_check(in->name, err) != 0 ||
@@ -327,14 +327,34 @@ check_place(struct cli *c, const struct install *in, struct err *err)
 	if (of[0] != '\0')
 		return err_set(err, ERR_DENIED, "ca %s has a certificate: "
 		    "--replace gives its key another", in->name);
-	path = file_path(c->conf->ca_dir, in->name, ".pem");
-	if (lstat(path, &st) == 0)
-		rc = err_set(err, ERR_DENIED, "%.120s is there already", path);
-	free(path);
-	if (rc == 0 && in->of != NULL && (find(c, in->of, of, err) != 0 ||
+	if (in->of != NULL && (find(c, in->of, of, err) != 0 ||
 	    strcmp(of, in->of) != 0))
 		rc = err_set(err, ERR_DENIED, "--of %.64s: is no ca",
 		    in->of);
+	return rc;
+}
+
+/*
+ * This very certificate may be in its file: of an install that was cut short
+ * before the row, or whose row an older database has not.
+ */
+static int
+check_file(struct cli *c, struct install *in, struct err *err)
+{
+	char *path = file_path(c->conf->ca_dir, in->name, ".pem");
+	struct certs there = { 0 };
+	struct stat st;
+	int rc = 0;
+
+	in->over = lstat(path, &st) == 0;
+	if (in->over && !in->replace &&
+	    (rc = certs_read(&there, path, err)) == 0 &&
+	    (there.n != 1 || !slice_eq(buf_slice(&there.der[0]),
+	    buf_slice(&in->all.der[0]))))
+		rc = err_set(err, ERR_DENIED, "%.120s is there already, with "
+		    "another certificate", path);
+	certs_free(&there);
+	free(path);
 	return rc;
 }
 
@@ -400,7 +420,7 @@ store(struct cli *c, const struct install *in, struct err *err)
 			return -1;
 		return castore_replace(c, &row, err);
 	}
-	if (castore_save_certs(c, in->name, &in->all, false, err) != 0)
+	if (castore_save_certs(c, in->name, &in->all, in->over, err) != 0)
 		return -1;
 	return castore_register(c, &row, err);
 }
@@ -421,6 +441,7 @@ cmd_ca_install(struct cli *c, const struct args *a, struct err *err)
 	    certs_read(&in.all, args_get(a, "chain"), err) == 0) &&
 	    (!args_has(a, "also") ||
 	    certs_read(&in.also, args_get(a, "also"), err) == 0) &&
+	    check_file(c, &in, err) == 0 &&
 	    check_all(c, in.name, &in.all, err) == 0 &&
 	    check_also(&in.also, err) == 0)
 		rc = store(c, &in, err);

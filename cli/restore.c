@@ -415,6 +415,11 @@ check_signed(struct restore *r, struct slice ca, struct slice serial,
 		return 0;
 	if (serial.n == CHR_SERIAL)
 		hex_encode(serial.p, CHR_SERIAL, hex);
+	if (r->issuer_cert == NULL)
+		return err_set(err, ERR_DENIED, "ca %.64s, which certificate "
+		    "%s is of, is not in the database: register it again "
+		    "(ca install, or ca import), then reconcile", r->issuer,
+		    hex);
 	return err_set(err, ERR_DENIED, "ledger of %.60s: certificate %s is "
 	    "not signed by ca %.60s: no signer wrote that", r->l->signer !=
 	    NULL ? r->l->signer : "", hex, r->issuer);

@@ -37,3 +37,17 @@ def give_key(stack, name, signers=(1, 2), of=None):
             '\tkey = "%s/%s.key"\n\tpassphrase-file = "%s/%s.pass"\n}\n' % (
                 d, name, d, name, d, name, d, name))
         restart_signer(stack, n)
+
+
+def http_url(stack):
+    return re.search(r'http://[^/"]+', (stack.dir / 'etc/policy.conf')
+                     .read_text()).group(0)
+
+
+def sign(own, name, subject, out):
+    """On the host of the demo's root."""
+    path = own.dir / 'root' / out
+    own.ctl('ca', 'sign-subordinate', str(own.dir / 'root/Demo-Root'),
+            str(ca_dir(own) / (name + '.csr')), '--subject', subject, '--cdp',
+            http_url(own) + '/ca/Demo-Root.crl', '-o', str(path))
+    return path

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 import client
-from cakeys import give_key, put
+from cakeys import give_key, http_url, put, sign
 from conftest import TOP, own_stack
 from hierarchy import Offline, ca_dir, openssl
 from policies import publish
@@ -38,11 +38,6 @@ def own():
         return
     with own_stack('rollover') as s, patient(s):
         yield s
-
-
-def http_url(stack):
-    return re.search(r'http://[^/"]+', (stack.dir / 'etc/policy.conf')
-                     .read_text()).group(0)
 
 
 def fetch(url):
@@ -364,15 +359,6 @@ class Load:
         for t in self.threads:
             t.join(300)
         assert not self.errors, self.errors[:3]
-
-
-def sign(own, name, subject, out):
-    """On the host of the demo's root."""
-    path = own.dir / 'root' / out
-    own.ctl('ca', 'sign-subordinate', str(own.dir / 'root/Demo-Root'),
-            str(ca_dir(own) / (name + '.csr')), '--subject', subject, '--cdp',
-            http_url(own) + '/ca/Demo-Root.crl', '-o', str(path))
-    return path
 
 
 def web_trusts(own, name):
