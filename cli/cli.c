@@ -121,6 +121,16 @@ cli_print(struct cli *c, struct out *o, struct err *err)
 }
 
 int
+cli_print_done(struct cli *c, struct out *o, const char *done,
+    struct err *err)
+{
+	if (out_print(o, c->json, stdout) != 0)
+		return err_set(err, ERR_INTERNAL, "standard output: write; "
+		    "%s", done);
+	return 0;
+}
+
+int
 cli_rows(struct cli *c, PGresult *res, const struct out_col *cols,
     enum out_form form, struct err *err)
 {

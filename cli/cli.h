@@ -63,6 +63,9 @@ int	 cli_usage(struct cli *, struct err *, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
 /* Print on standard output and free; -1 when it could not be written. */
 int	 cli_print(struct cli *, struct out *, struct err *);
+/* The same behind a COMMIT: what is so all the same is told as well. */
+int	 cli_print_done(struct cli *, struct out *, const char *done,
+	    struct err *);
 /* The same of a query's rows, which are cleared; NULL (it failed): -1. */
 int	 cli_rows(struct cli *, PGresult *, const struct out_col *,
 	    enum out_form, struct err *);

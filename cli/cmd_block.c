@@ -239,7 +239,7 @@ change_list(struct cli *c, const struct args *a, bool block, struct err *err)
 	o = out_new(list_cols, OUT_RECORD);
 	out_num(o, (int64_t)l.hashes);
 	out_num(o, (int64_t)l.changed);
-	return cli_print(c, o, err);
+	return cli_print_done(c, o, "all lines of the file are done", err);
 }
 
 static int

@@ -309,6 +309,27 @@ make_folders(struct plan *p, const char *dir, struct err *err)
 	return rc;
 }
 
+/* The first file, and the last: nothing of an init before is written over. */
+static int
+check_new(const struct plan *p, struct err *err)
+{
+	char *first = file_path(p->dir, "keys/worker.key", "");
+	char *last = file_path(p->dir, "etc/countersign.conf", "");
+	int rc = 0;
+
+	if (file_exists(last))
+		rc = err_set(err, ERR_DENIED, "%.120s is there: init has made "
+		    "this already, and another one needs another folder",
+		    last);
+	else if (file_exists(first))
+		rc = err_set(err, ERR_DENIED, "%.100s is there and no "
+		    "etc/countersign.conf: an init was cut short; remove the "
+		    "folder and begin again", first);
+	free(first);
+	free(last);
+	return rc;
+}
+
 /* A row of what is printed; always 0. */
 static int
 made(struct plan *p, const char *path, const char *what)
@@ -636,7 +657,8 @@ cmd_init(struct cli *c, const struct args *a, struct err *err)
 	take_files(&p, a);
 	p.out = out_new(cols, OUT_TABLE);
 	if (check_text("sql-dir", p.sql_dir, err) == 0 &&
-	    make_folders(&p, a->pos[0], err) == 0)
+	    make_folders(&p, a->pos[0], err) == 0 &&
+	    check_new(&p, err) == 0)
 		rc = write_all(&p, err);
 	if (cli_print(c, p.out, err) != 0)
 		rc = -1;

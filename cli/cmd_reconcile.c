@@ -347,7 +347,10 @@ cmd_reconcile(struct cli *c, const struct args *a, struct err *err)
 	if (rc == 0) {
 		r.out = out_new(cols, OUT_TABLE);
 		rc = reconcile(&r, args_has(a, "apply"), err);
-		if (cli_print(c, r.out, err) != 0)
+		if (rc == 0 && args_has(a, "apply"))
+			rc = cli_print_done(c, r.out, "all is put back: "
+			    "audit tells of it", err);
+		else if (cli_print(c, r.out, err) != 0)
 			rc = -1;
 	}
 	strlist_free(&r.dirs);

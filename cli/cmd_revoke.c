@@ -285,7 +285,8 @@ cmd_cert_revoke(struct cli *c, const struct args *a, struct err *err)
 	else if (res != NULL) {
 		o = out_new(cols, OUT_TABLE);
 		out_result(o, res);
-		rc = cli_print(c, o, err);
+		rc = args_has(a, "dry-run") ? cli_print(c, o, err) :
+		    cli_print_done(c, o, "they are revoked", err);
 	}
 	PQclear(res);
 	buf_free(&m.serials);
@@ -371,7 +372,7 @@ cmd_cert_release(struct cli *c, const struct args *a, struct err *err)
 		db_rollback(c->db);
 	/* People who get no complaint know. */
 	if (rc == 0 && c->json)
-		return cli_print(c, o, err);
+		return cli_print_done(c, o, "they are released", err);
 	out_free(o);
 	return rc;
 }

@@ -406,7 +406,8 @@ cmd_secret_create(struct cli *c, const struct args *a, struct err *err)
 		    OUT_RECORD);
 		for (i = 0; i < e.n; i++)
 			print_entry(o, &e.v[i]);
-		rc = cli_print(c, o, err);
+		rc = cli_print_done(c, o, "the secrets are made and nobody "
+		    "has seen them: create them again", err);
 	}
 	entries_free(&e);
 	return rc;

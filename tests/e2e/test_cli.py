@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+import uuid
 
 import pytest
 from cryptography import x509
@@ -320,6 +321,43 @@ def init(stack, tmp_path):
                            capture_output=True, timeout=300)
         return r.returncode, r.stderr, tmp_path / 'new'
     return run
+
+
+def test_done_but_not_shown(stack):
+    """Nobody shall think that nothing was done, or look for a secret."""
+    def say(*args):
+        with open('/dev/full', 'w') as full:
+            r = subprocess.run([*stack.ctl_words(), *args], text=True,
+                               stdout=full, stderr=subprocess.PIPE)
+        assert r.returncode == 1
+        return r.stderr
+    name = 'unseen-%s.demo.example' % uuid.uuid4().hex[:8]
+    assert 'the secrets are made and nobody has seen them: create them ' \
+        'again' in say('secret', 'create', '--template',
+                       stack.env['CS_TEMPLATE_MACHINE'], '--dns', name)
+    cert = client.Client(stack.env).enroll(client.make_csr(
+        client.ec_key(), name, [name], stack.env['CS_TEMPLATE'])).certificate
+    serial = '%X' % cert.serial_number
+    said = say('cert', 'revoke', serial, '--reason', 'superseded',
+               '--dry-run')
+    assert 'standard output: write\n' in said
+    assert 'they are revoked' in say('cert', 'revoke', serial, '--reason',
+                                     'superseded')
+    assert stack.ctl_json('cert', 'show', serial)[0]['revocation_reason'] == 4
+
+
+def test_init_of_a_folder_that_one_was_in(init):
+    code, said, folder = init('--ca', 'X-CA')
+    assert code == 0, said
+    code, said, _ = init('--ca', 'X-CA')
+    assert code == 1 and 'countersign.conf is there: init has made this ' \
+        'already, and another one needs another folder' in said
+    # Killed before the last file.
+    (folder / 'etc/countersign.conf').unlink()
+    code, said, _ = init('--ca', 'X-CA')
+    assert code == 1 and 'keys/worker.key is there and no etc/countersign.' \
+        'conf: an init was cut short; remove the folder and begin again' \
+        in said
 
 
 def test_init_with_kerberos(init, stack):
