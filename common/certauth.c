@@ -225,12 +225,9 @@ trusted_of(const struct policy *p, const struct buf *issuer)
 	return NULL;
 }
 
-/* GeneralNames or Name of the certificate, as the request parser reads it. */
 static int
-read_names(X509 *x, struct names *n, struct err *err)
+read_subject(X509 *x, struct names *n, struct err *err)
 {
-	ASN1_OCTET_STRING *value;
-	X509_EXTENSION *e;
 	unsigned char *der = NULL;
 	int len, rc;
 
@@ -239,9 +236,25 @@ read_names(X509 *x, struct names *n, struct err *err)
 		return err_openssl(err, "client certificate: subject");
 	rc = names_parse_dn(n, slice_of(der, (size_t)len), err);
 	OPENSSL_free(der);
+	return rc;
+}
+
+/*
+ * Only what counts, Name or GeneralNames, and that as the request parser reads
+ * it: other CAs have names that it refuses, as PIV cards with CN and UID in one
+ * part of the subject.
+ */
+static int
+read_names(X509 *x, enum cert_map map, struct names *n, struct err *err)
+{
+	ASN1_OCTET_STRING *value;
+	X509_EXTENSION *e;
+
+	if (map == MAP_SUBJECT_CN)
+		return read_subject(x, n, err);
 	e = X509_get_ext(x, X509_get_ext_by_NID(x, NID_subject_alt_name, -1));
-	if (rc == -1 || e == NULL)
-		return rc;
+	if (e == NULL)
+		return 0;
 	value = X509_EXTENSION_get_data(e);
 	return names_parse_san(n, slice_of(ASN1_STRING_get0_data(value),
 	    (size_t)ASN1_STRING_length(value)), err);
@@ -320,7 +333,7 @@ by_rule(struct snapshot *s, const struct trusted_ca *t, struct slice der,
 	X509 *x = x509_read(der);
 	int rc = -1;
 
-	if (x != NULL && read_names(x, &n, err) == 0)
+	if (x != NULL && read_names(x, t->map, &n, err) == 0)
 		rc = map_names(s, t, &n, out, err);
 	names_free(&n);
 	X509_free(x);

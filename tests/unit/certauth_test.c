@@ -31,6 +31,7 @@ struct leaf {			/* what a made certificate is like */
 	const char	*eku, *san, *cn;	/* NULL: none */
 	long		 serial, from, to;	/* days */
 	bool		 ca;
+	const char	*uid;		/* in one part with cn */
 };
 
 static struct pg	 pg;
@@ -69,6 +70,9 @@ make(const struct leaf *l, struct buf *der)
 	if (l->cn != NULL)
 		X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8,
 		    (const unsigned char *)l->cn, -1, -1, 0);
+	if (l->uid != NULL)
+		X509_NAME_add_entry_by_txt(n, "UID", MBSTRING_UTF8,
+		    (const unsigned char *)l->uid, -1, -1, -1);
 	X509_set_issuer_name(x, X509_get_subject_name(l->issuer));
 	X509_set_pubkey(x, key);
 	fixture_ext(x, l->issuer, NID_authority_key_identifier, "keyid");
@@ -88,7 +92,7 @@ static struct leaf
 usual(long serial)
 {
 	return (struct leaf){ ca, ca_key, "clientAuth", NULL, "alice", serial,
-	    -1, 10, false };
+	    -1, 10, false, NULL };
 }
 
 static void
@@ -336,6 +340,16 @@ test_trusted(void **state)
 		make(&l, &der);
 		both(&der, 0, v[i].hresult, v[i].words);
 	}
+	/* A PIV card: its subject is nothing that a rule could judge. */
+	l = usual(58);
+	l.issuer = other;
+	l.issuer_key = other_key;
+	l.san = UPN "alice@x.example";
+	l.uid = "47001002000003";
+	make(&l, &der);
+	both(&der, 0, HR_INVALID_DATA, "several values");
+	publish("san-upn");
+	both(&der, 0, 0, "alice");
 	/* Our own still need their row: no rule replaces it. */
 	l = usual(60);
 	l.cn = "alice";
