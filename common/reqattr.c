@@ -2,6 +2,7 @@
  * Attributes of requests, and the name/value pairs some of them hold: where a
  * client names a template, among others.  For pkcs10.c, cmc.c and cmsprove.c.
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -43,14 +44,15 @@ struct pairs {				/* of one list */
  * [MS-WCCE] 2.2.2.7.10 names that clients send; it spells the second in lower
  * case, Windows does not.  But for the case they are compared exactly: AD CS
  * drops blanks and dashes first, and two readers that differ in that see two
- * requests.  Those behind the first two are what AD CS ignores as well unless
- * somebody made it unsafe.
+ * requests, so what is one of these only then is refused.  Those behind the
+ * first two are what AD CS ignores as well unless somebody made it unsafe; and
+ * it ignores any other ([MS-WCCE] 3.2.1.4.2.1.2).
  */
 static const char *const pair_names[] = {
 	"CertificateTemplate", "RequesterName",
 	"ccm", "rmd", "cdc", "SAN", "CertificateUsage", "ValidityPeriod",
 	"ValidityPeriodUnits", "ExpirationDate", "CRLPartitionIndex",
-	"CertType", "challenge", "certfile"
+	"CertType", "challenge", "certfile", "RequestId"
 };
 
 #define PAIR_TEMPLATE	0
@@ -74,19 +76,46 @@ set_requester(struct request *r, const struct pairs *list, const char *value,
 	return 0;
 }
 
+static size_t
+find_pair(const char *name)
+{
+	size_t	i;
+
+	for (i = 0; i < NPAIR_NAMES; i++)
+		if (strcasecmp(pair_names[i], name) == 0)
+			break;
+	return i;
+}
+
+/* A name that another reader may take for one that counts. */
+static bool
+is_odd(const char *name)
+{
+	char	bare[64];
+	size_t	n = 0;
+
+	for (; *name != '\0'; name++) {
+		if (!isascii((unsigned char)*name) ||
+		    (!isalnum((unsigned char)*name) &&
+		    strchr("._ -", *name) == NULL))
+			return true;
+		if (isalnum((unsigned char)*name) && n < sizeof(bare) - 1)
+			bare[n++] = *name;
+	}
+	bare[n] = '\0';
+	return find_pair(bare) < NPAIR_NAMES;
+}
+
 static int
 judge_pair(struct request *r, struct pairs *list, const char *name,
     char *value, struct err *err)
 {
 	struct template_hint	h = { .carrier = list->carrier, .name = value };
-	size_t			i;
+	size_t			i = find_pair(name);
 
-	for (i = 0; i < NPAIR_NAMES; i++)
-		if (strcasecmp(pair_names[i], name) == 0)
-			break;
 	if (i == NPAIR_NAMES)
-		return err_bad(err, 0, "request attribute %.64s is not known",
-		    name);
+		return !is_odd(name) ? 0 : err_bad(err, 0, "request attribute "
+		    "%.64s is spelled oddly", name);
 	if ((list->seen & 1u << i) != 0)
 		return err_bad(err, 0, "request attribute %s: twice",
 		    pair_names[i]);

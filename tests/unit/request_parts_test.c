@@ -284,11 +284,16 @@ test_name_values(void **state)
 	    "RequesterName", "EXAMPLE\\root", "SAN", "dns=evil",
 	    "certfile", "/etc/passwd" };
 	static const char *const odd[][4] = {
-		{ "certificate template", "Web" }, { "C-e-rt", "x" },
+		{ "certificate template", "Web" }, { "S-A-N", "x" },
 		{ "CertificateTemplate ", "Web" }, { "", "x" },
-		{ "CertificateTemplate", "" }, { "RequestId", "1" },
-		{ "CertificateTemplate:", "Web" },
+		{ "CertificateTemplate", "" }, { "-RequesterName", "x" },
+		{ "CertificateTemplate:", "Web" }, { "Division:", "x" },
+		{ "rmd.", "x" },
 	};
+	/* [RequestAttributes] of certreq's INF may hold anything. */
+	static const char *const others[] = { "Division", "Sales",
+	    "CertificateTemplate", "Web", "Cost-Center 1", "7",
+	    "division", "again" };
 	static const char *const twice[] = { "CertificateTemplate", "Web",
 	    "certificateTEMPLATE", "Web" };
 	struct buf a = { 0 };
@@ -315,6 +320,12 @@ test_name_values(void **state)
 	buf_reset(&a);
 	put_pairs(&a, twice, 2);
 	refused_csr(buf_slice(&a), HR_INVALID_DATA, "twice");
+	buf_reset(&a);
+	put_pairs(&a, others, 4);
+	r = accepted_csr(buf_slice(&a));
+	assert_int_equal(r->nhint, 1);
+	assert_string_equal(r->hint[0].name, "Web");
+	request_free(r);
 	buf_free(&a);
 }
 
@@ -374,7 +385,7 @@ static void
 test_reginfo(void **state)
 {
 	static const char *const bad[] = {
-		"&", "x", "=x", "CertificateTemplate", "a=b",
+		"&", "x", "=x", "CertificateTemplate", "a%=b",
 		"CertificateTemplate=a&CertificateTemplate=a",
 		"CertificateTemplate=%", "CertificateTemplate=%4",
 		"CertificateTemplate=%zz", "CertificateTemplate=%00",
