@@ -457,7 +457,7 @@ judge(struct question *q, const char *ca, struct decision *d,
 	struct decide_ask in = { .policy = q->policy, .ca = ca,
 	    .method = q->method, .request = r, .agency = &q->agency,
 	    .now = time(NULL) };
-	struct slice serial[2];
+	struct slice serial[REQUEST_SIGNERS];
 	struct issued_set *set;
 	size_t i;
 	int rc;

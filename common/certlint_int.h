@@ -6,7 +6,7 @@
 #include "der.h"
 
 #define LINT_ATTRS	32
-#define LINT_SANS	64
+#define LINT_SANS	128
 #define LINT_OIDS	64
 
 enum lint_ext {

@@ -4,7 +4,7 @@
  *
  * Parsing refuses what no rule could judge: NUL and control characters,
  * bidirectional overrides, invalid UTF-8, BMPString of odd length,
- * UniversalStrings, multi-valued RDNs, more than 24 RDNs, more than 64
+ * UniversalStrings, multi-valued RDNs, more than 24 RDNs, more than 128
  * alternative names, 4 KiB of them in total.  Values are kept as UTF-8.
  */
 #ifndef NAME_H
@@ -14,7 +14,7 @@
 #include "err.h"
 
 #define NAME_RDN_MAX	24	/* directories nest folders deeply */
-#define NAME_SAN_MAX	64
+#define NAME_SAN_MAX	128
 
 enum san_kind {
 	SAN_DNS, SAN_EMAIL, SAN_URI, SAN_IP, SAN_UPN, SAN_GUID, SAN_DIRNAME,

@@ -234,7 +234,18 @@ test_many_names(void **state)
 		snprintf(name, sizeof(name), "h%zu.srv.example", i);
 		san(&q, SAN_DNS, name);
 	}
-	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "more than 64");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "more than 128");
+	/* As many as public CAs take. */
+	ask_for(&q, "Any");
+	rdn(&q, "CN", "h0.srv.example");
+	for (i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "h%zu.srv.example", i);
+		san(&q, SAN_DNS, name);
+	}
+	assert_int_equal(decide_now(&q), 0);
+	assert_int_equal(q.decision.names.nsan, 100);
+	decision_free(&q.decision);
+	names_free(&q.request.names);
 	/* The last of many is judged like the first. */
 	ask_for(&q, "Any");
 	for (i = 0; i < NAME_SAN_MAX - 1; i++) {

@@ -251,7 +251,7 @@ test_san_limits(void **state)
 		der_put_str(&b, DER_CTX(2), "a.b");
 	assert_int_equal(read_san(buf_slice(&b))[0], 'D');
 	der_put_str(&b, DER_CTX(2), "a.b");
-	assert_non_null(strstr(read_san(buf_slice(&b)), "more than 64"));
+	assert_non_null(strstr(read_san(buf_slice(&b)), "more than 128"));
 	buf_reset(&b);
 	for (i = 0; i < 5; i++) {
 		char big[1000] = { 0 };
