@@ -266,7 +266,7 @@ def test_conflicts(own):
         1163, 'two words') + entry(1164, 'kim', mail='all@corp.test') + entry(
         1165, 'lee', userPrincipalName='same@corp.test') + entry(
         1166, 'mia', userPrincipalName='same@corp.test') + entry(
-        1167, 'nils', dn='CN=nils,' + 'OU=x,' * 9 + BASE)
+        1167, 'nils', dn='CN=nils,' + 'OU=x,' * 24 + BASE)
     rows = load(own, text, ok=1)
     assert {k: (v['outcome'], v['notes'][0]) for k, v in rows.items()} == {
         'ivan': ('conflict', 'its upn is that of ivan, too'),
@@ -366,16 +366,16 @@ def while_replaced(own, text, who, look_again):
             first.execute('LOCK TABLE countersign.revoked IN SHARE MODE')
             ready = pool.submit(load, own, text, '--replace',
                                 ok=0 if look_again else 3)
-            wait_for(lambda: waits_for_a_lock(own), 20)
+            wait_for(lambda: waits_for_a_lock(own))
             held = Held(who, 'Computer')
             if not look_again:
                 # In turn, and so before the second look.
                 locked = pool.submit(second.execute, 'LOCK TABLE '
                                      'countersign.account')
-                wait_for(lambda: len(waits_for_a_lock(own)) == 2, 20)
+                wait_for(lambda: len(waits_for_a_lock(own)) == 2)
         if not look_again:
             locked.result()
-            (pid,), = wait_for(lambda: waits_for_a_lock(own), 20)
+            (pid,), = wait_for(lambda: waits_for_a_lock(own))
             second.execute('SELECT pg_terminate_backend(%s)', [pid])
         ready.result()
     return held

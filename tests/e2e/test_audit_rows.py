@@ -279,7 +279,7 @@ def test_more_than_a_page_and_long_texts(own, root):  # noqa: F811
 def test_a_mass_revocation_is_told_soon(own, root):  # noqa: F811
     """A row for each certificate; whoever asks meanwhile is not held up
     until all are told."""
-    wait_for(lambda: all_told(own), 40)
+    wait_for(lambda: all_told(own))
     with root() as db:
         db.execute("SELECT countersign.note('cert revoke', repeat('x', 100) "
                    '|| n) FROM generate_series(1, 30000) n')

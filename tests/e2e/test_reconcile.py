@@ -250,16 +250,16 @@ def test_numbers_of_changes_that_only_lists_tell(own, lived, root, tmp_path):
         with root() as db:
             db.execute("SELECT countersign.rollback_found('signer-9', 'gone')")
         reconcile(own, '--apply')
-        wait_for(lambda: own.sql(numbers) == [(before + n + 1,) * 2], 60)
+        wait_for(lambda: own.sql(numbers) == [(before + n + 1,) * 2])
     restart_signers(own)
     restore(own, root, dump)
     wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
-                             'WHERE ended_at IS NULL') != [(0,)], 60)
+                             'WHERE ended_at IS NULL') != [(0,)])
     reconcile(own, '--apply')
     (after, _), = own.sql(numbers)
     assert after > before + 3
-    wait_for(lambda: own.sql(numbers)[0][1] == after, 60)
-    wait_for(lambda: damages(own, own.conf) == (0, []), 60)
+    wait_for(lambda: own.sql(numbers)[0][1] == after)
+    wait_for(lambda: damages(own, own.conf) == (0, []))
     cert = issue(own, 'numbered.demo.example')
     revoke(own, cert, 'superseded')
     wait_for(lambda: entry(cert))
