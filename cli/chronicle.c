@@ -25,6 +25,7 @@ struct reading {
 	size_t			 nopen, capopen;
 	uint8_t			 (*approved)[CHR_ID];	/* see take_approved */
 	size_t			 napproved, capapproved;
+	bool			 vault;	/* an answer was begun in it */
 };
 
 void
@@ -84,7 +85,8 @@ grow(void **v, size_t *n, size_t *cap, size_t size)
 	memset((char *)*v + *n * size, 0, size);
 	return (char *)*v + (*n)++ * size;
 }
-#define GROW(v, n, cap)	grow((void **)&(v), &(n), &(cap), sizeof *(v))
+#define GROW(v, n, cap)	((__typeof__(v))grow((void **)&(v), &(n), &(cap), \
+			    sizeof *(v)))
 
 static int
 get_ca(struct chronicle *c, const struct ledger_entry *e, uint16_t *out,
@@ -205,6 +207,22 @@ take_rows(struct chr_row *row, const struct ledger_entry *e, struct err *err)
 	return 0;
 }
 
+/* NULL: nobody but the vault itself has approved it. */
+static struct chr_approval *
+approval_of(const struct ledger_entry *e, const uint8_t id[CHR_ID],
+    struct chr_approval *out)
+{
+	struct buf by = { 0 };
+	bool is = ledger_get(e, "approver", &by) == 0 &&
+	    strncmp(buf_str(&by), "airgap:", 7) != 0;
+
+	memcpy(out->id, id, CHR_ID);
+	if (is)
+		chr_digest(buf_slice(&by), out->by);
+	buf_free(&by);
+	return is ? out : NULL;
+}
+
 /* "intent", "denied", "pending": open until "done" or "void" ends it. */
 static int
 take_decision(struct reading *r, const struct ledger_entry *e,
@@ -212,6 +230,7 @@ take_decision(struct reading *r, const struct ledger_entry *e,
 {
 	struct chronicle *c = r->c;
 	struct chr_row *row = GROW(c->row, c->nrow, c->caprow);
+	struct chr_approval by;
 	uint8_t tbs[32];
 
 	row->ledger = r->index;
@@ -225,6 +244,9 @@ take_decision(struct reading *r, const struct ledger_entry *e,
 		return -1;
 	if (row->kind == CHR_ISSUE)
 		memcpy(row->tbs, tbs, CHR_DIGEST);
+	if (row->kind == CHR_ISSUE && r->vault &&
+	    approval_of(e, row->id, &by) != NULL)
+		*GROW(c->used, c->nused, c->capused) = by;
 	if (r->nopen == r->capopen) {
 		r->capopen = r->capopen == 0 ? 256 : 2 * r->capopen;
 		r->open = xreallocarray(r->open, r->capopen, sizeof *r->open);
@@ -340,10 +362,14 @@ static int
 take_approved(struct reading *r, const struct ledger_entry *e,
     struct err *err)
 {
+	struct chronicle *c = r->c;
+	struct chr_approval by;
 	uint8_t id[CHR_ID];
 
 	if (ledger_get_hex(e, "id", id, CHR_ID, err) != 0)
 		return -1;
+	if (approval_of(e, id, &by) != NULL)
+		*GROW(c->given, c->ngiven, c->capgiven) = by;
 	if (r->napproved == r->capapproved) {
 		r->capapproved = r->capapproved * 2 + 16;
 		r->approved = xreallocarray(r->approved, r->capapproved,
@@ -513,6 +539,7 @@ take_round(struct reading *r, const struct ledger_entry *e, struct err *err)
 
 	(void)ledger_get_num(e, "round", &n);
 	round->n = (uint64_t)n;
+	r->vault = true;
 	return n > 0 ? ledger_get_hex(e, "bundle", round->bundle, 32, err) :
 	    ledger_bad(e, "round", err);
 }
@@ -643,6 +670,7 @@ chronicle_read(struct chronicle *c)
 		r.l = &c->ledger[i];
 		r.index = (uint16_t)i;
 		r.nopen = r.napproved = 0;
+		r.vault = false;
 		headset_begin(c->heads);
 		if (ledger_walk(r.l->dir, take_entry, &r, &why) != 0)
 			c->sink.finding(c->sink.arg, "chain", r.l->dir,

@@ -97,6 +97,11 @@ struct chr_ledger {
 	int64_t		 audit_latest;	/* the latest time of one */
 };
 
+/* A manager's word before an air gap, and what came of it behind. */
+struct chr_approval {
+	uint8_t		 id[CHR_ID], by[CHR_DIGEST];
+};
+
 /* What does not fit: which check, which object, and why. */
 struct chr_sink {
 	void	(*finding)(void *, const char *check, const char *object,
@@ -118,6 +123,10 @@ struct chronicle {
 	size_t			 naudit, capaudit;
 	struct buf		 late_n, late_at;	/* keys of rows that
 					   have numbers of lost ones, text */
+	struct chr_approval	*given;		/* at desks; by id, by */
+	size_t			 ngiven, capgiven;
+	struct chr_approval	*used;		/* in vaults, to issue */
+	size_t			 nused, capused;
 	struct chr_round	*round;
 	size_t			 nround, capround;
 	struct chr_ledger	*ledger;
@@ -152,6 +161,9 @@ struct chr_revocation *chronicle_revocation(const struct chronicle *,
 		    const char *ca, const uint8_t *serial, size_t octets);
 struct chr_list	*chronicle_list(const struct chronicle *, const char *ca,
 		    uint64_t number);
+/* Does a desk's ledger have this approval? */
+bool		 chronicle_given(const struct chronicle *,
+		    const struct chr_approval *);
 /* The highest number of a change of this CA; only what is claimed, or all. */
 int64_t		 chronicle_change(const struct chronicle *, size_t ca,
 		    bool claimed);

@@ -52,6 +52,8 @@ chronicle_free(struct chronicle *c)
 	free(c->audit);
 	buf_free(&c->late_n);
 	buf_free(&c->late_at);
+	free(c->given);
+	free(c->used);
 	free(c->round);
 	free(c->resp);
 	free(c->ledger);
@@ -224,6 +226,22 @@ find_doubles(struct chronicle *c)
  * Into the order of the header, and each later decision completed by what its
  * request came with (merge): only then it is comparable with a row.
  */
+static int
+by_approval(const void *a, const void *b)
+{
+	const struct chr_approval *x = a, *y = b;
+	int c = memcmp(x->id, y->id, CHR_ID);
+
+	return c != 0 ? c : memcmp(x->by, y->by, CHR_DIGEST);
+}
+
+bool
+chronicle_given(const struct chronicle *c, const struct chr_approval *a)
+{
+	return c->ngiven > 0 && bsearch(a, c->given, c->ngiven,
+	    sizeof *c->given, by_approval) != NULL;
+}
+
 void
 chronicle_sort(struct chronicle *c)
 {
@@ -234,6 +252,7 @@ chronicle_sort(struct chronicle *c)
 	SORT(c->rev, c->nrev, by_change);
 	SORT(c->list, c->nlist, by_number);
 	SORT(c->resp, c->nresp, by_responder);
+	SORT(c->given, c->ngiven, by_approval);
 	SORT(c->audit, c->naudit, chr_audit_cmp);
 	join_halves(c);
 	c->by_serial = xcalloc(c->nrow + 1, sizeof *c->by_serial);

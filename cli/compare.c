@@ -631,6 +631,10 @@ check_contradictions(struct compare *m, struct err *err)
 		    "audit tells" },
 		{ "verify_cas_in_use", "ca", "audit tells of another key that "
 		    "issues" },
+		{ "verify_apart_gone", "ca", "is behind an air gap, says "
+		    "audit, but has no row that says so" },
+		{ "verify_apart_alien", "ca", "has a row as one behind an air "
+		    "gap, and audit does not say so" },
 		{ "verify_above_gone", "list from above", "is gone" },
 		{ "verify_above_alien", "list from above",
 		    "is not in audit" },

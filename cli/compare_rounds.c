@@ -64,5 +64,11 @@ compare_rounds(struct compare *m, struct err *err)
 	for (i = 0; i < m->c->nround; i++)
 		take_round(m, res, &m->c->round[i]);
 	PQclear(res);
+	/* A vault believes what the desk's database says of a manager. */
+	for (i = 0; i < m->c->nused && m->all_here; i++)
+		if (!chronicle_given(m->c, &m->c->used[i]))
+			compare_find_hex(m, "row", "request",
+			    m->c->used[i].id, CHR_ID, "was issued by the "
+			    "vault with an approval that no signer took");
 	return 0;
 }

@@ -65,6 +65,14 @@
 	    "LEFT JOIN " WORDS("'ca activate'", "split_part(detail, ' ', 3)") \
 	    "ON c.of_ca = w.name WHERE NOT coalesce(w.lost, false) " \
 	    "AND c.in_use <> (c.name = coalesce(w.first, c.of_ca))", 0 }, \
+	/* Without its row no revocation of it goes into a bundle. */ \
+	{ "verify_apart_gone", "SELECT w.name FROM " \
+	    WORDS("'airgap ca'", "detail") \
+	    "LEFT JOIN countersign.airgap_ca g ON g.name = w.name " \
+	    "WHERE g.name IS NULL AND NOT w.lost", 0 }, \
+	{ "verify_apart_alien", "SELECT g.name FROM countersign.airgap_ca g " \
+	    "LEFT JOIN " WORDS("'airgap ca'", "detail") \
+	    "ON w.name = g.name WHERE w.name IS NULL", 0 }, \
 	{ "verify_above_gone", "SELECT w.name FROM " ABOVE_WORDS \
 	    "LEFT JOIN countersign.crl_above l ON l.name = w.name " \
 	    "WHERE l.name IS NULL AND NOT w.lost", 0 }, \

@@ -3,6 +3,7 @@ approvals, renewals and revocations."""
 import hashlib
 import os
 import pathlib
+import re
 import subprocess
 import time
 import uuid
@@ -19,6 +20,7 @@ import client
 from airgap import check_cmc, cmc_status, crl, refused, renew, vault_copy
 from bundle import ITEM, ORDER, RESULT, WISH, Bundle, integer, split
 from keypairs import twin
+from ledger_edits import rehash
 from policies import in_force, published
 from schema import check_fault, check_rstrc
 
@@ -157,6 +159,57 @@ def test_approval(gap, gap_user):
         'SELECT action FROM countersign.audit WHERE detail LIKE %s '
         'ORDER BY n', 'request %s %%' % number)]
     assert actions == ['request approve', 'airgap issued']
+
+
+def test_approval_that_nobody_gave(gap, gap_user, tmp_path):
+    """The vault believes the rows of the desk's database; the desk's ledger
+    knows who approved: here one from which that is taken out."""
+    boss = gap.account('gap-b-' + uuid.uuid4().hex[:8], groups=['managers'])
+    number = gap.pending(gap_user, gap.server(template='VaultApproval'))
+    gap.ctl('request', 'approve', number, '--as', boss.user)
+    gap.round()
+    assert gap.poll(gap_user, number).leaf is not None
+    gap.verify()
+    (ident,), = gap.sql('SELECT id FROM countersign.request WHERE number = %s',
+                        int(number))
+    lines = (gap.dir / 'ledger/signer-1/ledger').read_bytes().splitlines(
+        keepends=True)
+    approved, = [x for x in lines if b'"type":"approved"' in x and
+                 ident.hex().encode() in x]
+    for change in (b'"type":"approved"', b'"type":"nothing"'), (
+            b'"approver":"%s"' % boss.user.encode(), b'"approver":"demo"'):
+        folder = tmp_path / change[1].decode().strip('"').split('"')[-1]
+        folder.mkdir()
+        (folder / 'ledger').write_bytes(b''.join(rehash([], [
+            x.replace(*change) if x == approved else x for x in lines])))
+        for d in folder, *folder.parents[:3]:
+            d.chmod(0o755)
+        r = gap.ctl('ledger', 'verify', str(gap.vault_dir / 'ledger'),
+                    str(folder), ok=4)
+        assert re.search('request %s .* was issued by the vault with an '
+                         'approval that no signer took' % ident.hex(),
+                         r.stdout), r.stdout
+
+
+@pytest.mark.parametrize('edit,undo,ca,words', [
+    ("DELETE FROM countersign.airgap_ca WHERE name = 'Vault-CA'",
+     "INSERT INTO countersign.airgap_ca VALUES ('Vault-CA')", 'Vault-CA',
+     'is behind an air gap, says audit, but has no row that says so'),
+    ("INSERT INTO countersign.airgap_ca VALUES ('Demo-CA')",
+     "DELETE FROM countersign.airgap_ca WHERE name = 'Demo-CA'", 'Demo-CA',
+     'has a row as one behind an air gap, and audit does not say so')])
+def test_which_ca_is_behind_the_gap(gap, edit, undo, ca, words):
+    """By that row a bundle has its revocations."""
+    dsn = psycopg.conninfo.make_conninfo(gap.env['CS_DSN'], user='postgres')
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute('SET session_replication_role = replica')
+        db.execute(edit)
+        try:
+            r = gap.ctl('ledger', 'verify', ok=4)
+        finally:
+            db.execute(undo)
+    assert re.search('row +ca %s .*%s' % (ca, words), r.stdout), r.stdout
+    gap.verify()
 
 
 def test_key_of_another_account(gap, gap_user):
