@@ -159,8 +159,9 @@ prove_key(struct reqparse *p, const struct signature *sig,
     const struct cms_signer *s, struct err *err)
 {
 	if (!names_key(p, s))
-		return err_bad(err, CRYPT_E_NOT_FOUND,
-		    "signer names a key that is not the request's");
+		return err_bad(err, CRYPT_E_NOT_FOUND, "signer names a key "
+		    "that is not the request's; one with a certificate names "
+		    "its issuer and serial number");
 	if (!s->has_attrs)
 		return err_bad(err, 0, "signer without signedAttrs");
 	if (p->unjudged && !p->null_signature)
@@ -224,7 +225,7 @@ prove_cert(struct reqparse *p, const struct cms *c,
 		return err_bad(err, 0, "signer without signedAttrs");
 	if (digest_of(s->digest) == EVP_sha1())
 		return err_deny(err, NTE_BAD_ALGID,
-		    "signature by a certificate uses sha1");
+		    "signature by a certificate uses sha1: sign with sha256");
 	if (p->unjudged)
 		return add_signer(p->req, cert, false, err);
 	/* A renewal that keeps its key: that one is parsed already. */

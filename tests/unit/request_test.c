@@ -129,6 +129,8 @@ test_outer_rules(void **state)
 		{ OUTER_WRONG_TYPE, NTE_BAD_SIGNATURE },
 		{ OUTER_KEY_SHA1, 0 },
 	};
+	struct cms_make c = { .signer = { OUTER_KEY_WRONG_SKI }, .nsigner = 1 };
+	struct buf b = { 0 };
 	size_t i;
 
 	(void)state;
@@ -139,6 +141,13 @@ test_outer_rules(void **state)
 		if (rc != cases[i].hresult)
 			fail_msg("outer %d: %08x", cases[i].outer, rc);
 	}
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), CRYPT_E_NOT_FOUND, "issuer and serial number");
+	c.signer[0] = OUTER_CERT_SHA1;
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), NTE_BAD_ALGID, "sign with sha256");
+	buf_free(&b);
 }
 
 static void
