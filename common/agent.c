@@ -113,7 +113,7 @@ lists_oid(struct slice list, const char *dotted, bool wrap)
 	return false;
 }
 
-/* ESC3: ours by its row, byte for byte, and good now. */
+/* [security] ESC3: ours by its row, byte for byte, and good now. */
 static int
 check_row(const struct agent_ask *q, size_t i, struct err *err)
 {
