@@ -201,7 +201,7 @@ cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
 	    args_get(a, "note") };
 	char name[129];
 	bool in_doubt;
-	int n = 0;
+	int n = 0, more = 0;
 
 	if (r.note != NULL && r.reason == NULL)
 		return cli_usage(c, err, "--note needs --revoke: it is kept "
@@ -216,10 +216,11 @@ cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
 		db_rollback(c->db);
 		return -1;
 	}
-	if (r.reason != NULL)
-		revoke_tell(c, n);
-	if (db_commit(c->db, &in_doubt, err) != 0)
+	if (db_commit(c->db, &in_doubt, err) != 0 || (r.reason != NULL &&
+	    (more = revoke_again(c, &r, err)) < 0))
 		return -1;
+	if (r.reason != NULL)
+		revoke_tell(c, n + more);
 	return cli_outcome(c, name, "disabled", err);
 }
 

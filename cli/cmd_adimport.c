@@ -52,6 +52,7 @@ struct import {
 	struct adplan		 plan;
 	bool			 named;		/* the groups, by options */
 	bool			 shows;		/* progress, on a terminal */
+	bool			 replaced;	/* any account */
 	int			 revoked;	/* certificates */
 };
 
@@ -350,6 +351,7 @@ tell_replaced(struct import *im, struct buf *names, struct err *err)
 
 	if (names->n == 0)
 		return 0;
+	im->replaced = true;
 	buf_addc(names, '}');
 	res = cli_query(im->c, "import_replace",
 	    (const char *[]){ buf_str(names) }, 1, err);
@@ -556,13 +558,15 @@ make_plan(struct import *im, const struct args *a, struct err *err)
 	    (size_t)PQntuples(im->state), &rules, err);
 }
 
-/* Signers go by the old accounts until they see the COMMIT. */
+/* As revoke_again. */
 static int
 revoke_stragglers(struct import *im, struct err *err)
 {
 	PGresult	*res;
 	bool		 in_doubt;
 
+	if (im->replaced)
+		revoke_settle();
 	if (db_begin(im->c->db, err) != 0)
 		return -1;
 	res = cli_query(im->c, "import_stragglers", NULL, 0, err);

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "account.h"
 
@@ -38,6 +39,7 @@ static const struct out_col cols[] = {
 	{ "not_after", OUT_TEXT }, { "outcome", OUT_TEXT },
 	{ NULL, OUT_TEXT }
 };
+#define OUTCOME	5	/* its column */
 
 static const struct out_col released_cols[] = {
 	{ "serial", OUT_TEXT }, { "outcome", OUT_TEXT }, { NULL, OUT_TEXT }
@@ -300,14 +302,39 @@ revoke_account(struct cli *c, const struct revocation *r, struct err *err)
 	    [REASON] = reason_code(c, r->reason, err), [NOTE] = r->note,
 	    [DRY_RUN] = "f" };
 	PGresult *res;
-	int n;
+	int row, n = 0;
 
 	if (v[REASON] == NULL ||
 	    (res = cli_query(c, "cert_revoke", v, MATCH, err)) == NULL)
 		return -1;
-	n = PQntuples(res);
+	for (row = 0; row < PQntuples(res); row++)
+		n += strcmp(PQgetvalue(res, row, OUTCOME), "revoked") == 0;
 	PQclear(res);
 	return n;
+}
+
+void
+revoke_settle(void)
+{
+	const struct timespec one = { 1, 0 };
+
+	(void)nanosleep(&one, NULL);
+}
+
+int
+revoke_again(struct cli *c, const struct revocation *r, struct err *err)
+{
+	bool in_doubt;
+	int n;
+
+	revoke_settle();
+	if (db_begin(c->db, err) != 0)
+		return -1;
+	if ((n = revoke_account(c, r, err)) < 0) {
+		db_rollback(c->db);
+		return -1;
+	}
+	return db_commit(c->db, &in_doubt, err) == 0 ? n : -1;
 }
 
 void

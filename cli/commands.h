@@ -119,10 +119,18 @@ struct revocation {
 	const char	*account, *note;	/* or NULL */
 };
 /*
- * Revoke all that an account holds, in the transaction at hand: how many these
- * are; -1: no such reason, or as cli_query.  cmd_revoke.c.
+ * Revoke all that an account holds, in the transaction at hand: how many more
+ * these are; -1: no such reason, or as cli_query.  cmd_revoke.c.
  */
 int	 revoke_account(struct cli *, const struct revocation *, struct err *);
+/*
+ * Signers go by an account as it was until they see the COMMIT, and have a
+ * batch at hand then: what they issued meanwhile nobody has looked at.  The
+ * same once more, behind the COMMIT and a moment later, which revoke_settle
+ * waits for; in a transaction of its own.
+ */
+int	 revoke_again(struct cli *, const struct revocation *, struct err *);
+void	 revoke_settle(void);
 /* People are told. */
 void	 revoke_tell(const struct cli *, int n);
 

@@ -1,6 +1,7 @@
 """Revocation: by serial and by group, hold and release, the list at the CDP,
 OCSP by POST and GET, and what openssl, GnuTLS and NSS make of it."""
 import base64
+import concurrent.futures
 import datetime
 import hashlib
 import shutil
@@ -222,6 +223,24 @@ def test_disabled_account_loses_what_it_holds(stack, issue):
         x509.ReasonFlags.cessation_of_operation
     assert user.enroll(client.make_csr(client.rsa_key(), cn='x')).fault \
         is not None
+
+
+def test_issued_while_it_is_disabled(stack, issue):
+    """Behind the look at what is to be revoked, and before the COMMIT."""
+    name = 'stayer%d' % time.time_ns()
+    user = stack.account(name, groups=['web-admins'])
+    issue(user)
+    dsn = psycopg.conninfo.make_conninfo(stack.env['CS_DSN'], user='postgres')
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(dsn) as db:
+            db.execute('LOCK TABLE countersign.revoked IN SHARE MODE')
+            done = pool.submit(stack.ctl, 'account', 'disable', name,
+                               '--revoke', 'keyCompromise')
+            wait_for(lambda: stack.sql('SELECT FROM pg_locks WHERE NOT '
+                                       'granted'), 20)
+            cert = issue(user)
+        assert '2 certificates revoked' in done.result().stderr
+    assert ask(cert).revocation_reason == x509.ReasonFlags.key_compromise
 
 
 # OCSP ---------------------------------------------------------------------
