@@ -171,6 +171,30 @@ worker_files(struct doctor *d, const char *path)
 	d->worker = w;
 }
 
+/*
+ * A signer makes it, but not its folder, and ends when it cannot write there.
+ * What is no file, such as a pipe, needs no room.
+ */
+static void
+head_file(struct doctor *d, const char *path)
+{
+	struct stat st;
+	char *copy, *dir;
+
+	if (path == NULL)
+		return;
+	copy = xstrdup(path);
+	dir = dirname(copy);
+	if (stat(path, &st) != 0) {
+		file_mode(d, dir, TRUSTED);
+		room(d, dir);
+	} else if (S_ISREG(st.st_mode)) {
+		file_mode(d, path, TRUSTED);
+		room(d, path);
+	}
+	free(copy);
+}
+
 /* Tokens come last, behind the files that they need. */
 static void
 signer_files(struct doctor *d, const char *path)
@@ -203,6 +227,7 @@ signer_files(struct doctor *d, const char *path)
 	file_mode(d, s->policy, TRUSTED);
 	file_mode(d, s->ledger, TRUSTED);
 	room(d, s->ledger);
+	head_file(d, s->head_file);
 	sconf_free(s);
 }
 

@@ -1,5 +1,6 @@
 """countersign doctor: things are broken one by one, and it says which."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -452,6 +453,20 @@ def test_room_for_the_ledger(stack, tmp_path):
         assert bad['object'] == str(small) and 'room' in bad['advice']
     finally:
         subprocess.run(['umount', small], check=True)
+
+
+def test_place_of_the_heads(stack, conf):
+    """Its signer would end with the next head."""
+    signer = conf.parent / 'signer-1.conf'
+    text = signer.read_text()
+    gone = str(stack.dir / 'gone')
+    signer.write_text(re.sub('head-file = .*', 'head-file = "%s/heads"' % gone,
+                             text))
+    bad, = of(doctor(stack, conf=conf, code=1), 'file', 'fail')
+    assert bad['object'] == gone and 'make it' in bad['advice']
+    signer.write_text(re.sub('head-file = .*', 'head-file = "/dev/null"',
+                             text))
+    assert not of(doctor(stack, conf=conf), 'file', 'fail')
 
 
 def test_lists_are_where_clients_look(stack):
