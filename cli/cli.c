@@ -61,7 +61,7 @@ cli_operator(char out[CLI_OPERATOR])
 		snprintf(out, CLI_OPERATOR, "%u", (unsigned)uid);
 }
 
-/* For audit: sql/194_claims.sql. */
+/* For audit: sql/195_claims.sql. */
 static int
 claim(struct cli *c, struct err *err)
 {

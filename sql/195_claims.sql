@@ -3,7 +3,7 @@
 -- the role, as what it is, a claim.
 SET search_path = countersign;
 
-CREATE FUNCTION claim() RETURNS trigger
+CREATE OR REPLACE FUNCTION claim() RETURNS trigger
 LANGUAGE plpgsql SET search_path = countersign, pg_temp AS $$
 BEGIN
 	NEW.who := NEW.who || ' (says ' || left(regexp_replace(
@@ -13,7 +13,7 @@ BEGIN
 END $$;
 
 -- Not the rows that reconcile puts back: it says nothing in that session.
-CREATE TRIGGER claim BEFORE INSERT ON audit FOR EACH ROW
+CREATE OR REPLACE TRIGGER claim BEFORE INSERT ON audit FOR EACH ROW
     WHEN (NEW.who = session_user
     AND current_setting('countersign.operator', true) <> '')
     EXECUTE FUNCTION claim();
