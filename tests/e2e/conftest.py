@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -43,6 +44,9 @@ def read_env(path):
                 for part in shlex.split(line) if '=' in part)
 
 
+TOLD_SOON = ('group', 'disable', 'enable', 'change', 'passwd')
+
+
 class Stack:
     """A running deployment and its command line."""
 
@@ -71,9 +75,13 @@ class Stack:
         return pathlib.Path(words[words.index('-c') + 1])
 
     def ctl(self, *args, ok=True, input=None):
-        """Run the command line; ok=None takes any exit code."""
+        """Run the command line; ok=None takes any exit code.  PostgreSQL tells
+        workers and signers of a changed account when each of its processes has
+        its turn; before, they answer as before."""
         r = self.run_ctl(shlex.split(self.env['CS_CTL']) + list(args),
                          input=input)
+        if args[0] == 'account' and args[1] in TOLD_SOON:
+            time.sleep(0.4)
         if ok is True:
             assert r.returncode == 0, (args, r.stdout, r.stderr)
         elif ok is not None:
