@@ -223,6 +223,18 @@ approval_of(const struct ledger_entry *e, const uint8_t id[CHR_ID],
 	return is ? out : NULL;
 }
 
+static void
+keep_approval(struct chr_approval **v, size_t *n, size_t *cap,
+    const struct ledger_entry *e, const uint8_t id[CHR_ID])
+{
+	struct chr_approval by, *to;
+
+	if (approval_of(e, id, &by) == NULL)
+		return;
+	to = GROW(*v, *n, *cap);
+	*to = by;
+}
+
 /* "intent", "denied", "pending": open until "done" or "void" ends it. */
 static int
 take_decision(struct reading *r, const struct ledger_entry *e,
@@ -230,7 +242,6 @@ take_decision(struct reading *r, const struct ledger_entry *e,
 {
 	struct chronicle *c = r->c;
 	struct chr_row *row = GROW(c->row, c->nrow, c->caprow);
-	struct chr_approval by;
 	uint8_t tbs[32];
 
 	row->ledger = r->index;
@@ -244,9 +255,8 @@ take_decision(struct reading *r, const struct ledger_entry *e,
 		return -1;
 	if (row->kind == CHR_ISSUE)
 		memcpy(row->tbs, tbs, CHR_DIGEST);
-	if (row->kind == CHR_ISSUE && r->vault &&
-	    approval_of(e, row->id, &by) != NULL)
-		*GROW(c->used, c->nused, c->capused) = by;
+	if (row->kind == CHR_ISSUE && r->vault)
+		keep_approval(&c->used, &c->nused, &c->capused, e, row->id);
 	if (r->nopen == r->capopen) {
 		r->capopen = r->capopen == 0 ? 256 : 2 * r->capopen;
 		r->open = xreallocarray(r->open, r->capopen, sizeof *r->open);
@@ -363,13 +373,11 @@ take_approved(struct reading *r, const struct ledger_entry *e,
     struct err *err)
 {
 	struct chronicle *c = r->c;
-	struct chr_approval by;
 	uint8_t id[CHR_ID];
 
 	if (ledger_get_hex(e, "id", id, CHR_ID, err) != 0)
 		return -1;
-	if (approval_of(e, id, &by) != NULL)
-		*GROW(c->given, c->ngiven, c->capgiven) = by;
+	keep_approval(&c->given, &c->ngiven, &c->capgiven, e, id);
 	if (r->napproved == r->capapproved) {
 		r->capapproved = r->capapproved * 2 + 16;
 		r->approved = xreallocarray(r->approved, r->capapproved,
