@@ -133,6 +133,9 @@ heads_now(struct signer *s, struct err *err)
 	head_sign(&h, heads->key);
 	ledger_field(&f, "signer", slice_str(h.signer));
 	ledger_field_hex(&f, "sig", h.sig, sizeof(h.sig));
+	/* What a restored database has is older, or what reconcile put there. */
+	if (s->rolled_back)
+		heads->kept = 0;
 	if (heads->kept > 0)
 		ledger_field_num(&f, "kept", (int64_t)heads->kept);
 	ledger_add(s->ledger, "head", buf_slice(&f));

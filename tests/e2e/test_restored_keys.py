@@ -44,7 +44,8 @@ def test_a_key_that_the_database_does_not_know(own, root,  # noqa: F811
     shutil.copy(tmp_path / 'kept', pem)
     own.ctl(*install)
     reconcile(own, '--apply')
-    wait_for(lambda: damages(own, own.conf) == (0, []), 60)
+    wait_for(lambda: damages(own, own.conf) == (0, []),
+             said=lambda: damages(own, own.conf, code=None))
     wait_for(lambda: client.Client(own.env).enroll(csr(
         own, 'one.demo.example')).certificate is not None, 60)
     own.ctl('ca', 'activate', 'Demo-CA-2')
