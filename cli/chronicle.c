@@ -693,32 +693,3 @@ chronicle_read(struct chronicle *c)
 	free(r.open);
 	free(r.approved);
 }
-
-int64_t
-chronicle_change(const struct chronicle *c, size_t ca, bool claimed)
-{
-	int64_t highest = 0;
-	size_t i;
-
-	for (i = 0; i < c->nrev; i++)
-		if (c->rev[i].ca == ca && c->rev[i].change > highest &&
-		    (c->rev[i].claimed || !claimed))
-			highest = c->rev[i].change;
-	for (i = 0; i < c->nlist; i++)
-		if (c->list[i].ca == ca && c->list[i].change > highest &&
-		    (c->list[i].claimed || !claimed))
-			highest = c->list[i].change;
-	return highest;
-}
-
-int64_t
-chronicle_audit_latest(const struct chronicle *c)
-{
-	int64_t t = 0;
-	size_t i;
-
-	for (i = 0; i < c->nledger; i++)
-		if (c->ledger[i].audit_latest > t)
-			t = c->ledger[i].audit_latest;
-	return t;
-}

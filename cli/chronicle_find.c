@@ -374,3 +374,32 @@ chronicle_is_of(const struct chronicle *c, uint16_t ledger,
 
 	return is != NULL && strcmp(is, signer) == 0;
 }
+
+int64_t
+chronicle_change(const struct chronicle *c, size_t ca, bool claimed)
+{
+	int64_t highest = 0;
+	size_t i;
+
+	for (i = 0; i < c->nrev; i++)
+		if (c->rev[i].ca == ca && c->rev[i].change > highest &&
+		    (c->rev[i].claimed || !claimed))
+			highest = c->rev[i].change;
+	for (i = 0; i < c->nlist; i++)
+		if (c->list[i].ca == ca && c->list[i].change > highest &&
+		    (c->list[i].claimed || !claimed))
+			highest = c->list[i].change;
+	return highest;
+}
+
+int64_t
+chronicle_audit_latest(const struct chronicle *c)
+{
+	int64_t t = 0;
+	size_t i;
+
+	for (i = 0; i < c->nledger; i++)
+		if (c->ledger[i].audit_latest > t)
+			t = c->ledger[i].audit_latest;
+	return t;
+}

@@ -41,6 +41,9 @@ void	 compare_free(struct compare *);	/* not what it was given */
 
 /* Parts of it. */
 int	 compare_signers(struct compare *, struct err *);
+/* To the headset, before the ledgers are read; and what is missing, behind. */
+int	 compare_take_heads(struct compare *, struct err *);
+int	 compare_heads(struct compare *, struct err *);
 int	 compare_requests(struct compare *, struct err *);
 int	 compare_certificates(struct compare *, struct err *);
 int	 compare_voids(struct compare *, struct err *);
