@@ -17,17 +17,10 @@ const struct opt opts_ca_page[] = {
 };
 
 static void
-open_class(struct xmlw *w, const char *element, const char *class)
-{
-	xmlw_open(w, element);
-	xmlw_attr_str(w, "class", class);
-}
-
-static void
 leaf_class(struct xmlw *w, const char *element, const char *class,
     const char *text)
 {
-	open_class(w, element, class);
+	xmlw_open_class(w, element, class);
 	xmlw_text(w, slice_str(text));
 	xmlw_close(w);
 }
@@ -120,17 +113,17 @@ put_key(struct xmlw *w, const struct policy_ca *ca,
 {
 	bool in_use = ca->key != NULL && strcmp(ca->key, k->name) == 0;
 
-	open_class(w, "div", "card");
+	xmlw_open_class(w, "div", "card");
 	xmlw_leaf_str(w, "h3", k->name);
 	if (!in_use) {
-		open_class(w, "p", "small");
+		xmlw_open_class(w, "p", "small");
 		xmlw_text(w, slice_str("Another key of "));
 		xmlw_text(w, slice_str(ca->name));
 		xmlw_text(w, slice_str(": no new certificates, but its lists "
 		    "and OCSP answers."));
 		xmlw_close(w);
 	}
-	open_class(w, "p", "files");
+	xmlw_open_class(w, "p", "files");
 	put_file(w, k->name, ".cer", "Certificate", NULL);
 	put_file(w, k->name, "-root.cer", "Its root", "second");
 	xmlw_close(w);
@@ -156,11 +149,11 @@ put_above(struct xmlw *w, struct cli *c, const char *name, struct err *err)
 
 	if (rc == 0 && PQntuples(res) == 1 && (rc = cli_bytea(PQgetvalue(res,
 	    0, 1), &cert, err)) == 0) {
-		open_class(w, "div", "card");
+		xmlw_open_class(w, "div", "card");
 		xmlw_leaf_str(w, "h3", name);
 		leaf_class(w, "p", "small", "A CA above one of these; its "
 		    "list is carried here.");
-		open_class(w, "p", "files");
+		xmlw_open_class(w, "p", "files");
 		put_file(w, name, ".cer", "Certificate", NULL);
 		xmlw_close(w);
 		put_print(w, buf_slice(&cert));

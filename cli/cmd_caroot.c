@@ -235,14 +235,12 @@ check_plan(struct cli *c, const struct ca_plan *plan, struct err *err)
 	return -1;
 }
 
-int
-caroot_plan(struct cli *c, const struct args *a, struct ca_plan *plan,
+/* Whose certificate it is, and how far it goes; the rest has its default. */
+static int
+take_terms(struct cli *c, const struct args *a, struct ca_plan *plan,
     struct err *err)
 {
-	plan->years = 20;
-	plan->pathlen = -1;
 	plan->subject = args_get(a, "subject");
-	plan->key = args_has(a, "key") ? args_get(a, "key") : "ec:P-384";
 	if (plan->subject == NULL)
 		return cli_usage(c, err, "--subject is required");
 	if (args_num(a, "years", 1, 40, &plan->years, err) != 0 ||
@@ -250,6 +248,18 @@ caroot_plan(struct cli *c, const struct args *a, struct ca_plan *plan,
 		c->code = EXIT_USAGE;
 		return -1;
 	}
+	return 0;
+}
+
+int
+caroot_plan(struct cli *c, const struct args *a, struct ca_plan *plan,
+    struct err *err)
+{
+	plan->years = 20;
+	plan->pathlen = -1;
+	plan->key = args_has(a, "key") ? args_get(a, "key") : "ec:P-384";
+	if (take_terms(c, a, plan, err) != 0)
+		return -1;
 	if (plan->pathlen == 0)
 		return cli_usage(c, err,
 		    "--pathlen 0: no ca could stand below this root");
@@ -303,16 +313,10 @@ caroot_sub_plan(struct cli *c, const struct args *a, struct ca_plan *plan,
     struct err *err)
 {
 	plan->years = 10;
-	plan->subject = args_get(a, "subject");
 	plan->aia = args_get(a, "aia");
 	plan->cdp = args_get(a, "cdp");
-	if (plan->subject == NULL)
-		return cli_usage(c, err, "--subject is required");
-	if (args_num(a, "years", 1, 40, &plan->years, err) != 0 ||
-	    take_pathlen(a, &plan->pathlen, err) != 0) {
-		c->code = EXIT_USAGE;
+	if (take_terms(c, a, plan, err) != 0)
 		return -1;
-	}
 	args_list(a, "permit", &plan->permit);
 	args_list(a, "exclude", &plan->exclude);
 	args_list(a, "eku", &plan->eku);

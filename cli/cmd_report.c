@@ -58,13 +58,6 @@ struct report {
 	char		 days[8];
 };
 
-static void
-open_class(struct xmlw *w, const char *element, const char *class)
-{
-	xmlw_open(w, element);
-	xmlw_attr_str(w, "class", class);
-}
-
 /* With what would turn text around, or hide it, escaped. */
 static void
 put_text(struct xmlw *w, const char *text)
@@ -79,7 +72,7 @@ put_text(struct xmlw *w, const char *text)
 static void
 small(struct xmlw *w, const char *text)
 {
-	open_class(w, "p", "small");
+	xmlw_open_class(w, "p", "small");
 	xmlw_text(w, slice_str(text));
 	xmlw_close(w);
 }
@@ -114,7 +107,7 @@ cell(struct xmlw *w, const char *text)
 static void
 number_cell(struct xmlw *w, const char *text)
 {
-	open_class(w, "td", "number");
+	xmlw_open_class(w, "td", "number");
 	put_text(w, text);
 	xmlw_close(w);
 }
@@ -139,10 +132,10 @@ put_columns(struct xmlw *w, const PGresult *res,
 		for (k = 0; k < CHART_PARTS && parts[k] != NULL; k++)
 			all[k] += v[i].part[k] = number(res, i, k + 1);
 	}
-	open_class(w, "p", "small");
+	xmlw_open_class(w, "p", "small");
 	for (k = 0; k < CHART_PARTS && parts[k] != NULL; k++) {
 		xmlw_text(w, slice_str(k > 0 ? ", " : ""));
-		open_class(w, "b", parts[k]);
+		xmlw_open_class(w, "b", parts[k]);
 		xmlw_number(w, all[k]);
 		xmlw_text(w, slice_str(" "));
 		xmlw_text(w, slice_str(parts[k]));
@@ -196,7 +189,7 @@ put_waits(struct xmlw *w, const PGresult *res)
 	}
 	if (n > 0) {
 		xmlw_close(w);
-		open_class(w, "p", "small");
+		xmlw_open_class(w, "p", "small");
 		xmlw_number(w, number(res, 0, 6));
 		xmlw_text(w, slice_str(" in all, the oldest first: countersign "
 		    "request show NUMBER, request approve NUMBER"));
@@ -272,7 +265,7 @@ put_list(struct xmlw *w, const PGresult *res, int i)
 	bool	overdue = *PQgetvalue(res, i, 7) == 't';
 
 	number_cell(w, PQgetvalue(res, i, 4));
-	open_class(w, "td", overdue ? "overdue" : "small");
+	xmlw_open_class(w, "td", overdue ? "overdue" : "small");
 	put_text(w, PQgetisnull(res, i, 5) ? "none yet" :
 	    PQgetvalue(res, i, 5));
 	xmlw_close(w);

@@ -24,7 +24,6 @@ static const struct slice
 	oid_unstructured = PKCS9("\x02"),	/* 1.2.840.113549.1.9.2 */
 	oid_signing_time = PKCS9("\x05"),
 	oid_challenge = PKCS9("\x07"),
-	oid_smime = PKCS9("\x0f"),
 	oid_friendly_name = PKCS9("\x14");
 
 struct attr_value {
@@ -308,7 +307,7 @@ static const struct attribute {
 	{ &oid_unstructured, ATTR_CSR, NULL },
 	{ &oid_challenge, ATTR_CSR, NULL },
 	{ &oid_friendly_name, ATTR_CSR, NULL },
-	{ &oid_smime, ATTR_CSR | ATTR_SIGNED, NULL },
+	{ &OID_EXT_SMIME, ATTR_CSR | ATTR_SIGNED, NULL },
 	{ &oid_signing_time, ATTR_SIGNED, NULL },
 	{ &oid_ek_info, ANYWHERE, attr_attestation },
 	{ &oid_attestation, ANYWHERE, attr_attestation },

@@ -84,6 +84,13 @@ xmlw_attr_str(struct xmlw *w, const char *name, const char *value)
 }
 
 void
+xmlw_open_class(struct xmlw *w, const char *name, const char *class)
+{
+	xmlw_open(w, name);
+	xmlw_attr_str(w, "class", class);
+}
+
+void
 xmlw_text(struct xmlw *w, struct slice text)
 {
 	end_tag(w);

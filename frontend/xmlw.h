@@ -20,6 +20,8 @@ struct xmlw {
 
 /* name is lent until it is closed; attributes come before any content. */
 void	 xmlw_open(struct xmlw *, const char *name);
+/* The same, with that class: of HTML. */
+void	 xmlw_open_class(struct xmlw *, const char *name, const char *class);
 void	 xmlw_attr(struct xmlw *, const char *name, struct slice);
 void	 xmlw_attr_str(struct xmlw *, const char *name, const char *);
 void	 xmlw_text(struct xmlw *, struct slice);

@@ -1,4 +1,4 @@
-/* Directory accounts out of LDIF, and what an import makes of them. */
+/* Directory accounts out of LDIF. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,58 +8,8 @@
 
 #include <cmocka.h>
 
-#include "adplan.h"
+#include "adaccount_fixture.h"
 #include "ldif.h"
-
-#define ALICE \
-	"dn: CN=Alice,OU=Staff,DC=corp,DC=test\n" \
-	"objectClass: top\nobjectClass: user\ncn: Alice\n" \
-	"sAMAccountName: Alice\nuserAccountControl: 512\n"
-#define PC1 \
-	"dn: CN=PC1,CN=Computers,DC=corp,DC=test\n" \
-	"objectClass: user\nobjectClass: Computer\ncn: PC1\n" \
-	"sAMAccountName: PC1$\nuserAccountControl: 4096\n" \
-	"dNSHostName: PC1.corp.test\n"
-
-#define GROUP(cn, type, rest) \
-	"dn: CN=" cn ",DC=x\nobjectClass: group\ngroupType: " type "\n" rest "\n"
-
-struct read {
-	struct adgroups		groups;
-	struct adaccounts	all;
-	struct err		err;
-	int			rc;
-};
-
-/* groups: separated by blanks, with "_" for a blank inside; or NULL. */
-static void
-read_all(struct read *r, const char *text, const char *groups)
-{
-	char	*copy = groups == NULL ? NULL : xstrdup(groups), *at = copy;
-	char	*spec, *s;
-	char	*disjoint = (char []){ "other.test" };
-	struct err err = ERR_INIT;
-	struct adreading how = { .realm = "corp.test",
-	    .domains = { &disjoint, 1 } };
-
-	memset(r, 0, sizeof(*r));
-	while (at != NULL && (spec = strsep(&at, " ")) != NULL) {
-		for (s = spec; *s != '\0'; s++)
-			if (*s == '_')
-				*s = ' ';
-		assert_int_equal(adgroups_add(&r->groups, spec, &err), 0);
-	}
-	free(copy);
-	how.groups = &r->groups;
-	r->rc = adaccounts_ldif(slice_str(text), &how, &r->all, &r->err);
-}
-
-static void
-read_free(struct read *r)
-{
-	adaccounts_free(&r->all);
-	adgroups_free(&r->groups);
-}
 
 /* In octets, with the largest numbers, and as text. */
 static void
@@ -457,46 +407,6 @@ hosts(void **state)
 	buf_free(&b);
 }
 
-static const struct adchange *
-change_of(const struct adplan *p, const char *name)
-{
-	size_t	i;
-
-	for (i = 0; i < p->n; i++)
-		if (strcmp(p->v[i].name, name) == 0)
-			return &p->v[i];
-	fail();
-	return NULL;
-}
-
-static void
-plan_of(struct read *r, struct adplan *p, const char *text,
-    const struct held *held, size_t n, bool take_over)
-{
-	const struct adplan_rules	rules = { .realm = "corp.test",
-					    .take_over = take_over,
-					    .replace = take_over,
-					    .absent = true };
-
-	read_all(r, text, "web vpn");
-	assert_string_equal(r->err.text, "");
-	assert_int_equal(adplan_make(p, &r->all, &r->groups, held, n, &rules,
-	    &r->err), 0);
-}
-
-static void
-expect(const struct adplan *p, const char *name, const char *outcome,
-    const char *text)
-{
-	const struct adchange	*c = change_of(p, name);
-	struct buf		 b = { 0 };
-
-	assert_string_equal(adchange_outcome(c), outcome);
-	adchange_text(c, &b);
-	assert_string_equal(buf_str(&b), text);
-	buf_free(&b);
-}
-
 /* Directories take any character: such a name is left out, not the file. */
 static void
 odd_names(void **state)
@@ -542,210 +452,22 @@ odd_names(void **state)
 	read_free(&r);
 }
 
-/* What an operator said last of it stands. */
-static void
-words_of_operators(void **state)
-{
-	static const struct held held[] = {
-		{ .name = "alice@corp.test", .groups = "-vpn\n+local\n*old",
-		    .names = { [ACCT_CN] = "Al" }, .disabled = true },
-		{ .name = "gone@corp.test", .groups = "", .imported = true,
-		    .names = { [ACCT_CN] = "x" } },
-		{ .name = "hand@corp.test", .groups = "",
-		    .names = { [ACCT_CN] = "x" } },
-		{ .name = "pc@corp.test", .groups = "", .imported = true,
-		    .names = { [ACCT_CN] = "x" }, .machine = true },
-	};
-	static const char text[] = ALICE
-	    "memberOf: CN=web,DC=x\nmemberOf: CN=VPN,DC=x\n";
-	const struct adchange	*c;
-	struct adplan		 p;
-	struct read		 r;
-
-	(void)state;
-	plan_of(&r, &p, text, held, 4, false);
-	expect(&p, "alice@corp.test", "changed", "+web\n-old");
-	c = change_of(&p, "alice@corp.test");
-	assert_non_null(strstr((char *)c->notes.p, "stays disabled"));
-	assert_non_null(strstr((char *)c->notes.p, "stays out of group vpn"));
-	assert_non_null(strstr((char *)c->notes.p, "cn is another"));
-	expect(&p, "gone@corp.test", "disabled", "");
-	assert_true(adchange_quiet(change_of(&p, "hand@corp.test")));
-	/* The file has no computers at all. */
-	assert_true(adchange_quiet(change_of(&p, "pc@corp.test")));
-	assert_int_equal(p.absent, 1);
-	adplan_free(&p);
-	read_free(&r);
-	plan_of(&r, &p, text, held, 4, true);
-	expect(&p, "alice@corp.test", "changed", "cn: Al -> Alice\n"
-	    "dn: - -> CN=Alice,OU=Staff,DC=corp,DC=test\n+web\n+vpn\n-old");
-	adplan_free(&p);
-	read_free(&r);
-}
-
-#define PERSON(cn, upn) \
-	"dn: CN=" cn "\nobjectClass: user\nsAMAccountName: " cn "\n" \
-	"userAccountControl: 512\nuserPrincipalName: " upn "@corp.test\n"
-#define HELD(n, u) \
-	{ .name = n "@corp.test", .groups = "", .imported = true, \
-	    .names_by_import = true, .names = { [ACCT_CN] = n, \
-	    [ACCT_UPN] = u "@corp.test", [ACCT_DN] = "CN=" n } }
-
-/* Two may change places; who wants what another keeps is left as it is. */
-static void
-names_that_change_hands(void **state)
-{
-	static const struct held held[] = {
-		HELD("a", "one"), HELD("b", "two"), HELD("c", "three"),
-		HELD("d", "four"), HELD("e", "five"),
-	};
-	struct adplan	p;
-	struct read	r;
-
-	(void)state;
-	plan_of(&r, &p, PERSON("a", "two") "\n" PERSON("b", "one"), held, 2,
-	    false);
-	expect(&p, "a@corp.test", "changed",
-	    "upn: one@corp.test -> two@corp.test");
-	expect(&p, "b@corp.test", "changed",
-	    "upn: two@corp.test -> one@corp.test");
-	adplan_free(&p);
-	read_free(&r);
-	/* c wants d's, d wants e's, and e keeps it: nobody gets anything. */
-	plan_of(&r, &p, PERSON("c", "four") "\n" PERSON("d", "FIVE") "\n"
-	    PERSON("e", "five") "mail: m@corp.test\n\n" PERSON("f", "six")
-	    "mail: M@corp.test\n\n" PERSON("g", "seven") "\n"
-	    PERSON("h", "seven"), held, 5, false);
-	expect(&p, "c@corp.test", "conflict", "");
-	expect(&p, "d@corp.test", "conflict", "");
-	assert_string_equal(change_of(&p, "d@corp.test")->why,
-	    "its upn is that of e@corp.test, too");
-	/* An address that two have is no reason to leave anybody out. */
-	expect(&p, "e@corp.test", "kept", "");
-	expect(&p, "f@corp.test", "added", "");
-	assert_null(change_of(&p, "f@corp.test")->names[ACCT_EMAIL]);
-	expect(&p, "g@corp.test", "conflict", "");
-	expect(&p, "h@corp.test", "conflict", "");
-	adplan_free(&p);
-	read_free(&r);
-}
-
-/* Without a UPN of his own a principal has name@realm: nobody else gets it. */
-static void
-names_as_upns(void **state)
-{
-	static const struct held held[] = {
-		{ .name = "hand@corp.test", .groups = "",
-		    .names = { [ACCT_CN] = "x" } },
-		HELD("m", "five"),
-	};
-	struct adplan	p;
-	struct read	r;
-
-	(void)state;
-	plan_of(&r, &p, ALICE "\n" PERSON("k", "ALICE") "\n"
-	    PERSON("l", "hand") "\n" PERSON("m", "alice") "\n"
-	    PERSON("n", "n"), held, 2, false);
-	expect(&p, "alice@corp.test", "added", "");
-	expect(&p, "k@corp.test", "conflict", "");
-	assert_string_equal(change_of(&p, "k@corp.test")->why,
-	    "its upn is that of alice@corp.test, too");
-	expect(&p, "l@corp.test", "conflict", "");
-	expect(&p, "m@corp.test", "conflict", "");
-	expect(&p, "n@corp.test", "added", "");
-	adplan_free(&p);
-	read_free(&r);
-}
-
-static void
-other_principals(void **state)
-{
-	static const struct held held[] = {
-		{ .name = "a@corp.test", .groups = "", .machine = true,
-		    .names = { [ACCT_CN] = "a" } },
-		{ .name = "b@corp.test", .groups = "*web",
-		    .names = { [ACCT_CN] = "b", [ACCT_SID] = "S-1-5-9" } },
-		{ .name = "c@corp.test", .groups = "", .one_time = true,
-		    .names = { [ACCT_CN] = "c" } },
-		{ .name = "d@corp.test", .groups = "*web", .imported = true,
-		    .names_by_import = true,
-		    .names = { [ACCT_CN] = "d", [ACCT_UPN] = "d@corp.test",
-		    [ACCT_DN] = "CN=d", [ACCT_SID] = "S-1-5-8" } },
-	};
-	struct adplan	p;
-	struct read	r;
-
-	(void)state;
-	plan_of(&r, &p, PERSON("a", "a") "\n" PERSON("b", "b")
-	    "objectSid: S-1-5-10\n\n" PERSON("c", "c") "\n"
-	    PERSON("d", "d") "memberOf: CN=web,DC=x\n", held, 4, false);
-	expect(&p, "a@corp.test", "conflict", "");
-	expect(&p, "b@corp.test", "conflict", "");
-	expect(&p, "c@corp.test", "conflict", "");
-	/* A sid that the file does not have is no other one. */
-	assert_true(adchange_quiet(change_of(&p, "d@corp.test")));
-	adplan_free(&p);
-	read_free(&r);
-}
-
-/* What the old ones had, certificates and groups, the new ones do not get. */
-static void
-replaced(void **state)
-{
-	static const struct held held[] = {
-		{ .name = "a@corp.test", .groups = "*vpn\n+web\n+local\n-x",
-		    .imported = true, .names = { [ACCT_CN] = "a",
-		    [ACCT_SID] = "S-1-5-1" } },
-		{ .name = "old@corp.test", .groups = "*vpn\n+local",
-		    .imported = true, .names = { [ACCT_CN] = "old",
-		    [ACCT_UPN] = "old@corp.test", [ACCT_SID] = "S-1-5-2" } },
-		{ .name = "yours@corp.test", .groups = "",
-		    .names = { [ACCT_CN] = "y", [ACCT_SID] = "S-1-5-3" } },
-	};
-	static const char text[] = PERSON("a", "a")
-	    "objectSid: S-1-5-9\nmemberOf: CN=web,DC=x\n\n"
-	    PERSON("new", "old") "objectSid: S-1-5-2\n\n"
-	    PERSON("yours", "y") "objectSid: S-1-5-4\n";
-	struct adplan	p;
-	struct read	r;
-
-	(void)state;
-	plan_of(&r, &p, text, held, 3, true);
-	expect(&p, "a@corp.test", "replaced", "upn: - -> a@corp.test\n"
-	    "dn: - -> CN=a\nsid: S-1-5-1 -> S-1-5-9\n-vpn\n-local");
-	expect(&p, "old@corp.test", "replaced", "upn: old@corp.test -> -\n"
-	    "sid: S-1-5-2 -> -\n-vpn\n-local\ndisabled");
-	expect(&p, "new@corp.test", "added", "");
-	/* Only what an import has made. */
-	expect(&p, "yours@corp.test", "conflict", "");
-	assert_int_equal(p.absent, 0);
-	adplan_free(&p);
-	read_free(&r);
-	plan_of(&r, &p, text, held, 3, false);
-	expect(&p, "a@corp.test", "conflict", "");
-	expect(&p, "old@corp.test", "disabled", "");
-	expect(&p, "new@corp.test", "conflict", "");
-	adplan_free(&p);
-	read_free(&r);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sids), cmocka_unit_test(referrals),
+		cmocka_unit_test(sids),
+		cmocka_unit_test(referrals),
 		cmocka_unit_test(first_cns),
 		cmocka_unit_test(domains),
 		cmocka_unit_test(one_of_each),
-		cmocka_unit_test(account_control), cmocka_unit_test(refused),
-		cmocka_unit_test(no_export), cmocka_unit_test(groups_by_dn),
+		cmocka_unit_test(account_control),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(no_export),
+		cmocka_unit_test(groups_by_dn),
 		cmocka_unit_test(groups_in_groups),
-		cmocka_unit_test(odd_names), cmocka_unit_test(names_as_upns),
+		cmocka_unit_test(odd_names),
 		cmocka_unit_test(hosts),
-		cmocka_unit_test(words_of_operators),
-		cmocka_unit_test(names_that_change_hands),
-		cmocka_unit_test(other_principals),
-		cmocka_unit_test(replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
