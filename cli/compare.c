@@ -68,15 +68,15 @@ digest_columns(const PGresult *res, int row, int first, int n,
 	buf_free(&b);
 }
 
-/* Is its ledger here?  name as in a row: no NUL. */
-static bool
-is_known_signer(struct compare *m, struct slice name)
+/* The name is as in a row: it has no NUL. */
+bool
+compare_elsewhere(const struct compare *m, struct slice signer)
 {
 	char text[64] = "";
 
-	if (name.n < sizeof text)
-		memcpy(text, name.p, name.n);
-	return chronicle_has_signer(m->c, text);
+	if (signer.n < sizeof text)
+		memcpy(text, signer.p, signer.n);
+	return !m->all_here && !chronicle_has_signer(m->c, text);
 }
 
 /* The decision that counts: a manager's, when one is committed. */
@@ -184,26 +184,30 @@ take_request(struct compare *m, const PGresult *res, int row)
 	struct slice id = db_field(res, row, SUB_ID);
 	struct chr_row *first, *match, *last;
 	char hex[2 * CHR_ID + 1];
+	bool elsewhere = compare_elsewhere(m, db_field(res, row, SUB_N +
+	    DEC_SIGNER));
 
 	m->requests++;
 	if (*PQgetvalue(res, row, SUB_N + DEC_N) != 0)
 		m->bare++;
 	hex_encode(id.p, CHR_ID, hex);
 	if ((first = chronicle_request(m->c, id.p)) == NULL) {
-		if (m->all_here || is_known_signer(m, db_field(res, row,
-		    SUB_N + DEC_SIGNER)))
+		if (elsewhere)
+			m->elsewhere++;
+		else
 			compare_find(m, "row", "request", hex,
 			    "is in no ledger");
-		else
-			m->elsewhere++;
 		return;
 	}
 	digest_columns(res, row, 0, SUB_N, submitted);
 	digest_columns(res, row, SUB_N, DEC_N, decided);
 	match = matching(m->c, first, submitted, decided);
+	/* Given up here before it was signed; by another it was. */
+	if (match != NULL && match->voided && !match->has_rows && elsewhere)
+		match = NULL;
 	last = last_decision(m->c, first);
-	if (match == NULL && !m->all_here && (!came_here(m->c, first) ||
-	    !is_known_signer(m, db_field(res, row, SUB_N + DEC_SIGNER)))) {
+	if (match == NULL && (elsewhere || (!m->all_here &&
+	    !came_here(m->c, first)))) {
 		m->elsewhere++;		/* came or decided in one not here */
 		first->row_seen = true;
 	} else if (match == NULL || (last != NULL && match != last &&

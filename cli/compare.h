@@ -63,6 +63,9 @@ struct compare_query {
 int	 compare_queries(const struct compare *, const struct compare_query *,
 	    size_t n, struct err *);
 
+/* By a signer, whose name is in a column, without a ledger here. */
+bool	 compare_elsewhere(const struct compare *, struct slice signer);
+
 /* A finding about a row: object is "what name". */
 void	 compare_find(const struct compare *, const char *check,
 	    const char *what, const char *name, const char *text);

@@ -222,10 +222,13 @@ compare_revoked(struct compare *m, struct err *err)
 	return compare_changes(m, err);
 }
 
-/* The row is what was committed, and one of what was to be signed. */
+/*
+ * The row is what was committed, and one of what was to be signed; of another
+ * signer, what this one tried under the same number says nothing.
+ */
 static bool
 list_fits(const struct chronicle *c, struct chr_list *first, const char *tbs,
-    const uint8_t row[CHR_DIGEST])
+    const uint8_t row[CHR_DIGEST], bool elsewhere)
 {
 	bool tried = false, listed = false, good_tbs = false, good_row = false;
 	struct chr_list *l;
@@ -238,7 +241,8 @@ list_fits(const struct chronicle *c, struct chr_list *first, const char *tbs,
 		good_row = good_row || (l->listed && same(l->row, row));
 		good_tbs = good_tbs || (!l->listed && strcmp(l->tbs, tbs) == 0);
 	}
-	return (good_row || !listed) && (good_tbs || !tried);
+	return (elsewhere && !listed) ||
+	    ((good_row || !listed) && (good_tbs || !tried));
 }
 
 static void
@@ -266,7 +270,8 @@ take_list(struct compare *m, const PGresult *res, int row)
 		    "is in no ledger");
 	else if (l == NULL)
 		m->elsewhere++;
-	else if (!list_fits(m->c, l, buf_str(&tbs), digest))
+	else if (!list_fits(m->c, l, buf_str(&tbs), digest,
+	    compare_elsewhere(m, t.field[LIST_SIGNER])))
 		compare_find(m, "row", "list", buf_str(&name),
 		    "is not what the ledger says");
 	buf_free(&name);

@@ -82,10 +82,10 @@ class Stack:
                          input=input)
         if args[0] == 'account' and args[1] in TOLD_SOON:
             time.sleep(0.4)
-        if ok is True:
-            assert r.returncode == 0, (args, r.stdout, r.stderr)
-        elif ok is not None:
-            assert r.returncode == ok, (args, r.returncode, r.stdout, r.stderr)
+        if ok is not None:
+            # A text: pytest would cut a tuple, and with it what was wrong.
+            assert r.returncode == (0 if ok is True else ok), '%s: %d\n%s%s' % (
+                ' '.join(args), r.returncode, r.stdout, r.stderr)
         return r
 
     def run_ctl(self, words, **kw):

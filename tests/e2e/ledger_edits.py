@@ -26,7 +26,7 @@ def damages(own, conf, *args, code=None):
                         *map(str, args)], capture_output=True, text=True,
                        timeout=300)
     if code is not None:
-        assert r.returncode == code, (r.stdout, r.stderr)
+        assert r.returncode == code, r.stdout + r.stderr
     return r.returncode, [x for x in json.loads(r.stdout) if x['damaged']]
 
 

@@ -363,5 +363,26 @@ def test_a_number_of_a_list_tried_twice(own, lived, standing, tmp_path):
         more = [re.sub(rb'"tbs":"..', b'"tbs":"' + x, tried)
                 for x in (b'00', b'ff')]
         (d / 'ledger').write_bytes(b''.join(rehash(lines, more)))
-    for dirs in (list(lists), list(lists)[::-1]):
+    for dirs in (list(lists), list(lists)[::-1], *([d] for d in lists)):
         assert damages(own, own.conf, *dirs) == (0, [])
+
+
+def test_given_up_by_one_and_issued_by_the_other(own, lived, standing,
+                                                 tmp_path):
+    """A signer died before it signed, and the worker asked the next one: the
+    ledger of the first alone does not know better than the row."""
+    tmp_path.chmod(0o755)
+    ledgers = ledger_lines(own)
+    other, intent = next((n, x) for n in ledgers for x in ledgers[n]
+                         if b'"type":"issued"' in x)
+    one, = (x for x in ledgers if x != other)
+    serial = re.search(rb'"serial":"(\w+)"', intent)[1]
+    mine = serial[:6] + b'%04x' % int(one[-1]) + b'ab' * 11
+    short = re.sub(rb'("ca":"[^"]*",).*("hash":)', rb'\1\2',
+                   intent.replace(serial, mine))
+    more = [short.replace(b'"issued"', b'"intent"').replace(
+        b'"hash":', b'"tbs":"%s","hash":' % (b'00' * 32)),
+            short.replace(b'"issued"', b'"void"')]
+    (tmp_path / 'ledger').write_bytes(b''.join(rehash(ledgers[one], more)))
+    code, found = damages(own, own.conf, tmp_path)
+    assert [x['object'] for x in found] == ['void serial ' + mine.decode()]
