@@ -248,25 +248,8 @@ put_name(struct reader *r, struct adaccount *a, enum acct_name n, enum text t)
 }
 
 /*
- * Who may make a computer account may give it any DNS name, of one that is in
- * no directory, too ([security] ESC10): its first part must be that of the
- * account, of which Windows keeps 15 characters.  Only the last "$" is not of
- * the name: there is a "DC1$X$" as soon as somebody makes it.
- */
-static bool
-is_own_host(const char *sam, const char *dns)
-{
-	size_t	n = strlen(sam), label = strcspn(dns, ".");
-
-	if (sam[n - 1] == '$')
-		n--;
-	return strncasecmp(sam, dns, n) == 0 &&
-	    (label == n || (n == 15 && label > n));
-}
-
-/*
- * Nor may it be of another domain, where nobody of this directory says who is
- * called how: a computer WWW is not www.example.org.
+ * A name may not be of another domain, where nobody of this directory says who
+ * is called how: a computer WWW is not www.example.org.
  */
 static bool
 is_own_domain(const struct reader *r, const char *dns)
@@ -288,12 +271,17 @@ is_own_domain(const struct reader *r, const char *dns)
 	return own;
 }
 
+/*
+ * Who may make a computer account may give it any DNS name, of one that is in
+ * no directory, too ([security] ESC10): its first part must be that of the
+ * account.
+ */
 static void
 put_host(struct reader *r, struct adaccount *a)
 {
 	const char	*dns = r->e.text[T_DNS], *what = NULL;
 
-	if (dns != NULL && !is_own_host(r->e.text[T_SAM], dns))
+	if (dns != NULL && !account_is_host(r->e.text[T_SAM], dns))
 		what = "first part is not the computer's";
 	else if (dns != NULL && !is_own_domain(r, dns))
 		what = "domain is not the computer's (--domain)";
@@ -305,6 +293,50 @@ put_host(struct reader *r, struct adaccount *a)
 	note(a, "dns is left out: its %s: %.200s", what, dns);
 }
 
+/*
+ * Nor any common name: the CN of a DC in another folder than the DC's.  People
+ * are called as who makes their accounts says.
+ */
+static bool
+is_own_cn(const struct reader *r, const char *cn)
+{
+	const char	*sam = r->e.text[T_SAM];
+
+	return !r->e.computer || cn == NULL || strcasecmp(cn, sam) == 0 ||
+	    (account_is_host(sam, cn) && (strchr(cn, '.') == NULL ||
+	    is_own_domain(r, cn)));
+}
+
+static void
+put_cn(struct reader *r, struct adaccount *a, enum text t)
+{
+	const char	*cn = r->e.text[t];
+
+	if (is_own_cn(r, cn)) {
+		put_name(r, a, ACCT_CN, t);
+		return;
+	}
+	r->all->seen[ACCT_CN] = true;
+	note(a, "%s is left out: it is not the computer's: %.200s", "cn", cn);
+}
+
+static void
+put_dn(struct reader *r, struct adaccount *a)
+{
+	const char	*dn = r->e.text[T_DN];
+	struct buf	 cn = { 0 };
+
+	if (dn == NULL || !ad_first_cn(dn, &cn) ||
+	    is_own_cn(r, buf_str(&cn))) {
+		put_name(r, a, ACCT_DN, T_DN);
+	} else {
+		r->all->seen[ACCT_DN] = true;
+		note(a, "%s is left out: its cn is not the computer's: "
+		    "%.200s", "dn", dn);
+	}
+	buf_free(&cn);
+}
+
 /* Who has no common name that fits is called as the account. */
 static void
 put_names(struct reader *r, struct adaccount *a)
@@ -312,13 +344,13 @@ put_names(struct reader *r, struct adaccount *a)
 	put_host(r, a);
 	put_name(r, a, ACCT_UPN, T_UPN);
 	put_name(r, a, ACCT_EMAIL, T_MAIL);
-	put_name(r, a, ACCT_DN, T_DN);
+	put_dn(r, a);
 	put_name(r, a, ACCT_SID, T_SID);
-	put_name(r, a, ACCT_CN, r->e.text[T_CN] != NULL || r->e.odd[T_CN] ?
-	    T_CN : T_DISPLAY);
+	put_cn(r, a, r->e.text[T_CN] != NULL || r->e.odd[T_CN] ? T_CN :
+	    T_DISPLAY);
 	if (a->names[ACCT_CN] == NULL && r->e.text[T_DISPLAY] != NULL &&
 	    (r->e.text[T_CN] != NULL || r->e.odd[T_CN]))
-		put_name(r, a, ACCT_CN, T_DISPLAY);
+		put_cn(r, a, T_DISPLAY);
 	if (a->names[ACCT_CN] == NULL)
 		a->names[ACCT_CN] = xstrndup(r->e.text[T_SAM], 64);
 }

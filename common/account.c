@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "conf.h"
 
@@ -194,6 +195,17 @@ account_free(struct account *a)
 	free(a->one_time);
 	strlist_free(&a->groups);
 	free(a);
+}
+
+bool
+account_is_host(const char *sam, const char *dns)
+{
+	size_t n = strlen(sam), label = strcspn(dns, ".");
+
+	if (n > 0 && sam[n - 1] == '$')
+		n--;
+	return n > 0 && strncasecmp(sam, dns, n) == 0 &&
+	    (label == n || (n == 15 && label > n));
 }
 
 bool

@@ -64,6 +64,12 @@ int	 account_canonical(const char *typed, char out[129], struct err *);
 int	 account_load(struct db *, const char *canonical, struct account **out,
 	    struct err *);
 void	 account_free(struct account *);	/* wipes the password */
+/*
+ * Is a computer that a directory calls sam (its last "$" is no part of the
+ * name) the one of this DNS name, by the first part?  Windows keeps 15
+ * characters of it.  What any other "DC1$X$" is anybody can make.
+ */
+bool	 account_is_host(const char *sam, const char *dns);
 /* Is it in one of these groups? */
 bool	 account_in(const struct account *, const struct strlist *groups);
 /*

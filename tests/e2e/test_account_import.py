@@ -114,12 +114,14 @@ def test_groups_of_the_policy(own):
 
 def test_names_of_others(own):
     """[security] ESC10: www is in no directory, and approvers are few."""
-    text = computer(1114, 'evil').replace('evil.corp.test', 'www.corp.test') \
+    text = computer(1114, 'evil', cn='DC1').replace(
+        'evil.corp.test', 'www.corp.test') \
         + entry(1115, 'eve', ['approvers', 'CN=users,OU=evil,' + BASE])
     r = {x['account']: x for x in own.ctl_json(
         'account', 'import', '-', '--dry-run', '--realm', REALM, input=text)}
     row = r['evil$@corp.test']
     assert row['outcome'] == 'added' and 'dns is left out' in row['notes'][0]
+    assert row['notes'][1] == "cn is left out: it is not the computer's: DC1"
     r = own.ctl('account', 'import', '-', '--dry-run', '--group',
                 'CN=users,OU=Groups,%s=users' % BASE, input=text)
     assert '+' not in r.stdout and 'approvers' in r.stderr

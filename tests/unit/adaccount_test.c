@@ -393,7 +393,7 @@ hosts(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		buf_reset(&b);
-		buf_printf(&b, "dn: CN=x,DC=corp,DC=test\nobjectClass: user\n"
+		buf_printf(&b, "dn: OU=x,DC=corp,DC=test\nobjectClass: user\n"
 		    "objectClass: computer\nsAMAccountName: %s\n"
 		    "dNSHostName: %s\nuserAccountControl: 4096\n",
 		    cases[i].sam, cases[i].dns);
@@ -402,6 +402,49 @@ hosts(void **state)
 		assert_int_equal(r.all.v[0].names[ACCT_DNS] != NULL,
 		    cases[i].own);
 		assert_int_equal(r.all.v[0].notes == NULL, cases[i].own);
+		read_free(&r);
+	}
+	buf_free(&b);
+}
+
+/* The CN is its maker's choice, too: DC1 in another folder than the DC's. */
+static void
+cns_of_computers(void **state)
+{
+	static const struct {
+		const char	*sam, *cn;
+		bool		 own;
+	} cases[] = {
+		{ "PC1$", "PC1", true }, { "PC1$", "pc1", true },
+		{ "PC1$", "PC1$", true }, { "PC1$", "pc1.corp.test", true },
+		{ "PC1$", "pc1.other.test", true },
+		{ "ABCDEFGHIJKLMNO$", "ABCDEFGHIJKLMNOPQ", true },
+		{ "EVIL$", "DC1", false }, { "EVIL$", "dc1.corp.test", false },
+		{ "WWW$", "www.example.org", false },
+		{ "DC1$X$", "DC1", false }, { "EVIL$", "alice", false },
+		{ "EVIL$", "EVIL DC1", false }, { "PC1$", "PC", false },
+	};
+	const struct adaccount	*a;
+	struct buf	b = { 0 };
+	struct read	r;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_reset(&b);
+		buf_printf(&b, "dn: CN=%s,DC=corp,DC=test\nobjectClass: user\n"
+		    "objectClass: computer\nsAMAccountName: %s\ncn: %s\n"
+		    "displayName: %s\nuserAccountControl: 4096\n",
+		    cases[i].cn, cases[i].sam, cases[i].cn, cases[i].cn);
+		read_all(&r, buf_str(&b), NULL);
+		assert_int_equal(r.rc, 0);
+		a = &r.all.v[0];
+		assert_string_equal(a->names[ACCT_CN], cases[i].own ?
+		    cases[i].cn : cases[i].sam);
+		assert_int_equal(a->names[ACCT_DN] != NULL, cases[i].own);
+		assert_int_equal(a->notes == NULL, cases[i].own);
+		/* What it was called by an older import goes, too. */
+		assert_true(r.all.seen[ACCT_CN] && r.all.seen[ACCT_DN]);
 		read_free(&r);
 	}
 	buf_free(&b);
@@ -468,6 +511,7 @@ main(void)
 		cmocka_unit_test(groups_in_groups),
 		cmocka_unit_test(odd_names),
 		cmocka_unit_test(hosts),
+		cmocka_unit_test(cns_of_computers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
