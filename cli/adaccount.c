@@ -389,6 +389,18 @@ put_account(struct reader *r, struct adaccount *a)
 	buf_free(&b);
 }
 
+static void
+put_domain(const struct reader *r, struct adaccount *a)
+{
+	struct buf	b = { 0 };
+
+	if (r->e.text[T_DN] != NULL)
+		ad_domain(r->e.text[T_DN], &b);
+	if (b.n > 0)
+		a->domain = xstrdup(buf_str(&b));
+	buf_free(&b);
+}
+
 static int
 need(bool has, const char *what, struct err *err)
 {
@@ -418,6 +430,7 @@ add_account(struct reader *r, struct err *err)
 	    r->e.text[T_SID], r->e.primary, r->e.in, &all->left, err) != 0)
 		return -1;
 	memcpy(a->in, r->e.in, sizeof(a->in));
+	put_domain(r, a);
 	put_account(r, a);
 	if (a->refused == NULL)
 		put_names(r, a);
@@ -577,6 +590,7 @@ adaccounts_free(struct adaccounts *all)
 		for (n = 0; n < ACCT_NAMES; n++)
 			free(a->names[n]);
 		free(a->name);
+		free(a->domain);
 		free(a->refused);
 		free(a->notes);
 	}

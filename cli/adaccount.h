@@ -16,6 +16,7 @@ struct adaccount {
 	char		*name;		/* canonical, with the realm; or what
 					   the directory says, if refused */
 	char		*names[ACCT_NAMES];	/* in our forms, or NULL */
+	char		*domain;	/* of its DN, or NULL */
 	bool		 machine, off;
 	uint8_t		 in[ADGROUP_MAX / 8];	/* bit n: of adgroups.v[n] */
 	char		*refused;	/* why it can be no account, or NULL */

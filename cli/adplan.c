@@ -382,17 +382,47 @@ by_value(const void *va, const void *vb)
 	    strcmp(a->c->name, b->c->name);
 }
 
+static void
+put_domain(const struct adchange *c, struct buf *b)
+{
+	const char	*dn = c->ad == NULL && c->held->imported ?
+			    c->held->names[ACCT_DN] : NULL;
+
+	if (c->ad != NULL && c->ad->domain != NULL)
+		buf_puts(b, c->ad->domain);
+	if (dn != NULL)
+		ad_domain(dn, b);
+}
+
 /*
- * Whom the directory calls name@realm has that UPN even where none is written
- * there: another's would be taken for his.
+ * Whom the directory calls name has the UPN name@domain even where none is
+ * written there, as its Administrator: another's would be taken for his.
  */
+static void
+put_upn(struct adchange *c)
+{
+	struct buf	upn = { 0 }, domain = { 0 };
+
+	if (strchr(c->name, '@') != NULL) {
+		c->upn = xstrdup(c->name);
+		return;
+	}
+	put_domain(c, &domain);
+	if (domain.n > 0) {
+		buf_printf(&upn, "%s@%s", c->name, buf_str(&domain));
+		c->upn = xstrdup(buf_str(&upn));
+	}
+	buf_free(&upn);
+	buf_free(&domain);
+}
+
 static bool
-claims_name(const struct adchange *c)
+claims_upn(const struct adchange *c)
 {
 	const char	*upn = c->names[ACCT_UPN];
 
-	return strchr(c->name, '@') != NULL &&
-	    (upn == NULL || strcasecmp(upn, c->name) != 0) &&
+	return c->upn != NULL &&
+	    (upn == NULL || strcasecmp(upn, c->upn) != 0) &&
 	    (c->ad != NULL || !(c->todo & DO_REPLACE));
 }
 
@@ -407,8 +437,8 @@ claims_make(struct adplan *plan, struct claim *v)
 	enum acct_name			 n;
 
 	for (c = plan->v; c < plan->v + plan->n; c++) {
-		if (claims_name(c))
-			*at++ = (struct claim){ c->name, c, ACCT_UPN, true };
+		if (claims_upn(c))
+			*at++ = (struct claim){ c->upn, c, ACCT_UPN, true };
 		for (i = 0; i < 4; i++) {
 			n = unique[i];
 			if (c->names[n] == NULL)
@@ -472,8 +502,11 @@ static int
 settle_all(struct adplan *plan, struct err *err)
 {
 	struct claim	*v = xreallocarray(NULL, plan->n * 5 + 1, sizeof(*v));
+	size_t		 i;
 	int		 round;
 
+	for (i = 0; i < plan->n; i++)
+		put_upn(&plan->v[i]);
 	for (round = 0; round < ROUNDS_MAX; round++)
 		if (settle(v, claims_make(plan, v)) == 0)
 			break;
@@ -508,6 +541,7 @@ adplan_free(struct adplan *plan)
 		strlist_free(&plan->v[i].in);
 		strlist_free(&plan->v[i].out);
 		free(plan->v[i].why);
+		free(plan->v[i].upn);
 		buf_free(&plan->v[i].notes);
 	}
 	free(plan->v);

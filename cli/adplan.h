@@ -44,6 +44,7 @@ struct adchange {
 	const struct held	*held;		/* or NULL: absent here */
 	const char		*names[ACCT_NAMES];	/* as they will be */
 	unsigned		 todo;
+	char			*upn;	/* without one in names; or NULL; owned */
 	struct strlist		 in, out;	/* groups; owned */
 	char			*why;	/* conflict: why not; or NULL; owned */
 	struct buf		 notes;	/* a line each */

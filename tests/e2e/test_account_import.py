@@ -155,8 +155,13 @@ def test_members_of_members(own):
 
 
 def test_without_a_realm(own):
-    row = load(own, entry(1113, 'Dora'), '--dry-run', realm=None)['dora']
-    assert row['outcome'] == 'added'
+    """A UPN that nobody has is that of whom the domain calls so."""
+    rows = load(own, entry(1113, 'Dora') + entry(
+        1116, 'eve', userPrincipalName='dora@corp.test'), '--dry-run',
+        realm=None, ok=1)
+    assert rows['dora']['outcome'] == 'added'
+    assert rows['eve']['outcome'] == 'conflict'
+    assert rows['eve']['notes'] == ['its upn is that of dora, too']
 
 
 def test_enrollment(own, tmp_path):

@@ -26,13 +26,14 @@ struct read {
 
 /* groups: separated by blanks, with "_" for a blank inside; or NULL. */
 static inline void
-read_all(struct read *r, const char *text, const char *groups)
+read_of(struct read *r, const char *text, const char *groups,
+    const char *realm)
 {
 	char	*copy = groups == NULL ? NULL : xstrdup(groups), *at = copy;
 	char	*spec, *s;
 	char	*disjoint = (char []){ "other.test" };
 	struct err err = ERR_INIT;
-	struct adreading how = { .realm = "corp.test",
+	struct adreading how = { .realm = realm,
 	    .domains = { &disjoint, 1 } };
 
 	memset(r, 0, sizeof(*r));
@@ -45,6 +46,12 @@ read_all(struct read *r, const char *text, const char *groups)
 	free(copy);
 	how.groups = &r->groups;
 	r->rc = adaccounts_ldif(slice_str(text), &how, &r->all, &r->err);
+}
+
+static inline void
+read_all(struct read *r, const char *text, const char *groups)
+{
+	read_of(r, text, groups, "corp.test");
 }
 
 static inline void

@@ -146,6 +146,12 @@ names_as_upns(void **state)
 		{ .name = "hand@corp.test", .groups = "",
 		    .names = { [ACCT_CN] = "x" } },
 		HELD("m", "five"),
+	}, bare[] = {
+		{ .name = "gone", .groups = "", .imported = true,
+		    .names = { [ACCT_CN] = "x",
+		    [ACCT_DN] = "CN=x,DC=corp,DC=test" } },
+		{ .name = "hand", .groups = "", .names = { [ACCT_CN] = "x",
+		    [ACCT_DN] = "CN=x,DC=corp,DC=test" } },
 	};
 	struct adplan	p;
 	struct read	r;
@@ -161,6 +167,20 @@ names_as_upns(void **state)
 	expect(&p, "l@corp.test", "conflict", "");
 	expect(&p, "m@corp.test", "conflict", "");
 	expect(&p, "n@corp.test", "added", "");
+	adplan_free(&p);
+	read_free(&r);
+	/* The same where names have no realm: the domain is that of the DN. */
+	read_of(&r, ALICE "\n" PERSON("k", "ALICE") "\n" PERSON("l", "gone")
+	    "\n" PERSON("m", "hand") "\n" PERSON("n", "n"), NULL, NULL);
+	assert_int_equal(adplan_make(&p, &r.all, &r.groups, bare, 2,
+	    &(struct adplan_rules){ .realm = NULL }, &r.err), 0);
+	expect(&p, "alice", "added", "");
+	expect(&p, "k", "conflict", "");
+	assert_string_equal(change_of(&p, "k")->why,
+	    "its upn is that of alice, too");
+	expect(&p, "l", "conflict", "");
+	expect(&p, "m", "added", "");
+	expect(&p, "n", "added", "");
 	adplan_free(&p);
 	read_free(&r);
 }
