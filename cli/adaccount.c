@@ -18,6 +18,7 @@
 #define UAC_ACCOUNTDISABLE	0x0002	/* [MS-ADTS] 2.2.16 */
 #define UAC_INTERDOMAIN_TRUST	0x0800
 #define GROUP_SECURITY		0x80000000u	/* 2.2.12 */
+#define EPOCH_1601		INT64_C(11644473600)	/* s before 1970 */
 
 enum text { T_SAM, T_UPN, T_DNS, T_MAIL, T_CN, T_DISPLAY, T_SID, T_DN, TEXTS };
 
@@ -27,8 +28,9 @@ struct entry {
 	char		*text[TEXTS];
 	bool		 odd[TEXTS];	/* it has one, which is no text */
 	bool		 class, user, computer, group;
-	bool		 has_uac, has_primary, has_type;
+	bool		 has_uac, has_primary, has_type, has_expires;
 	uint32_t	 uac, primary, type;
+	int64_t		 expires;	/* as it stands there */
 	uint8_t		 in[ADGROUP_MAX / 8];
 	struct strlist	 above;		/* a group's memberOf */
 };
@@ -98,23 +100,32 @@ set_sid(struct reader *r, struct err *err)
 	return 0;
 }
 
-/* LDAP has signed numbers; these are flags and identifiers of 32 bits. */
 static int
-set_number(struct reader *r, bool *has, uint32_t *out, struct err *err)
+set_number(struct reader *r, bool *has, int64_t min, int64_t max, int64_t *out,
+    struct err *err)
 {
 	char		text[24];
 	struct slice	v = r->l.value;
 	struct err	why = ERR_INIT;
-	int64_t		n;
 
 	if (*has)
 		return err_bad(err, 0, "%s: stands twice", r->l.name);
-	snprintf(text, sizeof(text), "%.*s", (int)(v.n < 20 ? v.n : 20),
+	snprintf(text, sizeof(text), "%.*s", (int)(v.n < 21 ? v.n : 21),
 	    v.p == NULL ? "" : (const char *)v.p);
-	if (v.n >= 20 || number_parse(text, INT32_MIN, UINT32_MAX, &n,
-	    &why) != 0)
+	if (v.n > 20 || number_parse(text, min, max, out, &why) != 0)
 		return err_bad(err, 0, "%s: not a number", r->l.name);
 	*has = true;
+	return 0;
+}
+
+/* LDAP has signed numbers; these are flags and identifiers of 32 bits. */
+static int
+set_u32(struct reader *r, bool *has, uint32_t *out, struct err *err)
+{
+	int64_t	n;
+
+	if (set_number(r, has, INT32_MIN, UINT32_MAX, &n, err) != 0)
+		return -1;
 	*out = (uint32_t)n;
 	return 0;
 }
@@ -168,7 +179,7 @@ static const struct ldap_text texts[] = {
 };
 static const char *const others[] = {
 	"objectSid", "objectClass", "memberOf", "userAccountControl",
-	"primaryGroupID", "groupType",
+	"primaryGroupID", "groupType", "accountExpires",
 };
 #define NTEXTS	(sizeof(texts) / sizeof(texts[0]))
 #define NOTHERS	(sizeof(others) / sizeof(others[0]))
@@ -189,11 +200,14 @@ attribute(struct reader *r, struct err *err)
 	if (strcasecmp(name, "memberOf") == 0)
 		return set_group(r, err);
 	if (strcasecmp(name, "userAccountControl") == 0)
-		return set_number(r, &r->e.has_uac, &r->e.uac, err);
+		return set_u32(r, &r->e.has_uac, &r->e.uac, err);
 	if (strcasecmp(name, "primaryGroupID") == 0)
-		return set_number(r, &r->e.has_primary, &r->e.primary, err);
+		return set_u32(r, &r->e.has_primary, &r->e.primary, err);
 	if (strcasecmp(name, "groupType") == 0)
-		return set_number(r, &r->e.has_type, &r->e.type, err);
+		return set_u32(r, &r->e.has_type, &r->e.type, err);
+	if (strcasecmp(name, "accountExpires") == 0)
+		return set_number(r, &r->e.has_expires, INT64_MIN,
+		    INT64_MAX, &r->e.expires, err);
 	return 0;
 }
 
@@ -409,6 +423,16 @@ need(bool has, const char *what, struct err *err)
 	return err_bad(err, 0, "the entry has no %s: ask for it, too", what);
 }
 
+/* [MS-ADA1] 2.1: tenths of microseconds since 1601; two numbers say never. */
+static bool
+has_expired(const struct reader *r)
+{
+	int64_t	when = r->e.expires;
+
+	return when != 0 && when != INT64_MAX &&
+	    when / 10000000 - EPOCH_1601 <= r->how->now;
+}
+
 static int
 add_account(struct reader *r, struct err *err)
 {
@@ -425,7 +449,7 @@ add_account(struct reader *r, struct err *err)
 	a = memset(&all->v[all->n++], 0, sizeof(*a));
 	a->line = r->e.line;
 	a->machine = r->e.computer;
-	a->off = r->e.uac & UAC_ACCOUNTDISABLE;
+	a->off = r->e.uac & UAC_ACCOUNTDISABLE || has_expired(r);
 	if (r->e.has_primary && adnest_match_primary(&r->nest, r->groups,
 	    r->e.text[T_SID], r->e.primary, r->e.in, &all->left, err) != 0)
 		return -1;

@@ -17,7 +17,8 @@ struct adaccount {
 					   the directory says, if refused */
 	char		*names[ACCT_NAMES];	/* in our forms, or NULL */
 	char		*domain;	/* of its DN, or NULL */
-	bool		 machine, off;
+	bool		 machine;
+	bool		 off;		/* disabled, or expired */
 	uint8_t		 in[ADGROUP_MAX / 8];	/* bit n: of adgroups.v[n] */
 	char		*refused;	/* why it can be no account, or NULL */
 	char		*notes;		/* what was left out: a line each */
@@ -38,6 +39,7 @@ struct adreading {
 	struct adgroups	*groups;	/* what of them is seen is kept there */
 	const char	*realm;		/* lower case, or NULL */
 	struct strlist	 domains;	/* of computers, beside their own */
+	int64_t		 now;		/* unix seconds: who has expired? */
 };
 
 /*

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "account.h"
@@ -89,6 +90,7 @@ read_domains(struct import *im, const struct args *a, struct err *err)
 	size_t	i;
 
 	im->how.groups = &im->groups;
+	im->how.now = time(NULL);
 	im->how.realm = im->realm[0] == '\0' ? NULL : im->realm;
 	args_list(a, "domain", &im->how.domains);
 	for (i = 0; i < im->how.domains.n; i++)
@@ -461,7 +463,7 @@ sum_up(const struct import *im)
 		if ((n = count(im, words[i])) > 0)
 			fprintf(stderr, ", %zu %s", n, words[i]);
 	if (im->plan.off > 0)
-		fprintf(stderr, ", %zu not added (disabled in the directory)",
+		fprintf(stderr, ", %zu not added (disabled or expired in the directory)",
 		    im->plan.off);
 	if (im->ad.others > 0)
 		fprintf(stderr, ", %zu other entries", im->ad.others);

@@ -207,7 +207,7 @@ class Domain(realm.Realm):
             '(objectCategory=computer)(objectCategory=group))', 'objectClass', 'sAMAccountName',
             'userAccountControl', 'cn', 'displayName', 'userPrincipalName',
             'dNSHostName', 'mail', 'objectSid', 'memberOf', 'primaryGroupID',
-            'groupType')
+            'accountExpires', 'groupType')
         (self.dir / 'domain.ldf').write_text(r.stdout)
         return self.dir / 'domain.ldf'
 

@@ -34,7 +34,7 @@ read_of(struct read *r, const char *text, const char *groups,
 	char	*disjoint = (char []){ "other.test" };
 	struct err err = ERR_INIT;
 	struct adreading how = { .realm = realm,
-	    .domains = { &disjoint, 1 } };
+	    .domains = { &disjoint, 1 }, .now = 1800000000 };
 
 	memset(r, 0, sizeof(*r));
 	while (at != NULL && (spec = strsep(&at, " ")) != NULL) {

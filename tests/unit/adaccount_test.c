@@ -191,6 +191,37 @@ account_control(void **state)
 	buf_free(&b);
 }
 
+/* [MS-ADA1] 2.1; who can no longer log on there cannot here. */
+static void
+account_expires(void **state)
+{
+	static const struct {
+		const char	*when;
+		bool		 off;
+	} cases[] = {
+		{ "0", false }, { "9223372036854775807", false },
+		{ "9223372036854775806", false },
+		{ "134444735999999999", true }, { "134444736000000000", true },
+		{ "134444736010000000", false },
+		{ "1", true }, { "-1", true },
+		{ "-9223372036854775808", true },
+	};
+	struct read	r;
+	struct buf	b = { 0 };
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_reset(&b);
+		buf_printf(&b, ALICE "accountExpires: %s\n", cases[i].when);
+		read_all(&r, buf_str(&b), NULL);
+		assert_string_equal(r.err.text, "");
+		assert_int_equal(r.all.v[0].off, cases[i].off);
+		read_free(&r);
+	}
+	buf_free(&b);
+}
+
 /* What would be another principal, or has a name that none can have here. */
 static void
 refused(void **state)
@@ -505,6 +536,7 @@ main(void)
 		cmocka_unit_test(domains),
 		cmocka_unit_test(one_of_each),
 		cmocka_unit_test(account_control),
+		cmocka_unit_test(account_expires),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(no_export),
 		cmocka_unit_test(groups_by_dn),
