@@ -54,6 +54,13 @@ find_by_name(struct snapshot *snap, const char *principal, const char *realm,
 	return 0;
 }
 
+static int
+of_another(const struct ticket *t, struct err *err)
+{
+	return err_deny(err, HR_ACCESS_DENIED, "principal %.100s: the ticket "
+	    "is of %.60s: log on by that name", t->principal, t->pac.sam);
+}
+
 /*
  * A name alone proves little: Active Directory gives a ticket for "evil" to the
  * computer EVIL$, which any user may make there, and to whom somebody has
@@ -65,15 +72,29 @@ check_name(const struct ticket *t, const char *realm, struct err *err)
 {
 	const char	*sam = t->pac.sam;
 	size_t		 n = strlen(sam);
-	bool		 good;
 
-	if (is_host(t->principal))	/* or, as FreeIPA may, a service's */
-		good = n == 0 || sam[n - 1] == '$' || strchr(sam, '/') != NULL;
-	else
-		good = n == 0 || (n == (size_t)(realm - t->principal) &&
-		    strncasecmp(sam, t->principal, n) == 0);
-	return good ? 0 : err_deny(err, HR_ACCESS_DENIED, "principal %.100s: "
-	    "the ticket is of %.60s: log on by that name", t->principal, sam);
+	if (is_host(t->principal) || n == 0 ||	/* see check_host */
+	    (n == (size_t)(realm - t->principal) &&
+	    strncasecmp(sam, t->principal, n) == 0))
+		return 0;
+	return of_another(t, err);
+}
+
+/*
+ * Likewise: "host/web.x" is WEB$'s or, as FreeIPA may have it, that of a
+ * service which is called so.
+ */
+static int
+check_host(const struct ticket *t, const struct account *a, struct err *err)
+{
+	const char	*sam = t->pac.sam, *name = t->principal;
+	size_t		 n = strlen(sam);
+
+	if (n == 0 || (sam[n - 1] == '$' && a->dns != NULL &&
+	    account_is_host(sam, a->dns)) || (strncasecmp(sam, name, n) == 0 &&
+	    (name[n] == '@' || name[n] == '\0')))
+		return 0;
+	return of_another(t, err);
 }
 
 /* The account's name, or why it has none. */
@@ -111,7 +132,9 @@ check_account(const struct ticket_rules *rules, const struct ticket *t,
 		return err_deny(err, HR_ACCESS_DENIED, "principal %.60s: "
 		    "account %.60s has no SID, which worker.conf requires",
 		    t->principal, a->name);
-	if (a->sid == NULL || strcmp(t->pac.sid, a->sid) == 0)
+	if (a->sid == NULL)
+		return is_host(t->principal) ? check_host(t, a, err) : 0;
+	if (strcmp(t->pac.sid, a->sid) == 0)
 		return 0;
 	/* Who asks for a ticket without a PAC gets one. */
 	if (t->pac.sid[0] == '\0')

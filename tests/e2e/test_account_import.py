@@ -210,7 +210,8 @@ def test_what_the_directory_changes(own):
     assert load(own, frank(uac=514, cn='Frank B')) == {}
     assert load(own, text)['frank']['outcome'] == 'enabled'
     # Nor logs on there who has expired; a later day, or none, is no end.
-    over = frank('web-admins', cn='Frank B', accountExpires='132000000000000000')
+    over = frank('web-admins', cn='Frank B',
+                 accountExpires='132000000000000000')
     assert load(own, over)['frank']['outcome'] == 'disabled'
     assert load(own, over) == {}
     never = over.replace('132000000000000000', '9223372036854775807')

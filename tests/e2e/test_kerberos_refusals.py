@@ -443,6 +443,12 @@ def test_a_name_of_somebody_else(krb, sidney):
         r = by_sid(krb, 'alice', SID % 1, sam=sam)
         assert r.status_code == 403 and sam in r.text, r.text
     assert by_sid(krb, 'Alice', SID % 1, sam='aLICE').status_code == 200
+    # Likewise, where a computer's UPN is the name of another's service.
+    for sam in 'EVIL$', 'pc1', 'PC12$', 'host/evil.demo.example':
+        r = by_sid(krb, 'host/pc1.demo.example', SID % 1, sam=sam)
+        assert r.status_code == 403 and sam in r.text, r.text
+    assert by_sid(krb, 'host/pc1.demo.example', SID % 1,
+                  sam='pC1$').status_code == 200
     # Nor is the SID left out by whom it would give away.
     r = whoami(krb, authorization(krb.token('anew')))
     assert r.status_code == 403 and 'tells no SID' in r.text, r.text

@@ -226,12 +226,25 @@ test_directory(void **state)
 	is("Alice@A.EXAMPLE", "alice", OTHER, "alice@a.example");
 	is("host/web.a.example@A.EXAMPLE", "WEB$", OTHER, "web");
 	is("host/web.a.example@A.EXAMPLE", "host/web.a.example", OTHER, "web");
+	is("host/web.a.example@A.EXAMPLE", "host/web.a.example@A.EXAMPLE",
+	    OTHER, "web");
 	/* The name is of somebody else. */
 	is_nobody("alice@A.EXAMPLE", "ALICE$", OTHER, "is of ALICE$: log on");
 	is_nobody("alice@A.EXAMPLE", "mallory", OTHER, "is of mallory");
 	is_nobody("alice@A.EXAMPLE", "alic", OTHER, "is of alic:");
 	is_nobody("host/web.a.example@A.EXAMPLE", "mallory", OTHER,
 	    "is of mallory");
+	/* "host/web.a.example" is EVIL$'s userPrincipalName. */
+	is_nobody("host/web.a.example@A.EXAMPLE", "EVIL$", OTHER,
+	    "is of EVIL$: log on");
+	is_nobody("host/web.a.example@A.EXAMPLE", "WEB$X$", OTHER, "is of WEB$X$");
+	is_nobody("host/web.a.example@A.EXAMPLE", "web", OTHER, "is of web:");
+	is_nobody("host/web.a.example@A.EXAMPLE", "HTTP/web.a.example", OTHER,
+	    "is of HTTP/");
+	is_nobody("host/web.a.example@A.EXAMPLE", "host/evil.a.example", OTHER,
+	    "is of host/evil");
+	is_nobody("host/web.a.example@A.EXAMPLE", "host/web.a.exampl", OTHER,
+	    "is of host/web");
 	/* Made anew. */
 	is_nobody("PC1$@A.EXAMPLE", "PC1$", OTHER, "its SID is " OTHER);
 	is_nobody("host/pc1.a.example@A.EXAMPLE", "PC1$", OTHER, "its SID is");
