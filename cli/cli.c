@@ -5,6 +5,7 @@
 #include "cli.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,6 +20,11 @@
 int
 cli_conf(struct cli *c, struct err *err)
 {
+	if (c->conf == NULL && access(c->conf_path, F_OK) != 0 &&
+	    errno == ENOENT)
+		return err_set(err, ERR_DENIED, "%s: %s; -c names another "
+		    "configuration, \"countersign init\" makes one",
+		    c->conf_path, strerror(errno));
 	if (c->conf == NULL)
 		c->conf = cconf_load(c->conf_path, err);
 	return c->conf == NULL ? -1 : 0;

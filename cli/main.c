@@ -2,6 +2,7 @@
  * countersign: the operator's command.  The table of sub-commands; everything
  * else is in the file that the table names.
  */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,15 +213,23 @@ help_opts(const struct opt *o)
 	}
 }
 
+#define NAME_SIZE	40	/* the two words of a command */
+
+static const char *
+name_of(const struct command *cmd, char out[NAME_SIZE])
+{
+	snprintf(out, NAME_SIZE, "%s%s%s", cmd->noun,
+	    cmd->verb == NULL ? "" : " ", cmd->verb == NULL ? "" : cmd->verb);
+	return out;
+}
+
 static void
 help_line(const struct command *cmd)
 {
-	char name[80];
+	char name[NAME_SIZE];
+	int wide = (int)strlen(name_of(cmd, name));
 
-	snprintf(name, sizeof name, "%s%s%s %s", cmd->noun,
-	    cmd->verb == NULL ? "" : " ", cmd->verb == NULL ? "" : cmd->verb,
-	    cmd->args);
-	printf("  %-38s %s\n", name, cmd->help);
+	printf("  %s %-*s %s\n", name, 37 - wide, cmd->args, cmd->help);
 }
 
 /* noun: only its commands; NULL = all. */
@@ -241,24 +250,39 @@ help_nouns(const char *noun)
 	return EXIT_OK;
 }
 
+static void
+put_usage(FILE *f, const struct command *cmd)
+{
+	char name[NAME_SIZE];
+
+	fprintf(f, "usage: countersign [-c FILE] [--json] %s%s%s%s\n",
+	    name_of(cmd, name), *cmd->args == '\0' ? "" : " ", cmd->args,
+	    cmd->opts == NULL ? "" : " [OPTIONS]");
+}
+
 static int
 help_command(const struct command *cmd)
 {
-	printf("usage: countersign [-c FILE] [--json] %s%s%s %s%s\n\n%s\n",
-	    cmd->noun, cmd->verb == NULL ? "" : " ",
-	    cmd->verb == NULL ? "" : cmd->verb, cmd->args,
-	    cmd->opts == NULL ? "" : " [OPTIONS]", cmd->help);
+	put_usage(stdout, cmd);
+	printf("\n%s\n", cmd->help);
 	if (cmd->opts != NULL)
 		puts("");
 	help_opts(cmd->opts);
 	return EXIT_OK;
 }
 
-static int
-usage(const char *text)
+/* noun: whose commands were meant, or "". */
+static int __attribute__((format(printf, 2, 3)))
+usage(const char *noun, const char *fmt, ...)
 {
-	fprintf(stderr, "countersign: %s\n"
-	    "\"countersign --help\" lists the commands\n", text);
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("countersign: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\n\"countersign %s%s--help\" lists the commands\n",
+	    noun, *noun == '\0' ? "" : " ");
 	return EXIT_USAGE;
 }
 
@@ -286,18 +310,23 @@ exit_code(const struct cli *c, int rc, const struct err *err)
 static int
 run(struct cli *c, const struct command *cmd, int argc, char **argv)
 {
+	char name[NAME_SIZE];
 	struct err err = ERR_INIT;
 	struct args args;
 	int rc;
 
-	if (args_parse(&args, cmd->opts, argc, argv, &err) != 0)
-		return usage(err.text);
-	if (args.help)
+	rc = args_parse(&args, cmd->opts, argc, argv, &err);
+	if (rc == 0 && args.help)
 		return help_command(cmd);
-	if (args.npos < cmd->min || args.npos > cmd->max) {
-		fprintf(stderr, "countersign: usage: %s%s%s %s\n", cmd->noun,
-		    cmd->verb == NULL ? "" : " ",
-		    cmd->verb == NULL ? "" : cmd->verb, cmd->args);
+	if (rc == 0 && args.npos < cmd->min)
+		rc = err_set(&err, ERR_MALFORMED, "too few arguments");
+	if (rc == 0 && args.npos > cmd->max)
+		rc = err_set(&err, ERR_MALFORMED, "too many arguments: %.60s",
+		    args.pos[cmd->max]);
+	if (rc != 0) {
+		fprintf(stderr, "countersign: %s: %s\n", name_of(cmd, name),
+		    err.text);
+		put_usage(stderr, cmd);
 		return EXIT_USAGE;
 	}
 	c->json = c->json || args.json;
@@ -327,13 +356,12 @@ dispatch(struct cli *c, int argc, char **argv)
 	}
 	if (noun && argc > 1 && strcmp(argv[1], "--help") == 0)
 		return help_nouns(argv[0]);
-	if (noun) {
-		fprintf(stderr, "countersign: %s%s%.40s: no such command\n"
-		    "\"countersign %s --help\" lists those of it\n", argv[0],
-		    argc > 1 ? " " : "", argc > 1 ? argv[1] : "", argv[0]);
-		return EXIT_USAGE;
-	}
-	return usage("no such command");
+	if (noun && argc == 1)
+		return usage(argv[0], "%s: which of its commands?", argv[0]);
+	if (noun)
+		return usage(argv[0], "%s %.40s: no such command", argv[0],
+		    argv[1]);
+	return usage("", "%.40s: no such command", argv[0]);
 }
 
 /*
@@ -357,10 +385,11 @@ global_options(struct cli *c, int argc, char **argv, int *at)
 		else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
 			c->conf_path = argv[++i];
 		else
-			return usage("unknown option before the command");
+			return usage("", "%.40s: no option before the command",
+			    argv[i]);
 	}
 	*at = i;
-	return i < argc ? -1 : usage("no command");
+	return i < argc ? -1 : usage("", "no command");
 }
 
 int
@@ -368,7 +397,7 @@ main(int argc, char **argv)
 {
 	struct cli c = { .conf_path = CCONF_DEFAULT };
 	struct err err = ERR_INIT;
-	int at, rc;
+	int at = 1, rc;
 
 	xalloc_openssl();
 	log_program("countersign");

@@ -139,7 +139,7 @@ stage(const char *path, unsigned mode, struct slice s, bool durable,
 	temp = xstrdup(buf_str(&name));
 	buf_free(&name);
 	if ((fd = mkostemp(temp, O_CLOEXEC)) < 0) {
-		fail(err, temp, "create");
+		fail(err, path, "create");
 		free(temp);
 		return -1;
 	}

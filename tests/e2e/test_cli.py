@@ -44,12 +44,27 @@ def test_help_everywhere(stack):
         assert stack.ctl(*sub.split(), '--help').stdout
 
 
-def test_usage_errors(stack):
-    for args in (['frobnicate'], ['cert', 'show'], ['account', 'add'],
-                 ['cert', 'list', '--no-such-option'], ['cert'],
-                 ['cert', 'frobnicate']):
-        r = stack.ctl(*args, ok=2)
-        assert r.stderr and not r.stdout, args
+@pytest.mark.parametrize('args,said,hint', [
+    ('frobnicate', 'frobnicate: no such command', 'countersign --help'),
+    ('cert', 'cert: which', 'countersign cert --help'),
+    ('cert frobnicate', 'cert frobnicate: no such', 'countersign cert --help'),
+    ('--jsn cert list', '--jsn: no option before', 'countersign --help'),
+    ('cert show', 'cert show: too few arguments', 'cert show SERIAL'),
+    ('ping signer-1', 'ping: too many arguments: signer-1', 'ping\n'),
+    ('-c /none ping', '/none: No such file', 'countersign init'),
+    ('cert list --no-such', 'cert list: unknown option --no-such',
+     'cert list [OPTIONS]')])
+def test_usage_errors(stack, args, said, hint):
+    """What was typed is named, and where the right words are."""
+    r = stack.ctl(*args.split(), ok=None)
+    assert r.returncode == (1 if 'init' in hint else 2)
+    assert said in r.stderr and hint in r.stderr and not r.stdout
+
+
+def test_a_file_is_called_what_it_was_called(stack, tmp_path):
+    path = str(tmp_path / 'none' / 'root.pem')
+    r = stack.ctl('report', '-o', path, ok=1)
+    assert path + ': create: No such file' in r.stderr
 
 
 @pytest.mark.parametrize('args,text', [
