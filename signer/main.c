@@ -192,8 +192,14 @@ open_link(struct signer *s, struct err *err)
 static int
 test_keys(const struct signer *s, struct err *err)
 {
+	struct link_keys keys;
 	size_t i;
 
+	if (s->conf->key_file != NULL) {
+		if (link_keys_load(s->conf->key_file, &keys, err) == -1)
+			return -1;
+		link_keys_free(&keys);
+	}
 	for (i = 0; i < s->ncas; i++) {
 		if (cakey_ready(s->cas[i]->key, err) == -1)
 			return -1;

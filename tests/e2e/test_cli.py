@@ -473,3 +473,19 @@ def test_page_without_kerberos(stack, tmp_path):
     assert 'countersign-kerberos.reg' not in files
     for name, text in files.items():
         assert 'kerberos' not in text.lower(), name
+
+
+@pytest.mark.parametrize('program,conf', [
+    ('countersign-worker', 'worker.conf'),
+    ('countersign-signer', 'signer-1.conf')])
+def test_a_daemon_tests_its_key(stack, tmp_path, program, conf):
+    text = (stack.conf.parent / conf).read_text()
+    mine = tmp_path / conf
+    for path, said in ((None, ''), ('/none', '/none: No such file')):
+        mine.write_text(text if path is None else re.sub(
+            r'(?m)^key-file = .*', 'key-file = "%s"' % path, text))
+        mine.chmod(0o600)
+        r = subprocess.run([stack.bin / program, '-t', '-c', mine],
+                           capture_output=True, text=True, timeout=300)
+        assert r.returncode == (path is not None), r.stderr
+        assert said in r.stdout + r.stderr
