@@ -7,7 +7,6 @@
 
 #define WIDE	960
 #define HIGH	160
-#define FOOT	18	/* for names */
 
 static void attr(struct xmlw *, const char *, const char *, ...)
     __attribute__((format(printf, 3, 4)));
@@ -29,10 +28,8 @@ open_svg(struct xmlw *w, const char *class, int wide, int high)
 {
 	xmlw_open(w, "svg");
 	xmlw_attr_str(w, "class", class);
-	xmlw_attr_str(w, "role", "img");
 	attr(w, "viewBox", "0 0 %d %d", wide, high);
-	if (high != HIGH + FOOT)
-		xmlw_attr_str(w, "preserveAspectRatio", "none");
+	xmlw_attr_str(w, "preserveAspectRatio", "none");
 }
 
 static void
@@ -78,15 +75,27 @@ put_title(struct xmlw *w, const struct chart_column *c,
 	xmlw_close(w);
 }
 
+/* Below the picture, since letters in it would shrink on a telephone. */
 static void
-put_name(struct xmlw *w, const char *name, double x, const char *anchor)
+put_axis(struct xmlw *w, const char *first, int64_t most, const char *last)
 {
-	xmlw_open(w, "text");
-	attr(w, "x", "%.1f", x);
-	attr(w, "y", "%d", HIGH + FOOT - 4);
-	xmlw_attr_str(w, "text-anchor", anchor);
-	xmlw_text(w, slice_str(name));
+	xmlw_open_class(w, "p", "small axis");
+	xmlw_leaf_str(w, "span", first);
+	xmlw_open(w, "span");
+	xmlw_text(w, slice_str("highest: "));
+	xmlw_number(w, most);
 	xmlw_close(w);
+	xmlw_leaf_str(w, "span", last);
+	xmlw_close(w);
+}
+
+/* The number beside it says the same. */
+static void
+open_bar(struct xmlw *w, int wide)
+{
+	open_svg(w, "bar", wide, 10);
+	xmlw_attr_str(w, "aria-hidden", "true");
+	rect(w, "ground", 0, 0, wide, 10);
 }
 
 void
@@ -94,13 +103,13 @@ chart_columns(struct xmlw *w, const struct chart_column *v, size_t n,
     const char *const parts[CHART_PARTS])
 {
 	double	step = n > 0 ? (double)WIDE / (double)n : WIDE, x, y, high;
-	int64_t	most = 1;
+	int64_t	most = 0;
 	size_t	i, k;
 
 	for (i = 0; i < n; i++)
 		if (sum(&v[i]) > most)
 			most = sum(&v[i]);
-	open_svg(w, "columns", WIDE, HIGH + FOOT);
+	open_svg(w, "columns", WIDE, HIGH);
 	for (i = 0; i < n; i++) {
 		x = step * (double)i;
 		y = HIGH;
@@ -108,27 +117,25 @@ chart_columns(struct xmlw *w, const struct chart_column *v, size_t n,
 		put_title(w, &v[i], parts);
 		rect(w, "ground", x, 0, step, HIGH);
 		for (k = 0; k < CHART_PARTS && parts[k] != NULL; k++) {
+			if (v[i].part[k] == 0)
+				continue;
 			high = HIGH * (double)v[i].part[k] / (double)most;
-			/* What there is can be seen. */
-			if (v[i].part[k] > 0 && high < 1.5)
+			if (high < 1.5)		/* what is there is seen */
 				high = 1.5;
 			y -= high;
 			rect(w, parts[k], x + step * .1, y, step * .8, high);
 		}
 		xmlw_close(w);
 	}
-	if (n > 0) {
-		put_name(w, v[0].name, 0, "start");
-		put_name(w, v[n - 1].name, WIDE, "end");
-	}
 	xmlw_close(w);
+	if (n > 0)
+		put_axis(w, v[0].name, most, v[n - 1].name);
 }
 
 void
 chart_bar(struct xmlw *w, int64_t value, int64_t most)
 {
-	open_svg(w, "bar", 100, 10);
-	rect(w, "ground", 0, 0, 100, 10);
+	open_bar(w, 100);
 	rect(w, "value", 0, 0, most > 0 ? 100 * (double)value / (double)most :
 	    0, 10);
 	xmlw_close(w);
@@ -140,8 +147,7 @@ chart_span(struct xmlw *w, int64_t begin, int64_t end, int64_t first,
 {
 	double	all = last > first ? (double)(last - first) : 1;
 
-	open_svg(w, "bar", 1000, 10);
-	rect(w, "ground", 0, 0, 1000, 10);
+	open_bar(w, 1000);
 	rect(w, "value", 1000 * (double)(begin - first) / all, 0,
 	    1000 * (double)(end - begin) / all, 10);
 	rect(w, "now", 1000 * (double)(now - first) / all - 1.5, 0, 3, 10);

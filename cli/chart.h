@@ -7,13 +7,13 @@
 #define CHART_PARTS	3
 
 struct chart_column {
-	const char	*name;			/* below it, and when pointed at */
+	const char	*name;			/* below it, and pointed at */
 	int64_t		 part[CHART_PARTS];	/* from below; not negative */
 };
 
 /*
  * Columns of parts that stand on each other, the highest as high as the
- * picture; the first and last are named.  parts: what each part is called,
+ * picture; below it a line with the names of the first and last.  parts: what each part is called,
  * which is also its class in CSS; NULL for those that are not used.
  */
 void	 chart_columns(struct xmlw *, const struct chart_column *, size_t n,

@@ -24,7 +24,7 @@ const struct opt opts_report[] = {
 static const char style[] =
 	":root{color-scheme:light dark;--paper:#f7f6f2;--card:#fff;"
 	"--ink:#1d2733;--soft:#5b6776;--line:#dcdad2;--good:#0b5d56;"
-	"--wait:#c98a1b;--bad:#b3372f}"
+	"--wait:#96650b;--bad:#b3372f}"
 	"@media(prefers-color-scheme:dark){:root{--paper:#12171d;"
 	"--card:#1a2129;--ink:#e4e8ec;--soft:#9aa7b4;--line:#303a45;"
 	"--good:#56c2b4;--wait:#e0ac4e;--bad:#e8776f}}"
@@ -40,12 +40,14 @@ static const char style[] =
 	"th,td{padding:.25rem .8rem .25rem 0;vertical-align:top;"
 	"max-width:24rem;overflow-wrap:break-word}"
 	"tr+tr td{border-top:1px solid var(--line)}"
-	".number{text-align:right;font-variant-numeric:tabular-nums;"
-	"white-space:nowrap}"
+	".number,.time{font-variant-numeric:tabular-nums;white-space:nowrap}"
+	".number{text-align:right}"
 	".small{color:var(--soft);font-size:.88rem;margin:.2rem 0 .6rem}"
 	".overdue{color:var(--bad);font-weight:600}"
-	"svg.columns{width:100%;height:auto}svg.bar{width:9rem;height:.8rem}"
-	"svg text{fill:var(--soft);font-size:12px}"
+	"svg.columns{display:block;width:100%;height:10rem}"
+	"svg.bar{width:9rem;height:.8rem}"
+	"@media(max-width:40rem){svg.bar{width:3rem}}"
+	".axis{display:flex;justify-content:space-between}"
 	".ground{fill:var(--line);fill-opacity:.25}"
 	".issued,.value,.holders{fill:var(--good);color:var(--good)}"
 	".waiting{fill:var(--wait);color:var(--wait)}"
@@ -85,31 +87,55 @@ open_section(struct xmlw *w, const char *id, const char *title)
 	xmlw_leaf_str(w, "h2", title);
 }
 
-/* names: up to a NULL, "" for a column of pictures. */
+/* Of a table; the class says how its cells are set.  The last has no name. */
+struct column {
+	const char	*name, *class;
+};
+
 static void
-open_table(struct xmlw *w, const char *const *names)
+open_cell(struct xmlw *w, const char *element, const char *class)
 {
+	xmlw_open(w, element);
+	if (class != NULL)
+		xmlw_attr_str(w, "class", class);
+}
+
+static void
+cell(struct xmlw *w, const char *class, const char *text)
+{
+	open_cell(w, "td", class);
+	put_text(w, text);
+	xmlw_close(w);
+}
+
+/* Cells of the row that is open, by the columns that have a name. */
+static void
+put_cells(struct xmlw *w, const struct column *c, const PGresult *res, int row)
+{
+	int	k;
+
+	for (k = 0; c[k].name != NULL; k++)
+		cell(w, c[k].class, PQgetvalue(res, row, k));
+}
+
+/* false: there are no rows, and the page says so. */
+static bool
+open_table(struct xmlw *w, const struct column *c, const PGresult *res)
+{
+	if (PQntuples(res) == 0) {
+		small(w, "Nothing.");
+		return false;
+	}
 	xmlw_open(w, "table");
 	xmlw_open(w, "tr");
-	for (; *names != NULL; names++)
-		xmlw_leaf_str(w, "th", *names);
+	for (; c->name != NULL; c++) {
+		open_cell(w, "th", c->class);
+		xmlw_attr_str(w, "scope", "col");
+		xmlw_text(w, slice_str(c->name));
+		xmlw_close(w);
+	}
 	xmlw_close(w);
-}
-
-static void
-cell(struct xmlw *w, const char *text)
-{
-	xmlw_open(w, "td");
-	put_text(w, text);
-	xmlw_close(w);
-}
-
-static void
-number_cell(struct xmlw *w, const char *text)
-{
-	xmlw_open_class(w, "td", "number");
-	put_text(w, text);
-	xmlw_close(w);
+	return true;
 }
 
 static int64_t
@@ -173,21 +199,18 @@ put_ends(struct xmlw *w, const PGresult *res)
 static void
 put_waits(struct xmlw *w, const PGresult *res)
 {
-	int	i, k, n = PQntuples(res);
+	static const struct column c[] = { { "number", NULL },
+	    { "since", "time" }, { "account", NULL }, { "template", NULL },
+	    { "subject", NULL }, { "names", NULL }, { NULL, NULL } };
+	int	i;
 
 	open_section(w, "waits", "Waits for approval");
-	if (n == 0)
-		small(w, "Nothing.");
-	else
-		open_table(w, (const char *[]){ "number", "since", "account",
-		    "template", "subject", "names", NULL });
-	for (i = 0; i < n; i++) {
-		xmlw_open(w, "tr");
-		for (k = 0; k < 6; k++)
-			cell(w, PQgetvalue(res, i, k));
-		xmlw_close(w);
-	}
-	if (n > 0) {
+	if (open_table(w, c, res)) {
+		for (i = 0; i < PQntuples(res); i++) {
+			xmlw_open(w, "tr");
+			put_cells(w, c, res, i);
+			xmlw_close(w);
+		}
 		xmlw_close(w);
 		xmlw_open_class(w, "p", "small");
 		xmlw_number(w, number(res, 0, 6));
@@ -198,17 +221,17 @@ put_waits(struct xmlw *w, const PGresult *res)
 	xmlw_close(w);
 }
 
-/* Rows that end with how many there are, and a bar of it. */
+/* Rows that end with how many there are, the most first, and a bar of it. */
 static void
-put_counts(struct xmlw *w, const PGresult *res)
+put_counts(struct xmlw *w, const struct column *c, const PGresult *res)
 {
-	int	i, k, last = PQnfields(res) - 1;
+	int	i, last = PQnfields(res) - 1;
 
+	if (!open_table(w, c, res))
+		return;
 	for (i = 0; i < PQntuples(res); i++) {
 		xmlw_open(w, "tr");
-		for (k = 0; k < last; k++)
-			cell(w, PQgetvalue(res, i, k));
-		number_cell(w, PQgetvalue(res, i, last));
+		put_cells(w, c, res, i);
 		xmlw_open(w, "td");
 		chart_bar(w, number(res, i, last), number(res, 0, last));
 		xmlw_close(w);
@@ -220,22 +243,26 @@ put_counts(struct xmlw *w, const PGresult *res)
 static void
 put_denied(struct xmlw *w, const PGresult *res)
 {
+	static const struct column c[] = { { "error", NULL },
+	    { "template", NULL }, { "last reason", NULL }, { "last", "time" },
+	    { "times", "number" }, { NULL, NULL } };
+
 	open_section(w, "denied", "Why signers refused");
 	small(w, "The last one of each kind. What a worker refused, as a wrong "
 	    "password, is in its log alone.");
-	open_table(w, (const char *[]){ "error", "template", "last reason",
-	    "last", "times", "", NULL });
-	put_counts(w, res);
+	put_counts(w, c, res);
 	xmlw_close(w);
 }
 
 static void
 put_templates(struct xmlw *w, const PGresult *res)
 {
+	static const struct column c[] = { { "template", NULL },
+	    { "first one ends", "time" }, { "number", "number" },
+	    { NULL, NULL } };
+
 	open_section(w, "templates", "Valid certificates");
-	open_table(w, (const char *[]){ "template", "first one ends", "number",
-	    "", NULL });
-	put_counts(w, res);
+	put_counts(w, c, res);
 	xmlw_close(w);
 }
 
@@ -264,12 +291,10 @@ put_list(struct xmlw *w, const PGresult *res, int i)
 {
 	bool	overdue = *PQgetvalue(res, i, 7) == 't';
 
-	number_cell(w, PQgetvalue(res, i, 4));
-	xmlw_open_class(w, "td", overdue ? "overdue" : "small");
-	put_text(w, PQgetisnull(res, i, 5) ? "none yet" :
-	    PQgetvalue(res, i, 5));
-	xmlw_close(w);
-	number_cell(w, PQgetvalue(res, i, 6));
+	cell(w, "number", PQgetvalue(res, i, 4));
+	cell(w, overdue ? "time overdue" : "time",
+	    PQgetisnull(res, i, 5) ? "none yet" : PQgetvalue(res, i, 5));
+	cell(w, "number", PQgetvalue(res, i, 6));
 }
 
 struct span {
@@ -286,10 +311,10 @@ put_key(struct xmlw *w, const PGresult *res, int i, const struct span *own,
 
 	(void)strftime(ends, sizeof(ends), "%Y-%m-%d", gmtime_r(&t, &tm));
 	xmlw_open(w, "tr");
-	cell(w, PQgetvalue(res, i, 0));
-	cell(w, PQgetvalue(res, i, 1));
-	cell(w, *PQgetvalue(res, i, 2) == 't' ? "issues" : "lists only");
-	cell(w, ends);
+	cell(w, NULL, PQgetvalue(res, i, 0));
+	cell(w, NULL, PQgetvalue(res, i, 1));
+	cell(w, NULL, *PQgetvalue(res, i, 2) == 't' ? "issues" : "lists only");
+	cell(w, "time", ends);
 	xmlw_open(w, "td");
 	chart_span(w, own->begin, own->end, all->begin, all->end, time(NULL));
 	xmlw_close(w);
@@ -301,6 +326,10 @@ put_key(struct xmlw *w, const PGresult *res, int i, const struct span *own,
 static int
 put_keys(struct xmlw *w, const PGresult *res, struct err *err)
 {
+	static const struct column c[] = { { "key", NULL }, { "CA", NULL },
+	    { "use", NULL }, { "ends", "time" }, { "lifetime", NULL },
+	    { "CRL number", "number" }, { "next update", "time" },
+	    { "entries", "number" }, { NULL, NULL } };
 	int		 i, n = PQntuples(res), rc = 0;
 	struct span	*v = xcalloc((size_t)n + 1, sizeof(*v));
 	struct span	 all = { INT64_MAX, INT64_MIN };
@@ -311,11 +340,11 @@ put_keys(struct xmlw *w, const PGresult *res, struct err *err)
 		all.end = v[i].end > all.end ? v[i].end : all.end;
 	}
 	open_section(w, "keys", "Keys of CAs, and their lists");
-	open_table(w, (const char *[]){ "key", "CA", "", "ends", "now", "list",
-	    "next before", "entries", NULL });
-	for (i = 0; rc == 0 && i < n; i++)
-		put_key(w, res, i, &v[i], &all);
-	xmlw_close(w);
+	if (rc == 0 && open_table(w, c, res)) {
+		for (i = 0; i < n; i++)
+			put_key(w, res, i, &v[i], &all);
+		xmlw_close(w);
+	}
 	xmlw_close(w);
 	free(v);
 	return rc;
@@ -366,7 +395,7 @@ open_page(struct xmlw *w)
 	xmlw_attr_str(w, "name", "viewport");
 	xmlw_attr_str(w, "content", "width=device-width");
 	xmlw_close(w);
-	xmlw_leaf_str(w, "title", "Countersign");
+	xmlw_leaf_str(w, "title", "Countersign: report");
 	xmlw_leaf_str(w, "style", style);
 	xmlw_close(w);
 	xmlw_open(w, "body");

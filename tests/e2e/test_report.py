@@ -2,6 +2,7 @@
 requests becomes part of it."""
 import datetime
 import os
+import re
 
 import pytest
 from lxml import etree
@@ -51,6 +52,14 @@ def asked(stack, demo):
     return r.findtext('.//e:RequestID')
 
 
+def test_a_table_or_nothing(stack):
+    root = page(stack)
+    for name in 'waits', 'denied', 'templates', 'keys':
+        nothing = 'Nothing.' in [p.text for p in section(root, name).iter('p')]
+        assert nothing == (rows(root, name) == []), name
+        assert nothing != bool(list(section(root, name).iter('table'))), name
+
+
 def test_counts(stack, asked):
     root = page(stack)
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
@@ -61,7 +70,13 @@ def test_counts(stack, asked):
         'issued': count['issued'], 'waiting': count['pending'],
         'refused': count['denied']}
     assert len(columns(root, 'days')) == 30
-    assert columns(root, 'days')[-1].startswith(today + ': ')
+    last = columns(root, 'days')[-1]
+    assert last.startswith(today + ': ')
+    axis = [x.text for x in section(root, 'days').iter('span')]
+    highest = max(sum(int(n) for n in re.findall(r' (\d+) ', c))
+                  for c in columns(root, 'days'))
+    assert axis == [columns(root, 'days')[0].split(':')[0],
+                    'highest: %d' % highest, today]
     valid = stack.sql('SELECT template, count(*) FROM countersign.certificate '
                       'WHERE not_after > now() AND revoked_at IS NULL '
                       'GROUP BY 1 ORDER BY 2 DESC, 1')
