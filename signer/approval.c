@@ -328,7 +328,7 @@ find(struct signer *s, const struct job *j, struct found *found,
 	if (found_count(found) == 0)
 		return err_deny(err, CERTSRV_E_NO_REQUEST,
 		    "no request with this id at ca %s", j->ca->of);
-	return found_get(found, 0, row, err);
+	return found_pending(found, row, err);
 }
 
 /* That it is decided already is told from a row, like an outcome. */

@@ -358,8 +358,7 @@ found_free(struct found *f)
 	memset(f, 0, sizeof(*f));
 }
 
-/* p NULL when it is NULL. */
-static struct slice
+struct slice
 found_column(const struct found *f, size_t row, int col)
 {
 	if (PQgetisnull(f->res, (int)row, col))
@@ -446,12 +445,11 @@ certificate_of(const struct found *f, size_t i)
 	return c != NULL ? buf_slice(&c->der) : slice_of(NULL, 0);
 }
 
-/* By the columns of STORED_WITH; query and pending have some more. */
+/* By the columns of STORED_WITH, and the token behind them if it is there. */
 int
 found_get(const struct found *f, size_t i, struct stored *out,
     struct err *err)
 {
-	int n = PQnfields(f->res);
 	struct slice state = found_column(f, i, STORED_STATE);
 	struct stored s = { .id = found_column(f, i, STORED_ID) };
 
@@ -477,13 +475,8 @@ found_get(const struct found *f, size_t i, struct stored *out,
 	s.decision_id = found_column(f, i, STORED_DECISION);
 	s.expires = found_int(f, i, STORED_EXPIRES);
 	s.response = found_column(f, i, STORED_RESPONSE);
-	if (n > STORED_TOKEN)
+	if (PQnfields(f->res) > STORED_TOKEN)
 		s.token = found_column(f, i, STORED_TOKEN);
-	if (n == PENDING_COLUMNS) {
-		s.submitted_sha256 = found_column(f, i, PENDING_SHA256);
-		s.evidence = found_column(f, i, PENDING_EVIDENCE);
-		s.method = (enum auth_method)found_int(f, i, PENDING_METHOD);
-	}
 	if (s.status == MSG_ISSUED && s.certificate.n == 0)
 		return err_set(err, ERR_INTERNAL,
 		    "database: issued request without certificate");

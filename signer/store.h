@@ -75,7 +75,7 @@ struct stored {
 	int64_t		 expires;		/* unix seconds; 0 = never */
 	struct slice	 response;		/* CMC, of one that waits */
 	struct slice	 token;		/* of store_query, store_pending only */
-	struct slice	 submitted_sha256;	/* of store_pending only */
+	struct slice	 submitted_sha256;	/* of found_pending only */
 	struct slice	 evidence;
 	enum auth_method method;
 	int64_t		 received;		/* unix seconds */
@@ -127,6 +127,9 @@ int		 store_key_owner(struct store *, const struct pubkey *,
 /* At most one row: that of the verdict's request, if it is of job's CA. */
 int		 store_pending(struct store *, const struct job *,
 		    struct found *, struct err *);
+/* As found_get, of that row, with all that the decision needs. */
+int		 found_pending(const struct found *, struct stored *,
+		    struct err *);
 /* Rows of certificates that requests are signed with. */
 struct issued_set *store_issued(struct store *, const struct slice *serials,
 		    size_t n, struct err *);

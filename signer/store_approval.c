@@ -29,6 +29,17 @@ store_pending(struct store *st, const struct job *j, struct found *f,
 	return store_found(st, r, f, err);
 }
 
+int
+found_pending(const struct found *f, struct stored *out, struct err *err)
+{
+	if (found_get(f, 0, out, err) == -1)
+		return -1;
+	out->submitted_sha256 = found_column(f, 0, PENDING_SHA256);
+	out->evidence = found_column(f, 0, PENDING_EVIDENCE);
+	out->method = (enum auth_method)found_int(f, 0, PENDING_METHOD);
+	return 0;
+}
+
 /* The row of a pending request gets its decision, once. */
 static int
 update_row(struct store *st, const struct job *j, struct err *err)

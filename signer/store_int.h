@@ -37,7 +37,8 @@ void	 store_put_keys(const struct store_key *, size_t n, bool replay,
 /* Takes the result over, and reads the certificates of its rows. */
 int	 store_found(struct store *, PGresult *, struct found *,
 	    struct err *);
-/* A field of a row, big endian. */
+/* A field of a row, p NULL when it is NULL; a big endian one. */
+struct slice found_column(const struct found *, size_t row, int col);
 int64_t	 found_int(const struct found *, size_t row, int col);
 /* What the insertion of a job's row implies; see store_approval.c. */
 int	 store_use_up(struct store *, const struct job *, struct err *);
@@ -64,23 +65,21 @@ enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
     STORED_HRESULT, STORED_TEXT, STORED_ACCOUNT, STORED_CA, STORED_TEMPLATE,
     STORED_TOKEN_SHA256, STORED_SERIAL, STORED_RECEIVED, STORED_DECISION,
     STORED_EXPIRES, STORED_RESPONSE, STORED_TOKEN,
-    QUERY_XMIN, QUERY_NTH, QUERY_COLUMNS,
-    PENDING_SHA256 = STORED_TOKEN + 1, PENDING_EVIDENCE, PENDING_METHOD,
-    PENDING_COLUMNS };
+    QUERY_REVOKED, QUERY_XMIN, QUERY_NTH,
+    PENDING_SHA256 = STORED_TOKEN + 1, PENDING_EVIDENCE, PENDING_METHOD };
 
 /*
  * Polls; see store_poll.c.  No job of theirs is compared with the row's hash.
- * Days as bounds, as in ISSUED_STMT.  Of a certificate that was revoked since
- * the row's xmin does not matter: it is NULL.
+ * Days as bounds, as in ISSUED_STMT.
  */
 #define POLL_STATEMENTS \
 	{ "query", "SELECT r.*, k.nth FROM unnest($1::int4[], $2::text[], " \
 	    "$3::text[], $4::int4[]) WITH ORDINALITY " \
 	    "k(number, owner, ca, methods, nth) CROSS JOIN LATERAL (SELECT " \
-	    STORED_WITH("NULL::bytea") ", r.token, CASE WHEN EXISTS (SELECT " \
+	    STORED_WITH("NULL::bytea") ", r.token, EXISTS (SELECT " \
 	    "FROM countersign.ca c JOIN countersign.revoked v " \
 	    "ON v.ca = c.name AND v.serial = r.serial " \
-	    "WHERE c.of_ca = r.ca) THEN NULL ELSE r.xmin END AS xmin " \
+	    "WHERE c.of_ca = r.ca) AS revoked, r.xmin " \
 	    "FROM countersign.request r WHERE r.number = k.number " \
 	    "AND r.day BETWEEN $5::int4 AND $6::int4 " \
 	    "AND coalesce(r.agent, r.account) = k.owner " \

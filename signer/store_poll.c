@@ -69,20 +69,21 @@ found_nth(const struct found *f, size_t i)
 bool
 found_revoked(const struct found *f, size_t i)
 {
-	return PQgetisnull(f->res, (int)i, QUERY_XMIN);
+	return found_int(f, i, QUERY_REVOKED) != 0;
 }
 
 /*
  * Every transaction that was over when a barrier's snapshot was taken stands
  * before it in the WAL: what it wrote is durable since the barrier is.  Of
- * numbers that go round, those behind are at most half of all away.
+ * numbers that go round, those behind are at most half of all away.  The row's
+ * says nothing of its certificate's revocation.
  */
 bool
 found_durable(const struct store *st, const struct found *f, size_t i)
 {
 	uint32_t xmin = (uint32_t)found_int(f, i, QUERY_XMIN);
 
-	return st->settled != 0 && xmin >= FIRST_XID &&
+	return !found_revoked(f, i) && st->settled != 0 && xmin >= FIRST_XID &&
 	    (int32_t)(xmin - st->settled) < 0;
 }
 

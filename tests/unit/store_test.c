@@ -416,7 +416,7 @@ decided_once(void **state)
 	make_decision(&e, &j, &q, MSG_DENIED);
 	assert_int_equal(store_pending(store, &d, &f, &err), 0);
 	assert_int_equal(found_count(&f), 1);
-	assert_int_equal(found_get(&f, 0, &s, &err), 0);
+	assert_int_equal(found_pending(&f, &s, &err), 0);
 	assert_true(slice_is(s.token, "token"));
 	assert_true(slice_eq(s.submitted_sha256, s.token_sha256));
 	assert_int_equal(s.method, AUTH_PASSWORD);
