@@ -151,6 +151,39 @@ link_of(struct link_pool *p)
 	return l;
 }
 
+/* A worker, and the signer or two that it may ask. */
+struct lab {
+	struct signer		 s[2];
+	int			 n;
+	struct link_pool	*pool;
+	struct link		*link;
+};
+
+/* The link is lent. */
+static inline struct link *
+lab_start(struct lab *lab, int n)
+{
+	int i;
+
+	lab->n = n;
+	for (i = 0; i < n; i++)
+		signer_start(&lab->s[i], "tcp://127.0.0.1:*");
+	lab->pool = pool_of(lab->s[0].uri, n > 1 ? lab->s[1].uri : NULL,
+	    &worker_keys);
+	return lab->link = link_of(lab->pool);
+}
+
+static inline void
+lab_end(struct lab *lab)
+{
+	int i;
+
+	link_free(lab->link);
+	link_pool_free(lab->pool);
+	for (i = 0; i < lab->n; i++)
+		signer_stop(&lab->s[i]);
+}
+
 /* Ask "hello" under an id of one repeated byte. */
 static inline int
 ask(struct link *l, uint8_t c, char *out, size_t max, struct err *err)

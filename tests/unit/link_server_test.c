@@ -130,6 +130,30 @@ test_handler_dies(void **state)
 	link_server_free(s);
 }
 
+static void
+on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void
+test_interrupted(void **state)
+{
+	struct itimerval t = { { 0, 0 }, { 0, 100000 } };
+	struct link_server *s = server_new("tcp://127.0.0.1:*");
+	struct sigaction sa;
+	int64_t start = link_now_ms();
+
+	(void)state;
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = on_alarm;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &t, NULL);
+	assert_int_equal(received(s, 2 * LONG_MS), 0);
+	assert_in_range(link_now_ms() - start, 50, LONG_MS);
+	link_server_free(s);
+}
+
 int
 main(void)
 {
@@ -138,6 +162,7 @@ main(void)
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_gone_worker),
 		cmocka_unit_test(test_handler_dies),
+		cmocka_unit_test(test_interrupted),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
