@@ -227,7 +227,7 @@ take_request(struct compare *m, const PGresult *res, int row)
  * Every row against the record of its id, in pages by (day, id); then every
  * record that no row has shown.
  */
-int
+static int
 compare_requests(struct compare *m, struct err *err)
 {
 	char day[16] = "0", id[2 * CHR_ID + 1] = "";
@@ -396,7 +396,7 @@ each_serial(struct compare *m, const char *stmt,
 	return rc;
 }
 
-int
+static int
 compare_certificates(struct compare *m, struct err *err)
 {
 	const struct chr_row *r;
@@ -415,7 +415,7 @@ compare_certificates(struct compare *m, struct err *err)
 	return 0;
 }
 
-int
+static int
 compare_voids(struct compare *m, struct err *err)
 {
 	const struct chr_row *r;
@@ -469,7 +469,7 @@ take_absent(struct compare *m, const char *signer, bool vault)
 }
 
 /* Every signer has the prefix that its ledger says, and its epochs grow. */
-int
+static int
 compare_signers(struct compare *m, struct err *err)
 {
 	const struct chr_ledger *l;

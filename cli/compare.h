@@ -39,14 +39,10 @@ int	 compare_begin(struct compare *, struct err *);
 int	 compare_all(struct compare *, struct err *);
 void	 compare_free(struct compare *);	/* not what it was given */
 
-/* Parts of it. */
-int	 compare_signers(struct compare *, struct err *);
+/* Parts of it, in other files. */
 /* To the headset, before the ledgers are read; and what is missing, behind. */
 int	 compare_take_heads(struct compare *, struct err *);
 int	 compare_heads(struct compare *, struct err *);
-int	 compare_requests(struct compare *, struct err *);
-int	 compare_certificates(struct compare *, struct err *);
-int	 compare_voids(struct compare *, struct err *);
 int	 compare_revoked(struct compare *, struct err *);
 int	 compare_lists(struct compare *, struct err *);
 int	 compare_responders(struct compare *, struct err *);

@@ -9,9 +9,24 @@
 #include "ocspreq.h"
 #include "ocspresp.h"
 #include "oid.h"
+#include "responder.h"
+#include "store_crl.h"
 
 #define UNKNOWN_LIFE	300	/* s: it may be issued in a moment */
 #define TRIES		3
+
+struct ocsp_single {
+	struct slice		 id;	/* the CertID of the question, TLV */
+	struct cert_status	 status;
+};
+
+struct ocsp_answer {
+	const struct responder	*responder;
+	const struct ocsp_single *single;
+	size_t			 n;
+	int64_t			 this_update, next_update; /* unix seconds */
+	struct slice		 nonce;	/* extnValue's content; p NULL: none */
+};
 
 static void
 put_status(struct buf *b, const struct cert_status *s)
@@ -101,7 +116,8 @@ put_basic(struct buf *b, const struct ocsp_answer *a, struct slice tbs,
 	der_close(b, basic);
 }
 
-int
+/* OCSPResponse with a BasicOCSPResponse; appended. */
+static int
 ocsp_build(const struct ocsp_answer *a, struct buf *out, struct err *err)
 {
 	const uint8_t successful = 0;

@@ -3,24 +3,6 @@
 #define OCSPRESP_H
 
 #include "job.h"
-#include "responder.h"
-#include "store_crl.h"
-
-struct ocsp_single {
-	struct slice		 id;	/* the CertID of the question, TLV */
-	struct cert_status	 status;
-};
-
-struct ocsp_answer {
-	const struct responder	*responder;
-	const struct ocsp_single *single;
-	size_t			 n;
-	int64_t			 this_update, next_update; /* unix seconds */
-	struct slice		 nonce;	/* extnValue's content; p NULL: none */
-};
-
-/* OCSPResponse with a BasicOCSPResponse; appended. */
-int	 ocsp_build(const struct ocsp_answer *, struct buf *, struct err *);
 
 /*
  * The answer to a CALL_OCSP, into j->response.  One question about a
