@@ -270,6 +270,9 @@ names_from_request(const struct judging *j, const struct request *r,
 {
 	size_t	i;
 
+	if (r->names_fault.kind != ERR_NONE)
+		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
+		    "%s: %.180s", j->tmpl->cn, r->names_fault.text);
 	if (r->names.nrdn == 0 && r->names.nsan == 0)
 		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
 		    "%s: the request has neither subject nor alternative name",

@@ -122,7 +122,7 @@ pkcs10_parse(struct reqparse *p, struct slice tlv, struct err *err)
 	if (r->key == NULL || check_signature(p, &c, err) == -1)
 		return -1;
 	r->pop = POP_PKCS10;
-	if (names_parse_dn(&r->names, r->subject, err) == -1)
-		return -1;
+	/* [MS-WCCE] 3.2.2.6.2.1.4.5.9: most templates ignore the subject. */
+	names_parse_dn(&r->names, r->subject, &r->names_fault);
 	return reqattr_parse(p, ATTR_CSR, &c.attributes, err);
 }

@@ -257,6 +257,9 @@ renewal_same_names(const struct issued *c, const struct request *r,
 	struct names	read, old, asked;
 	bool		same;
 
+	if (r->names_fault.kind != ERR_NONE)
+		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT,
+		    "%.180s", r->names_fault.text);
 	if (issued_names(c, &read, err) == -1)
 		return -1;
 	names_fold(&read, &old);

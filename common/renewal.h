@@ -29,7 +29,8 @@ int	 renewal_judge(const struct decide_ask *, const struct template *,
 /*
  * Does the request ask for exactly the names of the old certificate, but for
  * those that we add ourselves?  1 and these names (names_free), 0 when not;
- * -1, as issued_names, when the old certificate cannot be read.
+ * -1 when the request's names cannot be read, or, as issued_names, the old
+ * certificate.
  */
 int	 renewal_same_names(const struct issued *, const struct request *,
 	    struct names *out, struct err *);

@@ -72,14 +72,14 @@ claim_uri(struct request *r, const char *uri, struct err *err)
 	return rc;
 }
 
+/* What cannot be read goes nowhere, so it claims nothing, either. */
 static int
 ext_san(struct reqparse *p, struct slice value, struct err *err)
 {
 	struct names	*n = &p->req->names;
 	size_t		 i = n->nsan;
 
-	if (names_parse_san(n, value, err) == -1)
-		return -1;
+	names_parse_san(n, value, &p->req->names_fault);
 	for (; i < n->nsan; i++)
 		if (n->san[i].kind == SAN_URI &&
 		    claim_uri(p->req, n->san[i].text, err) == -1)

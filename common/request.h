@@ -61,6 +61,8 @@ struct request {
 	struct pubkey		*key;		/* owned */
 	enum request_pop	 pop;
 	struct names		 names;		/* subject and SAN asked for */
+	struct err		 names_fault;	/* ERR_NONE, or why one of them
+						   could not be read */
 	char			*sid;		/* claimed by the SID extension
 						   or the SAN tag URI; NULL */
 	struct template_hint	 hint[REQUEST_HINTS];
@@ -84,7 +86,8 @@ struct request {
  * Parse and prove possession.  Strict DER, limits of reqparse.h and name.h.
  * NULL: ERR_MALFORMED (HR_INVALID_DATA, CRYPT_E_NO_SIGNER, ...), ERR_TOO_BIG,
  * or ERR_DENIED: NTE_BAD_SIGNATURE, what pubkey_parse denies, and what is well
- * formed but nothing that we issue, as a CA's basic constraints.
+ * formed but nothing that we issue, as a CA's basic constraints.  Names that
+ * cannot be read are no refusal yet: names_fault is for who wants to use them.
  * The result owns everything; free with request_free.
  */
 struct request	*request_parse(struct slice der, struct err *);

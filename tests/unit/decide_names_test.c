@@ -27,6 +27,24 @@ test_sid_uri(void **state)
 	assert_false(name_is_sid_uri("%7"));
 }
 
+/* [MS-WCCE] 3.2.2.6.2.1.4.5.9: who does not use them ignores them. */
+static void
+test_unreadable(void **state)
+{
+	struct ask	q;
+
+	(void)state;
+	ask_for(&q, "Person");
+	err_bad(&q.request.names_fault, 0, "name: a part with two values");
+	grants(&q, "E=ada@mail.example,CN=Ada Byron | "
+	    "UPN:ada@lab.example, email:ada@mail.example");
+	ask_for(&q, "Any");
+	err_bad(&q.request.names_fault, 0, "name: a part with two values");
+	san(&q, SAN_DNS, "www.lab.example");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT,
+	    "template Any: name: a part with two values");
+}
+
 /* Template "Any", rule "hosts": what it allows and what comes out. */
 static void
 test_allowed(void **state)
@@ -339,6 +357,7 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_sid_uri),
+		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_not_allowed),
 		cmocka_unit_test(test_rules_that_apply),

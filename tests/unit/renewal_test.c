@@ -374,6 +374,11 @@ test_anonymous(void **state)
 	q.in.method = AUTH_ANONYMOUS;
 	denies(&q, CERTSRV_E_BAD_RENEWAL_SUBJECT, "renewal-key-based");
 	ask_for(&q, "Nobody", "Nobody");
+	same_names(&q);
+	err_bad(&q.request.names_fault, 0, "name: more parts");
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "more parts");
+	ask_for(&q, "Nobody", "Nobody");
 	q.request.old_cert = slice_of(NULL, 0);
 	q.request.nsigner = 0;
 	q.in.method = AUTH_ANONYMOUS;
