@@ -14,17 +14,11 @@
 #define ANYWHERE	(ATTR_CSR | ATTR_ADDED | ATTR_SIGNED)
 
 #define MS(n)	{ (const uint8_t *)"\x2b\x06\x01\x04\x01\x82\x37\x15" n, 9 }
-#define PKCS9(n) { (const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x01\x09" n, 9 }
 
 static const struct slice
 	oid_ek_info = MS("\x17"),		/* 1.3.6.1.4.1.311.21.23 */
-	oid_ksp_name = MS("\x19"),		/* .25 */
 	oid_attestation = MS("\x21"),		/* .33 */
-	oid_aik_info = MS("\x27"),		/* .39 */
-	oid_unstructured = PKCS9("\x02"),	/* 1.2.840.113549.1.9.2 */
-	oid_signing_time = PKCS9("\x05"),
-	oid_challenge = PKCS9("\x07"),
-	oid_friendly_name = PKCS9("\x14");
+	oid_aik_info = MS("\x27");		/* .39 */
 
 struct attr_value {
 	struct slice	 tlv;
@@ -289,7 +283,10 @@ attr_misplaced_key(struct reqparse *p, const struct attr_value *v,
 	    "archived key is in the wrong place");
 }
 
-/* What is not here is refused. */
+/*
+ * What is here has its places; what is not ([RFC2985] has many, such as
+ * unstructuredAddress) is passed over: no certificate shows anything of it.
+ */
 static const struct attribute {
 	const struct slice	*oid;
 	unsigned		 lists;
@@ -303,17 +300,13 @@ static const struct attribute {
 	{ &OID_CLIENT_INFO, ANYWHERE, attr_client_info },
 	{ &OID_OS_VERSION, ANYWHERE, attr_os_version },
 	{ &OID_CSP_PROVIDER, ANYWHERE, attr_csp },
-	{ &oid_ksp_name, ATTR_CSR, NULL },
-	{ &oid_unstructured, ATTR_CSR, NULL },
-	{ &oid_challenge, ATTR_CSR, NULL },
-	{ &oid_friendly_name, ATTR_CSR, NULL },
-	{ &OID_EXT_SMIME, ATTR_CSR | ATTR_SIGNED, NULL },
-	{ &oid_signing_time, ATTR_SIGNED, NULL },
 	{ &oid_ek_info, ANYWHERE, attr_attestation },
 	{ &oid_attestation, ANYWHERE, attr_attestation },
 	{ &oid_aik_info, ANYWHERE, attr_attestation },
 	{ &OID_ARCHIVED_KEY, ANYWHERE, attr_misplaced_key },
 };
+
+#define NKNOWN	(sizeof(known) / sizeof(known[0]))
 
 int
 reqattr_read(struct der *list, struct slice *oid, struct slice *value,
@@ -355,11 +348,13 @@ reqattr_judge(struct reqparse *p, enum attr_list list, struct slice oid,
 	char			text[128];
 	size_t			i;
 
-	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (slice_eq(*known[i].oid, oid) &&
-		    (known[i].lists & list) != 0)
-			return known[i].judge == NULL ? 0 :
-			    known[i].judge(p, &v, err);
+	for (i = 0; i < NKNOWN; i++)
+		if (slice_eq(*known[i].oid, oid))
+			break;
+	if (i == NKNOWN)
+		return 0;
+	if ((known[i].lists & list) != 0)
+		return known[i].judge(p, &v, err);
 	return err_bad(err, 0, "attribute %s is not accepted here",
 	    oid_show(oid, text, sizeof(text)));
 }

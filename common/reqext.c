@@ -343,8 +343,7 @@ reqext_parse(struct reqparse *p, enum ext_list where, struct slice tlv,
 
 	if (der_only(tlv, DER_SEQ, &list, "extensions", err) == -1)
 		return -1;
-	if (der_done(&list))		/* [RFC5280] 4.1: SIZE (1..MAX) */
-		return err_bad(err, 0, "extensions: none in the list");
+	/* [RFC5280] 4.1 has at least one; a tool that asks for none may not. */
 	while (!der_done(&list))
 		if (parse_extension(p, where, seen, &list, err) == -1)
 			return -1;

@@ -35,6 +35,37 @@ test_extensions(void **state)
 }
 
 static void
+test_no_extensions(void **state)
+{
+	struct buf a = { 0 };
+
+	(void)state;
+	put_ext_request(&a, OID_EXTENSION_REQUEST, NOTHING);
+	request_free(accepted_csr(buf_slice(&a)));
+	buf_free(&a);
+}
+
+/* They are refused where they are used: test_unreadable of decide_names. */
+static void
+test_unreadable_names(void **state)
+{
+	struct buf e = { 0 }, a = { 0 };
+	struct request *r;
+
+	(void)state;
+	put_ext(&e, OID_EXT_SAN, false, BYTES("\x30\x07\x82\x01" "a\xa3\x02"
+	    "\x30\0"));
+	put_ext_request(&a, OID_EXTENSION_REQUEST, buf_slice(&e));
+	r = accepted_csr(buf_slice(&a));
+	assert_int_equal(r->names_fault.kind, ERR_MALFORMED);
+	assert_non_null(strstr(r->names_fault.text, "kind a3"));
+	assert_int_equal(r->names.nsan, 0);
+	request_free(r);
+	buf_free(&e);
+	buf_free(&a);
+}
+
+static void
 test_bad_extensions(void **state)
 {
 	static const struct {
@@ -43,7 +74,6 @@ test_bad_extensions(void **state)
 		const char	*text;
 	} bad[] = {
 #define S(s)	{ (const uint8_t *)(s), sizeof(s) - 1 }
-		{ S(""), HR_INVALID_DATA, "none" },
 		{ S("\x30\x0c\x06\x03\x55\x1d\x13\x04\x05\x30\x03\x01\x01\xff"),
 		    HR_INVALID_ARG, "ca certificates" },
 		{ S("\x30\x0c\x06\x03\x55\x1d\x13\x04\x05\x30\x03\x01\x01\x00"),
@@ -210,13 +240,11 @@ test_attributes(void **state)
 	} bad[] = {
 #define S(s)	{ (const uint8_t *)(s), sizeof(s) - 1 }
 #define MS_ATTR(n, v) S("\x30" n "\x06\x0a\x2b\x06\x01\x04\x01\x82\x37" v)
-		/* no value, two values, unknown, attestation, archived key */
+		/* no value, two values, attestation, archived key */
 		{ MS_ATTR("\x0e", "\x0d\x02\x03\x31\0"), HR_INVALID_DATA,
 		    "no value" },
 		{ MS_ATTR("\x12", "\x0d\x02\x03\x31\x04\x05\0\x05\0"),
 		    HR_INVALID_DATA, "several" },
-		{ MS_ATTR("\x10", "\x0d\x02\x09\x31\x02\x05\0"),
-		    HR_INVALID_DATA, "1.3.6.1.4.1.311.13.2.9 is not" },
 		{ S("\x30\x0f\x06\x09\x2b\x06\x01\x04\x01\x82\x37\x15\x21"
 		    "\x31\x02\x05\0"), HR_NOT_SUPPORTED, "attestation" },
 		{ S("\x30\x0f\x06\x09\x2b\x06\x01\x04\x01\x82\x37\x15\x0d"
@@ -231,6 +259,14 @@ test_attributes(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY(bad); i++)
 		refused_csr(bad[i].attr, bad[i].hresult, bad[i].text);
+	/* unstructuredAddress, as of routers, and what nobody knows */
+	put_attr(&a, BYTES("\x2a\x86\x48\x86\xf7\x0d\x01\x09\x08"),
+	    BYTES("\x13\x03::1"));
+	put_attr(&a, BYTES("\x2a\x03\x09"), BYTES("\x30\0"));
+	request_free(accepted_csr(buf_slice(&a)));
+	put_attr(&a, BYTES("\x2a\x03\x09"), BYTES("\x30\0"));
+	refused_csr(buf_slice(&a), HR_INVALID_DATA, "twice");
+	buf_reset(&a);
 	put_attr(&a, OID_OS_VERSION, BYTES("\x16\x04" "10.0"));
 	put_attr(&a, OID_CLIENT_INFO, BYTES("\x30\x0f\x02\x01\x05\x0c\x01m\x0c"
 	    "\x01u\x0c\x04p\xc3\xb6" "x"));
@@ -654,6 +690,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_extensions),
+		cmocka_unit_test(test_no_extensions),
+		cmocka_unit_test(test_unreadable_names),
 		cmocka_unit_test(test_bad_extensions),
 		cmocka_unit_test(test_template_names),
 		cmocka_unit_test(test_sid_claims),
