@@ -268,15 +268,11 @@ to_utf8(int tag, struct slice s, struct buf *out, const char *what,
 	case DER_T61:
 		latin1_to_utf8(s, out);
 		return 0;
-	case DER_PRINTABLE:
-		if (!name_is_printable(s))
-			return err_bad(err, 0, "%s: not a PrintableString",
-			    what);
-		break;
+	case DER_PRINTABLE:	/* routers put "_", others "@" into it */
 	case DER_IA5:
 		if (!name_is_ia5(s))
-			return err_bad(err, 0, "%s: not a clean IA5String",
-			    what);
+			return err_bad(err, 0, "%s: not a clean %s", what,
+			    tag == DER_IA5 ? "IA5String" : "PrintableString");
 		break;
 	case DER_UTF8:
 		break;

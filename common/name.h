@@ -5,7 +5,8 @@
  * Parsing refuses what no rule could judge: NUL and control characters,
  * bidirectional overrides, invalid UTF-8, BMPString of odd length,
  * UniversalStrings, multi-valued RDNs, more than 24 RDNs, more than 128
- * alternative names, 4 KiB of them in total.  Values are kept as UTF-8.
+ * alternative names, 4 KiB of them in total.  A PrintableString may hold what
+ * an IA5String may, as much software has it.  Values are kept as UTF-8.
  */
 #ifndef NAME_H
 #define NAME_H

@@ -143,6 +143,26 @@ def test_pss_as_openssl_signs(stack, demo, tmp_path, salt):
         ('CertificateTemplate', stack.env['CS_TEMPLATE'])]))
 
 
+def test_subject_that_nobody_uses(stack, demo, tmp_path):
+    """[MS-WCCE] 3.2.2.6.2.1.4.5.9: all names are the account's."""
+    (tmp_path / 'cnf').write_text(
+        '[req]\nprompt = no\nstring_mask = pkix\ndistinguished_name = dn\n'
+        'attributes = more\nreq_extensions = none\n[none]\n'
+        '[dn]\n[more]\n'
+        'unstructuredAddress = 192.0.2.7\nchallengePassword = abcd1234\n')
+    csr = subprocess.run(
+        ['openssl', 'req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout',
+         str(tmp_path / 'key'), '-config', str(tmp_path / 'cnf'), '-subj',
+         '/CN=a_b@c+OU=x', '-outform', 'DER'], check=True, capture_output=True).stdout
+    r = demo.enroll(csr, context=[
+        ('CertificateTemplate', stack.env['CS_TEMPLATE_MACHINE'])])
+    check_rstrc(r)
+    assert 'a_b' not in r.certificate.subject.rfc4514_string()
+    r = demo.enroll(csr, context=[
+        ('CertificateTemplate', stack.env['CS_TEMPLATE'])])
+    assert r.hresult == 0x80094001 and 'several values' in r.reason
+
+
 def test_key_exchange_token(stack, demo):
     """AD CS answers it whether or not a template needs it."""
     url = stack.env['CS_CES_URL']

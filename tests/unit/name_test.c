@@ -63,6 +63,8 @@ test_strings(void **state)
 	    "J\xc3\xb6rg");
 	assert_string_equal(read_cn(DER_PRINTABLE, BYTES("*.a.b"), &err),
 	    "*.a.b");
+	assert_string_equal(read_cn(DER_PRINTABLE, BYTES("a_b@c"), &err),
+	    "a_b@c");
 	assert_string_equal(read_cn(DER_IA5, BYTES("a@b"), &err), "a@b");
 	assert_string_equal(read_cn(DER_BMP,
 	    BYTES("\0J\0\xf6\x20\xac"), &err), "J\xc3\xb6\xe2\x82\xac");
@@ -88,7 +90,7 @@ test_bad_strings(void **state)
 		{ DER_UTF8, S("a\xe2\x81\xa6") },	/* U+2066 */
 		{ DER_UTF8, S("a\xef\xbb\xbf") },	/* U+FEFF */
 		{ DER_UTF8, S("a\xef\xbf\xbe") },	/* U+FFFE */
-		{ DER_PRINTABLE, S("a@b") }, { DER_PRINTABLE, S("a\0") },
+		{ DER_PRINTABLE, S("a\xe4") }, { DER_PRINTABLE, S("a\0") },
 		{ DER_IA5, S("\xe4") }, { DER_IA5, S("a\r") },
 		{ DER_BMP, S("\0a\0") }, { DER_BMP, S("\0a\0\0") },
 		{ DER_BMP, S("\xd8\x3d\xde\x00") },
