@@ -203,6 +203,9 @@ parse_ec(struct pubkey *k, struct der *alg, struct err *err)
 	struct slice		 oid;
 	char			 text[128];
 
+	if (der_peek(alg) == DER_SEQ)
+		return err_bad(err, NTE_BAD_ALGID, "explicit ec parameters "
+		    "are not accepted: the key must name its curve");
 	if (der_get(alg, DER_OID, &oid, "ec parameters", err) == -1 ||
 	    der_end(alg, "public key algorithm", err) == -1)
 		return -1;
@@ -242,7 +245,7 @@ parse_spki(struct pubkey *k, struct err *err)
 	if (oid_text(oid, text, sizeof(text)) == -1)
 		snprintf(text, sizeof(text), "of an odd name");
 	return err_bad(err, NTE_BAD_ALGID,
-	    "public key algorithm %s is not accepted", text);
+	    "public key algorithm %s is neither RSA nor EC", text);
 }
 
 struct pubkey *

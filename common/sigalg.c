@@ -137,8 +137,9 @@ pss_mask(struct der *d, const EVP_MD *md, struct err *err)
 }
 
 /*
- * As long as the hash, as Windows has it, or as long as there is room for
- * ([RFC8017] 9.1.1), as OpenSSL has it; other lengths nobody uses.
+ * As long as the hash, as Windows has it, as long as there is room for
+ * ([RFC8017] 9.1.1), as OpenSSL has it, or the default of [RFC4055] 3.1, as
+ * some have it with any hash: a forger gains nothing by the length.
  */
 static int
 pss_salt(struct der *d, const struct pubkey *k, struct scheme *s,
@@ -152,9 +153,10 @@ pss_salt(struct der *d, const struct pubkey *k, struct scheme *s,
 	    der_uint(&explicit, &salt, "pss salt", err) == -1 ||
 	    der_end(&explicit, "pss salt", err) == -1))
 		return -1;
-	if (salt != hash && salt != k->bits / 8 - hash - 2)
-		return err_bad(err, NTE_BAD_ALGID, "pss salt is neither as "
-		    "long as the hash nor as the key allows");
+	if (salt > k->bits / 8 - hash - 2)
+		return err_bad(err, NTE_BAD_ALGID, "pss salt of %llu octets "
+		    "is longer than the key allows",
+		    (unsigned long long)salt);
 	s->salt = (int)salt;
 	return der_end(d, "pss parameters", err);
 }
@@ -245,8 +247,8 @@ sigalg_find(struct slice oid, const struct pubkey *k, struct err *err)
 		    "signature algorithm does not fit the key");
 		return NULL;
 	}
-	err_bad(err, NTE_BAD_ALGID, "signature algorithm %s is not accepted",
-	    oid_text(oid, text, sizeof(text)) == 0 ? text : "of an odd name");
+	err_bad(err, NTE_BAD_ALGID, "signature algorithm %s is not accepted: "
+	    "sign with sha256", oid_text(oid, text, sizeof(text)) == 0 ? text : "of an odd name");
 	return NULL;
 }
 

@@ -95,7 +95,7 @@ test_refused(void **state)
 		{ "p256-not-reduced", NTE_BAD_KEY, "not valid" },
 		{ "p256-infinity", HR_INVALID_DATA, "point" },
 		{ "p256-compressed", HR_INVALID_DATA, "point" },
-		{ "p256-explicit", HR_INVALID_DATA, "ec parameters" },
+		{ "p256-explicit", NTE_BAD_ALGID, "explicit ec parameters" },
 		{ "secp256k1", NTE_BAD_ALGID, "curve" },
 		{ "p224", NTE_BAD_ALGID, "curve" },
 		{ "ed25519", NTE_BAD_ALGID, "1.3.101.112" },
@@ -497,7 +497,7 @@ test_pss(void **state)
 	pss(&alg, OID_SHA256, OID_SHA384, 32);
 	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_ALGID);
 	pss(&alg, OID_SHA256, OID_SHA256, 20);
-	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_ALGID);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
 	pss(&alg, OID_SHA384, OID_SHA384, 48);
 	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
 	pss(&alg, OID_SHA1, OID_SHA1, 20);	/* defaults, encoded */
@@ -510,8 +510,16 @@ test_pss(void **state)
 	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
 	pss(&alg, OID_SHA256, OID_SHA256, 222);
 	assert_int_equal(check(&m, &alg, none, sig, n), 0);
-	pss(&alg, OID_SHA256, OID_SHA256, 221);
+	pss(&alg, OID_SHA256, OID_SHA256, 223);
 	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_ALGID);
+	/* [RFC4055] 3.1's default with another hash; one octet. */
+	n = sign(m.pkey, EVP_sha256(), 20, sig);
+	pss(&alg, OID_SHA256, OID_SHA256, 20);
+	assert_int_equal(check(&m, &alg, none, sig, n), 0);
+	pss(&alg, OID_SHA256, OID_SHA256, 1);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
+	n = sign(m.pkey, EVP_sha256(), 1, sig);
+	assert_int_equal(check(&m, &alg, none, sig, n), 0);
 	n = sign(m.pkey, EVP_sha1(), 20, sig);
 	buf_reset(&alg);
 	a = der_open(&alg, DER_SEQ);
