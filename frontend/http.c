@@ -175,13 +175,6 @@ media_param(struct slice *s, struct slice *name, struct slice *value)
 	return 0;
 }
 
-static bool
-is_word(struct slice s, const char *word)
-{
-	return s.n == strlen(word) &&
-	    strncasecmp((const char *)s.p, word, s.n) == 0;
-}
-
 /* [RFC3902]: application/soap+xml, at most one charset, which is UTF-8. */
 static bool
 is_soap(const char *type)
@@ -194,16 +187,16 @@ is_soap(const char *type)
 		return false;
 	semi = strchrnul(type, ';');
 	s = xml_trim(slice_of(type, (size_t)(semi - type)));
-	if (!is_word(s, "application/soap+xml"))
+	if (!xml_word(s, "application/soap+xml"))
 		return false;
 	s = xml_trim(slice_str(semi));
 	while (s.n != 0) {
 		if (media_param(&s, &name, &value) == -1)
 			return false;
-		if (is_word(name, "charset") && (!is_word(value, "utf-8") ||
+		if (xml_word(name, "charset") && (!xml_utf8(value) ||
 		    ++charsets > 1))
 			return false;
-		if (is_word(name, "action") && ++actions > 1)
+		if (xml_word(name, "action") && ++actions > 1)
 			return false;
 	}
 	return true;
@@ -217,7 +210,7 @@ is_ocsp(const char *type)
 	if (type == NULL)
 		return false;
 	semi = strchrnul(type, ';');
-	return is_word(xml_trim(slice_of(type, (size_t)(semi - type))),
+	return xml_word(xml_trim(slice_of(type, (size_t)(semi - type))),
 	    "application/ocsp-request");
 }
 

@@ -3,6 +3,7 @@
  * out.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "xmlchar.h"
 
@@ -64,6 +65,19 @@ xml_trim(struct slice s)
 	while (s.n > 0 && xml_space(s.p[s.n - 1]))
 		s.n--;
 	return s;
+}
+
+bool
+xml_word(struct slice s, const char *word)
+{
+	return s.n == strlen(word) &&
+	    strncasecmp((const char *)s.p, word, s.n) == 0;
+}
+
+bool
+xml_utf8(struct slice s)
+{
+	return xml_word(s, "utf-8") || xml_word(s, "utf8");
 }
 
 /* Exactly n digits; the rest stays in *s. */

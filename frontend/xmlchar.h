@@ -16,6 +16,9 @@ size_t	 xml_char(const uint8_t *p, const uint8_t *end);
 bool	 xml_chars(struct slice);
 bool	 xml_space(uint8_t);
 struct slice	 xml_trim(struct slice);	/* without white space around */
+bool	 xml_word(struct slice, const char *);	/* the same but for case? */
+/* Does this name UTF-8?  Python calls it "utf8", too. */
+bool	 xml_utf8(struct slice);
 
 /*
  * xs:dateTime ([XMLSCHEMA-2] 3.2.7) to unix seconds; without a zone it is

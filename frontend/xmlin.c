@@ -275,12 +275,23 @@ xmlin_clear(struct xmlin *x)
 	xmlmem_clear(x->mem);
 }
 
+static bool
+is_ascii(struct slice s)
+{
+	size_t	i;
+
+	for (i = 0; i < s.n && s.p[i] < 0x80; i++)
+		;
+	return i == s.n;
+}
+
 /*
  * "<?xml version='1.0' encoding='utf-8'?>": nothing but UTF-8 may be declared,
- * whatever libxml2 can read ([security] X4).
+ * whatever libxml2 can read ([security] X4).  Python's lxml declares ASCII and
+ * writes it, which is UTF-8 as well.
  */
 static int
-check_declaration(struct slice decl, struct err *err)
+check_declaration(struct slice decl, struct slice all, struct err *err)
 {
 	const uint8_t	*p, *end = decl.p + decl.n;
 	struct slice	 v;
@@ -298,7 +309,8 @@ check_declaration(struct slice decl, struct err *err)
 	while (p < end && *p != quote)
 		p++;
 	v.n = (size_t)(p - v.p);
-	if (v.n != 5 || strncasecmp((const char *)v.p, "utf-8", 5) != 0)
+	if (!xml_utf8(v) && !((xml_word(v, "us-ascii") ||
+	    xml_word(v, "ascii")) && is_ascii(all)))
 		return err_set(err, ERR_MALFORMED,
 		    "xml: encoding other than UTF-8");
 	return 0;
@@ -391,7 +403,7 @@ scan(struct slice s, struct err *err)
 		if (q == NULL)
 			return err_set(err, ERR_MALFORMED,
 			    "xml: bad declaration");
-		if (check_declaration(slice_of(s.p, (size_t)(q - s.p)),
+		if (check_declaration(slice_of(s.p, (size_t)(q - s.p)), s,
 		    err) == -1)
 			return -1;
 	}

@@ -72,6 +72,47 @@ test_good(void **state)
 	buf_free(&b);
 }
 
+/* UTF-8 by other names; ASCII is a part of it if it is kept to. */
+static void
+test_declarations(void **state)
+{
+	static const struct {
+		const char	*name, *text;
+		bool		 good;
+	} rows[] = {
+		{ "UTF-8", "\xc3\xb6", true }, { "utf8", "\xc3\xb6", true },
+		{ "US-ASCII", "&#246;", true }, { "ascii", "o", true },
+		{ "US-ASCII", "\xc3\xb6", false }, { "utf-8x", "o", false },
+		{ "asci", "o", false }, { "utf-16", "o", false },
+	};
+	struct envelope	 e;
+	struct err	 err;
+	struct buf	 b = { 0 };
+	size_t		 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		buf_reset(&b);
+		buf_puts(&b, "<?xml version='1.0' encoding='");
+		buf_puts(&b, rows[i].name);
+		buf_puts(&b, "'?><s:Envelope xmlns:s='" NS_SOAP "'><s:Header>"
+		    "<Action xmlns='" NS_WSA "'>");
+		buf_puts(&b, rows[i].text);
+		buf_puts(&b, "</Action></s:Header><s:Body/></s:Envelope>");
+		if (!rows[i].good) {
+			assert_int_equal(parse(&b, SENT, &e, &err), -1);
+			assert_non_null(strstr(err.text, "other than UTF-8"));
+			continue;
+		}
+		if (parse(&b, SENT, &e, &err) == -1)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		assert_true(slice_is(e.action, rows[i].text[0] == 'o' ? "o" :
+		    "\xc3\xb6"));
+		envelope_free(&e);
+	}
+	buf_free(&b);
+}
+
 /* What is for somebody else is not understood, and need not be. */
 static void
 test_roles(void **state)
@@ -457,6 +498,7 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_declarations),
 		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_first_mistake),

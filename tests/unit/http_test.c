@@ -165,7 +165,7 @@ test_types(void **state)
 		"Application/SOAP+XML;charset=\"UTF-8\";action=\"x;y=z\"",
 		"application/soap+xml ; charset = utf-8 ; action=urn:x",
 		"application/soap+xml;\tcharset=utf-8; ;action=x;",
-		"application/soap+xml;",
+		"application/soap+xml;", "application/soap+xml; charset=utf8",
 	};
 	static const char *const bad[] = {
 		"", "text/xml", "text/xml; charset=utf-8", "application/soap",
