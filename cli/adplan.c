@@ -199,12 +199,24 @@ plan_state(struct adchange *c)
 		note(c, "%s", "stays disabled: an operator disabled it");
 }
 
+/* Whom the entry is not about is in no other: the name is his. */
+static void
+plan_gone(const struct planner *p, struct adchange *c)
+{
+	if (!p->rules->absent || !c->held->imported || c->held->disabled)
+		return;
+	c->todo = DO_DISABLE;
+	p->plan->absent++;
+	note(c, "%s", "is not in the file");
+}
+
 static void
 plan_both(const struct planner *p, struct adchange *c)
 {
 	const char	*why = another(p, c->ad, c->held);
 
 	if (why != NULL) {
+		plan_gone(p, c);
 		conflict(c, "%s%s", why, "");
 		return;
 	}

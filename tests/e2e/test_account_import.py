@@ -465,6 +465,18 @@ def test_who_is_absent(own):
     assert not account(own, 'pcx$@left.test')['disabled']
     rows = load(own, ''.join(people), '--disable-absent', realm='left.test')
     assert {r['outcome'] for r in rows.values()} == {'enabled'}
+    # Who is gone from the directory is, whoever has the name there.
+    people[0] = entry(2999, 'u0')
+    row = load(own, ''.join(people), '--disable-absent', realm='left.test',
+               ok=1)['u0@left.test']
+    assert row['outcome'] == 'conflict' and row['changes'] == ['disabled']
+    assert row['notes'] == ['is not in the file', 'the account has another '
+                            'sid: the directory has made it anew']
+    assert account(own, 'u0@left.test')['disabled']
+    row = load(own, ''.join(people), '--disable-absent', '--replace',
+               realm='left.test')['u0@left.test']
+    assert row['outcome'] == 'replaced'
+    assert not account(own, 'u0@left.test')['disabled']
     assert account(own, 'alice')['disabled'] is False
     verified(own)
 

@@ -249,10 +249,13 @@ replaced(void **state)
 	assert_int_equal(p.absent, 0);
 	adplan_free(&p);
 	read_free(&r);
+	/* The one of before is gone, whoever has the name now. */
 	plan_of(&r, &p, text, held, 3, false);
-	expect(&p, "a@corp.test", "conflict", "");
+	expect(&p, "a@corp.test", "conflict", "disabled");
 	expect(&p, "old@corp.test", "disabled", "");
 	expect(&p, "new@corp.test", "conflict", "");
+	expect(&p, "yours@corp.test", "conflict", "");
+	assert_int_equal(p.absent, 2);
 	adplan_free(&p);
 	read_free(&r);
 }
