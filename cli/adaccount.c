@@ -32,6 +32,7 @@ struct entry {
 	uint32_t	 uac, primary, type;
 	int64_t		 expires;	/* as it stands there */
 	uint8_t		 in[ADGROUP_MAX / 8];
+	bool		 deep;
 	struct strlist	 above;		/* a group's memberOf */
 };
 
@@ -148,22 +149,20 @@ set_class(struct reader *r)
 		r->e.group = true;
 }
 
-static int
-set_group(struct reader *r, struct err *err)
+static void
+set_group(struct reader *r)
 {
 	static const char	odd[] = "(a name that is no text)";
 	struct slice		v = r->l.value;
 	char			*dn;
-	int			 rc = 0;
 
 	dn = is_text(v) ? xstrndup((const char *)v.p, v.n) : xstrdup(odd);
 	if (r->groups == NULL)
 		strlist_add(&r->e.above, dn);
 	else
-		rc = adnest_match(&r->nest, r->groups, dn, r->e.in,
-		    &r->all->left, err);
+		adnest_match(&r->nest, r->groups, dn, r->e.in, &r->e.deep,
+		    &r->all->left);
 	free(dn);
-	return rc;
 }
 
 struct ldap_text {
@@ -198,7 +197,7 @@ attribute(struct reader *r, struct err *err)
 	if (strcasecmp(name, "objectClass") == 0)
 		set_class(r);
 	if (strcasecmp(name, "memberOf") == 0)
-		return set_group(r, err);
+		set_group(r);
 	if (strcasecmp(name, "userAccountControl") == 0)
 		return set_u32(r, &r->e.has_uac, &r->e.uac, err);
 	if (strcasecmp(name, "primaryGroupID") == 0)
@@ -450,10 +449,11 @@ add_account(struct reader *r, struct err *err)
 	a->line = r->e.line;
 	a->machine = r->e.computer;
 	a->off = r->e.uac & UAC_ACCOUNTDISABLE || has_expired(r);
-	if (r->e.has_primary && adnest_match_primary(&r->nest, r->groups,
-	    r->e.text[T_SID], r->e.primary, r->e.in, &all->left, err) != 0)
-		return -1;
+	if (r->e.has_primary)
+		adnest_match_primary(&r->nest, r->groups, r->e.text[T_SID],
+		    r->e.primary, r->e.in, &r->e.deep, &all->left);
 	memcpy(a->in, r->e.in, sizeof(a->in));
+	a->deep = r->e.deep;
 	put_domain(r, a);
 	put_account(r, a);
 	if (a->refused == NULL)

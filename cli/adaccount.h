@@ -20,6 +20,7 @@ struct adaccount {
 	bool		 machine;
 	bool		 off;		/* disabled, or expired */
 	uint8_t		 in[ADGROUP_MAX / 8];	/* bit n: of adgroups.v[n] */
+	bool		 deep;		/* in says nothing: adnest.h */
 	char		*refused;	/* why it can be no account, or NULL */
 	char		*notes;		/* what was left out: a line each */
 	unsigned	 line;		/* where its entry begins */
@@ -49,8 +50,8 @@ struct adreading {
  * or, of an account, has it refused.  Refuses (ERR_MALFORMED, with the
  * line) what is no LDIF, two values where one may be, an entry without
  * objectClass, or one of a user without sAMAccountName or userAccountControl,
- * two entries of one name, and two groups of one CN of which the CN alone is
- * imported; a file without users and computers; ERR_TOO_BIG above the limits.
+ * two entries of one name; a file without users and computers; ERR_TOO_BIG
+ * above the limits.
  * adaccounts_free also after a failure.
  */
 int	 adaccounts_ldif(struct slice text, const struct adreading *,

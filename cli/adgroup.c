@@ -123,7 +123,7 @@ adgroups_add(struct adgroups *all, const char *spec, struct err *err)
 			return 0;
 		}
 	g.ours = xstrdup(ours);
-	g.seen = NULL;
+	g.seen = g.torn = NULL;
 	all->v = xreallocarray(all->v, all->n + 1, sizeof(*all->v));
 	all->v[all->n++] = g;
 	return 0;
@@ -138,6 +138,7 @@ adgroups_free(struct adgroups *all)
 		free(all->v[i].theirs);
 		free(all->v[i].ours);
 		free(all->v[i].seen);
+		free(all->v[i].torn);
 	}
 	free(all->v);
 	memset(all, 0, sizeof(*all));
@@ -193,8 +194,7 @@ poses(const char *cn, const char *dn)
 
 /* By CN, of a group with this DN if it is not NULL: how many of ours it is. */
 static int
-match_cn(struct adgroups *all, const char *cn, const char *dn, uint8_t *bits,
-    struct err *err)
+match_cn(struct adgroups *all, const char *cn, const char *dn, uint8_t *bits)
 {
 	struct adgroup	*g;
 	int		 n = 0;
@@ -208,33 +208,31 @@ match_cn(struct adgroups *all, const char *cn, const char *dn, uint8_t *bits,
 			continue;
 		if (dn != NULL && g->seen == NULL)
 			g->seen = xstrdup(dn);
-		if (dn != NULL && strcasecmp(g->seen, dn) != 0)
-			return err_bad(err, 0, "two groups are called %.40s: "
-			    "%.70s and %.70s; name one with --group DN=%.30s",
-			    cn, g->seen, dn, g->ours);
+		if (dn != NULL && g->torn == NULL &&
+		    strcasecmp(g->seen, dn) != 0)
+			g->torn = xstrdup(dn);
 		bits[i / 8] |= (uint8_t)(1u << i % 8);
 		n++;
 	}
 	return n;
 }
 
-int
+void
 adgroups_match(struct adgroups *all, const char *dn, uint8_t *bits,
-    struct strlist *left, struct err *err)
+    struct strlist *left)
 {
 	struct buf	cn = { 0 };
 	bool		good = ad_first_cn(dn, &cn);
-	int		n, more = 0;
+	int		n;
 
-	n = match_cn(all, dn, NULL, bits, err);
+	n = match_cn(all, dn, NULL, bits);
 	if (good && poses(buf_str(&cn), dn))
 		good = false;
 	if (good && n == 0)
-		more = match_cn(all, buf_str(&cn), dn, bits, err);
-	if (n == 0 && more == 0)
+		n = match_cn(all, buf_str(&cn), dn, bits);
+	if (n == 0)
 		leave(left, good ? buf_str(&cn) : dn);
 	buf_free(&cn);
-	return more < 0 ? -1 : 0;
 }
 
 void
@@ -245,6 +243,6 @@ adgroups_match_primary(struct adgroups *all, uint32_t rid, uint8_t *bits,
 
 	for (i = 0; i < sizeof(builtin) / sizeof(builtin[0]); i++)
 		if (builtin[i].rid == rid && match_cn(all, builtin[i].name,
-		    NULL, bits, NULL) == 0)
+		    NULL, bits) == 0)
 			leave(left, builtin[i].name);
 }

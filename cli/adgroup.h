@@ -1,8 +1,8 @@
 /*
  * Groups of a directory: which of them count here, and under which name.  A CN
  * is unique in its folder only: who may make a group in some folder could
- * call it like one that counts ([security] ESC10).  Hence two of one CN are refused, and a group
- * can be named by its whole DN.
+ * call it like one that counts ([security] ESC10).  Hence two of one CN say
+ * nothing, and a group can be named by its whole DN.
  */
 #ifndef ADGROUP_H
 #define ADGROUP_H
@@ -16,6 +16,8 @@ struct adgroup {
 	char		*theirs;	/* its CN, or its whole DN */
 	char		*ours;
 	char		*seen;		/* the DN that had the CN, or NULL */
+	char		*torn;		/* a second one, or NULL: who is in
+					   this group nobody can say */
 };
 
 struct adgroups {
@@ -33,10 +35,10 @@ void	 adgroups_free(struct adgroups *);
 /*
  * Whoever is in the group of this DN: set the bits of those of ours that it
  * is; a group that is none of them is kept in left, sorted and each once, up
- * to ADGROUP_LEFT_MAX.  ERR_MALFORMED for the second DN with a CN that counts.
+ * to ADGROUP_LEFT_MAX.
  */
-int	 adgroups_match(struct adgroups *, const char *dn, uint8_t *bits,
-	    struct strlist *left, struct err *);
+void	 adgroups_match(struct adgroups *, const char *dn, uint8_t *bits,
+	    struct strlist *left);
 /* The same of a primary group, which memberOf never has: primaryGroupID. */
 void	 adgroups_match_primary(struct adgroups *, uint32_t rid,
 	    uint8_t *bits, struct strlist *left);

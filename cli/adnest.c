@@ -115,10 +115,9 @@ struct walk {
 };
 
 /* Those right above g, which are in the file or not. */
-static int
+static void
 climb(struct adnest *all, struct adgroups *groups, struct adnest_group *from,
-    const struct adnest_group *g, struct walk *w, struct strlist *left,
-    struct err *err)
+    const struct adnest_group *g, struct walk *w, struct strlist *left)
 {
 	struct adnest_group	*up;
 	size_t			 i;
@@ -127,73 +126,69 @@ climb(struct adnest *all, struct adgroups *groups, struct adnest_group *from,
 		if (is_builtin(g->above.v[i]))
 			continue;
 		if ((up = find(all, g->above.v[i])) == NULL) {
-			if (adgroups_match(groups, g->above.v[i], from->in,
-			    left, err) != 0)
-				return -1;
+			adgroups_match(groups, g->above.v[i], from->in, left);
 			continue;
 		}
 		if (up->walk == all->walks)
 			continue;
 		up->walk = all->walks;
-		if (w->seen == ADNEST_ABOVE)
-			return err_set(err, ERR_TOO_BIG, "more than %d groups "
-			    "above %.120s", ADNEST_ABOVE, from->dn);
+		if (w->seen == ADNEST_ABOVE) {
+			from->deep = true;
+			return;
+		}
 		w->seen++;
 		w->to[w->n++] = up;
 	}
-	return 0;
 }
 
-static int
+static void
 expand(struct adnest *all, struct adgroups *groups, struct adnest_group *from,
-    struct strlist *left, struct err *err)
+    struct strlist *left)
 {
 	struct walk		 w = { .to = { from }, .n = 1, .seen = 1 };
 	struct adnest_group	*g;
 
 	from->walk = ++all->walks;
-	while (w.n > 0) {
+	while (w.n > 0 && !from->deep) {
 		g = w.to[--w.n];
 		/* "Not imported" is what it is. */
-		if (adgroups_match(g->security ? groups :
-		    &(struct adgroups){ 0 }, g->dn, from->in, left, err) != 0)
-			return -1;
-		if (g->security &&
-		    climb(all, groups, from, g, &w, left, err) != 0)
-			return -1;
+		adgroups_match(g->security ? groups :
+		    &(struct adgroups){ 0 }, g->dn, from->in, left);
+		if (g->security)
+			climb(all, groups, from, g, &w, left);
 	}
 	from->known = true;
-	return 0;
 }
 
-static int
+static void
 match(struct adnest *all, struct adgroups *groups, struct adnest_group *g,
-    uint8_t *bits, struct strlist *left, struct err *err)
+    uint8_t *bits, bool *deep, struct strlist *left)
 {
 	size_t	i;
 
-	if (!g->known && expand(all, groups, g, left, err) != 0)
-		return -1;
+	if (!g->known)
+		expand(all, groups, g, left);
 	for (i = 0; i < sizeof(g->in); i++)
 		bits[i] |= g->in[i];
-	return 0;
+	*deep = *deep || g->deep;
 }
 
-int
+void
 adnest_match(struct adnest *all, struct adgroups *groups, const char *dn,
-    uint8_t *bits, struct strlist *left, struct err *err)
+    uint8_t *bits, bool *deep, struct strlist *left)
 {
 	struct adnest_group	*g = find(all, dn);
 
 	if (g == NULL)
-		return adgroups_match(groups, dn, bits, left, err);
-	return match(all, groups, g, bits, left, err);
+		adgroups_match(groups, dn, bits, left);
+	else
+		match(all, groups, g, bits, deep, left);
 }
 
-int
+void
 adnest_match_primary(struct adnest *all, struct adgroups *groups,
-    const char *sid, uint32_t rid, uint8_t *bits, struct strlist *left,
-    struct err *err)
+    const char *sid, uint32_t rid, uint8_t *bits, bool *deep,
+    struct strlist *left)
 {
 	struct adnest_group	 key, *at = &key, **found = NULL;
 	char			 text[SID_TEXT];
@@ -207,5 +202,6 @@ adnest_match_primary(struct adnest *all, struct adgroups *groups,
 		found = bsearch(&at, all->sids, all->nsids,
 		    sizeof(*all->sids), by_sid);
 	}
-	return found == NULL ? 0 : match(all, groups, *found, bits, left, err);
+	if (found != NULL)
+		match(all, groups, *found, bits, deep, left);
 }

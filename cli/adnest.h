@@ -20,7 +20,9 @@ struct adnest_group {
 	struct strlist	 above;		/* DNs of those it is a member of */
 	unsigned	 line;
 	unsigned	 walk;		/* the last one that came here */
-	bool		 known;		/* in is */
+	bool		 known;		/* in and deep are */
+	bool		 deep;		/* too many are above it: in says
+					   nothing */
 	uint8_t		 in[ADGROUP_MAX / 8];	/* bit n: of adgroups.v[n] */
 };
 
@@ -43,17 +45,17 @@ int	 adnest_seal(struct adnest *, struct err *);
 void	 adnest_free(struct adnest *);
 
 /*
- * adgroups_match of the group with this DN and of all above it.  What it says
- * as well as ERR_TOO_BIG above ADNEST_ABOVE of them.
+ * adgroups_match of the group with this DN and of all above it; *deep becomes
+ * true above ADNEST_ABOVE of them, when the bits say nothing.
  */
-int	 adnest_match(struct adnest *, struct adgroups *, const char *dn,
-	    uint8_t *bits, struct strlist *left, struct err *);
+void	 adnest_match(struct adnest *, struct adgroups *, const char *dn,
+	    uint8_t *bits, bool *deep, struct strlist *left);
 /*
  * The same of a primary group, which is of the domain of the account with this
  * SID (or NULL), and adgroups_match_primary.
  */
-int	 adnest_match_primary(struct adnest *, struct adgroups *,
-	    const char *sid, uint32_t rid, uint8_t *bits,
-	    struct strlist *left, struct err *);
+void	 adnest_match_primary(struct adnest *, struct adgroups *,
+	    const char *sid, uint32_t rid, uint8_t *bits, bool *deep,
+	    struct strlist *left);
 
 #endif

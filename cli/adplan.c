@@ -46,6 +46,13 @@ mark_of(const struct held *h, const char *group)
 	return '\0';
 }
 
+/* In this group of the directory, as far as anybody can say? */
+static bool
+is_in(const struct planner *p, const struct adaccount *a, size_t i)
+{
+	return !a->deep && p->groups->v[i].torn == NULL && adaccount_in(a, i);
+}
+
 /* Is it in this group of ours, by any of the directory's? */
 static bool
 wanted(const struct planner *p, const struct adaccount *a, const char *ours)
@@ -53,7 +60,20 @@ wanted(const struct planner *p, const struct adaccount *a, const char *ours)
 	size_t	i;
 
 	for (i = 0; i < p->groups->n; i++)
-		if (adaccount_in(a, i) &&
+		if (is_in(p, a, i) &&
+		    strcmp(p->groups->v[i].ours, ours) == 0)
+			return true;
+	return false;
+}
+
+/* Can nobody say so? */
+static bool
+unclear(const struct planner *p, const struct adaccount *a, const char *ours)
+{
+	size_t	i;
+
+	for (i = 0; i < p->groups->n; i++)
+		if ((a->deep || p->groups->v[i].torn != NULL) &&
 		    strcmp(p->groups->v[i].ours, ours) == 0)
 			return true;
 	return false;
@@ -77,9 +97,11 @@ plan_in(const struct planner *p, struct adchange *c)
 	char		 mark;
 	size_t		 i;
 
+	if (c->ad->deep)
+		note(c, "%s", "groups stay as they are: it is in too many");
 	for (i = 0; i < p->groups->n; i++) {
 		ours = p->groups->v[i].ours;
-		if (!adaccount_in(c->ad, i) || strlist_has(&c->in, ours))
+		if (!is_in(p, c->ad, i) || strlist_has(&c->in, ours))
 			continue;
 		mark = c->held == NULL ? '\0' : mark_of(c->held, ours);
 		if (mark == '\0' || (mark == '-' && p->rules->take_over))
@@ -106,7 +128,8 @@ plan_out(const struct planner *p, struct adchange *c)
 		end = strchrnul(line, '\n');
 		group = xstrndup(line + 1, (size_t)(end - line) - 1);
 		if (*line != '-' && (c->ad == NULL ||
-		    !wanted(p, c->ad, group)) && (*line == '*' || all ||
+		    (!wanted(p, c->ad, group) && (all ||
+		    !unclear(p, c->ad, group)))) && (*line == '*' || all ||
 		    (p->rules->take_over && managed(p, group))))
 			strlist_add(&c->out, group);
 		free(group);

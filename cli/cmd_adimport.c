@@ -486,10 +486,37 @@ tell_empty(const struct import *im)
 		for (k = 0; k < im->ad.n && !adaccount_in(&im->ad.v[k], i);
 		    k++)
 			;
-		if (k == im->ad.n)
+		if (k == im->ad.n && im->groups.v[i].torn == NULL)
 			fprintf(stderr, "nobody in the file is in %s: is "
 			    "that its name?\n", im->groups.v[i].theirs);
 	}
+}
+
+/*
+ * Whoever may make a group can make a second one of a CN that counts: it must
+ * not keep the rest of the file from being done.
+ */
+static void
+tell_torn(struct import *im)
+{
+	const struct adgroup	*g;
+	struct buf		 b = { 0 };
+
+	for (g = im->groups.v; g < im->groups.v + im->groups.n; g++) {
+		if (g->torn == NULL)
+			continue;
+		buf_puts(&b, "two groups are called ");
+		out_plain(&b, g->theirs);
+		buf_puts(&b, ": ");
+		out_plain(&b, g->seen);
+		buf_puts(&b, " and ");
+		out_plain(&b, g->torn);
+		buf_printf(&b, "; nobody is put into %s, or taken out: name "
+		    "one with --group DN=%s\n", g->ours, g->ours);
+		im->c->code = EXIT_REFUSED;
+	}
+	fputs(buf_str(&b), stderr);
+	buf_free(&b);
 }
 
 /* Names out of the file, but no more than people read. */
@@ -507,6 +534,16 @@ tell_groups(const struct import *im)
 		fprintf(stderr, "groups that are not imported: %s%s\n",
 		    buf_str(&b), i < im->ad.left.n ? ", ..." : "");
 	buf_free(&b);
+}
+
+static bool
+any_deep(const struct import *im)
+{
+	size_t	i;
+
+	for (i = 0; i < im->ad.n && !im->ad.v[i].deep; i++)
+		;
+	return i < im->ad.n;
 }
 
 static int
@@ -533,8 +570,10 @@ print(struct import *im, struct err *err)
 		out_add(o, buf_str(&c->notes));
 	}
 	buf_free(&text);
-	if (count(im, "conflict") + count(im, "refused") > 0)
+	if (count(im, "conflict") + count(im, "refused") > 0 ||
+	    any_deep(im))
 		im->c->code = EXIT_REFUSED;
+	tell_torn(im);
 	if (cli_print(im->c, o, err) != 0)
 		return -1;
 	if (!im->c->json) {

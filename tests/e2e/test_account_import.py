@@ -150,8 +150,33 @@ def test_members_of_members(own):
     assert '7 groups have no groupType: ask for it' in r.stderr
     ring = ''.join(group(3000 + i, 'r%d' % i, ['r%d' % j for j in (
         (i + 1) % 1100, (i + 7) % 1100)]) for i in range(1100))
-    r = load(own, entry(1123, 'gwen', ['r5']) + ring, *words, ok=1)
-    assert 'more than 1024 groups above CN=r5,' in r.stderr
+    rows = load(own, entry(1123, 'gwen', ['r5', 'users']) + entry(
+        1124, 'hugo', ['users']) + ring, *words, ok=1)
+    assert rows['gwen']['changes'] == [] and rows['gwen']['notes'] == [
+        'groups stay as they are: it is in too many']
+    assert rows['hugo']['changes'] == ['+users']
+
+
+def test_a_second_group(own):
+    """Whoever makes one of the same name stops no more than that group: who
+    is disabled in the directory is, whatever there is beside."""
+    load(own, entry(1290, 'zora', ['users', 'web-admins']) +
+         entry(1291, 'zeno', ['users']))
+    text = entry(1290, 'zora', ['CN=users,OU=evil,' + BASE], uac=514) + entry(
+        1291, 'zeno', ['users', 'web-admins']) + entry(1292, 'zoe', ['users'])
+    r = load(own, text, json_=False, ok=1)
+    assert ('two groups are called users: CN=users,OU=evil,%s and CN=users,'
+            'OU=Groups,%s; nobody is put into users, or taken out: name one '
+            'with --group DN=users\n' % (BASE, BASE)) in r.stderr
+    assert account(own, 'zora')['disabled']
+    assert account(own, 'zora')['groups'] == ['users']
+    assert account(own, 'zeno')['groups'] == ['users', 'web-admins']
+    assert account(own, 'zoe')['groups'] == []
+    words = ('--group', 'CN=users,OU=Groups,%s=users' % BASE, '--group',
+             'web-admins')
+    assert load(own, text, *words)['zoe']['changes'] == ['+users']
+    assert account(own, 'zora')['groups'] == []
+    verified(own)
 
 
 def test_without_a_realm(own):
@@ -495,7 +520,6 @@ HOSTILE = {
     'long line': entry(1, 'x').rstrip() + '\ntitle: ' + 'x' * 2000000,
     'bad sid': entry(1, 'x').replace('objectSid:: AQU', 'objectSid:: AgU'),
     'empty': '', 'no users': put('dn', 'OU=x') + put('objectClass', 'ou'),
-    'two groups': entry(1, 'x', ['CN=users,OU=a', 'CN=users,OU=b']),
     'html': '<html><body>no</body></html>',
 }
 

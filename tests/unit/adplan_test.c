@@ -260,6 +260,52 @@ replaced(void **state)
 	read_free(&r);
 }
 
+/* Whoever makes a second group of one name stops no more than that group. */
+static void
+groups_unclear(void **state)
+{
+	static const struct held held[] = {
+		{ .name = "a@corp.test", .groups = "*web\n*vpn",
+		    .imported = true, .names = { [ACCT_CN] = "a",
+		    [ACCT_UPN] = "a@corp.test" } },
+		{ .name = "b@corp.test", .groups = "*web\n*old",
+		    .imported = true, .names = { [ACCT_CN] = "b",
+		    [ACCT_UPN] = "b@corp.test", [ACCT_SID] = "S-1-5-1" } },
+	};
+	static const char text[] = PERSON("a", "a")
+	    "memberOf: CN=web,OU=a,DC=x\n\n" PERSON("b", "b")
+	    "memberOf: CN=vpn,DC=x\nobjectSid: S-1-5-1\n\n" PERSON("c", "c")
+	    "memberOf: CN=web,OU=b,DC=x\n\n" PERSON("d", "d")
+	    "memberOf: CN=web,OU=a,DC=x\nmemberOf: CN=vpn,DC=x\n";
+	struct adplan	p;
+	struct read	r;
+
+	(void)state;
+	plan_of(&r, &p, text, held, 2, false);
+	expect(&p, "a@corp.test", "changed", "-vpn");
+	expect(&p, "b@corp.test", "changed", "+vpn\n-old");
+	assert_int_equal(change_of(&p, "c@corp.test")->in.n, 0);
+	assert_int_equal(change_of(&p, "d@corp.test")->in.n, 1);
+	adplan_free(&p);
+	/* Of one who is in more groups than a token holds no group is told. */
+	r.all.v[0].deep = r.all.v[3].deep = true;
+	assert_int_equal(adplan_make(&p, &r.all, &r.groups, held, 2,
+	    &(struct adplan_rules){ .realm = "corp.test" }, &r.err), 0);
+	expect(&p, "a@corp.test", "kept", "");
+	assert_non_null(strstr(buf_str(&p.v[0].notes),
+	    "groups stay as they are: it is in too many"));
+	assert_int_equal(change_of(&p, "d@corp.test")->in.n, 0);
+	adplan_free(&p);
+	read_free(&r);
+	/* What it was in is no reason for another principal's to be. */
+	plan_of(&r, &p, PERSON("b", "b") "objectSid: S-1-5-2\n"
+	    "memberOf: CN=web,OU=a,DC=x\nmemberOf: CN=web,OU=b,DC=x\n", held,
+	    2, true);
+	assert_int_equal(change_of(&p, "b@corp.test")->out.n, 2);
+	adplan_free(&p);
+	read_free(&r);
+}
+
 int
 main(void)
 {
@@ -269,6 +315,7 @@ main(void)
 		cmocka_unit_test(names_that_change_hands),
 		cmocka_unit_test(other_principals),
 		cmocka_unit_test(replaced),
+		cmocka_unit_test(groups_unclear),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
