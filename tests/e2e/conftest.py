@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -44,7 +43,11 @@ def read_env(path):
                 for part in shlex.split(line) if '=' in part)
 
 
-TOLD_SOON = ('group', 'disable', 'enable', 'change', 'passwd')
+# Commands whose change PostgreSQL tells workers and signers.
+TOLD = ('account', 'ca', 'policy', 'reconcile', 'secret')
+SENDING = "FROM pg_stat_activity WHERE state = 'idle' AND usename IN (" \
+    "'countersign_signer', 'countersign_worker') AND wait_event IS DISTINCT " \
+    "FROM 'ClientRead'"
 
 
 class Stack:
@@ -75,18 +78,35 @@ class Stack:
         return pathlib.Path(words[words.index('-c') + 1])
 
     def ctl(self, *args, ok=True, input=None):
-        """Run the command line; ok=None takes any exit code.  PostgreSQL tells
-        workers and signers of a changed account when each of its processes has
-        its turn; before, they answer as before."""
+        """Run the command line; ok=None takes any exit code.  Behind a change
+        everybody has been told of it."""
         r = self.run_ctl(shlex.split(self.env['CS_CTL']) + list(args),
                          input=input)
-        if args[0] == 'account' and args[1] in TOLD_SOON:
-            time.sleep(0.4)
+        if args[0] in TOLD:
+            self.told()
         if ok is not None:
             # A text: pytest would cut a tuple, and with it what was wrong.
             assert r.returncode == (0 if ok is True else ok), '%s: %d\n%s%s' % (
                 ' '.join(args), r.returncode, r.stdout, r.stderr)
         return r
+
+    def told(self):
+        """Waits until PostgreSQL has sent what was notified before: each of
+        its processes does so when it has its turn, and until then workers and
+        signers answer as before.  Two messages as long as a page of its queue
+        come behind, so that the queue is empty when all have been read; what
+        has been read is sent when its reader waits again.  Not for ever: a
+        process with an open transaction reads nothing."""
+        import psycopg
+        dsn = psycopg.conninfo.make_conninfo(self.env['CS_DSN'],
+                                             user='postgres')
+        with contextlib.suppress(psycopg.OperationalError, AssertionError), \
+                psycopg.connect(dsn, autocommit=True) as db:
+            for c in 'ab':
+                db.execute("NOTIFY countersign_nobody, '%s'" % (c * 7999))
+            wait_for(lambda: db.execute(
+                'SELECT pg_notification_queue_usage()').fetchone() == (0,) and
+                db.execute('SELECT ' + SENDING).fetchone() is None, 20, 0.01)
 
     def run_ctl(self, words, **kw):
         return subprocess.run(words, capture_output=True, text=True,
