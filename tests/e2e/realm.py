@@ -22,6 +22,7 @@ import client
 import tickets
 import workers
 from policies import in_force, published
+from ports import free_port
 from waits import wait_for
 
 SBIN = '/usr/sbin:/sbin:' + os.environ['PATH']
@@ -80,9 +81,8 @@ class Realm:
 
     def __init__(self, folder):
         self.dir = pathlib.Path(folder)
-        with socket.create_server(('127.0.0.1', 0)) as s:
-            words = {'home': HOME, 'abroad': ABROAD, 'dir': folder,
-                     'port': s.getsockname()[1]}
+        words = {'home': HOME, 'abroad': ABROAD, 'dir': folder,
+                 'port': free_port()}
         self.port, self.process, self.keys = words['port'], None, {}
         (self.dir / 'krb5.conf').write_text(KRB5_CONF % words)
         (self.dir / 'kdc.conf').write_text(KDC_CONF % words)
@@ -319,11 +319,11 @@ class Site:
         return tickets.spnego(self.ticket(**{
             'client': client, **(ticket or {})}).token(**kw))
 
-    def enroll(self, token=None, template='User'):
+    def enroll(self, token=None, template='User', session=requests):
         """A request with this token."""
         url = self.stack.env['CS_CES_URL'].replace('UsernamePassword',
                                                    'Kerberos')
-        return client.Reply(requests.post(
+        return client.Reply(session.post(
             url, verify=self.stack.env['CS_ROOT_PEM'], timeout=300,
             data=client.envelope(client.RST, url, client.rst(client.make_csr(
                 client.ec_key(), template=template))),

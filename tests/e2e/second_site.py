@@ -6,12 +6,12 @@ import pathlib
 import re
 import shlex
 import signal
-import socket
 import subprocess
 
 import pytest
 from lxml import html
 
+from ports import free_port
 from waits import wait_for
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -47,8 +47,7 @@ def second_site(stack, folder, change):
 
     def other(m):
         if m[0] not in ports:
-            with socket.create_server(('127.0.0.1', 0)) as s:
-                ports[m[0]] = str(s.getsockname()[1])
+            ports[m[0]] = str(free_port())
         return ports[m[0]]
     site = change((stack.dir / 'etc/site.conf').read_text())
     (folder / 'site.conf').write_text(

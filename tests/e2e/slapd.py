@@ -5,12 +5,12 @@ import pathlib
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.parse
 
 import pytest
 
+from ports import free_port
 from waits import wait_for
 
 SLAPD = shutil.which('slapd', path='/usr/sbin:/usr/lib/openldap:' +
@@ -78,8 +78,7 @@ class Directory:
 
     def __init__(self, folder, own):
         self.dir, self.own = folder, own
-        self.port = socket.create_server(('127.0.0.1', 0)).getsockname()[1]
-        self.tls = socket.create_server(('127.0.0.1', 0)).getsockname()[1]
+        self.port, self.tls = free_port(), free_port()
         self.socket = 'ldapi://' + urllib.parse.quote(
             str(folder / 's'), safe='')
         self.process = None

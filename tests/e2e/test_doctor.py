@@ -15,6 +15,7 @@ import pytest
 import client
 from findings import conf, doctor, of, others_are_over, settled, site  # noqa: F401
 from policies import in_force, published
+from ports import free_port
 from scraped import scrape
 from waits import wait_for
 
@@ -55,13 +56,14 @@ def test_every_signer_and_worker_has_the_policy(stack):
 def test_list_from_the_future(stack, admin):
     """Made when all clocks were wrong."""
     change = ("UPDATE countersign.crl SET this_update = this_update %s "
-              "interval '1 day' WHERE ca = 'Demo-CA' AND number = (SELECT "
-              "max(number) FROM countersign.crl WHERE ca = 'Demo-CA')")
+              "interval '1 day' WHERE ca = 'Demo-CA' AND number = %s RETURNING "
+              'number')
     admin('ALTER TABLE countersign.crl DISABLE TRIGGER USER')
     try:
-        admin(change % '+')
+        (n,), = admin(change % ('+', '(SELECT max(number) FROM countersign.crl '
+                                "WHERE ca = 'Demo-CA')")).fetchall()
         bad, = of(doctor(stack, code=1), 'crl', 'fail')
-        admin(change % '-')
+        admin(change % ('-', n))
     finally:
         admin('ALTER TABLE countersign.crl ENABLE TRIGGER USER')
     assert bad['object'] == 'Demo-CA' and 'counts from' in bad['text']
@@ -388,9 +390,7 @@ def test_impostor_hears_no_password(stack, tmp_path):
 
 
 def test_web_server_away(stack):
-    with socket.create_server(('127.0.0.1', 0)) as s:
-        port = s.getsockname()[1]
-    rows = doctor(stack, '--connect', '127.0.0.1:%d' % port, code=1)
+    rows = doctor(stack, '--connect', '127.0.0.1:%d' % free_port(), code=1)
     assert 'refused' in of(rows, 'web', 'fail')[0]['text']
 
 

@@ -12,6 +12,7 @@ import requests
 
 import client
 from conftest import TOP
+from ports import free_port
 from run import Run
 from tickets import nobodys_keytab
 from waits import wait_for
@@ -113,9 +114,7 @@ def test_a_taken_port_is_given_up(state):
         assert told.p.wait(300) != 0
         assert 'in use' in told.text()
     # Nor one port for two parts.
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
+    port = free_port()
     told = Run(state, HTTPS_PORT=port, SIGNER_PORT=port)
     assert told.p.wait(300) != 0
     assert 'SIGNER_PORT: port %d is in use' % port in told.text()
