@@ -1,9 +1,10 @@
 """Ledgers of a deployment of their own, its signers and its database: what
 happens in them, what is lost, and what is said of it."""
+import contextlib
+import json
 import os
 import signal
 import subprocess
-import time
 
 import psycopg
 import pytest
@@ -78,8 +79,18 @@ def revoke(own, cert, reason, *more):
     own.ctl('cert', 'revoke', hex_serial(cert), '--reason', reason, *more)
 
 
+def lines_of(path):
+    """Not the one that a signer is writing."""
+    text = path.read_bytes()
+    return text[:text.rfind(b'\n') + 1].splitlines(keepends=True)
+
+
+def entries(path):
+    return [json.loads(line) for line in lines_of(path)]
+
+
 def ledger_lines(own):
-    return {d.name: (d / 'ledger').read_bytes().splitlines(keepends=True)
+    return {d.name: lines_of(d / 'ledger')
             for d in sorted((own.dir / 'ledger').glob('*/'))}
 
 
@@ -105,6 +116,23 @@ def restart_signers(own):
     for p in pids:
         os.kill(p, signal.SIGTERM)
     signers(own, pids)
+
+
+@contextlib.contextmanager
+def at_rest(own):
+    """No signer runs: each has told everything and signed a head, and nobody
+    writes into ledgers and tables but the test."""
+    supervisor = int((own.dir / 'run/supervisor.pid').read_text())
+    pids = signers(own)
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        for p in pids:
+            os.kill(p, signal.SIGTERM)
+        wait_for(lambda: all(map(dead, pids)))
+        yield
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+        signers(own, pids)
 
 
 def make_void(own, root):
@@ -148,7 +176,7 @@ def lived(own, root):
     certs, ids = life(own, root, 'a')
     wait_for(lambda: own.sql('SELECT count(*) FROM countersign.'
                              'revocation_event') == [(0,)])
-    time.sleep(1.5)         # what a signer writes when it has nothing to do
+    restart_signers(own)    # what a signer writes when it has nothing to do
     return certs, ids
 
 

@@ -21,6 +21,7 @@ from airgap import check_cmc, cmc_status, crl, refused, renew, vault_copy
 from bundle import ITEM, ORDER, RESULT, WISH, Bundle, integer, split
 from keypairs import twin
 from ledger_edits import rehash
+from ledgers import lines_of
 from policies import in_force, published
 from schema import check_fault, check_rstrc
 
@@ -172,8 +173,7 @@ def test_approval_that_nobody_gave(gap, gap_user, tmp_path):
     gap.verify()
     (ident,), = gap.sql('SELECT id FROM countersign.request WHERE number = %s',
                         int(number))
-    lines = (gap.dir / 'ledger/signer-1/ledger').read_bytes().splitlines(
-        keepends=True)
+    lines = lines_of(gap.dir / 'ledger/signer-1/ledger')
     approved, = [x for x in lines if b'"type":"approved"' in x and
                  ident.hex().encode() in x]
     for change in (b'"type":"approved"', b'"type":"nothing"'), (

@@ -1,12 +1,12 @@
 """The desk's database is restored from a backup that knows less than the
 vault does: docs/airgap.md, "After a restore"."""
 import subprocess
-import time
 
 import psycopg
 import pytest
 
 from airgap import cmc_status, crl, key_of, refused, vault_copy
+from ledgers import restart_signers
 from waits import wait_for
 
 PG = '/usr/lib/postgresql/15/bin/'
@@ -65,7 +65,7 @@ def test_restored_from_an_old_backup(gap, gap_user, tmp_path, request):
     gap.round()
     rounds = gap.sql('SELECT n, response FROM countersign.airgap_round '
                      'ORDER BY n')
-    time.sleep(1.5)
+    restart_signers(gap)    # which have told all of that
     restore()
 
     # Nobody issues, and the vault takes no second bundle for a round.

@@ -8,14 +8,13 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
 import client
 from ledger_edits import Edits, damages, rehash
-from ledgers import (AGAIN, as_signer, change, csr, dead, ledger_lines,  # noqa: F401
-                     lived, own, pending, restart_signers, root,
+from ledgers import (AGAIN, as_signer, at_rest, change, csr, dead,  # noqa: F401
+                     entries, ledger_lines, lived, own, pending, root,
                      signers, stopped)
 from revocation import ask
 from schema import check_fault
@@ -28,9 +27,8 @@ SEED = int(os.environ.get('SEED', '7'))
 # Heads --------------------------------------------------------------------
 
 def test_everything_is_in_the_chain(own, lived):
-    entries = [json.loads(line) for f in (own.dir / 'ledger').glob('*/ledger')
-               for line in open(f)]
-    kinds = {e['type'] for e in entries}
+    kinds = {e['type'] for f in (own.dir / 'ledger').glob('*/ledger')
+             for e in entries(f)}
     assert kinds >= {'start', 'head', 'intent', 'issued', 'done', 'denied',
                      'pending', 'void', 'crl', 'listed', 'revoked',
                      'released', 'responder', 'responder-issued',
@@ -42,19 +40,19 @@ def test_everything_is_in_the_chain(own, lived):
 
 
 def test_heads_are_copied(own, lived):
-    restart_signers(own)
-    lines = (own.dir / 'ledger/heads').read_text().splitlines()
-    heads = [json.loads(x) for x in lines]
-    for d in (own.dir / 'ledger').glob('*/'):
-        ledger = [json.loads(x) for x in open(d / 'ledger')]
-        mine = [h for h in heads if h['ledger'] == d.name]
+    with at_rest(own):
+        heads = entries(own.dir / 'ledger/heads')
+        ledgers = {d.name: entries(d / 'ledger')
+                   for d in (own.dir / 'ledger').glob('*/')}
+        rows = dict(own.sql('SELECT signer, head FROM '
+                            'countersign.ledger_head'))
+    for name, ledger in ledgers.items():
+        mine = [h for h in heads if h['ledger'] == name]
         assert len(mine) == len([e for e in ledger if e['type'] == 'head'])
         for h in mine:
             assert ledger[h['seq'] - 1]['hash'] == h['hash']
             assert ledger[h['seq'] - 1]['type'] == 'head'
-        row, = own.sql('SELECT head FROM countersign.ledger_head '
-                       'WHERE signer = %s', d.name)
-        assert json.loads(row[0]) in mine
+        assert json.loads(rows[name]) == mine[-1]
 
 
 def test_a_ledger_of_nobody(own, lived, tmp_path):
@@ -190,10 +188,9 @@ def test_failed_sync_stops_signing(own, lived, only_one, error):
 
 @pytest.fixture(scope='module')
 def edits(own, root, lived, tmp_path_factory):
-    restart_signers(own)
-    time.sleep(1.5)
-    e = Edits(own, root, tmp_path_factory.mktemp('edits'),
-              random.Random(SEED))
+    with at_rest(own):
+        e = Edits(own, root, tmp_path_factory.mktemp('edits'),
+                  random.Random(SEED))
     yield e
     e.db.close()
     e.conf.unlink()
@@ -242,8 +239,7 @@ LOW = ('their last number is below that of a row or of the ledger: lists '
 def test_edits_beside_the_rows(own, root, lived, table, edit, check, thing,
                                text):
     """What no list and no row would show."""
-    restart_signers(own)
-    with root() as db:
+    with at_rest(own), root() as db:
         change(db, 'CREATE TABLE public.was AS TABLE countersign.' + table,
                edit)
         try:
@@ -252,9 +248,9 @@ def test_edits_beside_the_rows(own, root, lived, table, edit, check, thing,
             change(db, 'BEGIN', 'DELETE FROM countersign.' + table,
                    'INSERT INTO countersign.%s TABLE public.was' % table,
                    'DROP TABLE public.was', 'COMMIT')
-    assert (check, thing, text) in {
-        (x['check'], x['object'], x['text']) for x in found}
-    assert damages(own, own.conf) == (0, [])
+        assert (check, thing, text) in {
+            (x['check'], x['object'], x['text']) for x in found}
+        assert damages(own, own.conf) == (0, [])
 
 
 OCSP = 'UPDATE countersign.ocsp SET '

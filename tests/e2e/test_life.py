@@ -1,7 +1,6 @@
 """A machine's whole life, unattended: it gets one secret, and renews for
 years.  The clock of the whole stack is moved for it."""
 import datetime
-import json
 import os
 import re
 import signal
@@ -16,7 +15,7 @@ from archives import (enveloped, exchanged, ket, pkcs8, recover,
                       recovery_agent, request, with_archive)
 from certlogon import pem_key
 from client import NS
-from ledgers import dead, signers
+from ledgers import dead, entries, signers
 from moved import DAYS, WINDOW, MovedStack, template
 from onetime import create
 from policies import advertised, publish, published
@@ -235,8 +234,7 @@ def restarted(stack, machine):
 # A clock from the future ----------------------------------------------------
 
 def ledger(stack, n):
-    lines = (stack.dir / ('ledger/signer-%d/ledger' % n)).read_text()
-    return [json.loads(line) for line in lines.splitlines()]
+    return entries(stack.dir / ('ledger/signer-%d/ledger' % n))
 
 
 def issue(stack):
@@ -276,9 +274,9 @@ def test_a_clock_from_the_future(stack, tmp_path):
         assert p.wait(300) == 0, said.read_text()
     finally:
         os.kill(supervisor, signal.SIGCONT)
-    entries = ledger(stack, 1)
+    there = ledger(stack, 1)
     soon = (stack.now() + datetime.timedelta(1)).isoformat()
-    assert all(e['at'] < soon for e in entries)
+    assert all(e['at'] < soon for e in there)
     signers(stack, [old])
-    wait_for(lambda: issued_since(stack, entries[-1]['seq']))
+    wait_for(lambda: issued_since(stack, there[-1]['seq']))
     stack.ctl('ledger', 'verify')

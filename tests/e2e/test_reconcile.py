@@ -94,12 +94,8 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
     number = fetch_crl(new).extensions.get_extension_for_class(
         x509.CRLNumber).value.crl_number
     rows = own.sql('SELECT count(*) FROM countersign.certificate')
-    time.sleep(1.5)
-
-    with root('postgres') as db:
-        db.execute('DROP DATABASE countersign WITH (FORCE)')
-        db.execute('CREATE DATABASE countersign OWNER countersign_owner')
-    pg(own, 'pg_restore', '-d', 'countersign', str(dump))
+    restart_signers(own)    # which have told all of that
+    restore(own, root, dump)
 
     # Nobody signs, also not after a restart, and it is said why.
     def refused():
@@ -111,8 +107,9 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
     for p in pids:
         os.kill(p, signal.SIGKILL)
     signers(own, pids)
-    assert 'run countersign reconcile' in own.log('signer-1')
-    assert 'run countersign reconcile' in own.log('signer-2')
+    for n in 1, 2:
+        wait_for(lambda: 'run countersign reconcile' in own.log(
+            'signer-%d' % n))
     refused()
     finding, = [r for r in own.ctl_json('doctor', ok=1)
                 if r['check'] == 'rollback' and r['result'] == 'fail'][:1]
@@ -175,9 +172,9 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
     r = once.enroll(client.make_csr(client.ec_key(), template=own.env[
         'CS_TEMPLATE_MACHINE']))
     assert r.fault is not None
-    time.sleep(1.5)
-    assert damages(own, own.conf, '--heads', own.dir / 'ledger/heads') == (
-        0, [])
+    restart_signers(own)
+    wait_for(lambda: damages(own, own.conf, '--heads', own.dir /
+                             'ledger/heads') == (0, []))
     assert reconcile(own)[-1] == {
         'what': 'missing', 'count': 0,
         'text': 'the database has everything'}

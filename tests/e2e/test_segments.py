@@ -13,8 +13,8 @@ from cryptography import x509
 import client
 from conftest import own_stack
 from ledger_edits import damages
-from ledgers import (as_signer, dead, issue, life, reconcile,  # noqa: F401
-                     restart_signers, revoke, signers, stopped)
+from ledgers import (as_signer, dead, entries, issue, life,  # noqa: F401
+                     reconcile, restart_signers, revoke, signers, stopped)
 from revocation import fetch_crl
 from schema import check_rstrc
 from waits import wait_for
@@ -37,10 +37,6 @@ def folder(own, n):
 
 def older(own, n):
     return sorted(folder(own, n).glob('ledger.' + '[0-9]' * 20))
-
-
-def entries(path):
-    return [json.loads(line) for line in open(path)]
 
 
 @pytest.fixture(scope='module')
