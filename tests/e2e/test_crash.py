@@ -526,9 +526,14 @@ def test_a_session_that_nobody_looked_at(stack, demo):
         '/proc/%d/cmdline' % p).read())
     peers = [wire.Peer(stack, 'worker') for _ in range(3)]
 
-    def once():
-        poll = wire.ask(stack, wire.QUERY, wire.PASSWORD, demo.user,
+    def polled():
+        return wire.ask(stack, wire.QUERY, wire.PASSWORD, demo.user,
                         asked=int(number))
+    # Connected, so that what is sent is there at once.
+    assert [wire.status(p.ask(polled())) for p in peers] == [1] * 3
+
+    def once():
+        poll = polled()
         enroll = wire.ask(stack, wire.ISSUE, wire.PASSWORD, demo.user,
                           csr('first.demo.example'))
         try:
