@@ -1,6 +1,7 @@
 """Log-on by Kerberos, as an attacker does it: relayed, replayed, forged and
 broken tokens, and whose ticket is whose account."""
 import base64
+import functools
 import os
 import pathlib
 import random
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 import client
 import realm
 import tickets
+from addresses import From
 from client import tlv
 from fcgi import BEGIN, fastcgi, param, params, raw_http, record
 from realm import UNKNOWN, authorization, self_signed, survives, whoami  # noqa: F401
@@ -125,12 +127,19 @@ NOT_KERBEROS = {
 
 def test_a_first_request(krb):
     """As most clients begin: no ticket yet, and no line in the log."""
-    before = krb.stack.log('worker')
-    r = whoami(krb)
+    here, s = '127.1.9.3', requests.Session()
+    s.mount('https://', From(here))
+    ask = functools.partial(s.get, krb.stack.env['CS_HOME_URL'] +
+                            'whoami/kerberos', timeout=300,
+                            verify=krb.stack.env['CS_ROOT_PEM'])
+    r = ask()
     challenged(r)
     assert r.content == b''
-    assert krb.enroll().status == 401
-    assert krb.stack.log('worker') == before
+    assert krb.enroll(session=s).status == 401
+    # The one line is of who has something that is no ticket.
+    refused(krb, ask(headers={'Authorization': 'Negotiate'}))
+    assert len(re.findall(r'address=127\.1\.9\.3\b', krb.stack.log(
+        'worker'))) == 1
 
 
 @pytest.mark.parametrize('case', SCHEMES)

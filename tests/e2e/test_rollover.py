@@ -417,7 +417,7 @@ def test_next_certificate_of_the_same_key(own, tmp_path):
         load.replies[-1].certificate)
     r = own.ctl('ca', 'install', 'Demo-CA', str(path), '--replace', ok=None)
     assert r.returncode == 1 and 'has already' in r.stderr
-    assert 'has its next certificate' in own.log('signer-')
+    wait_for(lambda: 'has its next certificate' in own.log('signer-'))
 
 
 def refuse_rollover(own):
@@ -560,7 +560,8 @@ def test_new_root(own, rolled, tmp_path):
     r = own.ctl('crl', 'install', 'Demo-CA', str(d / 'n.crl'), ok=None)
     assert r.returncode == 1 and 'made by signers' in r.stderr
     give_key(own, 'Demo-CA-N', [2])         # as if it were a CA of its own
-    assert 'ca Demo-CA-N: its key is not used' in own.log('signer-2')
+    wait_for(lambda: 'ca Demo-CA-N: its key is not used' in
+             own.log('signer-2'))
     give_key(own, 'Demo-CA-N', [1], 'Demo-CA')
     policy = (own.dir / 'etc/policy.conf').read_text()
     publish(own, policy.replace('{key}.crl', 'Demo-CA.crl'))
