@@ -21,17 +21,17 @@ def test_a_key_that_the_database_does_not_know(own, root,  # noqa: F811
     own.ctl(*install)
     give_key(own, 'Demo-CA-2', [1, 2], 'Demo-CA')
     wait_for(lambda: http.get(http_url(own) + '/ca/Demo-CA-2.crl')
-             .status_code == 200, 60)
+             .status_code == 200)
     own.ctl('ca', 'activate', 'Demo-CA-2')
     cert = issue(own, 'two.demo.example')
     own.ctl('cert', 'revoke', hex_serial(cert), '--reason', 'superseded')
-    wait_for(lambda: entry(cert), 60)
+    wait_for(lambda: entry(cert))
     restart_signers(own)
-    wait_for(lambda: damages(own, own.conf) == (0, []), 60)
+    wait_for(lambda: damages(own, own.conf) == (0, []))
 
     restore(own, root, dump)
     wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
-                             'WHERE ended_at IS NULL') != [(0,)], 60)
+                             'WHERE ended_at IS NULL') != [(0,)])
     said = own.ctl('reconcile', '--apply', ok=1).stderr
     assert 'ca Demo-CA-2, which certificate %s is of, is not in the ' \
         'database: register it again' % hex_serial(cert).lower() in said
@@ -47,7 +47,7 @@ def test_a_key_that_the_database_does_not_know(own, root,  # noqa: F811
     wait_for(lambda: damages(own, own.conf) == (0, []),
              said=lambda: damages(own, own.conf, code=None))
     wait_for(lambda: client.Client(own.env).enroll(csr(
-        own, 'one.demo.example')).certificate is not None, 60)
+        own, 'one.demo.example')).certificate is not None)
     own.ctl('ca', 'activate', 'Demo-CA-2')
     assert issue(own, 'three.demo.example').issuer == cert.issuer
     assert entry(cert)

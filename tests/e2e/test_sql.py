@@ -441,7 +441,7 @@ HASH = '$argon2id$x'
 def test_secrets_all_or_nothing(pg, owner):
     owner.execute("SELECT account_add('o.x.example', true, 'o', 'o.x.example',"
                   " NULL, NULL, NULL, NULL, %s, '{}')", (HASH,))
-    later = int(time.time()) + 60
+    later = int(time.time()) + 3600
     create = ('SELECT countersign.secret_create(%s, %s, %s::bigint[], %s)')
 
     def make(db, *names, expires=later):
@@ -453,7 +453,7 @@ def test_secrets_all_or_nothing(pg, owner):
         assert not owner.execute("SELECT FROM account WHERE name ="
                                  " 'a.x.example'").fetchall()
         make(db, 'a.x.example', 'b.x.example')
-        make(db, 'c.x.example', expires=later - 120)
+        make(db, 'c.x.example', expires=later - 7200)
         with pg.connect('countersign_signer') as s:
             def locked(*names):
                 return [r[0] for r in s.execute(

@@ -18,6 +18,13 @@ def wait_for(what, seconds=SOON, every=0.25, said=None):
     return value
 
 
+def past_midnight(seconds):
+    """For what takes so long and must lie within one day, or one month."""
+    left = 86400 - time.time() % 86400
+    if left < seconds:
+        time.sleep(left)
+
+
 def wait_issue(stack, csr):
     def issued():
         replies.append(client.Client(stack.env).enroll(csr))
