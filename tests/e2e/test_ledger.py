@@ -217,40 +217,50 @@ LOW = ('their last number is below that of a row or of the ledger: lists '
        'would not tell the next ones')
 
 
-@pytest.mark.parametrize('table,edit,check,thing,text', [
-    ('ledger_head', "DELETE FROM countersign.ledger_head WHERE signer = "
-     "'signer-1'", 'missing', 'head of signer-1', GONE),
-    ('ledger_head', HEAD + 'seq = seq + 9', 'head', 'row of signer-1',
-     NO_HEAD),
-    ('ledger_head', HEAD + "hash = sha256('x')", 'head', 'row of signer-2',
-     NO_HEAD),
-    ('ledger_head', HEAD + "head = 'x'", 'head', 'row of signer-1', NO_HEAD),
-    ('signer', 'UPDATE countersign.signer SET epoch = 0', 'missing',
-     'signer signer-1', 'has a later epoch in its ledger'),
-    ('signer', "INSERT INTO countersign.signer (name, prefix, apart) VALUES "
-     "('x', 99, true)", 'row', 'signer x', 'has no ledger here and no section '
-     "in the configuration: name its ledger's folder, or --without it"),
-    ('revocation_change', CHANGES + 'n = n - 1', 'row',
-     'changes of revocations of Demo-CA', LOW),
-    ('revocation_change', CHANGES + 'stamped = n + 1', 'row',
-     'changes of revocations of Demo-CA', LOW),
-    ('revocation_change', 'DELETE FROM countersign.revocation_change', 'row',
-     'changes of revocations of Demo-CA', LOW)])
-def test_edits_beside_the_rows(own, root, lived, table, edit, check, thing,
-                               text):
-    """What no list and no row would show."""
-    with at_rest(own), root() as db:
-        change(db, 'CREATE TABLE public.was AS TABLE countersign.' + table,
-               edit)
-        try:
-            found = damages(own, own.conf, code=4)[1]
-        finally:
-            change(db, 'BEGIN', 'DELETE FROM countersign.' + table,
-                   'INSERT INTO countersign.%s TABLE public.was' % table,
-                   'DROP TABLE public.was', 'COMMIT')
-        assert (check, thing, text) in {
-            (x['check'], x['object'], x['text']) for x in found}
-        assert damages(own, own.conf) == (0, [])
+@pytest.fixture(scope='class')
+def rest(own, lived):
+    with at_rest(own):
+        yield
+
+
+@pytest.mark.usefixtures('rest')
+class TestEdits:
+    @pytest.mark.parametrize('table,edit,check,thing,text', [
+        ('ledger_head', "DELETE FROM countersign.ledger_head WHERE signer = "
+         "'signer-1'", 'missing', 'head of signer-1', GONE),
+        ('ledger_head', HEAD + 'seq = seq + 9', 'head', 'row of signer-1',
+         NO_HEAD),
+        ('ledger_head', HEAD + "hash = sha256('x')", 'head', 'row of signer-2',
+         NO_HEAD),
+        ('ledger_head', HEAD + "head = 'x'", 'head', 'row of signer-1',
+         NO_HEAD),
+        ('signer', 'UPDATE countersign.signer SET epoch = 0', 'missing',
+         'signer signer-1', 'has a later epoch in its ledger'),
+        ('signer', "INSERT INTO countersign.signer (name, prefix, apart) "
+         "VALUES ('x', 99, true)", 'row', 'signer x', 'has no ledger here and '
+         'no section in the configuration: name its ledger\'s folder, or '
+         '--without it'),
+        ('revocation_change', CHANGES + 'n = n - 1', 'row',
+         'changes of revocations of Demo-CA', LOW),
+        ('revocation_change', CHANGES + 'stamped = n + 1', 'row',
+         'changes of revocations of Demo-CA', LOW),
+        ('revocation_change', 'DELETE FROM countersign.revocation_change',
+         'row', 'changes of revocations of Demo-CA', LOW)])
+    def test_edits_beside_the_rows(self, own, root, table, edit, check, thing,
+                                   text):
+        """What no list and no row would show."""
+        with root() as db:
+            change(db, 'CREATE TABLE public.was AS TABLE countersign.' + table,
+                   edit)
+            try:
+                found = damages(own, own.conf, code=4)[1]
+            finally:
+                change(db, 'BEGIN', 'DELETE FROM countersign.' + table,
+                       'INSERT INTO countersign.%s TABLE public.was' % table,
+                       'DROP TABLE public.was', 'COMMIT')
+            assert (check, thing, text) in {
+                (x['check'], x['object'], x['text']) for x in found}
+            assert damages(own, own.conf) == (0, [])
 
 
 OCSP = 'UPDATE countersign.ocsp SET '
