@@ -117,10 +117,11 @@ template_row(const struct question *q, const struct template *t,
     struct out *o)
 {
 	struct err why = ERR_INIT, other = ERR_INIT;
-	bool offer = decide_offer(q->policy, t, q->account, &other) == 0;
+	int64_t now = time(NULL);
+	bool offer = decide_offer(q->policy, t, q->account, now, &other) == 0;
 	bool may = find_service(q, t, &why) == 0 &&
-	    decide_offer(q->policy, t, q->account, &why) == 0 &&
-	    decide_secret(q->account, time(NULL), &why) == 0;
+	    decide_offer(q->policy, t, q->account, now, &why) == 0 &&
+	    decide_secret(q->account, now, &why) == 0;
 	struct buf cas = { 0 };
 	size_t i;
 

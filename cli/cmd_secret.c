@@ -104,7 +104,8 @@ check_template(const struct policy *p, const struct template *t, char *name,
     struct err *err)
 {
 	const struct account fresh = { .name = name, .machine = true,
-	    .cn = name, .dns = name, .one_time = t->cn };
+	    .cn = name, .dns = name, .one_time = t->cn,
+	    .one_time_expires = INT64_MAX };
 	const char *why = NULL;
 
 	if (!t->machine)
@@ -116,7 +117,7 @@ check_template(const struct policy *p, const struct template *t, char *name,
 	else if (t->ra_signatures != 0)
 		why = "needs signatures of registration authorities";
 	if (why == NULL)
-		return decide_offer(p, t, &fresh, err);
+		return decide_offer(p, t, &fresh, time(NULL), err);
 	return err_set(err, ERR_DENIED,
 	    "template %.80s %s: no one-time secret gets that", t->cn, why);
 }

@@ -112,14 +112,18 @@ secret_waits(const struct template *t, struct err *err)
 
 int
 decide_offer(const struct policy *p, const struct template *t,
-    const struct account *a, struct err *err)
+    const struct account *a, int64_t now, struct err *err)
 {
 	struct judging	j = { .policy = p, .tmpl = t, .account = a };
 
 	if (decide_enroll(t, a, err) == -1)
 		return -1;
-	if (a->one_time != NULL && !a->one_time_used && waits(t, a, a))
-		return secret_waits(t, err);
+	if (a->one_time != NULL && !a->one_time_used) {
+		if (decide_secret(a, now, err) == -1)
+			return -1;
+		if (waits(t, a, a))
+			return secret_waits(t, err);
+	}
 	return decide_some_names(&j, err);
 }
 

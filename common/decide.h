@@ -57,11 +57,11 @@ int	 decide_secret(const struct account *, int64_t now, struct err *);
 /*
  * Can it get one at all?  decide_enroll, and what no request could change: the
  * account lacks a name that the template puts in, no name rule applies to it,
- * or its secret would have to wait.  For CEP, so that it offers nothing that
- * CES refuses.
+ * its secret has expired or would have to wait.  For CEP, so that it offers
+ * nothing that CES refuses; a spent secret's template it shows to who renews.
  */
 int	 decide_offer(const struct policy *, const struct template *,
-	    const struct account *, struct err *);
+	    const struct account *, int64_t now, struct err *);
 
 /*
  * Has the CA an address for those who log on so, perhaps only to renew?

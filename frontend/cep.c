@@ -78,6 +78,11 @@ not_changed(struct cep *c, const struct cep_ask *ask)
 	pthread_mutex_unlock(&c->lock);
 	if (since < ask->policy->published)
 		since = ask->policy->published;
+	/* Nobody tells of a secret's end: its template is not shown then. */
+	if (ask->account->one_time != NULL && !ask->account->one_time_used &&
+	    ask->account->one_time_expires <= ask->now &&
+	    since < ask->account->one_time_expires)
+		since = ask->account->one_time_expires;
 	return ask->query->last_update > since + ask->ahead;
 }
 
@@ -122,7 +127,8 @@ permission(const struct cep_ask *ask, const struct template *t)
 
 	if (ask->key_based && !t->renew_key_based)
 		return 0;
-	if (decide_offer(ask->policy, t, ask->account, &err) == 0)
+	if (decide_offer(ask->policy, t, ask->account, ask->now,
+	    &err) == 0)
 		return CEP_ENROLL | (decide_autoenroll(t, ask->account) ?
 		    CEP_AUTOENROLL : 0);
 	if (ask->key_based && !ask->account->disabled &&

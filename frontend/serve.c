@@ -202,6 +202,7 @@ who_am_i(struct req *r)
 	whoami_write(&(struct whoami){
 		.policy = policy, .account = r->account,
 		.method = r->http.auth, .json = r->http.json,
+		.now = r->now / 1000,
 		.cert = r->http.auth == AUTH_CERTIFICATE ? &r->who : NULL,
 		.principal = r->ticket.principal
 	    }, &r->text);

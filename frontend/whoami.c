@@ -37,7 +37,7 @@ json_template(const struct whoami *w, const struct template *t, struct buf *b)
 	const struct account	*a = w->account;
 	struct err		 why = ERR_INIT;
 	bool			 enroll = decide_offer(w->policy, t, a,
-				    &why) == 0;
+				    w->now, &why) == 0;
 
 	buf_addc(b, '{');
 	put_member(b, "name", t->cn);
@@ -102,7 +102,7 @@ text_template(const struct whoami *w, const struct template *t, struct buf *b)
 	const struct account	*a = w->account;
 	struct err		 why = ERR_INIT;
 
-	if (decide_offer(w->policy, t, a, &why) == -1)
+	if (decide_offer(w->policy, t, a, w->now, &why) == -1)
 		buf_printf(b, "refused    %s\n", why.text);
 	else
 		buf_printf(b, "template   %s%s\n", t->cn,

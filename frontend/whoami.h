@@ -13,6 +13,7 @@ struct whoami {
 	const struct policy	*policy;
 	const struct account	*account;
 	enum auth_method	 method;
+	int64_t			 now;	/* unix seconds */
 	const struct certauth	*cert;	/* method certificate, or NULL */
 	const char		*principal;	/* kerberos, or NULL */
 	bool			 json;

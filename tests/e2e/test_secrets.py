@@ -127,6 +127,9 @@ def test_expired(stack):
     who = login(stack, create(stack, host(), expires='1s'))
     time.sleep(1.2)
     denied(who.enroll(csr(stack)), ENROLL_DENIED, 'expired', who.user)
+    r = who.policies()
+    check_policies(r)
+    assert not r.findall('.//p:policy')
     assert listed(stack, who.user)['state'] == 'expired'
     assert certificates(stack, who.user) == 0
 

@@ -263,10 +263,11 @@ test_versions(void **state)
 static int64_t	now, stepped;	/* unix seconds; by how many it did */
 
 static int
-at(struct cep *c, uint64_t epoch, int64_t ahead, int64_t last_update)
+at_by(const struct account *who, struct cep *c, uint64_t epoch, int64_t ahead,
+    int64_t last_update)
 {
 	struct getpolicies	 q = { .last_update = last_update };
-	struct cep_ask		 ask = { .policy = policy, .account = &user,
+	struct cep_ask		 ask = { .policy = policy, .account = who,
 				    .query = &q, .epoch = epoch, .now = now,
 				    .up = now - stepped, .ahead = ahead };
 	struct xmlw		 w = { 0 };
@@ -280,6 +281,37 @@ at(struct cep *c, uint64_t epoch, int64_t ahead, int64_t last_update)
 	}
 	xmlw_free(&w);
 	return n;
+}
+
+static int
+at(struct cep *c, uint64_t epoch, int64_t ahead, int64_t last_update)
+{
+	return at_by(&user, c, epoch, ahead, last_update);
+}
+
+/* Its end hides the template, and is a change that nobody tells of. */
+static void
+test_secret_ends(void **state)
+{
+	struct cep	*c = cep_new(NOW);
+	struct account	 who = { .name = (char []){ "pc" },
+			    .cn = (char []){ "pc" },
+			    .password = (char []){ "$" },
+			    .one_time = (char []){ "Old" },
+			    .one_time_expires = NOW + 1000 };
+
+	(void)state;
+	now = NOW + 999;
+	assert_int_equal(at_by(&who, c, 0, 0, INT64_MIN), 1);
+	assert_int_equal(at_by(&who, c, 0, 0, NOW + 998), CEP_UNCHANGED);
+	now = NOW + 1000;
+	assert_int_equal(at_by(&who, c, 0, 0, NOW + 998), 0);
+	now = NOW + 1100;
+	assert_int_equal(at_by(&who, c, 0, 0, NOW + 1050), CEP_UNCHANGED);
+	/* What was spent in time is renewed, into New, too. */
+	who.one_time_used = true;
+	assert_int_equal(at_by(&who, c, 1, 0, INT64_MIN), 2);
+	cep_free(c);
 }
 
 static void
@@ -474,6 +506,7 @@ main(void)
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_secret_ends),
 		cmocka_unit_test(test_not_changed),
 		cmocka_unit_test(test_not_changed_and_stepped),
 		cmocka_unit_test(test_memory),
