@@ -71,6 +71,9 @@ parse_requests(struct cmc *c, struct der *seq, struct err *err)
 
 	if (der_done(seq))
 		return err_bad(err, 0, "reqSequence: no request");
+	if (der_peek(seq) != DER_CTXC(0))
+		return err_bad(err, 0, "reqSequence: not a PKCS#10 request; "
+		    "CRMF and other forms are not accepted");
 	if (der_enter(seq, DER_CTXC(0), &tcr, "reqSequence", err) == -1)
 		return -1;
 	if (!der_done(seq))

@@ -67,7 +67,8 @@ read_length(const uint8_t **p, const uint8_t *end, size_t *len,
 	} else {
 		n &= 0x7f;
 		if (n == 0)
-			return err_bad(err, 0, "%s: indefinite length", what);
+			return err_bad(err, 0, "%s: indefinite length, "
+			    "which is BER: encode it as DER", what);
 		if (n > (size_t)(end - q))
 			return err_bad(err, 0, "%s: ends inside its length",
 			    what);

@@ -262,11 +262,12 @@ http_parse(char *const *envp, struct http_request *r)
 	    strcmp(v[P_METHOD], "HEAD") == 0)
 		end(r, 200, "probe");
 	else if (!r->post || is_about_us(r))
-		end(r, 405, "method is not POST");
+		end(r, 405, "method is neither POST nor GET");
 	else if (r->service == HTTP_OCSP && !is_ocsp(v[P_TYPE]))
 		end(r, 415, "content type is not application/ocsp-request");
 	else if (r->service != HTTP_OCSP && !is_soap(v[P_TYPE]))
-		end(r, 415, "content type is not application/soap+xml");
+		end(r, 415, "content type is not application/soap+xml in "
+		    "utf-8: this is SOAP 1.2");
 	else if (v[P_ENCODING] != NULL && v[P_ENCODING][0] != '\0' &&
 	    strcasecmp(v[P_ENCODING], "identity") != 0)
 		end(r, 415, "content encoding is not accepted");

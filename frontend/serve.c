@@ -420,18 +420,24 @@ refuse(struct req *r)
 
 /*
  * Not a SOAP message: answered by HTTP alone.  Probes are not worth a line, nor
- * is a first request without a ticket: most clients begin with one.
+ * is a first request without a ticket: most clients begin with one.  What the
+ * client did wrong it is told; what nginx lacks is the operator's business.
  */
 static void
-answer_http(const struct req *r, FCGX_Stream *out)
+answer_http(struct req *r, FCGX_Stream *out)
 {
+	int		status = r->http.status;
 	struct log_line	l;
 
-	http_reply(out, r->http.status, "text/plain", slice_of(NULL, 0));
-	if (r->http.status == 200 || r->http.status == 401)
+	if (status == 400 || status == 405 || status == 415)
+		whoami_refuse(r->http.json, r->http.why, r->id, &r->text);
+	http_reply(out, status, r->http.json ? HTTP_JSON : HTTP_TEXT,
+	    buf_slice(&r->text));
+	if (status == 200 || status == 401)
 		return;
 	log_begin(&l, "http");
-	log_num(&l, "status", r->http.status);
+	log_id(&l, "id", r->id);
+	log_num(&l, "status", status);
 	log_str(&l, "text", r->http.why);
 	log_str(&l, "address", r->http.address);
 	log_end(&l);

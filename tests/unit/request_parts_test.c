@@ -671,6 +671,29 @@ test_unsigned_attributes(void **state)
 	buf_free(&b);
 }
 
+/* [RFC2797] 3.1's other choice, crm [1], instead of tcr [0]. */
+static void
+test_crmf(void **state)
+{
+	struct cms_make c = { .type = OID_CCT_PKI_DATA, .key = fix.key,
+	    .signer = { OUTER_KEY }, .nsigner = 1 };
+	struct buf csr = { 0 }, data = { 0 }, b = { 0 };
+	uint8_t *tcr;
+
+	(void)state;
+	put_csr(&csr, fix.key, NOTHING, INNER_GOOD);
+	put_pkidata(&data, NOTHING, buf_slice(&csr));
+	tcr = memchr(data.p, DER_CTXC(0), data.n);
+	assert_non_null(tcr);
+	*tcr = DER_CTXC(1);
+	c.content = buf_slice(&data);
+	put_cms(&b, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "CRMF and other forms");
+	buf_free(&csr);
+	buf_free(&data);
+	buf_free(&b);
+}
+
 static void
 test_add_hint(void **state)
 {
@@ -704,6 +727,7 @@ main(void)
 		cmocka_unit_test(test_signed_pair),
 		cmocka_unit_test(test_pair_of_one_signer),
 		cmocka_unit_test(test_unsigned_attributes),
+		cmocka_unit_test(test_crmf),
 		cmocka_unit_test(test_add_hint),
 	};
 
