@@ -58,10 +58,11 @@ static const struct sigalg {
 	{ &OID_EC_PUBLIC_KEY, false, PARAMS_CURVE, NULL },
 };
 
-/* How one signature was made; the salt is that of PSS. */
+/* How one signature was made; mask and salt are those of PSS. */
 struct scheme {
 	const struct sigalg	*alg;
 	const EVP_MD		*md;
+	const EVP_MD		*mask;
 	int			 salt;
 };
 
@@ -89,7 +90,10 @@ digest_of(struct slice alg)
 	return NULL;
 }
 
-/* [n] EXPLICIT AlgorithmIdentifier of a hash; SHA-1 where it is absent. */
+/*
+ * [n] EXPLICIT AlgorithmIdentifier of a hash; SHA-1 where it is absent.
+ * [RFC4055] 3.1 has whoever verifies accept defaults that are encoded, too.
+ */
 static const EVP_MD *
 pss_hash(struct der *d, struct err *err)
 {
@@ -103,26 +107,19 @@ pss_hash(struct der *d, struct err *err)
 	md = digest_of(alg);
 	if (md == NULL)
 		err_bad(err, NTE_BAD_ALGID, "pss hash is not accepted");
-	/* [X.690] 11.5: a default is not encoded. */
-	else if (md == EVP_sha1())
-		err_bad(err, 0, "pss hash: default is encoded");
-	else
-		return md;
-	return NULL;
+	return md;
 }
 
+/* MGF1, of the same hash as a rule; Java's may be the default, SHA-1's. */
 static int
-pss_mask(struct der *d, const EVP_MD *md, struct err *err)
+pss_mask(struct der *d, struct scheme *s, struct err *err)
 {
 	struct der	explicit, mgf;
 	struct slice	oid, hash;
 
-	if (der_peek(d) != DER_CTXC(1)) {
-		if (md != EVP_sha1())
-			return err_bad(err, NTE_BAD_ALGID,
-			    "pss mask is not of the same hash");
+	s->mask = EVP_sha1();
+	if (der_peek(d) != DER_CTXC(1))
 		return 0;
-	}
 	if (der_enter(d, DER_CTXC(1), &explicit, "pss mask", err) == -1 ||
 	    der_enter(&explicit, DER_SEQ, &mgf, "pss mask", err) == -1 ||
 	    der_end(&explicit, "pss mask", err) == -1 ||
@@ -130,9 +127,10 @@ pss_mask(struct der *d, const EVP_MD *md, struct err *err)
 	    der_tlv(&mgf, DER_SEQ, &hash, "pss mask hash", err) == -1 ||
 	    der_end(&mgf, "pss mask", err) == -1)
 		return -1;
-	if (!slice_eq(oid, oid_mgf1) || digest_of(hash) != md)
+	s->mask = digest_of(hash);
+	if (!slice_eq(oid, oid_mgf1) || s->mask == NULL)
 		return err_bad(err, NTE_BAD_ALGID,
-		    "pss mask is not mgf1 of the same hash");
+		    "pss mask is not mgf1 of an accepted hash");
 	return 0;
 }
 
@@ -158,10 +156,27 @@ pss_salt(struct der *d, const struct pubkey *k, struct scheme *s,
 		    "is longer than the key allows",
 		    (unsigned long long)salt);
 	s->salt = (int)salt;
+	return 0;
+}
+
+/* 1 is the default, and there is no other. */
+static int
+pss_trailer(struct der *d, struct err *err)
+{
+	struct der	explicit;
+	uint64_t	trailer = 1;
+
+	if (der_peek(d) == DER_CTXC(3) &&
+	    (der_enter(d, DER_CTXC(3), &explicit, "pss trailer", err) == -1 ||
+	    der_uint(&explicit, &trailer, "pss trailer", err) == -1 ||
+	    der_end(&explicit, "pss trailer", err) == -1))
+		return -1;
+	if (trailer != 1)
+		return err_bad(err, NTE_BAD_ALGID, "pss trailer is not 1");
 	return der_end(d, "pss parameters", err);
 }
 
-/* RSASSA-PSS-params ([RFC4055] 3.1); the trailer field is the default. */
+/* RSASSA-PSS-params ([RFC4055] 3.1). */
 static int
 pss_params(struct der *alg, const struct pubkey *k, struct scheme *s,
     struct err *err)
@@ -171,9 +186,10 @@ pss_params(struct der *alg, const struct pubkey *k, struct scheme *s,
 	if (der_enter(alg, DER_SEQ, &d, "pss parameters", err) == -1)
 		return -1;
 	s->md = pss_hash(&d, err);
-	if (s->md == NULL || pss_mask(&d, s->md, err) == -1)
+	if (s->md == NULL || pss_mask(&d, s, err) == -1 ||
+	    pss_salt(&d, k, s, err) == -1)
 		return -1;
-	return pss_salt(&d, k, s, err);
+	return pss_trailer(&d, err);
 }
 
 /* id-ecPublicKey: nothing, or the curve of the key again. */
@@ -288,7 +304,7 @@ verify_evp(EVP_PKEY *pkey, const struct scheme *s, struct slice msg,
 	if (ok && s->alg->params == PARAMS_PSS)
 		ok = EVP_PKEY_CTX_set_rsa_padding(pctx,
 		    RSA_PKCS1_PSS_PADDING) == 1 &&
-		    EVP_PKEY_CTX_set_rsa_mgf1_md(pctx, s->md) == 1 &&
+		    EVP_PKEY_CTX_set_rsa_mgf1_md(pctx, s->mask) == 1 &&
 		    EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, s->salt) == 1;
 	ok = ok && EVP_DigestVerify(ctx, sig.p, sig.n, msg.p, msg.n) == 1;
 	EVP_MD_CTX_free(ctx);

@@ -170,7 +170,8 @@ made_free(struct made *m)
 }
 
 static size_t
-sign(EVP_PKEY *key, const EVP_MD *md, int salt, uint8_t *sig)
+sign_mask(EVP_PKEY *key, const EVP_MD *md, const EVP_MD *mask, int salt,
+    uint8_t *sig)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *pctx;
@@ -180,11 +181,18 @@ sign(EVP_PKEY *key, const EVP_MD *md, int salt, uint8_t *sig)
 	if (salt != 0) {
 		EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING);
 		EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, salt);
+		EVP_PKEY_CTX_set_rsa_mgf1_md(pctx, mask);
 	}
 	assert_int_equal(EVP_DigestSign(ctx, sig, &n,
 	    (const uint8_t *)"message", 7), 1);
 	EVP_MD_CTX_free(ctx);
 	return n;
+}
+
+static size_t
+sign(EVP_PKEY *key, const EVP_MD *md, int salt, uint8_t *sig)
+{
+	return sign_mask(key, md, md, salt, sig);
 }
 
 /* Content of an AlgorithmIdentifier: OID and, with null, parameters. */
@@ -450,9 +458,10 @@ test_specified(void **state)
 	made_free(&rsa);
 }
 
-/* [RFC4055] 3.1; hash 0 is left out, as the default SHA-1 has to be. */
+/* [RFC4055] 3.1; a trailer of 0 is left out. */
 static void
-pss(struct buf *b, struct slice hash, struct slice mask, uint64_t salt)
+pss_with(struct buf *b, struct slice hash, struct slice mask, uint64_t salt,
+    uint64_t trailer)
 {
 	static const uint8_t mgf1[] =
 	    { 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08 };
@@ -475,9 +484,20 @@ pss(struct buf *b, struct slice hash, struct slice mask, uint64_t salt)
 	c = der_open(b, DER_CTXC(2));
 	der_put_uint(b, salt);
 	der_close(b, c);
+	if (trailer != 0) {
+		c = der_open(b, DER_CTXC(3));
+		der_put_uint(b, trailer);
+		der_close(b, c);
+	}
 	der_close(b, p);
 	der_close(b, a);
 	buf_free(&h);
+}
+
+static void
+pss(struct buf *b, struct slice hash, struct slice mask, uint64_t salt)
+{
+	pss_with(b, hash, mask, salt, 0);
 }
 
 static void
@@ -494,14 +514,26 @@ test_pss(void **state)
 	n = sign(m.pkey, EVP_sha256(), 32, sig);
 	pss(&alg, OID_SHA256, OID_SHA256, 32);
 	assert_int_equal(check(&m, &alg, none, sig, n), 0);
-	pss(&alg, OID_SHA256, OID_SHA384, 32);
+	pss_with(&alg, OID_SHA256, OID_SHA256, 32, 1);
+	assert_int_equal(check(&m, &alg, none, sig, n), 0);
+	pss_with(&alg, OID_SHA256, OID_SHA256, 32, 2);
 	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_ALGID);
+	pss(&alg, OID_SHA256, OID_SHA384, 32);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
+	pss(&alg, OID_SHA256, OID_RSA_SHA256, 32);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_ALGID);
+	n = sign_mask(m.pkey, EVP_sha256(), EVP_sha1(), 32, sig);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_ALGID);
+	pss(&alg, OID_SHA256, OID_SHA1, 32);
+	assert_int_equal(check(&m, &alg, none, sig, n), 0);
+	n = sign(m.pkey, EVP_sha256(), 32, sig);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
 	pss(&alg, OID_SHA256, OID_SHA256, 20);
 	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
 	pss(&alg, OID_SHA384, OID_SHA384, 48);
 	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
 	pss(&alg, OID_SHA1, OID_SHA1, 20);	/* defaults, encoded */
-	assert_int_equal(check(&m, &alg, none, sig, n), HR_INVALID_DATA);
+	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
 	n = sign(m.pkey, EVP_sha256(), 10, sig);
 	pss(&alg, OID_SHA256, OID_SHA256, 32);
 	assert_int_equal(check(&m, &alg, none, sig, n), NTE_BAD_SIGNATURE);
@@ -521,6 +553,8 @@ test_pss(void **state)
 	n = sign(m.pkey, EVP_sha256(), 1, sig);
 	assert_int_equal(check(&m, &alg, none, sig, n), 0);
 	n = sign(m.pkey, EVP_sha1(), 20, sig);
+	pss(&alg, OID_SHA1, OID_SHA1, 20);
+	assert_int_equal(check(&m, &alg, none, sig, n), 0);
 	buf_reset(&alg);
 	a = der_open(&alg, DER_SEQ);
 	der_put_oid(&alg, OID_RSA_PSS);
