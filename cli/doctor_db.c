@@ -29,7 +29,8 @@ static const struct db_stmt stmts[] = {
 	    "(SELECT string_agg(g.rolname, ', ') FROM pg_auth_members m "
 	    "JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid) "
 	    "FROM unnest(ARRAY['countersign_worker', 'countersign_signer', "
-	    "'countersign_operator', 'countersign_auditor']) n "
+	    "'countersign_operator', 'countersign_auditor', "
+	    "'countersign_publisher']) n "
 	    "LEFT JOIN pg_roles r ON r.rolname = n ORDER BY n", 0 },
 	/* A few that matter; wanted or not, had or not. */
 	{ "rights", "SELECT r, t, p, want, coalesce(has_table_privilege("
@@ -48,7 +49,9 @@ static const struct db_stmt stmts[] = {
 	    "('operator', 'account', 'UPDATE', false), "
 	    "('operator', 'certificate', 'INSERT', false), "
 	    "('auditor', 'request', 'SELECT', true), "
-	    "('auditor', 'account', 'UPDATE', false)) v(r, t, p, want) "
+	    "('auditor', 'account', 'UPDATE', false), "
+	    "('publisher', 'crl_part', 'SELECT', true), "
+	    "('publisher', 'request', 'SELECT', false)) v(r, t, p, want) "
 	    "WHERE EXISTS (SELECT FROM pg_roles "
 	    "WHERE rolname = 'countersign_' || r)", 0 },
 	/* Whatever gives it: without 070_no_gifts.sql everybody may. */

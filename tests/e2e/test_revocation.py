@@ -553,14 +553,14 @@ def test_show_and_publish(stack, tmp_path, issue):
 
 
 def test_the_publisher_of_a_web_host(stack, tmp_path, issue):
-    """With the auditor's role and no keys, as docs/operations.md has it."""
+    """With a role for that alone and no keys, as docs/operations.md has it."""
     issue()
     lines = stack.conf.read_text().split('\nsigner ')[0].splitlines()
     text = '\n'.join(line.replace('countersign_operator',
-                                  'countersign_auditor') for line in lines
+                                  'countersign_publisher') for line in lines
                      if line.split(' ')[0] in ('database', 'ca-dir',
                                                'sql-dir'))
-    assert 'countersign_auditor' in text
+    assert 'countersign_publisher' in text
     conf = tmp_path / 'publisher.conf'
     conf.write_text(text + '\n')
     out = tmp_path / 'ca'
@@ -570,6 +570,19 @@ def test_the_publisher_of_a_web_host(stack, tmp_path, issue):
     assert r.returncode == 0, r.stderr
     ca = stack.ctl_json('crl', 'show')[0]['ca']
     assert (out / (ca + '.crl')).exists()
+    # There doctor has this configuration, too.
+    r = stack.run_ctl([*stack.ctl_words(conf), '--json', 'doctor'])
+    assert '42501' not in r.stdout and '"crl"' in r.stdout, r.stdout
+    # And metrics; until it is stopped.
+    figures = tmp_path / 'publisher.prom'
+    watch = subprocess.Popen([*stack.ctl_words(conf), 'crl', 'publish', '--to',
+                              str(out), '--watch', '--metrics', str(figures)])
+    try:
+        wait_for(figures.exists)
+        assert 'countersign_crl' in figures.read_text()
+    finally:
+        watch.terminate()
+        watch.wait(300)
     # It says so of lists that are there, and of no other.
     seen = 'SELECT max(number) FROM countersign.crl_published'
     before = stack.sql(seen)

@@ -15,7 +15,7 @@ from database import (  # noqa: F401
 from waits import wait_for
 
 ROLES = ['countersign_worker', 'countersign_signer', 'countersign_operator',
-         'countersign_auditor']
+         'countersign_auditor', 'countersign_publisher']
 UTC = datetime.timezone.utc
 
 pytestmark = pytest.mark.skipif(not (BIN / 'postgres').exists(),
@@ -144,16 +144,26 @@ READS = {
     'countersign_auditor': {'deployment', 'ca', 'policy', 'account_group',
                             'signer', 'request', 'certificate',
                             'void_serial', 'audit'},
+    'countersign_publisher': {'deployment', 'ca', 'policy', 'crl', 'crl_part',
+                              'crl_above', 'crl_published', 'rollback',
+                              'revocation_change', 'airgap_ca'},
 }
+# Of other tables it reads these columns alone.
+COLUMNS = {'certificate': {'template', 'not_after', 'revoked_at'},
+           'request': {'day', 'id', 'state', 'received_at'},
+           'airgap_round': {'n', 'exported_at', 'imported_at'},
+           'airgap_request': {'day', 'id', 'waits', 'answered'},
+           'revocation_event': {'ca', 'at'},
+           'account': {'name', 'disabled', 'sid'}}
 
 
-for r in ROLES:
+for r in ROLES[:4]:
     READS[r] |= {'crl', 'crl_part', 'ocsp'}
 READS['countersign_signer'] |= {'exchange_key', 'airgap_request'}
-for r in ROLES[2:]:
+for r in ROLES[2:4]:
     READS[r] |= {'crl_above', 'crl_published', 'airgap_ca', 'airgap_round',
                  'airgap_part', 'airgap_request'}
-for r in ROLES[1:]:
+for r in ROLES[1:4]:
     READS[r] |= {'revoked', 'revocation_change', 'responder',
                  'revocation_event', 'ledger_head', 'rollback',
                  'blocked_key', 'key_owner', 'released'}
@@ -169,6 +179,19 @@ def test_privileges_are_exactly_these(owner, role):
             want = (t in READS[role] if what == 'SELECT' else
                     what in WRITES.get(role, {}).get(t, ()))
             assert has == want, (role, what, t)
+
+
+def test_a_publisher_reads_no_request(owner):
+    """It is on a web host."""
+    rows = owner.execute(
+        "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c"
+        " ON c.oid = a.attrelid WHERE a.attnum > 0 AND NOT a.attisdropped"
+        " AND c.relnamespace = 'countersign'::regnamespace"
+        " AND c.relkind IN ('r', 'p', 'v') AND has_column_privilege("
+        "'countersign_publisher', c.oid, a.attnum, 'SELECT')").fetchall()
+    whole = READS['countersign_publisher']
+    assert {(t, c) for t, c in rows if t not in whole} == {
+        (t, c) for t in COLUMNS for c in COLUMNS[t]}
 
 
 @pytest.mark.parametrize('role', ROLES)
@@ -188,6 +211,7 @@ def test_nothing_can_be_made(owner, role):
 
 EXECUTES = {
     'countersign_worker': set(),
+    'countersign_publisher': {'crl_publishing', 'migrations'},
     'countersign_auditor': {'renewal_chain', 'migrations',
                             'passwords_told', 'crl_publishing',
                             'names_told', 'ca_told', 'crl_above_told'},
@@ -263,7 +287,7 @@ def test_only_workers_read_passwords(pg, owner):
     with pg.connect('countersign_worker') as db:
         assert db.execute("SELECT password FROM countersign.account"
                           " WHERE name = 'pw'").fetchone()[0]
-    for role in ROLES[1:]:
+    for role in ROLES[1:4]:
         with pg.connect(role) as db:
             assert db.execute("SELECT cn FROM countersign.account"
                               " WHERE name = 'pw'").fetchone() == ('P',)
