@@ -44,7 +44,8 @@ def asked(stack, demo):
     r = demo.enroll(client.make_csr(
         client.ec_key(), 'waits.demo.example', ['waits.demo.example'],
         stack.env['CS_TEMPLATE_APPROVAL']))
-    for name in '</td><script>', 'evil\u202e<b>&"':
+    # Of one kind of refusal the page has the last one's words.
+    for name in 'evil\u202e<b>&"', '</td><script>':
         bad = demo.enroll(client.make_csr(client.ec_key(), name, [],
                                           stack.env['CS_TEMPLATE']))
         assert bad.leaf is None
@@ -119,8 +120,7 @@ def test_hostile_names(stack, asked):
     assert '\u202e' not in text and '<script' not in text
     root = page(stack)
     assert not list(root.iter('script', 'b{*}script'))
-    assert any('evil' in r[2] for r in rows(root, 'denied')) or any(
-        'script' in r[2] for r in rows(root, 'denied'))
+    assert any('</td><script>' in r[2] for r in rows(root, 'denied'))
 
 
 def test_keys(stack):
