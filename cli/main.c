@@ -9,10 +9,7 @@
 #include "commands.h"
 #include "log.h"
 #include "secret.h"
-
-#ifndef VERSION
-#define VERSION "0.1"
-#endif
+#include "version.h"
 
 /*
  * In the order of --help: the two words, arguments and how many there may be,

@@ -16,18 +16,18 @@
 #include "log.h"
 #include "secret.h"
 #include "supervise.h"
+#include "version.h"
 #include "wconf.h"
 #include "xmlin.h"
 
 #define DEFAULT_CONF	"/etc/countersign/worker.conf"
-#define VERSION		"0.1"
 
 static void __attribute__((noreturn))
 usage(FILE *f, int status)
 {
 	fprintf(f, "usage: countersign-worker [-t] [-c file]\n"
 	    "  -c, --config FILE  instead of " DEFAULT_CONF "\n"
-	    "  -t, --test         check the configuration and end\n"
+	    "  -t, --test         check configuration and keys, and end\n"
 	    "      --help, --version\n");
 	exit(status);
 }
@@ -142,6 +142,7 @@ main(int argc, char **argv)
 	    load(path, &conf, &keys, &err) == -1)
 		goto out;
 	if (test) {
+		log_note("stop", "configuration is good");
 		status = 0;
 		goto out;
 	}

@@ -21,22 +21,22 @@
 #include "metrics.h"
 #include "policyfile.h"
 #include "secret.h"
+#include "version.h"
 
 #define DEFAULT_CONF	"/etc/countersign/signer.conf"
 #define START_TRIES	40		/* of 250 ms, for the database */
-#ifndef VERSION
-#define VERSION		"0.1"
-#endif
 
 static void
 usage(FILE *f)
 {
-	fputs("usage: countersign-signer [-c file] [-t] [--help] [--version]\n"
+	fputs("usage: countersign-signer [-t] [-c file]\n"
 	    "       countersign-signer [-c file] airgap init|show|sign|status "
 	    "...\n"
-	    "\t-c, --config file  configuration, " DEFAULT_CONF "\n"
-	    "\t-t, --test         check the configuration, keys and policy\n"
-	    "\tairgap --help      behind an air gap: bundles instead of "
+	    "  -c, --config FILE  instead of " DEFAULT_CONF "\n"
+	    "  -t, --test         check configuration, keys and policy, and "
+	    "end\n"
+	    "      --help, --version\n"
+	    "  airgap --help      behind an air gap: bundles instead of "
 	    "workers\n",
 	    f);
 }
