@@ -292,7 +292,14 @@ read_eku(const char *s, struct lint *l)
 {
 	const char	*oid = eku_oid(s);
 
-	return oid != NULL ? xstrdup(oid) : read_oid("eku", s, NULL, l);
+	if (oid != NULL)
+		return xstrdup(oid);
+	if (*s >= '0' && *s <= '2')
+		return read_oid("eku", s, NULL, l);
+	lint_add(l, "eku: %.60s is no purpose that has a name here (such as "
+	    "client-authentication, see countersign-policy.conf(5)) and no "
+	    "object identifier", s);
+	return NULL;
 }
 
 /*
