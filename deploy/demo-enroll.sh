@@ -113,6 +113,6 @@ elements BinarySecurityToken <"$dir/reply.xml" | sed -n 2p | tr -d ' \r' |
 number=$(elements RequestID <"$dir/reply.xml")
 show_answer
 openssl x509 -in "$dir/certificate.pem" -noout -serial | sed 's/.*=/   serial     /'
-eval "$CS_CTL request show $number" | grep -E '^ *(renews|chain)' |
-    sed 's/^ */   /'
+eval "$CS_CTL request show $number" | awk -F': *' \
+    '$1 == "renews" || $1 == "chain" { printf "   %-11s%s\n", $1, $2 }'
 cp "$dir/certificate.pem" "$(dirname "$1")/$name.pem"
