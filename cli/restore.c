@@ -4,15 +4,11 @@
  */
 #include "restore_int.h"
 
-#include <openssl/err.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lastword_sql.h"
 #include "rowform.h"
-#include "tuple.h"
-#include "x509.h"
 
 #define CHUNK	((size_t)4 * 1024 * 1024)	/* of rows, in memory */
 
@@ -149,9 +145,9 @@ copy_all(struct restore *r, struct err *err)
 	    ") FROM STDIN (FORMAT binary)", err);
 }
 
-static int
-get_tuple(const struct ledger_entry *e, const char *key, struct buf *bytes,
-    struct tuple *t, size_t least, struct err *err)
+int
+restore_tuple(const struct ledger_entry *e, const char *key,
+    struct buf *bytes, struct tuple *t, size_t least, struct err *err)
 {
 	if (ledger_get_base64(e, key, bytes, err) != 0)
 		return -1;
@@ -160,9 +156,8 @@ get_tuple(const struct ledger_entry *e, const char *key, struct buf *bytes,
 	return ledger_bad(e, key, err);
 }
 
-/* The record of the serial that an entry names, or NULL. */
-static struct chr_row *
-by_serial(const struct restore *r, const struct ledger_entry *e)
+struct chr_row *
+restore_record(const struct restore *r, const struct ledger_entry *e)
 {
 	uint8_t serial[CHR_SERIAL];
 	struct err none = ERR_INIT;
@@ -200,7 +195,7 @@ record(const struct restore *r, const struct ledger_entry *e)
 	struct err none = ERR_INIT;
 
 	if (strcmp(e->type, "intent") == 0)
-		return by_serial(r, e);
+		return restore_record(r, e);
 	if (ledger_get_hex(e, "id", id, CHR_ID, &none) != 0)
 		return NULL;
 	submitted_of(e, submitted);
@@ -268,13 +263,13 @@ put_request(struct restore *r, const struct ledger_entry *e,
 	size_t i;
 	int rc;
 
-	rc = get_tuple(e, "request", &sub, &s, SUB_N, err);
+	rc = restore_tuple(e, "request", &sub, &s, SUB_N, err);
 	if (rc == 0 && later != NULL && !is_lost(later)) {
 		buf_add(&dec, later->tuple.p, later->tuple.n);
 		rc = tuple_parse(buf_slice(&dec), &d);
 		later->row_seen = true;
 	} else if (rc == 0)
-		rc = get_tuple(e, "decision", &dec, &d, DEC_N, err);
+		rc = restore_tuple(e, "decision", &dec, &d, DEC_N, err);
 	if (rc == 0 && strcmp(e->type, "pending") == 0 &&
 	    (rc = ledger_get_base64(e, "bytes", &bytes, err)) == 0 &&
 	    (rc = ledger_get_base64(e, "evidence", &evidence, err)) == 0) {
@@ -358,101 +353,6 @@ take_decision(struct restore *r, const struct ledger_entry *e,
 	return put_request(r, e, row, err);
 }
 
-static void
-drop_issuer(struct restore *r)
-{
-	free(r->issuer);
-	X509_free(r->issuer_cert);
-	r->issuer = NULL;
-	r->issuer_cert = NULL;
-}
-
-/* r->issuer_cert is NULL for a CA that the database does not know. */
-static int
-load_issuer(struct restore *r, struct slice name, struct err *err)
-{
-	struct db_param p = binary(name);
-	PGresult *res;
-
-	if (r->issuer != NULL && slice_is(name, r->issuer))
-		return 0;
-	drop_issuer(r);
-	if ((res = db_exec_bin(r->db, "issuer", &p, 1, err)) == NULL)
-		return -1;
-	r->issuer = xstrndup((const char *)name.p, name.n);
-	if (PQntuples(res) == 1)
-		r->issuer_cert = x509_read(slice_of(PQgetvalue(res, 0, 0),
-		    (size_t)PQgetlength(res, 0, 0)));
-	PQclear(res);
-	return 0;
-}
-
-/*
- * Entries behind the last head are signed by nobody, and renewals believe
- * rows: only what the CA's key has signed becomes one.
- */
-static int
-check_signed(struct restore *r, struct slice ca, struct slice serial,
-    struct slice der, struct err *err)
-{
-	const ASN1_INTEGER *n;
-	char hex[2 * CHR_SERIAL + 1] = "";
-	bool good = false;
-	X509 *x;
-
-	if (load_issuer(r, ca, err) != 0)
-		return -1;
-	x = x509_read(der);
-	if (x != NULL && r->issuer_cert != NULL) {
-		n = X509_get0_serialNumber(x);
-		good = slice_eq(serial, slice_of(ASN1_STRING_get0_data(n),
-		    (size_t)ASN1_STRING_length(n))) &&
-		    X509_verify(x, X509_get0_pubkey(r->issuer_cert)) == 1;
-	}
-	X509_free(x);
-	ERR_clear_error();
-	if (good)
-		return 0;
-	if (serial.n == CHR_SERIAL)
-		hex_encode(serial.p, CHR_SERIAL, hex);
-	if (r->issuer_cert == NULL)
-		return err_set(err, ERR_DENIED, "ca %.64s, which certificate "
-		    "%s is of, is not in the database: register it again "
-		    "(ca install, or ca import), then reconcile", r->issuer,
-		    hex);
-	return err_set(err, ERR_DENIED, "ledger of %.60s: certificate %s is "
-	    "not signed by ca %.60s: no signer wrote that", r->l->signer !=
-	    NULL ? r->l->signer : "", hex, r->issuer);
-}
-
-/* The ledger's row has the certificate's hash; here it gets the bytes. */
-static int
-take_issued(struct restore *r, const struct ledger_entry *e, struct err *err)
-{
-	struct buf bytes = { 0 }, der = { 0 };
-	struct chr_row *row = by_serial(r, e);
-	struct tuple t;
-	int rc = 0;
-
-	if (row != NULL && row->committed && !row->cert_seen &&
-	    !row->overruled &&
-	    (rc = get_tuple(e, "row", &bytes, &t, CERT_N, err)) == 0 &&
-	    (rc = ledger_get_base64(e, "certificate", &der, err)) == 0 &&
-	    (rc = check_signed(r, t.field[CERT_CA], t.field[CERT_SERIAL],
-	    buf_slice(&der), err)) == 0) {
-		restore_vouch(r, e);
-		t.field[CERT_DER] = buf_slice(&der);
-		t.n = CERT_N;
-		restore_open_rows(&r->certs);
-		tuple_put(&r->certs, &t);
-		row->cert_seen = true;
-		r->done->certificates++;
-	}
-	buf_free(&bytes);
-	buf_free(&der);
-	return rc;
-}
-
 /* The row alone: the next list has bytes, and a number above this one's. */
 static int
 take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
@@ -467,7 +367,7 @@ take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
 	    ledger_get_num(e, "number", &number) == 0)
 		l = chronicle_list(r->c, buf_str(&ca), (uint64_t)number);
 	if (l != NULL && !l->seen &&
-	    (rc = get_tuple(e, "row", &bytes, &t, LIST_LEAST, err)) == 0) {
+	    (rc = restore_tuple(e, "row", &bytes, &t, LIST_LEAST, err)) == 0) {
 		if (t.n == LIST_LEAST)
 			t.field[LIST_BASE] = slice_of(NULL, 0);
 		t.n = LIST_N;
@@ -486,57 +386,12 @@ take_listed(struct restore *r, const struct ledger_entry *e, struct err *err)
 static int
 take_void(struct restore *r, const struct ledger_entry *e, struct err *err)
 {
-	const struct chr_row *row = by_serial(r, e);
+	const struct chr_row *row = restore_record(r, e);
 
 	(void)err;
 	if (row != NULL && row->voided && !row->void_seen)
 		restore_vouch(r, e);	/* put_rest has no entry at hand */
 	return 0;
-}
-
-static bool
-has_responder(const struct chronicle *c, const uint8_t serial[CHR_SERIAL])
-{
-	size_t i;
-
-	for (i = 0; i < c->nresp; i++)
-		if (c->resp[i].seen && memcmp(c->resp[i].serial, serial,
-		    CHR_SERIAL) == 0)
-			return true;
-	return false;
-}
-
-static int
-take_responder(struct restore *r, const struct ledger_entry *e,
-    struct err *err)
-{
-	struct buf der = { 0 }, ca = { 0 };
-	uint8_t octets[CHR_SERIAL];
-	struct err none = ERR_INIT;
-	X509 *x = NULL;
-	int64_t until;
-	char end[24];
-	int rc;
-
-	rc = ledger_get_base64(e, "certificate", &der, err);
-	if (rc == 0 && ledger_get(e, "ca", &ca) == 0 &&
-	    ledger_get_hex(e, "serial", octets, CHR_SERIAL, &none) == 0 &&
-	    !has_responder(r->c, octets) &&
-	    (rc = check_signed(r, buf_slice(&ca), slice_of(octets,
-	    CHR_SERIAL), buf_slice(&der), err)) == 0 &&
-	    (x = x509_read(buf_slice(&der))) != NULL &&
-	    x509_unix(X509_get0_notAfter(x), &until) == 0) {
-		restore_vouch(r, e);
-		snprintf(end, sizeof end, "%lld", (long long)until);
-		rc = restore_run(r, "responder", (struct db_param[]){
-		    DB_BIN(octets, CHR_SERIAL), DB_TEXT(buf_str(&ca)),
-		    DB_TEXT(r->l->signer), DB_TEXT(end),
-		    DB_BIN(der.p, der.n) }, 5, err);
-	}
-	X509_free(x);
-	buf_free(&der);
-	buf_free(&ca);
-	return rc;
 }
 
 struct taker {
@@ -561,9 +416,9 @@ row_entry(void *arg, const struct ledger_entry *e, struct err *err)
 {
 	static const struct taker takers[] = {
 		{ "intent", take_decision }, { "denied", take_decision },
-		{ "pending", take_decision }, { "issued", take_issued },
+		{ "pending", take_decision }, { "issued", restore_issued },
 		{ "listed", take_listed }, { "void", take_void },
-		{ "responder-issued", take_responder },
+		{ "responder-issued", restore_responder },
 		{ "audit", restore_audit }, { NULL, NULL }
 	};
 	struct restore *r = arg;
@@ -694,6 +549,6 @@ restore_all(struct db *db, struct chronicle *c, struct restored *done,
 	buf_free(&r.certs);
 	buf_free(&r.lists);
 	buf_free(&r.audit);
-	drop_issuer(&r);
+	restore_issuer_free(&r);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 
 #include "restore.h"
+#include "tuple.h"
 
 struct restore {
 	struct db		*db;
@@ -26,6 +27,26 @@ int	 restore_run(struct restore *, const char *stmt,
  * only its place in a file says so.
  */
 void	 restore_vouch(struct restore *, const struct ledger_entry *);
+
+/*
+ * The tuple of at least so many fields that an entry has under this key; its
+ * fields are lent by bytes.  -1: ERR_INTERNAL.
+ */
+int	 restore_tuple(const struct ledger_entry *, const char *key,
+	    struct buf *bytes, struct tuple *, size_t least, struct err *);
+/* The record of the serial that an entry names, or NULL. */
+struct chr_row *restore_record(const struct restore *,
+	    const struct ledger_entry *);
+
+/*
+ * Entries "issued" and "responder-issued": a certificate that is missing.
+ * ERR_DENIED: its CA has not signed it, or is not in the database.
+ */
+int	 restore_issued(struct restore *, const struct ledger_entry *,
+	    struct err *);
+int	 restore_responder(struct restore *, const struct ledger_entry *,
+	    struct err *);
+void	 restore_issuer_free(struct restore *);
 
 /* The serial is void; at: microseconds, or NULL for now. */
 int	 restore_void(struct restore *, struct chr_row *, const char *at,
