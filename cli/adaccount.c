@@ -441,10 +441,7 @@ add_account(struct reader *r, struct err *err)
 	if (all->n == ADACCOUNT_MAX)
 		return err_set(err, ERR_TOO_BIG, "more than %d accounts",
 		    ADACCOUNT_MAX);
-	if (all->n == r->cap) {
-		r->cap = r->cap == 0 ? 64 : 2 * r->cap;
-		all->v = xreallocarray(all->v, r->cap, sizeof(*all->v));
-	}
+	all->v = xgrow(all->v, all->n, &r->cap, sizeof(*all->v));
 	a = memset(&all->v[all->n++], 0, sizeof(*a));
 	a->line = r->e.line;
 	a->machine = r->e.computer;

@@ -13,10 +13,7 @@ adnest_add(struct adnest *all, const struct adnest_group *g, struct err *err)
 	if (all->n == ADNEST_MAX)
 		return err_set(err, ERR_TOO_BIG, "more than %d groups in the "
 		    "file", ADNEST_MAX);
-	if (all->n == all->cap) {
-		all->cap = all->cap == 0 ? 64 : 2 * all->cap;
-		all->v = xreallocarray(all->v, all->cap, sizeof(*all->v));
-	}
+	all->v = xgrow(all->v, all->n, &all->cap, sizeof(*all->v));
 	all->v[all->n++] = *g;
 	return 0;
 }

@@ -78,10 +78,7 @@ chronicle_ca(struct chronicle *c, const char *name)
 static void *
 grow(void **v, size_t *n, size_t *cap, size_t size)
 {
-	if (*n == *cap) {
-		*cap = *cap == 0 ? 256 : 2 * *cap;
-		*v = xreallocarray(*v, *cap, size);
-	}
+	*v = xgrow(*v, *n, cap, size);
 	memset((char *)*v + *n * size, 0, size);
 	return (char *)*v + (*n)++ * size;
 }
@@ -243,6 +240,7 @@ take_decision(struct reading *r, const struct ledger_entry *e,
 	struct chronicle *c = r->c;
 	struct chr_row *row = GROW(c->row, c->nrow, c->caprow);
 	uint8_t tbs[32];
+	size_t *open;
 
 	row->ledger = r->index;
 	row->kind = strcmp(e->type, "intent") == 0 ? CHR_ISSUE :
@@ -257,11 +255,8 @@ take_decision(struct reading *r, const struct ledger_entry *e,
 		memcpy(row->tbs, tbs, CHR_DIGEST);
 	if (row->kind == CHR_ISSUE && r->vault)
 		keep_approval(&c->used, &c->nused, &c->capused, e, row->id);
-	if (r->nopen == r->capopen) {
-		r->capopen = r->capopen == 0 ? 256 : 2 * r->capopen;
-		r->open = xreallocarray(r->open, r->capopen, sizeof *r->open);
-	}
-	r->open[r->nopen++] = c->nrow - 1;
+	open = GROW(r->open, r->nopen, r->capopen);
+	*open = c->nrow - 1;
 	return 0;
 }
 
@@ -373,17 +368,13 @@ take_approved(struct reading *r, const struct ledger_entry *e,
     struct err *err)
 {
 	struct chronicle *c = r->c;
-	uint8_t id[CHR_ID];
+	uint8_t id[CHR_ID], (*approved)[CHR_ID];
 
 	if (ledger_get_hex(e, "id", id, CHR_ID, err) != 0)
 		return -1;
 	keep_approval(&c->given, &c->ngiven, &c->capgiven, e, id);
-	if (r->napproved == r->capapproved) {
-		r->capapproved = r->capapproved * 2 + 16;
-		r->approved = xreallocarray(r->approved, r->capapproved,
-		    sizeof *r->approved);
-	}
-	memcpy(r->approved[r->napproved++], id, CHR_ID);
+	approved = GROW(r->approved, r->napproved, r->capapproved);
+	memcpy(*approved, id, CHR_ID);
 	return 0;
 }
 

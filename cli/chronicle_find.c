@@ -63,10 +63,7 @@ chronicle_free(struct chronicle *c)
 void
 chronicle_add(struct chronicle *c, const struct chr_revocation *rev)
 {
-	if (c->nrev == c->caprev) {
-		c->caprev = c->caprev == 0 ? 256 : 2 * c->caprev;
-		c->rev = xreallocarray(c->rev, c->caprev, sizeof *c->rev);
-	}
+	c->rev = xgrow(c->rev, c->nrev, &c->caprev, sizeof *c->rev);
 	c->rev[c->nrev] = *rev;
 	c->rev[c->nrev].order = (uint32_t)c->nrev;
 	c->nrev++;

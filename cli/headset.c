@@ -96,10 +96,7 @@ headset_add(struct headset *h, const char *line, const struct chr_sink *sink)
 		    "is not signed by the signer's audit key");
 		return;
 	}
-	if (h->n == h->cap) {
-		h->cap = h->cap == 0 ? 64 : 2 * h->cap;
-		h->v = xreallocarray(h->v, h->cap, sizeof *h->v);
-	}
+	h->v = xgrow(h->v, h->n, &h->cap, sizeof *h->v);
 	h->v[h->n++] = head;
 	h->sorted = false;
 }

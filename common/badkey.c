@@ -140,10 +140,7 @@ put(struct hashes *h, const uint8_t *hash)
 {
 	if (find(h, hash) != NULL)
 		return;
-	if (h->n + h->fresh == h->cap) {
-		h->cap = h->cap == 0 ? 16 : 2 * h->cap;
-		h->v = xreallocarray(h->v, h->cap, h->octets);
-	}
+	h->v = xgrow(h->v, h->n + h->fresh, &h->cap, h->octets);
 	memcpy(h->v + (h->n + h->fresh++) * h->octets, hash, h->octets);
 }
 

@@ -76,6 +76,15 @@ xreallocarray(void *old, size_t n, size_t size)
 	return p;
 }
 
+void *
+xgrow(void *v, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return v;
+	*cap = *cap == 0 ? 16 : 2 * *cap;
+	return xreallocarray(v, *cap, size);
+}
+
 /* libcrypto's forms of these; nothing was lost, so 0 octets are NULL. */
 static void *
 crypto_malloc(size_t n, const char *file, int line)

@@ -63,6 +63,8 @@ void	*xmemdup(const void *, size_t);
 char	*xstrdup(const char *);
 char	*xstrndup(const char *, size_t);
 void	*xreallocarray(void *, size_t, size_t);
+/* v of n elements with room for one more; *cap is for how many it has room. */
+void	*xgrow(void *v, size_t n, size_t *cap, size_t size);
 /*
  * The same for libcrypto, before its first allocation: what it could not read
  * for want of memory must not be called malformed.

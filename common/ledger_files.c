@@ -60,11 +60,7 @@ files_list(int dirfd, struct ledger_files *f, struct err *err)
 	while ((e = readdir(d)) != NULL) {
 		if (!parse_name(e->d_name, &last))
 			continue;
-		if (f->n == cap) {
-			cap = cap == 0 ? 16 : 2 * cap;
-			f->last = xreallocarray(f->last, cap,
-			    sizeof(*f->last));
-		}
+		f->last = xgrow(f->last, f->n, &cap, sizeof(*f->last));
 		f->last[f->n++] = last;
 	}
 	closedir(d);

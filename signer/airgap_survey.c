@@ -44,10 +44,7 @@ check_new(struct survey *y, const uint8_t id[MSG_ID], struct err *err)
 		hex_encode(id, MSG_ID, hex);
 		return err_set(err, ERR_DENIED, "request %s is doubled", hex);
 	}
-	if (y->nids == y->cap) {
-		y->cap = y->cap == 0 ? 256 : 2 * y->cap;
-		y->id = xreallocarray(y->id, y->cap, sizeof(*y->id));
-	}
+	y->id = xgrow(y->id, y->nids, &y->cap, sizeof(*y->id));
 	memcpy(y->id[y->nids], id, MSG_ID);
 	index_put(&y->by_id, y->id, y->nids++);
 	return 0;

@@ -23,10 +23,7 @@
 void
 intents_add(struct intents *l, const struct intent *in)
 {
-	if (l->n == l->cap) {
-		l->cap = l->cap == 0 ? 64 : 2 * l->cap;
-		l->v = xreallocarray(l->v, l->cap, sizeof(*l->v));
-	}
+	l->v = xgrow(l->v, l->n, &l->cap, sizeof(*l->v));
 	l->v[l->n++] = *in;
 }
 
