@@ -137,6 +137,9 @@ hint_template(const struct policy *p, const char *ca,
 
 	if (h->name != NULL)
 		by_name = policy_template_by_name(p, h->name);
+	/* "certreq -attrib CertificateTemplate:OID", which AD CS takes. */
+	if (h->name != NULL && by_name == NULL)
+		by_name = policy_template_by_oid(p, h->name);
 	if (h->oid != NULL)
 		by_oid = policy_template_by_oid(p, h->oid);
 	if (h->name != NULL && h->oid != NULL && by_name != by_oid) {

@@ -71,8 +71,8 @@ int	 decide_method(const struct policy_ca *, enum auth_method, bool renews,
 	    struct err *);
 
 /*
- * The one template all hints name, offered by this CA, lent by the policy; or
- * NULL and ERR_DENIED ([MS-WCCE] 3.2.2.6.2.1.4.1).
+ * The one template all hints name, perhaps by its oid, offered by this CA,
+ * lent by the policy; or NULL and ERR_DENIED ([MS-WCCE] 3.2.2.6.2.1.4.1).
  */
 const struct template	*decide_template(const struct policy *,
 			    const char *ca, const struct request *,

@@ -73,8 +73,8 @@ def said(demo, oids):
 
 
 PLACES = ('name', 'oid', 'info', 'pair', 'context')
-CASES = {'same': None, 'case': None, 'other': CONFLICT, 'unknown': UNKNOWN,
-         'twice': REFUSED, 'nul': REFUSED, 'blank': REFUSED,
+CASES = {'same': None, 'case': None, 'dotted': None, 'other': CONFLICT,
+         'unknown': UNKNOWN, 'twice': REFUSED, 'nul': REFUSED, 'blank': REFUSED,
          'newer': NEWER}
 
 
@@ -84,13 +84,13 @@ def value(place, case, stack, oids):
         oid, major = oids[other if case == 'other' else ours]
         return {'unknown': ('1.2.3.4',), 'newer': (oid, major + 1, 0)}.get(
             case, (oid, major, 0))
-    return {'other': other, 'unknown': 'NoSuch', 'case': ours.swapcase(),
+    return {'other': other, 'dotted': oids[ours][0], 'unknown': 'NoSuch', 'case': ours.swapcase(),
             'nul': ours + '\0', 'blank': ours + ' '}.get(case, ours)
 
 
 # XML has no NUL, and blanks around a value there are layout.
 CELLS = [(p, c) for p in PLACES for c in CASES if not (
-    (p == 'oid' and c in ('case', 'nul', 'blank')) or
+    (p == 'oid' and c in ('case', 'dotted', 'nul', 'blank')) or
     (p != 'oid' and c == 'newer') or (p == 'context' and c in ('nul', 'blank')))]
 
 

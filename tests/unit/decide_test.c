@@ -31,6 +31,14 @@ test_hints(void **state)
 	hint(&q, "Person", OIDS "1");
 	grants(&q, "E=ada@mail.example,CN=Ada Byron | UPN:ada@lab.example, "
 	    "email:ada@mail.example");
+	/* The oid in the name's place. */
+	ask_for(&q, OIDS "1");
+	hint(&q, "Person", OIDS "1");
+	grants(&q, "E=ada@mail.example,CN=Ada Byron | UPN:ada@lab.example, "
+	    "email:ada@mail.example");
+	ask_for(&q, OIDS "2");
+	hint(&q, "Person", NULL);
+	denies(&q, CERTSRV_E_TEMPLATE_CONFLICT, "Person");
 	ask_for(&q, "Person");
 	hint(&q, NULL, OIDS "2");
 	denies(&q, CERTSRV_E_TEMPLATE_CONFLICT, "Person and template Maybe");
