@@ -89,6 +89,7 @@ static const struct db_stmt stmts[] = {
 	    "'YYYYMM')) IS NOT NULL, "
 	    "EXISTS (SELECT FROM countersign.request WHERE tableoid = "
 	    "'countersign.request_other'::regclass)", 0 },
+	{ "queue", "SELECT floor(100 * pg_notification_queue_usage())", 0 },
 	/* What a signer found; see signer/rollback.h. */
 	{ "rollback", "SELECT signer, found FROM countersign.rollback "
 	    "WHERE ended_at IS NULL ORDER BY n", 0 },
@@ -294,6 +295,31 @@ clock_and_months(struct doctor *d, struct db *db)
 	PQclear(res);
 }
 
+/*
+ * Notifications go to all who listen, and wait for the slowest: with a session
+ * that listens in a transaction without end, and notifies, any role can fill the
+ * queue.  In a full one no COMMIT is possible that tells of something, as of a
+ * revocation.
+ */
+static void
+notifications(struct doctor *d, struct db *db)
+{
+	PGresult *res = ask_db(d, db, "queue");
+	long full = res == NULL ? 0 : strtol(cell(res, 0, 0), NULL, 10);
+
+	if (full > 0)
+		check_add(d->checks, full >= 50 ? CHECK_FAIL : CHECK_WARN,
+		    "queue", "notifications", "a session keeps it from being "
+		    "read: end the one in pg_stat_activity that is idle in "
+		    "transaction for longest; whose role is it?", "is full to "
+		    "%ld %%; when it is, nothing can be revoked or disabled",
+		    full);
+	else if (res != NULL)
+		check_add(d->checks, CHECK_OK, "queue", "notifications", NULL,
+		    "%s", "");
+	PQclear(res);
+}
+
 /* While a row of it is open no signer signs: signer/rollback.h. */
 static void
 rollbacks(struct doctor *d, struct db *db)
@@ -406,6 +432,7 @@ doctor_database(struct doctor *d)
 		migrations(d);
 		triggers(d, db);
 		clock_and_months(d, db);
+		notifications(d, db);
 		rollbacks(d, db);
 	}
 	db_close(db);

@@ -32,8 +32,8 @@ def test_all_is_well(stack):
     rows = doctor(stack, code=0)
     seen = {r['check'] for r in rows if r['result'] == 'ok'}
     assert seen >= {'file', 'socket', 'database', 'setting', 'role', 'right',
-                    'migration', 'trigger', 'clock', 'partition', 'policy', 'expiry',
-                    'crl', 'signer', 'web', 'worker'}
+                    'migration', 'trigger', 'clock', 'partition', 'queue',
+                    'policy', 'expiry', 'crl', 'signer', 'web', 'worker'}
     for must in ('fsync', 'full_page_writes', 'synchronous_commit',
                  'data_checksums', 'countersign_signer', 'database'):
         assert any(r['object'] == must for r in rows), must
@@ -214,6 +214,30 @@ def test_database(stack, admin, sql, undo, check, objekt):
         settled(stack)
     # A member of the owner has its rights, too.
     assert objekt in [b['object'] for b in bad], bad
+
+
+def test_notifications_that_nobody_reads(stack, admin):
+    """Any role can notify, and listen without end; in a queue that is full
+    nothing could be revoked."""
+    def notify(n):
+        worker.execute("SELECT pg_notify('x', n || repeat('x', 7900)) "
+                       'FROM generate_series(1, %s) n', (n,))
+
+    def usage():
+        notify(10)      # whoever notifies cleans up
+        return admin('SELECT pg_notification_queue_usage()').fetchone()[0]
+    dsn = stack.env['CS_DSN'].replace('countersign_auditor',
+                                      'countersign_worker')
+    with psycopg.connect(dsn, autocommit=True) as worker:
+        with psycopg.connect(dsn, autocommit=True) as stuck:
+            stuck.execute('LISTEN x')
+            stuck.execute('BEGIN')
+            stuck.execute('SELECT 1')
+            notify(12000)
+            bad, = of(doctor(stack, code=0), 'queue', 'warn')
+            assert bad['text'].startswith('is full to 1 %')
+        wait_for(lambda: usage() < 0.005)
+    assert of(doctor(stack), 'queue', 'ok')
 
 
 def test_a_setting_that_was_changed(stack, demo, admin):
