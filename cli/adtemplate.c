@@ -24,7 +24,7 @@ set_text(struct adtemplate *t, const char *name, struct slice v,
     struct err *err)
 {
 	char	**field = strcasecmp(name, "cn") == 0 ? &t->cn :
-	    strcasecmp(name, "displayName") == 0 ? &t->display_name : &t->oid;
+	    &t->display_name;
 
 	if (*field != NULL)
 		return err_bad(err, 0, "%s: stands twice", name);
@@ -132,6 +132,26 @@ set_key_usage(struct adtemplate *t, const char *name, struct slice v,
 	return 0;
 }
 
+/* It goes into a policy file: who may write a template must not write there. */
+static int
+set_oid(struct adtemplate *t, const char *name, struct slice v,
+    struct err *err)
+{
+	struct buf	 der = { NULL, 0, 0 };
+	char		*text = xstrndup((const char *)v.p, v.n);
+	int		 rc;
+
+	if (t->oid != NULL)
+		rc = err_bad(err, 0, "%s: stands twice", name);
+	else if ((rc = oid_parse(text, &der, err)) == 0) {
+		t->oid = text;
+		text = NULL;
+	}
+	free(text);
+	buf_free(&der);
+	return rc;
+}
+
 static int
 set_oid_list(struct adtemplate *t, const char *name, struct slice v,
     struct err *err)
@@ -208,7 +228,7 @@ set_properties(struct adtemplate *t, const char *name, struct slice v,
 static const struct attr attrs[] = {
 	{ "cn", set_text },
 	{ "displayName", set_text },
-	{ "msPKI-Cert-Template-OID", set_text },
+	{ "msPKI-Cert-Template-OID", set_oid },
 	{ "flags", set_number },
 	{ "revision", set_number },
 	{ "pKIDefaultKeySpec", set_number },

@@ -100,6 +100,7 @@ def test_json_and_choice():
     lambda t: t.replace('1.3.6.1.5.5.7.3.2', '1.3.x'),
     lambda t: t.replace('revision: 101', 'revision 101'),
     lambda t: t.replace('pKICertificateTemplate', 'container'),
+    lambda t: t.replace('-OID: ', '-OID: 1.2" enroll = {"x"} #'),
     lambda t: '', lambda t: '\0' * 100, lambda t: 'dn: x\n' * 3000,
     lambda t: t.replace('LabUser', 'x' * 100000),
 ])
@@ -109,6 +110,23 @@ def test_what_is_no_export_is_refused(tmp_path, edit):
     r = subprocess.run([CTL, 'policy', 'import', '--ca', 'Lab', f],
                        capture_output=True, text=True)
     assert r.returncode == 1 and r.stderr.strip() and not r.stdout
+
+
+@pytest.mark.parametrize('text', [
+    'x"} template "evil" {', 'x\\" enroll = {"all"}', '${HOME}', "x' # y",
+    'x} name-rule "y" {groups = {"all"}'])
+def test_what_a_template_says_stays_its_own(tmp_path, text):
+    """Who may write templates in the directory writes no policy here."""
+    f = tmp_path / 'odd.ldf'
+    data = (DATA / 'two.ldf').read_text()
+    f.write_text(re.sub('(?m)^displayName:: .*', lambda m: 'displayName: ' +
+                        text, data))
+    odd = run(f, '--enroll', 'staff', '--name-rule', 'web')
+    assert 'display-name = "' in odd and check(odd, tmp_path) == ''
+    plain = run(DATA / 'two.ldf', '--enroll', 'staff', '--name-rule', 'web')
+    assert [line for line in odd.splitlines() if 'display-name' not in line
+            ] == [line for line in plain.splitlines()
+                  if 'display-name' not in line]
 
 
 def test_real_exports(shared, tmp_path):
