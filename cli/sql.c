@@ -33,7 +33,8 @@
 	"THEN 'expired' ELSE state END"
 #define REQUEST_ROW \
 	"SELECT " HEX("id") ", number, " STATE ", " UTC("received_at") ", " \
-	UTC("decided_at") ", ca, account, " METHOD ", worker, signer, " \
+	UTC("CASE WHEN state <> 'pending' THEN decided_at END") \
+	", ca, account, " METHOD ", worker, signer, " \
 	"client_address, template, template_major || '.' || template_minor, " \
 	"(SELECT max(version) FROM countersign.policy p " \
 	"WHERE p.sha256 = policy_hash), " HEX("policy_hash") ", " \

@@ -133,13 +133,14 @@ def test_pending_then_approved(stack, demo):
     assert info['other'].parse(PendInfo)['token'].native == number.encode()
     assert number in [str(x['number']) for x in stack.ctl_json(
         'request', 'list', '--state', 'pending')]
+    assert state(stack, number)['decided_at'] is None
     again = demo.query(number)
     assert pending(again) == number
     assert again.cmc == r.cmc       # signed once; ECDSA never signs alike
     out = decide(stack, 'approve', number, '--reason', 'known host').stdout
     row = state(stack, number)
     assert row['serial'] in out
-    assert row['state'] == 'issued'
+    assert row['state'] == 'issued' and row['decided_at']
     assert row['approved_by'].startswith('operator:')
     assert row['approval_reason'] == 'known host'
     assert stack.sql('SELECT who, action FROM countersign.audit WHERE detail '
