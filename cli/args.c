@@ -35,6 +35,12 @@ number_parse(const char *text, int64_t min, int64_t max, int64_t *out,
 	return 0;
 }
 
+const char *
+opt_dash(const struct opt *o)
+{
+	return o->name[1] == '\0' ? "-" : "--";
+}
+
 static const struct opt *
 opt_find(const struct opt *opts, const char *name, size_t n)
 {
@@ -51,8 +57,8 @@ opt_add(struct args *a, const struct opt *opt, const char *value,
     struct err *err)
 {
 	if (!opt->many && args_has(a, opt->name))
-		return err_set(err, ERR_MALFORMED, "option %s given twice",
-		    opt->name);
+		return err_set(err, ERR_MALFORMED, "%s%s is given twice",
+		    opt_dash(opt), opt->name);
 	if (a->nopt == ARGS_MAX)
 		return err_set(err, ERR_MALFORMED, "more than %d options",
 		    ARGS_MAX);
@@ -80,12 +86,12 @@ opt_take(struct args *a, const struct opt *opts, int argc, char **argv, int *i,
 		return err_set(err, ERR_MALFORMED, "unknown option %.60s",
 		    argv[*i]);
 	if (opt->arg == NULL && value != NULL)
-		return err_set(err, ERR_MALFORMED, "option %s takes no value",
-		    opt->name);
+		return err_set(err, ERR_MALFORMED, "%s%s takes no value",
+		    opt_dash(opt), opt->name);
 	if (opt->arg != NULL && value == NULL) {
 		if (*i + 1 >= argc)
-			return err_set(err, ERR_MALFORMED,
-			    "option %s needs %s", opt->name, opt->arg);
+			return err_set(err, ERR_MALFORMED, "%s%s needs %s",
+			    opt_dash(opt), opt->name, opt->arg);
 		value = argv[++*i];
 	}
 	return opt_add(a, opt, value, err);

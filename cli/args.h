@@ -14,6 +14,8 @@ struct opt {
 	bool		 many;	/* may be given more than once */
 };
 
+const char	*opt_dash(const struct opt *);	/* before its name */
+
 struct arg {
 	const char	*name;
 	const char	*value;

@@ -203,8 +203,7 @@ help_opts(const struct opt *o)
 	char name[80];
 
 	for (; o != NULL && o->name != NULL; o++) {
-		snprintf(name, sizeof name, "%s%s%s%s",
-		    o->name[1] == '\0' ? "-" : "--", o->name,
+		snprintf(name, sizeof name, "%s%s%s%s", opt_dash(o), o->name,
 		    o->arg == NULL ? "" : " ", o->arg == NULL ? "" : o->arg);
 		printf("  %-26s %s\n", name, o->help);
 	}
@@ -307,7 +306,6 @@ exit_code(const struct cli *c, int rc, const struct err *err)
 static int
 run(struct cli *c, const struct command *cmd, int argc, char **argv)
 {
-	char name[NAME_SIZE];
 	struct err err = ERR_INIT;
 	struct args args;
 	int rc;
@@ -320,16 +318,15 @@ run(struct cli *c, const struct command *cmd, int argc, char **argv)
 	if (rc == 0 && args.npos > cmd->max)
 		rc = err_set(&err, ERR_MALFORMED, "too many arguments: %.60s",
 		    args.pos[cmd->max]);
-	if (rc != 0) {
-		fprintf(stderr, "countersign: %s: %s\n", name_of(cmd, name),
-		    err.text);
-		put_usage(stderr, cmd);
-		return EXIT_USAGE;
-	}
-	c->json = c->json || args.json;
-	rc = cmd->run(c, &args, &err);
+	if (rc == 0) {
+		c->json = c->json || args.json;
+		rc = cmd->run(c, &args, &err);
+	} else
+		c->code = EXIT_USAGE;
 	if (rc != 0)
 		complain(&err);
+	if (c->code == EXIT_USAGE)
+		put_usage(stderr, cmd);
 	rc = exit_code(c, rc, &err);
 	cli_free(c);
 	return rc;

@@ -49,11 +49,13 @@ def test_help_everywhere(stack):
     ('cert', 'cert: which', 'countersign cert --help'),
     ('cert frobnicate', 'cert frobnicate: no such', 'countersign cert --help'),
     ('--jsn cert list', '--jsn: no option before', 'countersign --help'),
-    ('cert show', 'cert show: too few arguments', 'cert show SERIAL'),
-    ('ping signer-1', 'ping: too many arguments: signer-1', 'ping\n'),
+    ('cert show', 'too few arguments', 'cert show SERIAL'),
+    ('ping signer-1', 'too many arguments: signer-1', ' ping\n'),
     ('-c /none ping', '/none: No such file', 'countersign init'),
-    ('cert list --no-such', 'cert list: unknown option --no-such',
-     'cert list [OPTIONS]')])
+    ('cert revoke 12', '--reason is required', 'revoke [SERIAL...] [OPTIONS]'),
+    ('report -o', '-o needs FILE', 'report [OPTIONS]'),
+    ('cert list --limit 1 --limit 2', '--limit is given twice', 'cert list'),
+    ('cert list --no-such', 'unknown option --no-such', 'cert list [OPTIONS]')])
 def test_usage_errors(stack, args, said, hint):
     """What was typed is named, and where the right words are."""
     r = stack.ctl(*args.split(), ok=None)
