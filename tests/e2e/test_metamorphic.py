@@ -107,6 +107,34 @@ def test_extension_in_ms_attribute(case, ext):
     case.holds(case.send(csr))
 
 
+# An unstructuredAddress, and what elsewhere is an extension's or a signer's.
+UNKNOWN = ['1.2.840.113549.1.9.8', '2.5.29.17', '2.5.29.37',
+           '1.3.6.1.4.1.311.25.2', '1.3.6.1.4.1.311.20.2',
+           '1.2.840.113549.1.9.16.2.47', '1.2.3.4.5.6']
+
+
+@pytest.mark.parametrize('oid', UNKNOWN)
+def test_attribute_that_nobody_knows(case, oid):
+    """Passed over in the PKCS#10 and in CMC, whatever it holds."""
+    value = EVIL_SAN.public_bytes()
+    csr = add_attribute(case, case.csr(), oid, value)
+    assert case.holds(case.send(csr)) == 'same'
+    attr = tlv(0x30, core.ObjectIdentifier(oid).dump() + tlv(0x31, value))
+    control = '1.3.6.1.4.1.311.10.10.1', tlv(0x30, FIRST_PART + tlv(
+        0x31, attr))
+    blob = client.make_cmc(case.key, case.csr(), [control])
+    assert case.holds(case.send(blob, pkcs10=False)) == 'same'
+
+
+def test_unreadable_names(case):
+    """A SAN that ends in an x400Address is used nowhere, nor in part."""
+    evil = EVIL_SAN.public_bytes()
+    names = tlv(0x30, evil[2:] + b'\xa3\x02\x30\0')
+    csr = case.csr(extensions=[raw('2.5.29.17', names)], dns=[])
+    assert case.holds(case.send(csr)) == (
+        'refused' if case.cn else 'same')
+
+
 FIRST_PART = b'\x02\x01\0' + b'\x30\x03\x02\x01\x01'
 
 
