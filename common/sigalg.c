@@ -58,11 +58,10 @@ static const struct sigalg {
 	{ &OID_EC_PUBLIC_KEY, false, PARAMS_CURVE, NULL },
 };
 
-/* How one signature was made; mask and salt are those of PSS. */
+/* How one signature was made; the salt is that of PSS. */
 struct scheme {
 	const struct sigalg	*alg;
 	const EVP_MD		*md;
-	const EVP_MD		*mask;
 	int			 salt;
 };
 
@@ -110,16 +109,19 @@ pss_hash(struct der *d, struct err *err)
 	return md;
 }
 
-/* MGF1, of the same hash as a rule; Java's may be the default, SHA-1's. */
+/* [security] A2: MGF1 of the same hash; others nobody means. */
 static int
-pss_mask(struct der *d, struct scheme *s, struct err *err)
+pss_mask(struct der *d, const EVP_MD *md, struct err *err)
 {
 	struct der	explicit, mgf;
 	struct slice	oid, hash;
 
-	s->mask = EVP_sha1();
-	if (der_peek(d) != DER_CTXC(1))
+	if (der_peek(d) != DER_CTXC(1)) {
+		if (md != EVP_sha1())
+			return err_bad(err, NTE_BAD_ALGID, "pss mask is not "
+			    "of the signature's hash: name that in both");
 		return 0;
+	}
 	if (der_enter(d, DER_CTXC(1), &explicit, "pss mask", err) == -1 ||
 	    der_enter(&explicit, DER_SEQ, &mgf, "pss mask", err) == -1 ||
 	    der_end(&explicit, "pss mask", err) == -1 ||
@@ -127,34 +129,34 @@ pss_mask(struct der *d, struct scheme *s, struct err *err)
 	    der_tlv(&mgf, DER_SEQ, &hash, "pss mask hash", err) == -1 ||
 	    der_end(&mgf, "pss mask", err) == -1)
 		return -1;
-	s->mask = digest_of(hash);
-	if (!slice_eq(oid, oid_mgf1) || s->mask == NULL)
-		return err_bad(err, NTE_BAD_ALGID,
-		    "pss mask is not mgf1 of an accepted hash");
+	if (!slice_eq(oid, oid_mgf1) || digest_of(hash) != md)
+		return err_bad(err, NTE_BAD_ALGID, "pss mask is not mgf1 of "
+		    "the signature's hash: name that in both");
 	return 0;
 }
 
 /*
  * As long as the hash, as Windows has it, as long as there is room for
- * ([RFC8017] 9.1.1), as OpenSSL has it, or the default of [RFC4055] 3.1, as
- * some have it with any hash: a forger gains nothing by the length.
+ * ([RFC8017] 9.1.1), as OpenSSL has it, or the default of [RFC4055] 3.1,
+ * whatever the hash; other lengths nobody uses.
  */
 static int
 pss_salt(struct der *d, const struct pubkey *k, struct scheme *s,
     struct err *err)
 {
 	struct der	explicit;
-	uint64_t	salt = 20, hash = (uint64_t)EVP_MD_get_size(s->md);
+	const uint64_t	usual = 20;
+	uint64_t	salt = usual, hash = (uint64_t)EVP_MD_get_size(s->md);
 
 	if (der_peek(d) == DER_CTXC(2) &&
 	    (der_enter(d, DER_CTXC(2), &explicit, "pss salt", err) == -1 ||
 	    der_uint(&explicit, &salt, "pss salt", err) == -1 ||
 	    der_end(&explicit, "pss salt", err) == -1))
 		return -1;
-	if (salt > k->bits / 8 - hash - 2)
-		return err_bad(err, NTE_BAD_ALGID, "pss salt of %llu octets "
-		    "is longer than the key allows",
-		    (unsigned long long)salt);
+	if (salt != hash && salt != usual && salt != k->bits / 8 - hash - 2)
+		return err_bad(err, NTE_BAD_ALGID, "pss salt of %llu octets, "
+		    "not %llu as the hash, 20, or what the key allows",
+		    (unsigned long long)salt, (unsigned long long)hash);
 	s->salt = (int)salt;
 	return 0;
 }
@@ -186,7 +188,7 @@ pss_params(struct der *alg, const struct pubkey *k, struct scheme *s,
 	if (der_enter(alg, DER_SEQ, &d, "pss parameters", err) == -1)
 		return -1;
 	s->md = pss_hash(&d, err);
-	if (s->md == NULL || pss_mask(&d, s, err) == -1 ||
+	if (s->md == NULL || pss_mask(&d, s->md, err) == -1 ||
 	    pss_salt(&d, k, s, err) == -1)
 		return -1;
 	return pss_trailer(&d, err);
@@ -304,7 +306,7 @@ verify_evp(EVP_PKEY *pkey, const struct scheme *s, struct slice msg,
 	if (ok && s->alg->params == PARAMS_PSS)
 		ok = EVP_PKEY_CTX_set_rsa_padding(pctx,
 		    RSA_PKCS1_PSS_PADDING) == 1 &&
-		    EVP_PKEY_CTX_set_rsa_mgf1_md(pctx, s->mask) == 1 &&
+		    EVP_PKEY_CTX_set_rsa_mgf1_md(pctx, s->md) == 1 &&
 		    EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, s->salt) == 1;
 	ok = ok && EVP_DigestVerify(ctx, sig.p, sig.n, msg.p, msg.n) == 1;
 	EVP_MD_CTX_free(ctx);
