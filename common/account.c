@@ -26,7 +26,7 @@ static bool
 name_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	    (c != '\0' && strchr("._@$-", c) != NULL);
+	    (c != '\0' && strchr("._@$'-", c) != NULL);
 }
 
 /* Lower case, appended to out at n; the new n, or 0. */
@@ -46,7 +46,7 @@ name_part(const char *p, size_t len, char *out, size_t n, struct err *err)
 		c = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
 		if (!name_char(c)) {
 			err_set(err, ERR_UNAUTHENTICATED,
-			    "user name: byte 0x%02x is none of a-z 0-9 . _ @ $ -",
+			    "user name: byte 0x%02x is none of a-z 0-9 . _ @ $ ' -",
 			    (unsigned char)c);
 			return 0;
 		}

@@ -32,7 +32,7 @@ struct account {
 
 /*
  * What a client typed to the canonical name: ASCII lower case, at most 128
- * bytes of [a-z0-9._@$-], no leading or trailing dot, at most one "@" and
+ * bytes of [a-z0-9._@$'-], no leading or trailing dot, at most one "@" and
  * something on both sides of it; "DOMAIN\user" becomes "user@domain".
  * -1 (ERR_UNAUTHENTICATED) for anything else.
  */

@@ -192,7 +192,9 @@ def test_without_a_realm(own):
 def test_enrollment(own, tmp_path):
     """A password it has not; what it may enroll for is as with others."""
     load(own, entry(1120, 'erin', ['users'], userPrincipalName='e@corp.test')
-         + computer(1121, 'pc3'))
+         + computer(1121, 'pc3') + entry(
+             1122, "O'Brien", ['users'],
+             userPrincipalName="Sean.O'Brien@corp.test"))
     offered = {r['template'] for r in own.ctl_json('explain', '--user',
                                                    'erin@corp.test')}
     assert 'User' in offered
@@ -201,12 +203,14 @@ def test_enrollment(own, tmp_path):
     assert client.Client(own.env, 'erin@corp.test', 'x').enroll(
         der).subcode == 'FailedAuthentication'
     for who, template in (('erin@corp.test', 'User'),
+                          ("CORP.test\\O'BRIEN", 'User'),
                           ('pc3$@corp.test', 'Computer')):
         csr.write_bytes(client.make_csr(client.ec_key(), None, [], template))
         own.ctl('request', 'submit', '--account', who, '--template', template,
                 '--csr', str(csr), '-o', str(tmp_path / (template + '.pem')))
     names = {r['account']: r['san'] for r in own.ctl_json('cert', 'list')}
     assert 'e@corp.test' in names['erin@corp.test']
+    assert "Sean.O'Brien@corp.test" in names["o'brien@corp.test"]
     assert 'DNS:pc3.corp.test' in names['pc3$@corp.test']
     load(own, entry(1120, 'erin', ['users'], uac=514) + computer(1121, 'pc3'))
     r = own.ctl('request', 'submit', '--account', 'erin@corp.test',
@@ -312,7 +316,7 @@ def test_conflicts(own):
         'jane': ('conflict', 'the account is a computer'),
         'pc9$': ('conflict', 'its dns is that of pc9.corp.test, too'),
         'two words': ('refused', 'user name: byte 0x20 is none of '
-                      'a-z 0-9 . _ @ $ -'),
+                      "a-z 0-9 . _ @ $ ' -"),
         'kim': ('added', "email is left out: it is another's, too: "
                 'all@corp.test'),
         'lee': ('conflict', 'its upn is that of mia@corp.test, too'),
@@ -615,6 +619,9 @@ MISSING = [
      'has another password than was set last, says audit'),
     ("DELETE FROM countersign.account_group WHERE account = 'alice@corp.test'"
      " AND name = 'users'", 'account alice@corp.test',
+     'was put into group users, says audit, but is not in it'),
+    ("DELETE FROM countersign.account_group WHERE account = "
+     "'o''brien@corp.test'", "account o'brien@corp.test",
      'was put into group users, says audit, but is not in it'),
     ("INSERT INTO countersign.account_group VALUES ('frank@corp.test', "
      "'users')", 'account frank@corp.test',

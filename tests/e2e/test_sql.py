@@ -661,7 +661,8 @@ def test_operator_functions(pg):
             ask(add, 'bob', None, [])
         with pytest.raises(errors.UniqueViolation):     # Certifried
             ask(add, 'eve', 'B.Example', [])
-        for bad in ('Bob', 'a b', '.a', 'a\n', 'x' * 129, '', 'ä', "a'"):
+        ask(add, "o'brien", None, [])
+        for bad in ('Bob', 'a b', '.a', 'a\n', 'x' * 129, '', 'ä', 'a"'):
             with pytest.raises(errors.CheckViolation):
                 ask(add, bad, None, [])
         for bad in ('', 'a\nb', 'x' * 129):
