@@ -13,7 +13,7 @@ from cryptography import x509
 import client
 from conftest import own_stack
 from ledger_edits import damages
-from ledgers import (as_signer, dead, entries, issue, life,  # noqa: F401
+from ledgers import (as_signer, at_rest, dead, entries, issue, life,  # noqa: F401
                      reconcile, restart_signers, revoke, signers, stopped)
 from revocation import fetch_crl
 from schema import check_rstrc
@@ -44,11 +44,11 @@ def long_lived(own):
     """Certificates, and more than a file of each signer."""
     certs, _ = life(own, None, 'a')
     me = client.Client(own.env)
-    keys = [client.ec_key() for _ in range(16)]     # a key has its signer
+    keys = [client.ec_key() for _ in range(64)]     # a key has its signer
 
     def one(i):
         name = 'seg%d.demo.example' % i
-        check_rstrc(me.enroll(client.make_csr(keys[i % 16], name, [name],
+        check_rstrc(me.enroll(client.make_csr(keys[i % 64], name, [name],
                                               own.env['CS_TEMPLATE'])))
     i = 0
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -61,23 +61,25 @@ def long_lived(own):
 
 
 def test_files_follow_each_other(own, long_lived):
-    for n in 1, 2:
-        files = [*older(own, n), folder(own, n) / 'ledger']
-        last = None
-        for f in files:
-            e = entries(f)
-            if last:
-                assert e[0]['type'] == 'segment'
-                assert (e[0]['seq'], e[0]['prev']) == (last['seq'] + 1,
-                                                       last['hash'])
-                assert last['type'] == 'head'
-            last = e[-1]
-            if f.name != 'ledger':
-                assert int(f.name[7:]) == last['seq']
-                assert f.stat().st_size >= 2 ** 20
-            assert f.stat().st_mode & 0o777 == 0o600
-    code, found = damages(own, own.conf, '--heads', own.dir / 'ledger/heads')
-    assert code == 0, found
+    with at_rest(own):      # no signer turns to the next one meanwhile
+        for n in 1, 2:
+            files = [*older(own, n), folder(own, n) / 'ledger']
+            last = None
+            for f in files:
+                e = entries(f)
+                if last:
+                    assert e[0]['type'] == 'segment'
+                    assert (e[0]['seq'], e[0]['prev']) == (last['seq'] + 1,
+                                                           last['hash'])
+                    assert last['type'] == 'head'
+                last = e[-1]
+                if f.name != 'ledger':
+                    assert int(f.name[7:]) == last['seq']
+                    assert f.stat().st_size >= 2 ** 20
+                assert f.stat().st_mode & 0o777 == 0o600
+        code, found = damages(own, own.conf, '--heads',
+                              own.dir / 'ledger/heads')
+        assert code == 0, found
 
 
 def test_a_signer_goes_on_from_the_newest(own, long_lived):
