@@ -138,25 +138,26 @@ test_notifications(void **state)
 	struct db *db = open_db("owner", stmts);
 	struct err err = ERR_INIT;
 	char v[16];
+	int i;
 
 	(void)state;
 	assert_int_equal(db_changed(db, &err), 1);	/* new connection */
 	assert_int_equal(db_changed(db, &err), 0);
 	owner("NOTIFY countersign");
 	owner("NOTIFY other");
-	usleep(300000);
+	assert_true(pg_told(&pg));
 	assert_int_equal(db_changed(db, &err), 1);
 	assert_int_equal(db_changed(db, &err), 0);
 	/* One that came with the answer of a statement. */
 	owner("NOTIFY countersign");
-	usleep(300000);
+	assert_true(pg_told(&pg));
 	value(db, "one", v, sizeof(v));
 	assert_int_equal(db_changed(db, &err), 1);
 	/* In two steps: what a statement's answer brought is not lost. */
 	assert_true(db_quiet(db));
 	assert_int_equal(db_changed_unless(db, true, &err), 0);
 	owner("NOTIFY countersign");
-	usleep(300000);
+	assert_true(pg_told(&pg));
 	assert_false(db_quiet(db));
 	value(db, "one", v, sizeof(v));
 	assert_true(db_quiet(db));
@@ -165,7 +166,8 @@ test_notifications(void **state)
 	/* The server ends our session: reconnected, and so changed. */
 	owner("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 	    " WHERE application_name = 'countersign'");
-	usleep(300000);
+	for (i = 0; i < 18000 && db_quiet(db); i++)
+		usleep(10000);
 	assert_false(db_quiet(db));
 	assert_int_equal(db_changed(db, &err), 1);
 	assert_int_equal(db_changed(db, &err), 0);

@@ -129,6 +129,44 @@ pg_sql(const struct pg *pg, const char *db, const char *sql)
 	return rc;
 }
 
+static inline bool
+pg_true(PGconn *c, const char *sql)
+{
+	PGresult *r = PQexec(c, sql);
+	bool yes = PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
+
+	PQclear(r);
+	return yes;
+}
+
+/*
+ * Waits until PostgreSQL has sent what was notified before, as each of its
+ * processes does when it has its turn.  Two messages as long as a page of its
+ * queue come behind, so that the queue is empty when all have been read; what
+ * has been read is sent when its reader waits again.
+ */
+static inline bool
+pg_told(const struct pg *pg)
+{
+	char dsn[160];
+	PGconn *c = PQconnectdb(pg_dsn(pg, "owner", dsn, sizeof(dsn)));
+	bool told = false;
+	int i;
+
+	PQclear(PQexec(c, "SELECT pg_notify('nobody', repeat('a', 7999))"));
+	PQclear(PQexec(c, "SELECT pg_notify('nobody', repeat('b', 7999))"));
+	for (i = 0; i < 18000 && !told; i++) {
+		told = pg_true(c, "SELECT pg_notification_queue_usage() = 0") &&
+		    pg_true(c, "SELECT NOT EXISTS (SELECT FROM "
+		    "pg_stat_activity WHERE state = 'idle' AND wait_event IS "
+		    "DISTINCT FROM 'ClientRead')");
+		if (!told)
+			usleep(10000);
+	}
+	PQfinish(c);
+	return told;
+}
+
 static int
 pg_file(const struct pg *pg, const char *path)
 {

@@ -35,8 +35,7 @@ static void
 owner(const char *sql)
 {
 	assert_int_equal(pg_sql(&pg, "countersign", sql), 0);
-	/* Notifications come a moment after the commit. */
-	usleep(300000);
+	assert_true(pg_told(&pg));
 }
 
 static void
