@@ -225,16 +225,20 @@ class Node:
             r = c.execute(query, params)
             return r.fetchall() if r.description else []
 
-    def wait(self, seconds=300):
+    def surely(self, query, seconds=300):
+        """Once more when it was ended, or the server is not up."""
         deadline = time.time() + seconds
         while True:
             try:
-                return self.sql('SELECT pg_is_in_recovery()')[0][0]
+                return self.sql(query)
             except psycopg.Error:
                 assert time.time() < deadline, self.name + ' does not come up'
                 if not self.alive():
                     self.start()
                 time.sleep(0.1)
+
+    def wait(self):
+        return self.surely('SELECT pg_is_in_recovery()')[0][0]
 
 
 class Program:
@@ -543,9 +547,12 @@ class Cluster:
     def promote(self):
         """The standby takes over; returns the former primary."""
         old, new = self.primary, self.standby
-        new.sql('SELECT pg_promote(true, 300)')
+        # Who is in the way of what a standby replays has his query ended: a
+        # promotion that waits would be over, and nobody would know that there
+        # is another primary.
+        new.surely('SELECT pg_promote(false) WHERE pg_is_in_recovery()')
         deadline = time.time() + 300
-        while new.sql('SELECT pg_is_in_recovery()')[0][0]:
+        while new.wait():
             assert time.time() < deadline
             time.sleep(0.05)
         new.follows, new.primary, old.primary = None, True, False
@@ -556,7 +563,7 @@ class Cluster:
         node.kill()
         new = self.primary
         # The source must know its new timeline before it is compared with.
-        new.sql('CHECKPOINT')
+        new.surely('CHECKPOINT')
         r = subprocess.run(
             [PGBIN + 'pg_rewind', '-D', str(node.data), '--source-server',
              'host=%s user=postgres dbname=postgres' % new.sock],

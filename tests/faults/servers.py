@@ -78,9 +78,11 @@ class Servers:
         somebody fences it."""
         pids = self.c.primary.pids()
         send(pids, signal.SIGSTOP)
-        time.sleep(r.uniform(0, 1))
-        old = self.c.promote()
-        send(pids, signal.SIGCONT)
+        try:
+            time.sleep(r.uniform(0, 1))
+            old = self.c.promote()
+        finally:
+            send(pids, signal.SIGCONT)
         end = time.time() + self.seconds(r, (1, 3), (2, 10))
         while time.time() < end:
             # A session that waits for the standby is told to stop waiting:
@@ -101,8 +103,10 @@ class Servers:
         pids = self.c.primary.pids()
         if r.random() < 0.5:
             send(pids, signal.SIGSTOP)
-        old = self.c.promote()
-        send(pids, signal.SIGCONT)
+        try:
+            old = self.c.promote()
+        finally:
+            send(pids, signal.SIGCONT)
         third = self.receiver()
         if r.random() < 0.5:    # its session at the former primary stays
             time.sleep(r.uniform(0, 3))
@@ -180,11 +184,16 @@ class Servers:
         epoch = self.epoch(name)
         p.held = True
         send([p.proc.pid], signal.SIGSTOP)
-        self.c.primary.kill()
-        self.c.rejoin(self.c.promote())
-        self.c.in_sync()
-        self.other_host(name, epoch)
-        send([p.proc.pid], signal.SIGCONT)
+        try:
+            self.c.primary.kill()
+            self.c.rejoin(self.c.promote())
+            self.c.in_sync()
+            self.other_host(name, epoch)
+        except BaseException:
+            p.held = False      # nobody took it over
+            raise
+        finally:
+            send([p.proc.pid], signal.SIGCONT)
         try:
             p.proc.wait(300)
         except subprocess.TimeoutExpired:
