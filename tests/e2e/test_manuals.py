@@ -225,6 +225,37 @@ def test_lines_to_type(commands):
     assert seen > 20
 
 
+def test_exports_of_a_domain_ask_for_what_the_import_reads():
+    """An attribute that is not asked for is told as if it were not there: who
+    is disabled, or expired, would be let in."""
+    source = (TOP / 'cli/adaccount.c').read_text()
+    tables = re.findall(r'(?s)\b(?:texts|others)\[\] = \{\n(.*?)\n\};', source)
+    read = set(re.findall('"(\\w+)"', ''.join(tables)))
+    assert 'accountExpires' in read and 'sAMAccountName' in read
+    for text in ((TOP / 'docs/operations.md').read_text(),
+                 page('countersign.1').replace('\\e\n', '\n')):
+        asked = [m.split(',') for m in re.findall('-l "([\\w,]+)"', text)]
+        asked += [m.replace('\\', ' ').split() for m in re.findall(
+            r"(?s)\(objectCategory=group\)\)'(.*?)>domain.ldf", text)]
+        assert len(asked) == 2
+        for names in asked:
+            assert set(names) == read and len(names) == len(read)
+
+
+def test_policy_of_the_manual_is_good(stack, tmp_path):
+    text = section(page('countersign-policy.conf.5'), 'EXAMPLES')
+    literal, = re.findall(r'(?s)\n\.Bd[^\n]*\n(.*?)\n\.Ed', text)
+    path = tmp_path / 'policy.conf'
+    path.write_text("""policy-name = "Example"
+ca "Issuing CA 1" {
+	uri "password" { uri = "https://a.example/CES" priority = 1 }
+}
+""" + literal)
+    r = subprocess.run([stack.bin / 'countersign', 'policy', 'check', path],
+                       capture_output=True, text=True, timeout=300)
+    assert r.returncode == 0 and not r.stdout + r.stderr
+
+
 def test_the_map_names_every_file():
     """docs/architecture.md: each source file in one row, each name a file."""
     text = (TOP / 'docs/architecture.md').read_text()
