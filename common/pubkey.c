@@ -245,7 +245,8 @@ parse_spki(struct pubkey *k, struct err *err)
 	if (oid_text(oid, text, sizeof(text)) == -1)
 		snprintf(text, sizeof(text), "of an odd name");
 	return err_bad(err, NTE_BAD_ALGID,
-	    "public key algorithm %s is neither RSA nor EC", text);
+	    "public key algorithm %s is not accepted, only "
+	    "rsaEncryption and id-ecPublicKey", text);
 }
 
 struct pubkey *

@@ -94,6 +94,8 @@ tell(const xmlError *e, struct err *err)
 		    "\"&\" without \";\": in text, &amp;" },
 		{ XML_ERR_UNDECLARED_ENTITY, "an entity that XML has not" },
 		{ XML_ERR_TAG_NAME_MISMATCH, "an end tag of another element" },
+		{ XML_ERR_RESERVED_XML_NAME, "an XML declaration that is not "
+		    "at the very beginning" },
 	};
 	const char	*why = "libxml2 error";
 	size_t		 i;

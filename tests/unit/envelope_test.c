@@ -110,7 +110,9 @@ test_declarations(void **state)
 		    "\xc3\xb6"));
 		envelope_free(&e);
 	}
-	buf_free(&b);
+	buf_reset(&b);
+	buf_puts(&b, "\n<?xml version='1.0'?><x/>");
+	refused(b, ERR_MALFORMED, "at the very beginning");
 }
 
 /* What is for somebody else is not understood, and need not be. */

@@ -98,7 +98,8 @@ test_refused(void **state)
 		{ "p256-explicit", NTE_BAD_ALGID, "explicit ec parameters" },
 		{ "secp256k1", NTE_BAD_ALGID, "curve" },
 		{ "p224", NTE_BAD_ALGID, "curve" },
-		{ "ed25519", NTE_BAD_ALGID, "1.3.101.112" },
+		{ "ed25519", NTE_BAD_ALGID, "1.3.101.112 is not accepted, only "
+		    "rsaEncryption and id-ecPublicKey" },
 	};
 	struct buf b = { 0 };
 	size_t i;
