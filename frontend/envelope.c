@@ -328,11 +328,14 @@ envelope_free(struct envelope *e)
 	*e = (struct envelope){ 0 };
 }
 
-/* The path of an absolute http or https URI; p NULL when it is none. */
+/*
+ * The path of an absolute http or https URI, which a query may follow, as
+ * nginx finds its location; p NULL when it is none.
+ */
 static struct slice
 uri_path(struct slice uri)
 {
-	const uint8_t	*p, *end = uri.p + uri.n;
+	const uint8_t	*p, *query, *end = uri.p + uri.n;
 	struct slice	 none = { NULL, 0 };
 
 	if (uri.n < 8)
@@ -343,6 +346,9 @@ uri_path(struct slice uri)
 		p = uri.p + 7;
 	else
 		return none;
+	query = memchr(p, '?', (size_t)(end - p));
+	if (query != NULL)
+		end = query;
 	p = memchr(p, '/', (size_t)(end - p));
 	return p == NULL ? none : slice_of(p, (size_t)(end - p));
 }

@@ -385,6 +385,10 @@ test_to(void **state)
 		{ "https://pki.example/svc/CEP", false },
 		{ "https://pki.example", false },
 		{ "https:///svc/CES", true },
+		{ "https://h/svc/CES?a=/b", true },
+		{ "https://h/svc/CES?", true },
+		{ "https://h/svc?/CES", false },
+		{ "https://h?/svc/CES", false },
 		{ "urn:x", false }, { "", false }, { "/svc/CES", false },
 		{ NS_WSA "/anonymous", false },
 	};
