@@ -43,8 +43,10 @@ def read_env(path):
                 for part in shlex.split(line) if '=' in part)
 
 
-# Commands whose change PostgreSQL tells workers and signers.
-TOLD = ('account', 'ca', 'policy', 'reconcile', 'secret')
+# Commands whose change PostgreSQL tells workers and signers, and those of
+# theirs that change nothing.
+TOLD = {'account', 'ca', 'policy', 'reconcile', 'secret'}
+ONLY_LOOK = {'check', 'diff', 'export', 'list', 'page', 'show'}
 SENDING = "FROM pg_stat_activity WHERE state = 'idle' AND usename IN (" \
     "'countersign_signer', 'countersign_worker') AND wait_event IS DISTINCT " \
     "FROM 'ClientRead'"
@@ -82,7 +84,8 @@ class Stack:
         everybody has been told of it."""
         r = self.run_ctl(shlex.split(self.env['CS_CTL']) + list(args),
                          input=input)
-        if args[0] in TOLD:
+        words = [a for a in args if a != '--json'][:2]
+        if TOLD & set(words[:1]) and not ONLY_LOOK & set(words[1:]):
             self.told()
         if ok is not None:
             # A text: pytest would cut a tuple, and with it what was wrong.
