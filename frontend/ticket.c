@@ -141,6 +141,9 @@ check_account(const struct ticket_rules *rules, const struct ticket *t,
 		return err_deny(err, HR_ACCESS_DENIED, "principal %.60s: the "
 		    "ticket tells no SID, and account %.60s has one",
 		    t->principal, a->name);
+	/* Somebody else, to whom its name was written, is told who he is. */
+	if (is_host(t->principal) && check_host(t, a, err) == -1)
+		return -1;
 	return err_deny(err, HR_ACCESS_DENIED, "principal %.60s: its SID is "
 	    "%.60s, account %.60s's is another: is it another one of the same "
 	    "name?", t->principal, t->pac.sid, a->name);

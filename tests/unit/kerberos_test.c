@@ -245,6 +245,8 @@ test_directory(void **state)
 	    "is of host/evil");
 	is_nobody("host/web.a.example@A.EXAMPLE", "host/web.a.exampl", OTHER,
 	    "is of host/web");
+	is_nobody("host/pc1.a.example@A.EXAMPLE", "mallory", OTHER,
+	    "is of mallory");
 	/* Made anew. */
 	is_nobody("PC1$@A.EXAMPLE", "PC1$", OTHER, "its SID is " OTHER);
 	is_nobody("host/pc1.a.example@A.EXAMPLE", "PC1$", OTHER, "its SID is");
