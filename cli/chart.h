@@ -13,8 +13,9 @@ struct chart_column {
 
 /*
  * Columns of parts that stand on each other, the highest as high as the
- * picture; below it a line with the names of the first and last.  parts: what each part is called,
- * which is also its class in CSS; NULL for those that are not used.
+ * picture; below it a line with the names of the first and last.  parts: what
+ * each part is called, which is also its class in CSS; NULL for those that are
+ * not used.
  */
 void	 chart_columns(struct xmlw *, const struct chart_column *, size_t n,
 	    const char *const parts[CHART_PARTS]);

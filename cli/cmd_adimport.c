@@ -463,8 +463,8 @@ sum_up(const struct import *im)
 		if ((n = count(im, words[i])) > 0)
 			fprintf(stderr, ", %zu %s", n, words[i]);
 	if (im->plan.off > 0)
-		fprintf(stderr, ", %zu not added (disabled or expired in the directory)",
-		    im->plan.off);
+		fprintf(stderr, ", %zu not added (disabled or expired in the "
+		    "directory)", im->plan.off);
 	if (im->ad.others > 0)
 		fprintf(stderr, ", %zu other entries", im->ad.others);
 	fputc('\n', stderr);

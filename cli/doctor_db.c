@@ -297,9 +297,9 @@ clock_and_months(struct doctor *d, struct db *db)
 
 /*
  * Notifications go to all who listen, and wait for the slowest: with a session
- * that listens in a transaction without end, and notifies, any role can fill the
- * queue.  In a full one no COMMIT is possible that tells of something, as of a
- * revocation.
+ * that listens in a transaction without end, and notifies, any role can fill
+ * the queue.  In a full one no COMMIT is possible that tells of something, as
+ * of a revocation.
  */
 static void
 notifications(struct doctor *d, struct db *db)

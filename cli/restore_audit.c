@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 /*
  * What was done since the restore has numbers of lost rows, which no signer
  * will copy: they begin behind the last that they know.

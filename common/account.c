@@ -46,8 +46,8 @@ name_part(const char *p, size_t len, char *out, size_t n, struct err *err)
 		c = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
 		if (!name_char(c)) {
 			err_set(err, ERR_UNAUTHENTICATED,
-			    "user name: byte 0x%02x is none of a-z 0-9 . _ @ $ ' -",
-			    (unsigned char)c);
+			    "user name: byte 0x%02x is none of "
+			    "a-z 0-9 . _ @ $ ' -", (unsigned char)c);
 			return 0;
 		}
 		out[n + i] = c;

@@ -262,6 +262,12 @@ oid_text(struct slice s, char *out, size_t outlen)
 }
 
 const char *
+oid_show(struct slice oid, char *buf, size_t n)
+{
+	return oid_text(oid, buf, n) == 0 ? buf : "of an odd name";
+}
+
+const char *
 oid_name(const char *dotted)
 {
 	size_t	i;

@@ -17,6 +17,8 @@
 int	 oid_parse(const char *, struct buf *out, struct err *);
 /* Content octets to dotted text, NUL ended; -1: no valid OID, or no room. */
 int	 oid_text(struct slice, char *out, size_t outlen);
+/* For a message: dotted, in buf which is lent back, or "of an odd name". */
+const char	*oid_show(struct slice, char *buf, size_t);
 /* Friendly name that Windows would show ("Client Authentication") or NULL. */
 const char	*oid_name(const char *dotted);
 

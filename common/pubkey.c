@@ -210,11 +210,9 @@ parse_ec(struct pubkey *k, struct der *alg, struct err *err)
 	    der_end(alg, "public key algorithm", err) == -1)
 		return -1;
 	c = curve_of(oid);
-	if (c == NULL && oid_text(oid, text, sizeof(text)) == -1)
-		snprintf(text, sizeof(text), "of an odd name");
 	if (c == NULL)
 		return err_bad(err, NTE_BAD_ALGID, "curve %s is not P-256, "
-		    "P-384 or P-521", text);
+		    "P-384 or P-521", oid_show(oid, text, sizeof(text)));
 	if (k->bits_content.n != 1 + 2 * c->octets || k->bits_content.p[0] != 4)
 		return err_bad(err, 0, "ec point is not an uncompressed one "
 		    "of %s", c->name);
@@ -242,11 +240,9 @@ parse_spki(struct pubkey *k, struct err *err)
 		return parse_rsa(k, &alg, err);
 	if (slice_eq(oid, OID_EC_PUBLIC_KEY))
 		return parse_ec(k, &alg, err);
-	if (oid_text(oid, text, sizeof(text)) == -1)
-		snprintf(text, sizeof(text), "of an odd name");
 	return err_bad(err, NTE_BAD_ALGID,
-	    "public key algorithm %s is not accepted, only "
-	    "rsaEncryption and id-ecPublicKey", text);
+	    "public key algorithm %s is not accepted, only rsaEncryption and "
+	    "id-ecPublicKey", oid_show(oid, text, sizeof(text)));
 }
 
 struct pubkey *

@@ -72,7 +72,7 @@ claim_uri(struct request *r, const char *uri, struct err *err)
 	return rc;
 }
 
-/* What cannot be read goes nowhere, so it claims nothing, either. */
+/* What cannot be read goes nowhere; names before it claim what they do. */
 static int
 ext_san(struct reqparse *p, struct slice value, struct err *err)
 {

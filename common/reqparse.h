@@ -40,8 +40,6 @@ struct reqparse {
 int	 oidset_add(struct oidset *, struct slice oid, size_t max,
 	    const char *what, struct err *);
 bool	 oidset_has(const struct oidset *, struct slice oid);
-/* Dotted, or "of an odd name"; buf is lent back. */
-const char	*oid_show(struct slice, char *buf, size_t);
 
 /* The strings are copied; NULL where nothing was named.  ERR_TOO_BIG. */
 int	 req_hint(struct request *, const struct template_hint *, struct err *);

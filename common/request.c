@@ -19,12 +19,6 @@
 static const struct slice oid_enveloped =
     { (const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03", 9 };
 
-const char *
-oid_show(struct slice oid, char *buf, size_t n)
-{
-	return oid_text(oid, buf, n) == 0 ? buf : "of an odd name";
-}
-
 bool
 oidset_has(const struct oidset *s, struct slice oid)
 {

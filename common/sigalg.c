@@ -266,7 +266,7 @@ sigalg_find(struct slice oid, const struct pubkey *k, struct err *err)
 		return NULL;
 	}
 	err_bad(err, NTE_BAD_ALGID, "signature algorithm %s is not accepted: "
-	    "sign with sha256", oid_text(oid, text, sizeof(text)) == 0 ? text : "of an odd name");
+	    "sign with sha256", oid_show(oid, text, sizeof(text)));
 	return NULL;
 }
 

@@ -132,18 +132,18 @@ check_account(const struct ticket_rules *rules, const struct ticket *t,
 		return err_deny(err, HR_ACCESS_DENIED, "principal %.60s: "
 		    "account %.60s has no SID, which worker.conf requires",
 		    t->principal, a->name);
-	if (a->sid == NULL)
-		return is_host(t->principal) ? check_host(t, a, err) : 0;
-	if (strcmp(t->pac.sid, a->sid) == 0)
+	if (a->sid != NULL && strcmp(t->pac.sid, a->sid) == 0)
 		return 0;
 	/* Who asks for a ticket without a PAC gets one. */
-	if (t->pac.sid[0] == '\0')
+	if (a->sid != NULL && t->pac.sid[0] == '\0')
 		return err_deny(err, HR_ACCESS_DENIED, "principal %.60s: the "
 		    "ticket tells no SID, and account %.60s has one",
 		    t->principal, a->name);
 	/* Somebody else, to whom its name was written, is told who he is. */
 	if (is_host(t->principal) && check_host(t, a, err) == -1)
 		return -1;
+	if (a->sid == NULL)
+		return 0;
 	return err_deny(err, HR_ACCESS_DENIED, "principal %.60s: its SID is "
 	    "%.60s, account %.60s's is another: is it another one of the same "
 	    "name?", t->principal, t->pac.sid, a->name);

@@ -133,7 +133,7 @@ heads_now(struct signer *s, struct err *err)
 	head_sign(&h, heads->key);
 	ledger_field(&f, "signer", slice_str(h.signer));
 	ledger_field_hex(&f, "sig", h.sig, sizeof(h.sig));
-	/* What a restored database has is older, or what reconcile put there. */
+	/* A restored database has an older one, or what reconcile put there. */
 	if (s->rolled_back)
 		heads->kept = 0;
 	if (heads->kept > 0)
