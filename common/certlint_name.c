@@ -256,7 +256,10 @@ lint_san_ascii(const struct certlint *c)
 	    any_san(c, DER_CTX(6), not_clean);
 }
 
-/* [RFC1034] 3.5, [RFC1123] 2.1; a wildcard is the whole first label. */
+/*
+ * [RFC1034] 3.5, [RFC1123] 2.1; a wildcard is the whole first label.  "_" as in
+ * name_is_label: only a CA that browsers know must not ([BR] 7.1.4.2.1).
+ */
 static bool
 bad_dns(struct slice s)
 {
@@ -272,8 +275,7 @@ bad_dns(struct slice s)
 			    s.p[label] == '-' || s.p[i - 1] == '-')
 				return true;
 			label = i + 1;
-		} else if (s.p[i] != '-' && strchr(LOWER UPPER DIGITS,
-		    s.p[i]) == NULL)
+		} else if (strchr(LOWER UPPER DIGITS "-_", s.p[i]) == NULL)
 			return true;
 		else
 			letters += s.p[i] > '9';

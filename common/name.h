@@ -82,9 +82,9 @@ void	 names_text_dn(const struct names *, struct buf *);	/* RFC 4514 */
 void	 names_text_san(const struct names *, struct buf *);	/* DNS:a, ... */
 
 /*
- * Is this a DNS host name in A-label form: letters, digits, hyphens inside
- * labels of 1..63, at most 253 octets, at least two labels, no trailing dot,
- * not an IPv4 address?  With wildcard, a leading "*." is allowed.
+ * Is this a DNS host name in A-label form: letters, digits, "_" and inner
+ * hyphens in labels of 1..63, at most 253 octets, at least two labels, no
+ * trailing dot, not an IPv4 address?  With wildcard, a leading "*." is allowed.
  */
 bool	 name_is_dns(const char *, bool wildcard);
 /* "local@domain", [RFC5321] 4.1.2 without quoting; the domain as above. */

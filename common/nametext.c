@@ -179,6 +179,10 @@ names_text_san(const struct names *n, struct buf *out)
 	}
 }
 
+/*
+ * [RFC1034] 3.5 and "_": it is in the names of Windows' computers and of
+ * services ([RFC8552]); DNS, resolvers and TLS clients take it ([RFC2181] 11).
+ */
 bool
 name_is_label(const char *s, size_t n)
 {
@@ -188,7 +192,8 @@ name_is_label(const char *s, size_t n)
 		return false;
 	for (i = 0; i < n; i++)
 		if (!isascii((unsigned char)s[i]) ||
-		    (!isalnum((unsigned char)s[i]) && s[i] != '-'))
+		    (!isalnum((unsigned char)s[i]) && s[i] != '-' &&
+		    s[i] != '_'))
 			return false;
 	return true;
 }

@@ -22,7 +22,7 @@ bool	 name_is_clean(struct slice);
 
 bool	 name_is_printable(struct slice);	/* and "*", "&": see name.c */
 bool	 name_is_ia5(struct slice);		/* without controls */
-/* One label of a host name: 1..63 letters, digits, inner hyphens. */
+/* One label of a host name: 1..63 letters, digits, "_", inner hyphens. */
 bool	 name_is_label(const char *, size_t);
 
 /* 1.3.6.1.4.1.311.25.1: a directory object's GUID as an otherName. */

@@ -169,7 +169,7 @@ def test_accounts(stack):
 
 @pytest.mark.parametrize('option,value,words', [
     ('--cn', '\u5f35' * 65, '1 to 64 visible'), ('--cn', '', '1 to 64'),
-    ('--cn', 'a\u202eb', 'visible'), ('--dns', 'no_host', 'host name'),
+    ('--cn', 'a\u202eb', 'visible'), ('--dns', 'no host', 'host name'),
     ('--upn', 'nobody', 'user@'), ('--email', '@x', 'user@'),
     ('--dn', 'X=1', 'CN=User'), ('--dn', 'CN=' + 'x' * 65, 'CN=User'),
     ('--sid', 'S-2', 'S-1-5-21')])

@@ -163,6 +163,20 @@ def test_subject_that_nobody_uses(stack, demo, tmp_path):
     assert r.hresult == 0x80094001 and 'several values' in r.reason
 
 
+def test_underscore_in_a_host_name(stack, demo):
+    """Windows' setup and people put it into computers' names: the account's
+    is issued, and one that is asked for."""
+    host = 'lab_pc1.demo.example'
+    pc = stack.account('lab_pc1$@demo.example', machine=True, dns=host,
+                       groups=['computers'])
+    r = pc.enroll(csr_for(stack, template='CS_TEMPLATE_MACHINE'))
+    check_rstrc(r)
+    for r in (r, demo.enroll(csr_for(stack, host))):
+        san = r.certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName)
+        assert san.value.get_values_for_type(x509.DNSName) == [host], r.reason
+
+
 def test_key_exchange_token(stack, demo):
     """AD CS answers it whether or not a template needs it."""
     url = stack.env['CS_CES_URL']

@@ -420,6 +420,7 @@ hosts(void **state)
 		bool		 own;
 	} cases[] = {
 		{ "PC1$", "pc1.corp.test", true },
+		{ "LAB_PC1$", "lab_pc1.corp.test", true },
 		{ "PC1$", "PC1.other.test", true },
 		{ "PC1$", "PC1.COrp.test", true },
 		{ "WWW$", "www.example.test", false },

@@ -432,9 +432,10 @@ static void
 test_predicates(void **state)
 {
 	static const char *const dns[] = {
-		"a.b", "www.example.com", "xn--bcher-kva.example", "1.example"
+		"a.b", "www.example.com", "xn--bcher-kva.example", "1.example",
+		"lab_pc1.example", "_a.b_.example"
 	}, *const not_dns[] = {
-		"", "a", "a.", ".a", "a..b", "-a.b", "a-.b", "a_b.c", "a b.c",
+		"", "a", "a.", ".a", "a..b", "-a.b", "a-.b", "a b.c",
 		"1.2.3.4", "b\xc3\xbc.de", "*.a.b", "a.*.b", "http://a.b",
 		"a.b:80", "a.b/"
 	}, *const sids[] = {
@@ -443,7 +444,7 @@ test_predicates(void **state)
 		"", "S-1", "S-1-", "S-1-5", "S-1-5-", "s-1-5-18", "S-2-5-18",
 		"S-1-5-18 ", "S-1-5--18", "S-1-5-018", "S-1-5-1x",
 		"S-1-1-2-3-4-5-6-7-8-9-10-11-12-13-14-15-16-17"
-	}, *const mails[] = { "a@b.c", "a.b+c@example.com" },
+	}, *const mails[] = { "a@b.c", "a.b+c@example.com", "a@b_c.d" },
 	*const not_mails[] = {
 		"", "a", "@b.c", "a@", "a@b", "a@@b.c", ".a@b.c", "a.@b.c",
 		"a..b@c.d", "\"a b\"@c.d", "a@[1.2.3.4]", "a b@c.d"
