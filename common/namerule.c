@@ -159,9 +159,10 @@ asked_fault(const struct asked *a)
 }
 
 /*
- * "*.x" allows every name below x.  A wildcard name is allowed when the rule
- * allows wildcards and all it stands for: below an allowed name, or the very
- * pattern.
+ * "*.x" allows every name below x but those with "_", which no host has by
+ * [RFC1034] 3.5: what is not expected is named, or not allowed.  A wildcard
+ * name is allowed when the rule allows wildcards and all it stands for: below
+ * an allowed name, or the very pattern.
  */
 static bool
 dns_matches(const char *pattern, bool wildcard, const char *name)
@@ -180,7 +181,8 @@ dns_matches(const char *pattern, bool wildcard, const char *name)
 	pattern++;		/* ".x" must be the end, with more before */
 	pn = strlen(pattern);
 	nn = strlen(name);
-	return nn > pn && strcasecmp(name + nn - pn, pattern) == 0;
+	return nn > pn && strcasecmp(name + nn - pn, pattern) == 0 &&
+	    memchr(name, '_', nn - pn) == NULL;
 }
 
 bool
