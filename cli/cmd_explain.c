@@ -19,7 +19,8 @@
 #include "renewal.h"
 
 const struct opt opts_explain[] = {
-	{ "user", "NAME", "the account that asks", false },
+	{ "account", "NAME", "the account that asks", false },
+	{ "user", "NAME", "the same", false },
 	{ "template", "NAME", "only this template, or the one asked for "
 	    "beside the request", false },
 	{ "csr", "FILE", "a request: PEM, DER or base64; - is standard input",
@@ -27,7 +28,7 @@ const struct opt opts_explain[] = {
 	{ "ca", "NAME", "the CA asked (default: the first that offers the "
 	    "template)", false },
 	{ "method", "HOW", "how it is asked: password, certificate, kerberos, "
-	    "anonymous (no --user) or operator (default)", false },
+	    "anonymous (no --account) or operator (default)", false },
 	{ NULL, NULL, NULL, false }
 };
 
@@ -93,6 +94,23 @@ shown_where(const struct template *t, const struct account *a)
 	    "Windows shows it to people only (certmgr.msc)";
 }
 
+/* Behind the rule, what would help: it is not for those who were refused. */
+static void
+add_groups(struct buf *b, const struct template *t, const struct account *a)
+{
+	size_t i;
+
+	if (a->disabled || a->one_time != NULL ||
+	    account_in(a, &t->enroll) || account_in(a, &t->autoenroll))
+		return;
+	for (i = 0; i < t->enroll.n; i++)
+		buf_printf(b, "%s%s", i == 0 ? ": " : ", ", t->enroll.v[i]);
+	for (i = 0; i < t->autoenroll.n; i++)
+		if (!strlist_has(&t->enroll, t->autoenroll.v[i]))
+			buf_printf(b, "%s%s", b->n == 0 ? ": " : ", ",
+			    t->autoenroll.v[i]);
+}
+
 /* Has one of its CAs an address for new requests of who asks so? */
 static int
 find_service(const struct question *q, const struct template *t,
@@ -122,7 +140,7 @@ template_row(const struct question *q, const struct template *t,
 	bool may = find_service(q, t, &why) == 0 &&
 	    decide_offer(q->policy, t, q->account, now, &why) == 0 &&
 	    decide_secret(q->account, now, &why) == 0;
-	struct buf cas = { 0 };
+	struct buf cas = { 0 }, text = { 0 };
 	size_t i;
 
 	for (i = 0; i < t->cas.n; i++)
@@ -136,7 +154,11 @@ template_row(const struct question *q, const struct template *t,
 	out_bool(o, waits(t, q->account));
 	out_num(o, t->ra_signatures);
 	out_num(o, t->rate);
-	out_add(o, may ? shown_where(t, q->account) : why.text);
+	buf_puts(&text, why.text);
+	if (why.hresult == CERTSRV_E_TEMPLATE_DENIED)
+		add_groups(&text, t, q->account);
+	out_add(o, may ? shown_where(t, q->account) : buf_str(&text));
+	buf_free(&text);
 	buf_free(&cas);
 	return may ? 1 : 0;
 }
@@ -506,6 +528,15 @@ explain_request(struct question *q, struct slice der, struct err *err)
 	return cli_print(q->cli, o, err);
 }
 
+/* The account's name as it was typed, or NULL. */
+static const char *
+who(const struct question *q)
+{
+	const char *name = args_get(q->args, "account");
+
+	return name != NULL ? name : args_get(q->args, "user");
+}
+
 static int
 find_method(struct question *q, struct err *err)
 {
@@ -525,11 +556,11 @@ find_method(struct question *q, struct err *err)
 	if (name != NULL)
 		q->method = methods[i];
 	if (q->method != AUTH_ANONYMOUS)
-		return args_has(q->args, "user") ? 0 :
-		    cli_usage(q->cli, err, "--user is needed");
-	if (args_has(q->args, "user") || !args_has(q->args, "csr"))
+		return who(q) != NULL ? 0 :
+		    cli_usage(q->cli, err, "--account is needed");
+	if (who(q) != NULL || !args_has(q->args, "csr"))
 		return cli_usage(q->cli, err, "--method anonymous needs "
-		    "--csr, and no --user: the old certificate says who");
+		    "--csr, and no --account: the old certificate says who");
 	return 0;
 }
 
@@ -541,7 +572,7 @@ find_account(struct question *q, struct err *err)
 
 	if (q->method == AUTH_ANONYMOUS)
 		return cli_db(q->cli, err);
-	if (account_canonical(args_get(q->args, "user"), name, err) != 0 ||
+	if (account_canonical(who(q), name, err) != 0 ||
 	    cli_db(q->cli, err) != 0 ||
 	    account_load(q->cli->db, name, &q->account, err) != 0)
 		return -1;
@@ -557,6 +588,8 @@ cmd_explain(struct cli *c, const struct args *a, struct err *err)
 	struct buf csr = { 0 };
 	int rc = -1;
 
+	if (args_has(a, "account") && args_has(a, "user"))
+		return cli_usage(c, err, "either --account or --user");
 	if (find_method(&q, err) != 0)
 		return -1;
 	if ((args_has(a, "csr") &&

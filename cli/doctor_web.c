@@ -322,7 +322,7 @@ enroll(struct doctor *d, struct soap_call *c, const char *name)
 		    "a certificate for %s was issued", c->user);
 	else
 		check_add(d->checks, CHECK_FAIL, "enrollment", name,
-		    "countersign explain --user ... --csr ... and "
+		    "countersign explain --account ... --csr ... and "
 		    "docs/errors.md", "%s", err.text);
 }
 
@@ -349,7 +349,7 @@ client(struct doctor *d, const struct https_site *site)
 		    err.text);
 	else
 		check_add(d->checks, n == 0 ? CHECK_WARN : CHECK_OK, "client",
-		    l.user, n == 0 ? "countersign explain --user shows which "
+		    l.user, n == 0 ? "countersign explain --account shows which "
 		    "rule says no" : NULL, "is offered %zu templates", n);
 	if (err.kind == ERR_NONE && l.tmpl != NULL)
 		enroll(d, &c, l.tmpl);

@@ -226,8 +226,11 @@ def test_policy_published_again(stack, tmp_path):
 
 
 def test_explain(stack, tmp_path):
-    r = stack.ctl('explain', '--user', stack.env['CS_USER'])
+    r = stack.ctl('explain', '--account', stack.env['CS_USER'])
     assert stack.env['CS_TEMPLATE'] in r.stdout
+    assert r.stdout == stack.ctl('explain', '--user',
+                                 stack.env['CS_USER']).stdout
+    stack.ctl('explain', '--user', 'a', '--account', 'b', ok=2)
     csr = tmp_path / 'r.der'
     csr.write_bytes(client.make_csr(client.ec_key(), 'ex.demo.example', [],
                                     stack.env['CS_TEMPLATE']))
@@ -247,6 +250,20 @@ def test_explain_type_and_secret(stack):
     assert machine['type'] == 'machine' and 'certlm.msc' in machine['text']
     assert rows['User']['type'] == 'user' and rows['User']['text'] is None
     assert all(r['signatures'] == 0 for r in rows.values())
+
+
+def test_explain_names_the_groups(stack):
+    """What would help is told to operators, not to who was refused."""
+    c = stack.account('lonely')
+    rows = {r['template']: r['text'] for r in
+            stack.ctl_json('explain', '--account', 'lonely', ok=1)}
+    assert rows['User'].endswith('groups that may enroll: users')
+    reason = c.enroll(client.make_csr(client.ec_key(), 'x.demo.example', [],
+                                      'User')).reason
+    assert 'may enroll (request' in reason
+    stack.ctl('account', 'disable', 'lonely')
+    assert all(r['text'] == 'account lonely is disabled' for r in
+               stack.ctl_json('explain', '--account', 'lonely', ok=1))
 
 
 def test_explain_says_what_ces_says(stack, tmp_path):
