@@ -128,6 +128,12 @@ put_finding(struct buf *b, const struct finding *f)
 	buf_addc(b, '\n');
 }
 
+static void
+put_count(struct buf *b, size_t n, const char *word)
+{
+	buf_printf(b, ", %zu %s%s", n, word, n == 1 ? "" : "s");
+}
+
 int
 checks_print(const struct checks *c, struct cli *cli, struct err *err)
 {
@@ -139,9 +145,11 @@ checks_print(const struct checks *c, struct cli *cli, struct err *err)
 		return print_json(c, cli, err);
 	for (i = 0; i < c->n; i++)
 		put_finding(&b, &c->v[i]);
-	buf_printf(&b, "%zu ok, %zu skipped, %zu warnings, %zu failures\n",
-	    checks_count(c, CHECK_OK), checks_count(c, CHECK_SKIP),
-	    checks_count(c, CHECK_WARN), checks_count(c, CHECK_FAIL));
+	buf_printf(&b, "%zu ok, %zu skipped", checks_count(c, CHECK_OK),
+	    checks_count(c, CHECK_SKIP));
+	put_count(&b, checks_count(c, CHECK_WARN), "warning");
+	put_count(&b, checks_count(c, CHECK_FAIL), "failure");
+	buf_addc(&b, '\n');
 	if (fwrite(b.p, 1, b.n, stdout) != b.n || fflush(stdout) != 0)
 		rc = err_set(err, ERR_INTERNAL, "standard output: write");
 	buf_free(&b);

@@ -338,14 +338,15 @@ rollbacks(struct doctor *d, struct db *db)
 	PQclear(res);
 }
 
-/* The file against the hash under which it was applied. */
-static void
+/* The file against the hash under which it was applied: is it that? */
+static bool
 migration(struct doctor *d, struct db *db, const char *name)
 {
 	char *path = file_path(d->cli->conf->sql_dir, name, ""), hex[65];
 	struct err err = ERR_INIT;
 	struct buf sql = { 0 };
 	PGresult *res = NULL;
+	bool good = false;
 	uint8_t md[32];
 
 	if (file_read(path, MIGRATION_MAX, &sql, &err) == 0) {
@@ -364,31 +365,36 @@ migration(struct doctor *d, struct db *db, const char *name)
 		    "put the file back that belongs to this version",
 		    "the file was changed after it had been applied");
 	else
-		check_add(d->checks, CHECK_OK, "migration", name, NULL,
-		    "applied");
+		good = true;
 	PQclear(res);
 	buf_free(&sql);
 	free(path);
+	return good;
 }
 
+/* One line when all are as they were: there are many. */
 static void
 compare_files(struct doctor *d, struct db *db)
 {
 	struct dirent **e = NULL;
 	char last[256] = "";
 	PGresult *res;
-	int i, n;
+	int i, n, good = 0;
 
 	n = scandir(d->cli->conf->sql_dir, &e, is_migration, alphasort);
 	if (n <= 0)
 		check_add(d->checks, CHECK_SKIP, "migration",
 		    d->cli->conf->sql_dir, NULL, "no files to compare with");
 	for (i = 0; i < n; i++) {
-		migration(d, db, e[i]->d_name);
+		good += migration(d, db, e[i]->d_name);
 		snprintf(last, sizeof last, "%s", e[i]->d_name);
 		free(e[i]);
 	}
 	free(e);
+	if (n > 0 && good == n)
+		check_add(d->checks, CHECK_OK, "migration",
+		    d->cli->conf->sql_dir, NULL, "%d applied, the last is %s",
+		    n, last);
 	res = ask_db(d, db, "newest");
 	if (n > 0 && res != NULL && strcmp(cell(res, 0, 0), last) > 0)
 		check_add(d->checks, CHECK_WARN, "migration",

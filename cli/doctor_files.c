@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,12 +25,20 @@
 
 #define ROOM		((uint64_t)256 * 1024 * 1024)	/* a warning below */
 
-static const char *
-advice_for(mode_t forbidden)
+static void
+too_open(struct doctor *d, const char *path, mode_t mode, mode_t forbidden)
 {
-	return forbidden == SECRET ?
-	    "chmod go= it; if somebody may have read it, make a new one" :
-	    "chmod go-w it, and read what stands in it";
+	bool secret = forbidden == SECRET;
+	char advice[512];
+
+	snprintf(advice, sizeof advice, "chmod %s %.400s; %s",
+	    secret ? "go=" : "go-w", path, secret ?
+	    "if somebody may have read it, make a new one" :
+	    "and read what stands in it");
+	check_add(d->checks, CHECK_FAIL, "file", path, advice,
+	    "mode %04o: %s", mode & 07777, secret ?
+	    "others than its owner have access" :
+	    "others than its owner may write");
 }
 
 /*
@@ -61,10 +70,7 @@ file_mode(struct doctor *d, const char *path, mode_t forbidden)
 		return;
 	}
 	if ((mode_of(path, &st) & forbidden) != 0)
-		check_add(d->checks, CHECK_FAIL, "file", path,
-		    advice_for(forbidden), "mode %04o: %s", st.st_mode & 07777,
-		    forbidden == SECRET ? "others than its owner have access" :
-		    "others than its owner may write");
+		too_open(d, path, st.st_mode, forbidden);
 	else
 		check_add(d->checks, CHECK_OK, "file", path, NULL,
 		    "mode %04o", st.st_mode & 07777);
@@ -91,15 +97,48 @@ room(struct doctor *d, const char *path)
 		    (unsigned long long)left >> 10);
 }
 
+static const char *
+user_name(uid_t uid, char *number, size_t size)
+{
+	const struct passwd *pw = getpwuid(uid);
+
+	snprintf(number, size, "%u", (unsigned)uid);
+	return pw == NULL ? number : pw->pw_name;
+}
+
+/*
+ * A program takes no secret of another user's, and cannot read root's but by a
+ * list of systemd's.  Which user it runs as, the owner of its configuration
+ * tells, unless that is root's: "docs/operations.md" has it so.
+ */
+static void
+secret_owner(struct doctor *d, const char *conf, const char *path)
+{
+	char advice[512], a[16], b[16];
+	struct stat c, st;
+	const char *user;
+
+	if (stat(conf, &c) != 0 || stat(path, &st) != 0 ||
+	    c.st_uid == 0 || st.st_uid == c.st_uid ||
+	    mode_of(path, &st) != (st.st_mode & 07777))
+		return;
+	user = user_name(c.st_uid, a, sizeof a);
+	snprintf(advice, sizeof advice, "chown %s %.400s", user, path);
+	check_add(d->checks, CHECK_FAIL, "file", path, advice,
+	    "belongs to %.40s, but %.40s, whose %.80s is, has to read it",
+	    user_name(st.st_uid, b, sizeof b), user, conf);
+}
+
 /* Whoever may write to the folder may replace the file. */
 static void
-secret_file(struct doctor *d, const char *path)
+secret_file(struct doctor *d, const char *conf, const char *path)
 {
 	char *copy;
 
 	if (path == NULL)
 		return;
 	file_mode(d, path, SECRET);
+	secret_owner(d, conf, path);
 	copy = xstrdup(path);
 	file_mode(d, dirname(copy), TRUSTED);
 	free(copy);
@@ -108,10 +147,12 @@ secret_file(struct doctor *d, const char *path)
 static void
 bad_conf(struct doctor *d, const char *path, const struct err *err)
 {
-	check_add(d->checks, faccessat(AT_FDCWD, path, R_OK,
-	    AT_EACCESS) != 0 && errno == EACCES ?
-	    CHECK_SKIP : CHECK_FAIL, "config", path,
-	    "correct it; the program's -t option tries it", "%s", err->text);
+	bool closed = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0 &&
+	    errno == EACCES;
+
+	check_add(d->checks, closed ? CHECK_SKIP : CHECK_FAIL, "config", path,
+	    closed ? NULL : "correct it; the program's -t option tries it",
+	    "%s", err->text);
 }
 
 /* Is somebody listening?  nginx' user alone may get further than this. */
@@ -139,11 +180,12 @@ worker_socket(struct doctor *d, const struct wconf *w)
 }
 
 static void
-kerberos_files(struct doctor *d, const struct wconf_kerberos *k)
+kerberos_files(struct doctor *d, const char *conf,
+    const struct wconf_kerberos *k)
 {
 	size_t i;
 
-	secret_file(d, k->keytab);
+	secret_file(d, conf, k->keytab);
 	for (i = 0; i < k->certificates.n; i++)
 		file_mode(d, k->certificates.v[i], TRUSTED);
 }
@@ -164,9 +206,9 @@ worker_files(struct doctor *d, const char *path)
 		bad_conf(d, path, &err);
 		return;
 	}
-	secret_file(d, w->key_file);
+	secret_file(d, path, w->key_file);
 	if (w->kerberos != NULL)
-		kerberos_files(d, w->kerberos);
+		kerberos_files(d, path, w->kerberos);
 	worker_socket(d, w);
 	d->worker = w;
 }
@@ -208,14 +250,14 @@ signer_files(struct doctor *d, const char *path)
 		bad_conf(d, path, &err);
 		return;
 	}
-	secret_file(d, s->key_file);
-	secret_file(d, s->audit_key);
+	secret_file(d, path, s->key_file);
+	secret_file(d, path, s->audit_key);
 	for (i = 0; i < s->ncas; i++) {
 		if (s->cas[i].module == NULL)
-			secret_file(d, s->cas[i].key);
-		secret_file(d, s->cas[i].passphrase);
-		secret_file(d, s->cas[i].pin_file);
-		secret_file(d, s->cas[i].exchange_secret);
+			secret_file(d, path, s->cas[i].key);
+		secret_file(d, path, s->cas[i].passphrase);
+		secret_file(d, path, s->cas[i].pin_file);
+		secret_file(d, path, s->cas[i].exchange_secret);
 		file_mode(d, s->cas[i].module, TRUSTED);
 		file_mode(d, s->cas[i].certificate, TRUSTED);
 		file_mode(d, s->cas[i].chain, TRUSTED);
@@ -290,7 +332,7 @@ doctor_files(struct doctor *d)
 
 	file_mode(d, c->path, TRUSTED);
 	file_mode(d, c->policy, TRUSTED);
-	secret_file(d, c->key_file);
+	secret_file(d, c->path, c->key_file);
 	root_keys(d);
 	d->worker_path = file_path(dir, "worker.conf", "");
 	worker_files(d, d->worker_path);

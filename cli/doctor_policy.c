@@ -2,6 +2,7 @@
  * doctor: what is in force, policy, CA certificates, revocation lists; and
  * whether each signer has the same.
  */
+#include <libgen.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +46,10 @@ installed_file(struct doctor *d)
 			    "is what is in force");
 		else
 			check_add(d->checks, CHECK_FAIL, "policy", path,
-			    "countersign policy diff shows how; signers that "
-			    "read this file sign nothing",
+			    "signers that read this file sign nothing; "
+			    "countersign policy diff shows how it differs, "
+			    "policy publish FILE puts it in force, policy "
+			    "show > FILE takes back what is",
 			    "differs from what is in force");
 	}
 	buf_free(&text);
@@ -243,6 +246,35 @@ doctor_policy(struct doctor *d)
 	lists_above(d);
 }
 
+/* Why a signer did not answer: its own program knows best, on its host. */
+static void
+no_signer(struct doctor *d, const struct cconf_signer *s,
+    const struct err *err)
+{
+	const char *key = d->cli->conf->key_file;
+	char *copy = xstrdup(d->cli->conf->path), advice[640] = "";
+	char *path = file_path(dirname(copy), s->name, ".conf");
+
+	if (key != NULL && strncmp(err->text, key, strlen(key)) == 0)
+		snprintf(advice, sizeof advice, "run this as the user whose "
+		    "key that is (sudo -u)");
+	else {
+		if (file_exists(path))
+			snprintf(advice, sizeof advice, "countersign-signer "
+			    "-t -c %.300s says what it stumbles over here; ",
+			    path);
+		snprintf(advice + strlen(advice),
+		    sizeof advice - strlen(advice), "start it, or look into "
+		    "its log; it must know the operator's key (worker section "
+		    "with operator = true) and have the public key that stands "
+		    "here; its unit lets in the hosts of IPAddressAllow");
+	}
+	check_add(d->checks, CHECK_FAIL, "signer", s->name, advice,
+	    "%.80s: %s", s->at.uri, err->text);
+	free(path);
+	free(copy);
+}
+
 static void
 signer(struct doctor *d, const struct cconf_signer *s)
 {
@@ -255,12 +287,7 @@ signer(struct doctor *d, const struct cconf_signer *s)
 
 	if (ask_signer(d->cli, s, &ask, &reply, &answer, &err) != 0 ||
 	    pong_of(&answer, &p, &err) != 0) {
-		check_add(d->checks, CHECK_FAIL, "signer", s->name,
-		    "start it, or look into its log; it must know the "
-		    "operator's key (worker section with operator = true) and "
-		    "have the public key that stands here; its unit lets in "
-		    "the hosts of IPAddressAllow", "%.80s: %s",
-		    s->at.uri, err.text);
+		no_signer(d, s, &err);
 		buf_free(&reply);
 		return;
 	}

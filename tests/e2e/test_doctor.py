@@ -1,5 +1,6 @@
 """countersign doctor: things are broken one by one, and it says which."""
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -18,6 +19,8 @@ from policies import in_force, published
 from ports import free_port
 from scraped import scrape
 from waits import wait_for
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -39,6 +42,9 @@ def test_all_is_well(stack):
         assert any(r['object'] == must for r in rows), must
     text = stack.ctl('doctor').stdout
     assert '0 failures' in text.splitlines()[-1]
+    files = len(list(TOP.glob('sql/*.sql')))
+    done, = of(rows, 'migration', 'ok')
+    assert done['text'].startswith('%d applied' % files)
 
 
 def test_every_signer_and_worker_has_the_policy(stack):
@@ -77,7 +83,19 @@ def test_key_readable_by_others(stack):
     finally:
         key.chmod(0o400)
     assert bad['object'] == str(key) and '0440' in bad['text']
-    assert 'chmod' in bad['advice']
+    assert bad['advice'].startswith('chmod go= %s;' % key)
+
+
+def test_key_of_another_user(stack, conf):
+    """Whose configuration it is runs the program."""
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    worker, key = conf.parent / 'worker.conf', stack.dir / 'keys/worker.key'
+    worker.chmod(0o644)
+    os.chown(worker, 12345, 12345)
+    bad = of(doctor(stack, conf=conf, code=1), 'file', 'fail')
+    assert [b['object'] for b in bad] == [str(key)]
+    assert re.fullmatch('chown [^ ]+ %s' % key, bad[0]['advice'])
 
 
 def test_credential_of_systemd(stack, conf, tmp_path):
@@ -316,7 +334,23 @@ def test_signer_stopped(stack):
         os.kill(pid, signal.SIGCONT)
     bad, = of(rows, 'signer', 'fail')
     assert bad['object'] == 'signer-1'
+    assert 'countersign-signer -t -c %s' % (
+        stack.conf.parent / 'signer-1.conf') in bad['advice']
     assert of(rows, 'worker', 'ok')
+
+
+def test_the_operators_key_is_not_ours(stack, conf):
+    """Whom nobody lets read it is not told to start signers."""
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    key = conf.parent / 'operator.key'
+    shutil.copy(stack.dir / 'keys/operator.key', key)
+    os.chown(key, 12345, 12345)
+    key.chmod(0o400)
+    conf.write_text(conf.read_text().replace(
+        str(stack.dir / 'keys/operator.key'), str(key)))
+    bad = of(doctor(stack, conf=conf, code=1), 'signer', 'fail')
+    assert bad and all('as the user' in b['advice'] for b in bad)
 
 
 def test_user(stack, demo, tmp_path):
