@@ -365,7 +365,7 @@ load_target(struct question *q, struct err *why)
 	q->agency.now = time(NULL);
 	if (!agent_wanted(r) || r->requester_name == NULL)
 		return 0;
-	if (agent_target(r, name, why) != 0 ||
+	if (agent_target(q->policy, r, name, why) != 0 ||
 	    account_load(q->cli->db, name, &q->target, why) != 0)
 		return -1;
 	q->agency.target = q->target;

@@ -38,11 +38,12 @@ agent_wanted(const struct request *r)
 }
 
 int
-agent_target(const struct request *r, char out[129], struct err *err)
+agent_target(const struct policy *p, const struct request *r, char out[129],
+    struct err *err)
 {
 	struct err	why = ERR_INIT;
 
-	if (account_canonical(r->requester_name, out, &why) == 0)
+	if (policy_account(p, r->requester_name, out, &why) == 0)
 		return 0;
 	return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER,
 	    "RequesterName %.60s is no name of an account",
@@ -327,7 +328,7 @@ read_target(const struct agent_ask *q, char name[129], struct err *err)
 	name[0] = '\0';
 	if (q->request->requester_name == NULL)
 		return 0;
-	if (agent_target(q->request, name, err) == -1)
+	if (agent_target(q->policy, q->request, name, err) == -1)
 		return -1;
 	if (strcmp(name, q->account->name) == 0)
 		name[0] = '\0';

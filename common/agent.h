@@ -34,7 +34,8 @@ bool	 agent_wanted(const struct request *);
  * RequesterName, out of what the agent has signed, as the canonical name of an
  * account.  ERR_DENIED when it is no name.
  */
-int	 agent_target(const struct request *, char out[129], struct err *);
+int	 agent_target(const struct policy *, const struct request *,
+	    char out[129], struct err *);
 
 /*
  * Every signer's certificate is ours, by its row, and good; as many and such

@@ -190,6 +190,9 @@ policy_free(struct policy *p)
 	for (i = 0; i < p->nagents; i++)
 		agent_rule_free(&p->agents[i]);
 	free(p->agents);
+	for (i = 0; i < p->ndomains; i++)
+		domain_free(&p->domains[i]);
+	free(p->domains);
 	for (i = 0; i < p->ntemplates; i++)
 		template_free(&p->templates[i]);
 	for (i = 0; i < p->ntrusted; i++)

@@ -93,6 +93,12 @@ struct policy_ca {
 	unsigned	 line;		/* in the file, for messages */
 };
 
+/* What Windows calls a realm: "CORP\alice" is alice@corp.example.org. */
+struct domain {
+	char		*name, *realm;
+	unsigned	 line;		/* in the file, for messages */
+};
+
 /*
  * Who may enroll on behalf of whom.  A rule's deny-targets and agents are
  * targets of no agent, whatever other rules say.
@@ -262,6 +268,8 @@ struct policy {
 	size_t		 nrules;
 	struct agent_rule *agents;
 	size_t		 nagents;
+	struct domain	*domains;
+	size_t		 ndomains;
 	struct trusted_ca *trusted;
 	size_t		 ntrusted;
 	struct x509_store_st *trust;	/* certificates of cas and trusted, or
@@ -281,6 +289,13 @@ void		 policy_free(struct policy *);
 int		 policy_lint_all(struct slice text,
 		    void (*report)(void *, unsigned line, const char *text),
 		    void *);
+
+/*
+ * account_canonical of what a client typed, behind whose "DOMAIN\" the realm
+ * is looked for that the policy has for it.  Returns and errors as there.
+ */
+int	 policy_account(const struct policy *, const char *typed,
+	    char out[129], struct err *);
 
 struct ca_key {
 	const char	*ca, *name;

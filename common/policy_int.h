@@ -63,6 +63,11 @@ const struct mark	*marks_around(const struct marks *, unsigned line);
 struct cfg_t;
 void	 template_read(struct cfg_t *, struct template *, struct lint *);
 
+/* policy_domain.c */
+void	 domain_read(struct cfg_t *, struct domain *);
+void	 domain_free(struct domain *);
+void	 lint_domain(const struct policy *, size_t nth, struct lint *);
+
 /* policy_agent.c: agent rules, RA signatures, key archival. */
 void	 agent_rule_read(struct cfg_t *, struct agent_rule *, struct lint *);
 void	 agent_rule_free(struct agent_rule *);

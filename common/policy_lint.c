@@ -632,6 +632,8 @@ policy_lint(const struct policy *p, struct lint *l)
 		lint_rule(p, i, l);
 	for (i = 0; i < p->nagents; i++)
 		lint_agent_rule(p, i, l);
+	for (i = 0; i < p->ndomains; i++)
+		lint_domain(p, i, l);
 	for (i = 0; i < p->ntemplates; i++) {
 		t = &p->templates[i];
 		lint_about(l, t->line, "template", t->cn);

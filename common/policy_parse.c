@@ -61,6 +61,7 @@ policy_confuse(struct slice text, struct err *err)
 		LIST("agents"), LIST("templates"), LIST("targets"),
 		LIST("deny-targets"), CFG_END()
 	};
+	cfg_opt_t domain[] = { STR("realm"), CFG_END() };
 	cfg_opt_t trusted[] = {
 		LIST("certificate"), STR("map"), LIST("groups"), CFG_END()
 	};
@@ -87,7 +88,7 @@ policy_confuse(struct slice text, struct err *err)
 	cfg_opt_t top[] = {
 		STR("policy-name"), INT("next-update-hours"),
 		SECTION("ca", ca), SECTION("name-rule", rule),
-		SECTION("agent-rule", agent),
+		SECTION("agent-rule", agent), SECTION("domain", domain),
 		SECTION("trusted-ca", trusted), SECTION("template", template),
 		CFG_END()
 	};
@@ -389,6 +390,21 @@ read_agents(cfg_t *cfg, const struct marks *m, struct policy *p,
 }
 
 static void
+read_domains(cfg_t *cfg, const struct marks *m, struct policy *p,
+    struct lint *l)
+{
+	size_t	i;
+
+	p->ndomains = sections(cfg, "domain", l);
+	p->domains = xcalloc(p->ndomains + 1, sizeof(*p->domains));
+	for (i = 0; i < p->ndomains; i++) {
+		p->domains[i].line = marks_line(m, "domain", i);
+		domain_read(cfg_getnsec(cfg, "domain", (unsigned)i),
+		    &p->domains[i]);
+	}
+}
+
+static void
 read_sections(cfg_t *cfg, const struct marks *m, struct policy *p,
     struct lint *l)
 {
@@ -413,6 +429,7 @@ read_sections(cfg_t *cfg, const struct marks *m, struct policy *p,
 		read_rule(sec, &p->rules[i], l);
 	}
 	read_agents(cfg, m, p, l);
+	read_domains(cfg, m, p, l);
 	read_trusted_all(cfg, m, p, l);
 	p->ntemplates = sections(cfg, "template", l);
 	p->templates = xcalloc(p->ntemplates + 1, sizeof(*p->templates));

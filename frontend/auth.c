@@ -241,6 +241,23 @@ wait_for_pace(int64_t start)
 	nanosleep(&ts, NULL);
 }
 
+/* What the policy calls a domain is asked where one was typed. */
+static int
+name_of(struct auth *a, const char *typed, char name[129], struct err *err)
+{
+	const struct policy	*p;
+	int			 rc;
+
+	if (strchr(typed, '\\') == NULL)
+		return account_canonical(typed, name, err);
+	p = snapshot_policy(a->snap, false, err);
+	if (p == NULL)
+		return -1;
+	rc = policy_account(p, typed, name, err);
+	snapshot_put(a->snap, p);
+	return rc;
+}
+
 /*
  * The name is looked up before the KDF runs, and only names that exist are in
  * memory: that difference disappears in the pace at which refusals leave.
@@ -261,8 +278,9 @@ auth_password(struct auth *a, const struct credentials *c,
 	if (c->user.n != 0)
 		memcpy(typed, c->user.p, c->user.n);
 	typed[c->user.n] = '\0';
-	if (account_canonical(typed, name, err) == 0 &&
-	    snapshot_account(a->snap, name, &acc, err) == -1)
+	if (name_of(a, typed, name, err) == 0 ?
+	    snapshot_account(a->snap, name, &acc, err) == -1 :
+	    err->kind != ERR_UNAUTHENTICATED)
 		return -1;
 	why = unusable(acc);
 	if (password.p == NULL)

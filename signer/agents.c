@@ -8,14 +8,14 @@
 #include "signer.h"
 
 static int
-load_target(struct signer *s, const struct request *r, struct agency *a,
+load_target(struct signer *s, const struct decide_ask *in, struct agency *a,
     struct err *err)
 {
 	char name[129];
 
-	if (r->requester_name == NULL)
+	if (in->request->requester_name == NULL)
 		return 0;
-	if (agent_target(r, name, err) == -1)
+	if (agent_target(in->policy, in->request, name, err) == -1)
 		return -1;
 	return snapshot_account(s->snapshot, name, &a->target, err);
 }
@@ -28,7 +28,7 @@ agents_load(struct signer *s, const struct decide_ask *in, struct agency *a,
 	if (!agent_wanted(in->request))
 		return 0;
 	memcpy(a->row, in->issued, sizeof(a->row));
-	return load_target(s, in->request, a, err);
+	return load_target(s, in, a, err);
 }
 
 void

@@ -42,6 +42,9 @@ agent-rule "help-desk" {
 	targets = {"eo-staff"}
 	deny-targets = {"eo-admins", "eo-boss"}
 }
+domain "EO" {
+	realm = "Eo.Example"
+}
 '''
 
 

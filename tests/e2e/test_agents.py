@@ -90,6 +90,23 @@ def test_domain_and_user(people, agent_cert):
         0x80094009, 'nobody@nowhere', 'does not exist')
 
 
+def test_domain_of_the_policy(stack, people, agent_cert):
+    """As Windows' wizard says it of somebody whom an import made; and his own
+    log-on by password."""
+    user = 'eo-jo-' + uuid.uuid4().hex[:6]
+    who = stack.account(user + '@eo.example', groups=['eo-staff'])
+    r = people['agent'].client.enroll(on_behalf(
+        'EO%5C' + user.upper(), 'EoCard', [agent_cert]), pkcs10=False)
+    check_rstrc(r)
+    assert stack.sql('SELECT account FROM countersign.request WHERE number '
+                     '= %s', int(r.request_id)) == [(who.user,)]
+    for typed, known in (('eo\\' + user, True), ('EO\\' + user, True),
+                         ('eo.example\\' + user, True),
+                         ('e\\' + user, False), ('eo2\\' + user, False)):
+        c = client.Client(stack.env, typed, who.password)
+        assert (c.policies().fault is None) == known
+
+
 def test_without_eku(people):
     cert = people['agent'].certificate('EoPlain')
     refused(people['agent'].client.enroll(on_behalf(

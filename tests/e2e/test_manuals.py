@@ -183,6 +183,7 @@ def test_configuration(source, manual, heading):
     (['ca', 'uri', 'recovery'], 'CA "NAME"'),
     (['trusted'], 'TRUSTED-CA "NAME"'),
     (['agent'], 'AGENT-RULE "NAME"'),
+    (['domain'], 'DOMAIN "NAME"'),
     (['rule'], 'NAME-RULE "NAME"'),
     (['template'], 'TEMPLATE "NAME"'),
 ])
@@ -199,7 +200,8 @@ def test_policy(arrays, heading):
 
 def test_policy_tables_are_all_compared():
     assert set(tables('common/policy_parse.c')) == {
-        'top', 'ca', 'uri', 'recovery', 'trusted', 'agent', 'rule', 'template'}
+        'top', 'ca', 'uri', 'recovery', 'trusted', 'agent', 'rule', 'domain',
+        'template'}
 
 
 def lines_to_type():

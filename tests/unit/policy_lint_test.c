@@ -50,6 +50,16 @@ static const struct {
 	{ "name-rule \"hosts\"", "trusted-ca \"X\" { map = san-upn groups "
 	    "= {\"a\"} certificate = {\"A!AA\"} } name-rule \"hosts\"",
 	    "trusted-ca X: certificate: " },
+	{ "name-rule \"hosts\"", "domain \"CORP\" { } name-rule \"hosts\"",
+	    "6: domain CORP: realm: is missing" },
+	{ "name-rule \"hosts\"", "domain \"CORP\" { realm = \"a@b\" } "
+	    "name-rule \"hosts\"", "realm: a@b is in the name of no account" },
+	{ "name-rule \"hosts\"", "domain \"CORP\" { realm = \"b.\" } "
+	    "name-rule \"hosts\"", "realm: b. is in the name of no account" },
+	{ "name-rule \"hosts\"", "domain \"CORPORATION-LTD.\" { realm = \"b\" "
+	    "} name-rule \"hosts\"", "domain before a backslash" },
+	{ "name-rule \"hosts\"", "domain \"C\" { realm = \"a\" } domain \"c\" "
+	    "{ realm = \"b\" } name-rule \"hosts\"", "c: name: stands twice" },
 	{ "name-rule \"hosts\"", "trusted-ca \"X\" { map = issuer groups "
 	    "= {\"a\"} } name-rule \"hosts\"", "map: must be" },
 	{ "name-rule \"hosts\"", "trusted-ca \"X\" { groups = {\"a\"} } "
