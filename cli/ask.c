@@ -49,8 +49,8 @@ call(struct link_pool *pool, struct ask *ask, struct buf *reply,
 
 	msg_new_id(now / 1000, ask->id);
 	/* Each run is a message of its own: its id stands for MessageID. */
-	msg_replay_key(now / 1000, ask->account,
-	    slice_of(ask->id, sizeof ask->id), ask->token, ask->replay_key);
+	msg_replay_key(ask->account, slice_of(ask->id, sizeof ask->id),
+	    ask->token, ask->replay_key);
 	ask->sent_at = now;
 	ask_encode(ask, &msg);
 	if ((l = link_new(pool, TRY_MS, TOTAL_MS, err)) == NULL)

@@ -320,7 +320,7 @@ hash_part(EVP_MD_CTX *ctx, struct slice s)
 }
 
 void
-msg_replay_key(int64_t now, struct slice account, struct slice message_id,
+msg_replay_key(struct slice account, struct slice message_id,
     struct slice token, uint8_t out[MSG_ID])
 {
 	EVP_MD_CTX	*ctx;
@@ -332,6 +332,5 @@ msg_replay_key(int64_t now, struct slice account, struct slice message_id,
 	    !hash_part(ctx, token) || EVP_DigestFinal_ex(ctx, md, NULL) != 1)
 		abort();	/* only without memory */
 	EVP_MD_CTX_free(ctx);
-	put_day(now, out);
-	memcpy(out + 2, md, MSG_ID - 2);
+	memcpy(out, md, MSG_ID);
 }

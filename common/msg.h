@@ -130,11 +130,12 @@ bool	 answer_is_elsewhere(struct slice);
 
 /*
  * Ids begin with the UTC day (days since 1970, 16 bits, big endian), so that
- * rows are stored in order of time; the rest is random (id) or a hash of who
- * asked and what (replay key: [security] X10).  now: unix seconds.
+ * rows are stored in order of time; the rest is random.  A replay key is a hash
+ * of who asked and what ([security] X10), the same on each day.  now: unix
+ * seconds.
  */
 void	 msg_new_id(int64_t now, uint8_t out[MSG_ID]);
-void	 msg_replay_key(int64_t now, struct slice account,
-	    struct slice message_id, struct slice token, uint8_t out[MSG_ID]);
+void	 msg_replay_key(struct slice account, struct slice message_id,
+	    struct slice token, uint8_t out[MSG_ID]);
 
 #endif

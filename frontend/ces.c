@@ -36,8 +36,7 @@ replay_key(const struct ces_ask *c, struct ask *a, struct err *err)
 		buf_free(&id);
 		return err_openssl(err, "random number");
 	}
-	msg_replay_key(c->now / 1000, a->account, buf_slice(&id), a->token,
-	    a->replay_key);
+	msg_replay_key(a->account, buf_slice(&id), a->token, a->replay_key);
 	buf_free(&id);
 	return 0;
 }

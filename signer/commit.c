@@ -18,6 +18,8 @@
 #include "store.h"
 
 #define RETRY_NSEC	(250 * 1000 * 1000L)
+#define HOUR_S		3600
+#define DAY_S		86400
 
 int
 commit_find_row(const struct found *f, const struct job *j, struct stored *out,
@@ -46,12 +48,20 @@ commit_find_row(const struct found *f, const struct job *j, struct stored *out,
 	return 0;
 }
 
+/* As in sql/198_midnight.sql. */
+static bool
+is_near_midnight(int64_t t)
+{
+	return (t + HOUR_S) % DAY_S < 2 * HOUR_S;
+}
+
 void
 commit_put_key(struct store_key *k, const struct job *j)
 {
 	memcpy(k->id, j->row_id, MSG_ID);
 	memcpy(k->replay_key, j->ask.replay_key, MSG_ID);
 	k->by_replay_key = j->pending == NULL;
+	k->next_days = is_near_midnight(j->received / 1000000);
 	k->nspki = 0;
 }
 

@@ -271,24 +271,41 @@ store_array(struct buf *b, uint32_t element, size_t n)
 	}
 }
 
+/* How many days the key is looked for on. */
+static size_t
+days_of(const struct store_key *k, bool replay, uint32_t *first,
+    uint32_t *last)
+{
+	uint32_t day = row_day(k->id);
+	uint32_t beside = replay && k->next_days && day > 0 ? 1 : 0;
+
+	*first = day - beside;
+	*last = day + beside;
+	return replay && !k->by_replay_key ? 0 : 1 + 2 * beside;
+}
+
 /* Days and ids (or replay keys) as two arrays.  The id tells the day. */
 void
 store_put_keys(const struct store_key *k, size_t n, bool replay,
     struct buf *days, struct buf *keys)
 {
+	uint32_t first, last, day;
 	size_t i, count = 0;
 
 	for (i = 0; i < n; i++)
-		count += !replay || k[i].by_replay_key;
+		count += days_of(&k[i], replay, &first, &last);
 	store_array(days, OID_INT4, count);
 	store_array(keys, OID_BYTEA, count);
 	for (i = 0; i < n; i++) {
-		if (replay && !k[i].by_replay_key)
+		if (days_of(&k[i], replay, &first, &last) == 0)
 			continue;
-		row_be32(days, 4);
-		row_be32(days, row_day(k[i].id));
-		row_be32(keys, MSG_ID);
-		buf_add(keys, replay ? k[i].replay_key : k[i].id, MSG_ID);
+		for (day = first; day <= last; day++) {
+			row_be32(days, 4);
+			row_be32(days, day);
+			row_be32(keys, MSG_ID);
+			buf_add(keys, replay ? k[i].replay_key : k[i].id,
+			    MSG_ID);
+		}
 	}
 }
 
@@ -328,15 +345,15 @@ store_find(struct store *st, const struct store_key *k, size_t n,
     struct found *f, struct err *err)
 {
 	struct buf b[7] = { { 0 } };
-	uint32_t day, first = UINT32_MAX, last = 0;
+	uint32_t d[2], first = UINT32_MAX, last = 0;
 	size_t i;
 
 	store_put_keys(k, n, false, &b[0], &b[1]);
 	store_put_keys(k, n, true, &b[2], &b[3]);
 	for (i = 0; i < n; i++) {
-		day = row_day(k[i].id);
-		first = day < first ? day : first;
-		last = day > last ? day : last;
+		(void)days_of(&k[i], true, &d[0], &d[1]);
+		first = d[0] < first ? d[0] : first;
+		last = d[1] > last ? d[1] : last;
 	}
 	row_be32(&b[4], first);
 	row_be32(&b[5], last);

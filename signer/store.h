@@ -90,11 +90,13 @@ struct store_key {
 	uint8_t	 id[MSG_ID];
 	uint8_t	 replay_key[MSG_ID];
 	bool	 by_replay_key;		/* also, unless denied */
+	bool	 next_days;		/* that on the days beside, too */
 	size_t	 nspki;			/* also, whose key that is: */
 	uint8_t	 spki[2][32];		/* pubkey_hashes */
 };
 /*
  * Rows with one of these ids, or one of these replay keys, on the id's day;
+ * near midnight a message that is repeated may have come on another;
  * and whom keys are certified for: found_owner.
  */
 int		 store_find(struct store *, const struct store_key *, size_t,

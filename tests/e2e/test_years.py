@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import uuid
 
 import pytest
 from cryptography import x509
@@ -83,6 +84,22 @@ def test_suspended_for_months(stack):
                      "certificate WHERE serial = decode(%s, 'hex')",
                      serial) == [('countersign.certificate_' +
                                   month_of(serial),)]
+
+
+def test_a_message_over_midnight(stack):
+    """The same before and behind it: not a second certificate."""
+    day = (stack.now() - datetime.datetime(1970, 1, 1)).total_seconds() % 86400
+    stack.move(1 - (day + 300) / 86400)
+    csr = client.make_csr(client.ec_key(), 'night.demo.example',
+                          ['night.demo.example'], stack.env['CS_TEMPLATE'])
+    name = 'urn:uuid:%s' % uuid.uuid4()
+    first = stack.client().enroll(csr, message_id=name)
+    stack.move(600 / 86400)
+    again = stack.client().enroll(csr, message_id=name)
+    assert again.leaf == first.leaf and first.leaf
+    assert stack.sql("SELECT count(DISTINCT day), count(*) FROM "
+                     "countersign.request WHERE subject = %s",
+                     'CN=night.demo.example') == [(1, 1)]
 
 
 def test_a_clock_that_went_back(stack):

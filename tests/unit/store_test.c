@@ -14,6 +14,7 @@
 
 #include "approval.h"
 #include "ca_fixture.h"
+#include "commit.h"
 #include "pg.h"
 #include "store.h"
 
@@ -273,6 +274,43 @@ twice(void **state)
 	drop_job(&b);
 }
 
+/* The same message on both sides of midnight; behind the hour it is another. */
+static void
+one_over_midnight(void **state)
+{
+	int64_t midnight = ((int64_t)time(NULL) / 86400 + 1) * 86400;
+	struct store_key k = { .by_replay_key = true };
+	struct job a, b, *v[] = { &a }, *w[] = { &b };
+	struct err err = ERR_INIT;
+	struct found f = { NULL, NULL };
+	bool in_doubt = true;
+
+	(void)state;
+	make_job(&a, MSG_ISSUED);
+	make_job(&b, MSG_ISSUED);
+	memcpy(b.ask.replay_key, a.ask.replay_key, MSG_ID);
+	msg_new_id(midnight - 5, a.ask.id);
+	msg_new_id(midnight + 5, b.ask.id);
+	a.received = (midnight - 5) * 1000000;
+	b.received = (midnight + 5) * 1000000;
+	assert_int_equal(store_insert(store, v, 1, &in_doubt, &err), 0);
+	assert_int_equal(store_insert(store, w, 1, &in_doubt, &err), -1);
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	commit_put_key(&k, &b);
+	memcpy(k.id, b.ask.id, MSG_ID);
+	assert_true(k.next_days);
+	memset(&err, 0, sizeof(err));
+	assert_int_equal(store_find(store, &k, 1, &f, &err), 0);
+	assert_int_equal(found_count(&f), 1);
+	found_free(&f);
+	b.received += 3600 * INT64_C(1000000);
+	commit_put_key(&k, &b);
+	assert_false(k.next_days);
+	assert_int_equal(store_insert(store, w, 1, &in_doubt, &err), 0);
+	drop_job(&a);
+	drop_job(&b);
+}
+
 static size_t
 look(struct job *j, char *who, enum auth_method method, uint32_t number)
 {
@@ -521,6 +559,7 @@ main(void)
 		cmocka_unit_test(taken_over),
 		cmocka_unit_test(rows),
 		cmocka_unit_test(twice),
+		cmocka_unit_test(one_over_midnight),
 		cmocka_unit_test(owner_only),
 		cmocka_unit_test(many_polls),
 		cmocka_unit_test(decided_once),
