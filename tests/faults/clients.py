@@ -14,7 +14,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 import threading
 import time
 import types
@@ -23,12 +22,10 @@ import uuid
 import psycopg
 from asn1crypto import core
 
-from cluster import TOP
-
-sys.path.insert(0, str(TOP / 'tests/e2e'))
-import client  # noqa: E402
-import wire  # noqa: E402
-from cryptography.hazmat.primitives import serialization  # noqa: E402
+import cluster  # noqa: F401 -- by it these are found:
+import client
+import wire
+from cryptography.hazmat.primitives import serialization
 
 TRY_AGAIN = (None, 0x800704D5)
 
@@ -300,7 +297,7 @@ class Signer(wire.Peer):
     def __init__(self, cluster, name):
         stack = types.SimpleNamespace(dir=cluster.state)
         super().__init__(stack, 'worker', list(cluster.ends).index(name),
-                         cluster.ends[name] + 40, patience=3)
+                         cluster.fronts[name], patience=3)
         self.sent = 0
 
     def send(self, message):
@@ -324,4 +321,4 @@ class Stranger(wire.Peer):
     def __init__(self, cluster, name, secret):
         stack = types.SimpleNamespace(dir=cluster.state)
         super().__init__(stack, 'worker', list(cluster.ends).index(name),
-                         cluster.ends[name] + 40, secret.encode(), 3)
+                         cluster.fronts[name], secret.encode(), 3)

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,6 +20,8 @@ import psycopg
 import power
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / 'tests/e2e'))
+import ports  # noqa: E402
 PGBIN = '/usr/lib/postgresql/15/bin/'
 FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'
 SOFTHSM = '/usr/lib/softhsm/libsofthsm2.so'
@@ -323,16 +326,22 @@ class Cluster:
             m = re.search(r'tcp://127.0.0.1:(\d+)',
                           (etc / (name + '.conf')).read_text())
             ends[name] = int(m[1])
+        # Nothing of that stack runs now, and its ports look free.
+        ports.given.update(ends.values(), (
+            int(p) for p in (self.state / 'ports').read_text().split()[:4]))
+        self.fronts = {name: ports.free_port() for name in ends}
+        self.spare = {name: ports.free_port() for name in ends}
         for conf, who in (('worker.conf', 'w'), ('countersign.conf', '')):
             text = old.sub(self.hosts(who), (etc / conf).read_text())
             for name, port in ends.items():
                 if conf == 'worker.conf':
-                    text = text.replace(':%d"' % port, ':%d"' % (port + 40))
+                    text = text.replace(':%d"' % port,
+                                        ':%d"' % self.fronts[name])
                 text = text.replace(str(self.state / 'ledger' / name),
                                     str(self.ledger(name)))
             (etc / ('fault-' + conf)).write_text(text)
         for name, port in ends.items():
-            self.proxies[name] = Proxy(self.loop, port + 40, port)
+            self.proxies[name] = Proxy(self.loop, self.fronts[name], port)
         self.ends = ends
         self.env['CS_CTL'] = '%s -c %s' % (
             TOP / 'build/countersign', etc / 'fault-countersign.conf')

@@ -213,7 +213,7 @@ class Servers:
         port = self.c.ends[name]
         text = conf.read_text().replace(
             str(self.c.ledger(name)), str(other)).replace(
-                ':%d"' % port, ':%d"' % (port + 80))
+                ':%d"' % port, ':%d"' % self.c.spare[name])
         conf = conf.with_suffix('.other')
         conf.write_text(text)
         q = spawn([TOP / 'build/countersign-signer', '-c', conf],
