@@ -47,6 +47,9 @@ static const char style[] =
 	"svg.columns{display:block;width:100%;height:10rem}"
 	"svg.bar{width:9rem;height:.8rem}"
 	"@media(max-width:40rem){svg.bar{width:3rem}}"
+	"@media print{section,tr{break-inside:avoid}main{padding:0}"
+	"section{overflow-x:visible}body{font-size:11px}"
+	"svg.bar{width:3rem}}"
 	".axis{display:flex;justify-content:space-between}"
 	".ground{fill:var(--line);fill-opacity:.25}"
 	".issued,.value,.holders{fill:var(--good);color:var(--good)}"
@@ -188,11 +191,46 @@ put_ends(struct xmlw *w, const PGresult *res)
 {
 	static const char *const parts[CHART_PARTS] = { "holders" };
 
-	open_section(w, "ends", "Who is without a certificate, when nobody "
-	    "renews");
+	open_section(w, "ends", "When holders are without a certificate, if "
+	    "nobody renews");
 	small(w, "Of each account, template and name the certificate that "
 	    "ends last, by the week in which it ends; a year and a week.");
 	put_columns(w, res, parts);
+	xmlw_close(w);
+}
+
+/* The first 20 or so, with a line below that says how many there are. */
+static void
+put_first(struct xmlw *w, const struct column *c, const PGresult *res,
+    const char *of_all)
+{
+	int	i;
+
+	if (!open_table(w, c, res))
+		return;
+	for (i = 0; i < PQntuples(res); i++) {
+		xmlw_open(w, "tr");
+		put_cells(w, c, res, i);
+		xmlw_close(w);
+	}
+	xmlw_close(w);
+	xmlw_open_class(w, "p", "small");
+	xmlw_number(w, number(res, 0, PQnfields(res) - 1));
+	xmlw_text(w, slice_str(of_all));
+	xmlw_close(w);
+}
+
+static void
+put_next(struct xmlw *w, const PGresult *res)
+{
+	static const struct column c[] = { { "account", NULL },
+	    { "template", NULL }, { "names", NULL }, { "ends", "time" },
+	    { NULL, NULL } };
+
+	open_section(w, "next", "Who should have renewed");
+	small(w, "Of those, whose last certificate ends within 30 days and "
+	    "has less than a fifth of its life left.");
+	put_first(w, c, res, " in all, who is first without one first");
 	xmlw_close(w);
 }
 
@@ -202,22 +240,10 @@ put_waits(struct xmlw *w, const PGresult *res)
 	static const struct column c[] = { { "number", NULL },
 	    { "since", "time" }, { "account", NULL }, { "template", NULL },
 	    { "subject", NULL }, { "names", NULL }, { NULL, NULL } };
-	int	i;
 
 	open_section(w, "waits", "Waits for approval");
-	if (open_table(w, c, res)) {
-		for (i = 0; i < PQntuples(res); i++) {
-			xmlw_open(w, "tr");
-			put_cells(w, c, res, i);
-			xmlw_close(w);
-		}
-		xmlw_close(w);
-		xmlw_open_class(w, "p", "small");
-		xmlw_number(w, number(res, 0, 6));
-		xmlw_text(w, slice_str(" in all, the oldest first: countersign "
-		    "request show NUMBER, request approve NUMBER"));
-		xmlw_close(w);
-	}
+	put_first(w, c, res, " in all, the oldest first: countersign request "
+	    "show NUMBER, request approve NUMBER");
 	xmlw_close(w);
 }
 
@@ -244,12 +270,14 @@ static void
 put_denied(struct xmlw *w, const PGresult *res)
 {
 	static const struct column c[] = { { "error", NULL },
-	    { "template", NULL }, { "last reason", NULL }, { "last", "time" },
+	    { "template", NULL }, { "last reason", NULL },
+	    { "number", "number" }, { "last", "time" },
 	    { "times", "number" }, { NULL, NULL } };
 
 	open_section(w, "denied", "Why signers refused");
-	small(w, "The last one of each kind. What a worker refused, as a wrong "
-	    "password, is in its log alone.");
+	small(w, "The last one of each kind; countersign request show NUMBER "
+	    "has who it was. What a worker refused, as a wrong password, is in "
+	    "its log alone.");
 	put_counts(w, c, res);
 	xmlw_close(w);
 }
@@ -412,6 +440,7 @@ write_page(struct report *r, struct err *err)
 	    section(r, "report_days", 1, put_days, err) != 0 ||
 	    section(r, "report_denied", 1, put_denied, err) != 0 ||
 	    section(r, "report_ends", 0, put_ends, err) != 0 ||
+	    section(r, "report_next", 0, put_next, err) != 0 ||
 	    section(r, "report_templates", 0, put_templates, err) != 0 ||
 	    keys_section(r, err) != 0)
 		return -1;

@@ -18,7 +18,8 @@
 	    "ON r.day = d ORDER BY d", 1 }, \
 	{ "report_denied", "SELECT '0x' || upper(lpad(to_hex(hresult), 8, " \
 	    "'0')), template, (array_agg(message ORDER BY received_at " \
-	    "DESC))[1], " UTC("max(received_at)") ", count(*) " \
+	    "DESC))[1], (array_agg(number ORDER BY received_at DESC))[1], " \
+	    UTC("max(received_at)") ", count(*) " \
 	    "FROM countersign.request WHERE state = 'denied' " \
 	    "AND day > " TODAY " - $1::integer GROUP BY hresult, template " \
 	    "ORDER BY count(*) DESC, 1, 2 LIMIT 12", 1 }, \
@@ -35,6 +36,20 @@
 	    "SELECT to_char((now() + d * interval '1 week') AT TIME ZONE " \
 	    "'UTC', 'YYYY-MM-DD'), coalesce(n, 0) FROM generate_series(0, 53) " \
 	    "d LEFT JOIN w ON w.week = d ORDER BY d", 0 }, \
+	/* The same, of those who should have renewed by now: a certificate of \
+	   an hour or a month has not, 30 days before its end. */ \
+	{ "report_next", "SELECT account, template, " \
+	    "concat_ws(' ', nullif(subject, ''), nullif(san, '')), " \
+	    UTC("not_after") ", count(*) OVER () " \
+	    "FROM countersign.certificate c WHERE not_after > now() " \
+	    "AND not_after < now() + interval '30 days' " \
+	    "AND not_after - now() < (not_after - not_before) / 5 " \
+	    "AND revoked_at IS NULL AND NOT EXISTS (" \
+	    "SELECT FROM countersign.certificate n WHERE n.account = c.account " \
+	    "AND n.template = c.template AND n.subject = c.subject " \
+	    "AND n.san = c.san AND n.not_after > c.not_after " \
+	    "AND n.revoked_at IS NULL) ORDER BY not_after, serial LIMIT 30", \
+	    0 }, \
 	{ "report_templates", "SELECT template, " UTC("min(not_after)") ", " \
 	    "count(*) FROM countersign.certificate WHERE not_after > now() " \
 	    "AND revoked_at IS NULL GROUP BY template " \

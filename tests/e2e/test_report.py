@@ -3,6 +3,7 @@ requests becomes part of it."""
 import os
 import re
 
+import psycopg
 import pytest
 from lxml import etree
 
@@ -54,7 +55,7 @@ def asked(stack, demo):
 
 def test_a_table_or_nothing(stack):
     root = page(stack)
-    for name in 'waits', 'denied', 'templates', 'keys':
+    for name in 'waits', 'denied', 'next', 'templates', 'keys':
         nothing = 'Nothing.' in [p.text for p in section(root, name).iter('p')]
         assert nothing == (rows(root, name) == []), name
         assert nothing != bool(list(section(root, name).iter('table'))), name
@@ -101,9 +102,49 @@ def test_counts(stack, asked):
                     'highest: %d' % highest, today]
     assert [(r[0], int(r[2])) for r in rows(root, 'templates')] == valid
     assert said(root, 'ends') == {'holders': holders}
-    assert [int(r[4]) for r in rows(root, 'denied')] == [n for n, in denied]
+    assert [int(r[5]) for r in rows(root, 'denied')] == [n for n, in denied]
     assert denied
+    for r in rows(root, 'denied'):
+        assert stack.ctl_json('request', 'show', r[3])[0]['message'] == r[2]
     assert len(columns(page(stack, '--days', '7'), 'days')) == 7
+
+
+def test_who_should_have_renewed(stack):
+    """Not who has, and not who has a third of a short life left."""
+    c = stack.account('reported', groups=['web-admins'])
+
+    def enroll(name):
+        return c.enroll(client.make_csr(
+            client.ec_key(), name, [name], stack.env['CS_TEMPLATE'])).leaf
+
+    def age(leaf, days, left):
+        admin.execute(
+            'UPDATE countersign.certificate SET not_before = now() - '
+            "(%s - %s) * interval '1 day', not_after = now() + "
+            "%s * interval '1 day' WHERE der = %s",
+            (days, left, left, leaf))
+
+    dsn = ' '.join(p if not p.startswith('user=') else 'user=postgres'
+                   for p in stack.env['CS_DSN'].split())
+    certs = {n: enroll(n + '.demo.example') for n in ('late', 'new', 'short')}
+    before = stack.sql('SELECT not_before, not_after, serial FROM '
+                       "countersign.certificate WHERE account = 'reported'")
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute('SET session_replication_role = replica')
+        try:
+            age(certs['late'], 365, 10)
+            age(certs['new'], 365, 10)
+            age(certs['short'], 30, 10)
+            enroll('new.demo.example')
+            mine = [r for r in rows(page(stack), 'next')
+                    if r[0] == 'reported']
+        finally:
+            for row in before:
+                admin.execute('UPDATE countersign.certificate SET not_before '
+                              '= %s, not_after = %s WHERE serial = %s', row)
+    assert [r[1:3] for r in mine] == [
+        [stack.env['CS_TEMPLATE'], 'CN=late.demo.example '
+         'DNS:late.demo.example']]
 
 
 def test_what_waits(stack, asked):
