@@ -344,6 +344,8 @@ install: all
 	    install -d $(DESTDIR)$(PREFIX)/share/man/man$$n && \
 	    install -m 644 man/*.$$n $(DESTDIR)$(PREFIX)/share/man/man$$n || \
 	    exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/doc/countersign
+	install -m 644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/countersign
 	install -m 644 sql/*.sql $(SHARE)/sql
 	install -m 644 nginx/* $(SHARE)/nginx
 	install -m 644 web/* $(SHARE)/web

@@ -5,15 +5,19 @@
 #	site.sh FOLDER BASE-URL HTTP-URL CERT-URL CA CA-PEM ROOT-PEM POLICY-ID CAS
 #
 # CA is the one that the instructions name, CAS a file: "countersign ca page".
-# for example: site.sh /var/www/countersign https://pki.example.org
-# http://pki.example.org https://pki.example.org:8443 Example-CA ca.pem
-# root.pem "$(psql -Atc 'SELECT policy_id FROM countersign.deployment' ...)" \
-# cas.html
+# For example
+#
+#	countersign ca page -o cas.html
+#	id=$(psql -Atc 'SELECT policy_id FROM countersign.deployment' countersign)
+#	site.sh /var/www/countersign https://pki.example.org \
+#	    http://pki.example.org https://pki.example.org:8443 Example-CA \
+#	    Example-CA.pem Example-CA-root.pem "$id" cas.html
+#
 # Where the policy has an address for Kerberos, the page speaks of it.
 set -euo pipefail
 umask 022
 
-[ $# -eq 9 ] || { sed -n 5p "$0" >&2; exit 2; }
+[ $# -eq 9 ] || { sed -n '5,14s/^#[ \t]\{0,1\}//p' "$0" >&2; exit 2; }
 out=$1 base=$2 http=$3 cert=$4 ca=$5 ca_pem=$6 root_pem=$7 policy_id=$8 cas=$(cat "$9")
 die() { printf 'site.sh: %s\n' "$*" >&2; exit 1; }
 

@@ -323,3 +323,18 @@ def test_files_that_are_named_exist():
     for f in (TOP / 'docs').glob('*.md'):
         for name in re.findall(r'`(test_\w+)`', f.read_text()):
             assert re.search(r'\b%s\(' % name, tests), (f, name)
+
+
+def test_installed(stack, tmp_path):
+    """What manuals and messages refer to comes along."""
+    subprocess.run(['make', '-s', 'install', 'DESTDIR=%s' % tmp_path,
+                    'PREFIX=/usr', 'BUILD=%s' % stack.bin], cwd=TOP,
+                   check=True, stdout=subprocess.DEVNULL)
+    share = tmp_path / 'usr/share'
+    assert {p.name for p in (share / 'doc/countersign').iterdir()} == {
+        'README.md', *(p.name for p in (TOP / 'docs').iterdir())}
+    r = subprocess.run([share / 'countersign/site.sh'], text=True,
+                       capture_output=True)
+    assert r.returncode == 2 and r.stdout == ''
+    assert re.match('site.sh FOLDER .* CAS\n', r.stderr)
+    assert r.stderr.rstrip().endswith('cas.html')   # of the example
