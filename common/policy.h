@@ -279,7 +279,8 @@ struct policy {
 /*
  * Parse and lint.  A refusal carries "line N: template X: reason" in err
  * (ERR_MALFORMED).  One that is to be published, policy_parse_new, may have
- * nothing in it either that is useless and harmless; one that is in force may.
+ * nothing in it either that is useless and harmless, or that an earlier version
+ * let pass; one that is in force may.
  * policy_lint_all calls report for every finding on a new one instead of stopping
  * at the first and returns their number.
  */

@@ -22,9 +22,10 @@ void	 lint_about(struct lint *, unsigned line, const char *kind,
 void	 lint_add(struct lint *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
 /*
- * A finding of what is useless and does no harm: each request would be refused
- * later.  Who checks and publishes is told; a policy in force goes on when a new
- * version of ours knows of one more.
+ * A finding of what is useless and does no harm, since each request would be
+ * refused later, or of what a version before let pass.  Who checks and publishes
+ * is told; a policy in force goes on when a new version of ours knows of one
+ * more.
  */
 void	 lint_idle(struct lint *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));

@@ -416,24 +416,50 @@ check_purposes(const struct policy *p, const struct template *t,
 	}
 }
 
-/* Does one rule let its members log on under whole domains of names? */
-static const struct name_rule *
-open_rule(const struct policy *p, const struct template *t)
+/* An entry by which members log on under names that nobody gave them. */
+static const char *
+open_entry(const struct strlist *list, const char *begins)
 {
-	const struct name_rule	*r;
-	size_t			 i, j;
+	size_t	i;
 
-	for (i = 0; i < t->name_rules.n; i++) {
-		r = rule_find(p, t->name_rules.v[i]);
-		if (r == NULL)
-			continue;
-		if (strlist_has(&r->cn, "*"))
-			return r;
-		for (j = 0; j < r->upn.n; j++)
-			if (r->upn.v[j][0] == '@')
-				return r;
-	}
+	for (i = 0; i < list->n; i++)
+		if (strncasecmp(list->v[i], begins, strlen(begins)) == 0)
+			return list->v[i];
 	return NULL;
+}
+
+/*
+ * All of these are mapped to accounts somewhere: computers by their DNS names
+ * (Certifried), users by an e-mail address (ESC14) or by the subject.
+ */
+static void
+check_open_rule(const struct name_rule *r, struct lint *l)
+{
+	const struct {
+		const char		*option, *begins;
+		const struct strlist	*list;
+		/* so that what is in force stays: it was not known before */
+		void			(*tell)(struct lint *, const char *, ...);
+	} opens[] = {
+		{ "cn", "*", &r->cn, lint_add },
+		{ "upn", "@", &r->upn, lint_add },
+		{ "email", "@", &r->email, lint_idle },
+		{ "dns", "*", &r->dns, lint_idle },
+		{ "rdn", "UID=*", &r->rdn, lint_idle },
+		{ "rdn", "userId=*", &r->rdn, lint_idle },
+		{ "rdn", "E=*", &r->rdn, lint_idle },
+		{ "rdn", "emailAddress=*", &r->rdn, lint_idle }
+	};
+	const char	*entry;
+	size_t		 i;
+
+	for (i = 0; i < sizeof(opens) / sizeof(opens[0]); i++) {
+		entry = open_entry(opens[i].list, opens[i].begins);
+		if (entry != NULL && !overridden(l, OVER_ESC1))
+			opens[i].tell(l, "names: name rule %s lets members "
+			    "authenticate as anybody: %s = %s (esc1)",
+			    r->name, opens[i].option, entry);
+	}
 }
 
 /*
@@ -445,7 +471,8 @@ static void
 check_request_names(const struct policy *p, const struct template *t,
     struct lint *l)
 {
-	const struct name_rule	*open = open_rule(p, t);
+	const struct name_rule	*r;
+	size_t			 i;
 	bool			 seen;
 
 	seen = t->approval && t->approval_groups.n == 0;
@@ -456,9 +483,9 @@ check_request_names(const struct policy *p, const struct template *t,
 			lint_add(l, "names: taken from the request, with an "
 			    "eku that authenticates, need a name rule or "
 			    "approval of all (esc1)");
-		else if (open != NULL && !overridden(l, OVER_ESC1))
-			lint_add(l, "names: name rule %s lets members "
-			    "authenticate as anybody (esc1)", open->name);
+		for (i = 0; i < t->name_rules.n; i++)
+			if ((r = rule_find(p, t->name_rules.v[i])) != NULL)
+				check_open_rule(r, l);
 	} else if (t->name_rules.n == 0 && !overridden(l, OVER_ESC17)) {
 		lint_add(l, "names: taken from the request need a name rule "
 		    "or approval of all (esc17)");

@@ -426,6 +426,79 @@ test_esc1_table(void **state)
 		}
 }
 
+/* An edit that may be published. */
+static void
+publishes_edit(const char *from_text, const char *from, const char *to)
+{
+	char		*text = edit(from_text, from, to);
+	struct err	 err = ERR_INIT;
+	struct policy	*p = policy_parse_new(slice_str(text), &err);
+
+	if (p == NULL)
+		fail_msg("%s", err.text);
+	policy_free(p);
+	free(text);
+}
+
+/* What lets members log on as others: ESC1, ESC14, Certifried. */
+static void
+test_open_rules(void **state)
+{
+	static const struct {
+		const char	*entry;
+		bool		 loads;	/* a policy in force stays so */
+		const char	*told;	/* NULL: closed */
+	} rules[] = {
+		{ "cn = {\"*\"}", false, "cn = *" },
+		{ "upn = {\"@x.example\"}", false, "upn = @x.example" },
+		{ "email = {\"a@x.example\", \"@x.example\"}", true,
+		    "email = @x.example" },
+		{ "dns = {\"*.x.example\"}", true, "dns = *.x.example" },
+		{ "rdn = {\"O=*\", \"uid=*\"}", true, "rdn = uid=*" },
+		{ "rdn = {\"userid=*\"}", true, "rdn = userid=*" },
+		{ "rdn = {\"e=*\"}", true, "rdn = e=*" },
+		{ "rdn = {\"EmailAddress=*\"}", true, "EmailAddress=*" },
+		{ "dns = {\"a.x.example\"} email = {\"a@x.example\"} upn = "
+		    "{\"a@x.example\"} cn = {\"a\"} rdn = {\"O=*\", "
+		    "\"UID=a\", \"E=a@x.example\"}", true, NULL }
+	};
+	char		*closed = esc_text(REQUEST | AUTH | RULE, false);
+	char		*all_seen = esc_text(REQUEST | AUTH | RULE | APPROVAL,
+			    false);
+	char		*over = esc_text(REQUEST | AUTH | RULE | OVER, false);
+	char		*signs = esc_text(REQUEST | RULE, false);
+	char		*text;
+	size_t		 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		text = edit(closed, "upn = {\"a@x.example\"}",
+		    rules[i].entry);
+		if (rules[i].told != NULL) {
+			finds(text, rules[i].told);
+			finds(text, "(esc1)");
+		} else
+			publishes_edit(text, "", "");
+		if (rules[i].loads)
+			policy_free(parse(text));
+		else
+			refuses(text, "(esc1)");
+		free(text);
+		if (rules[i].told == NULL)
+			continue;
+		publishes_edit(all_seen, "upn = {\"a@x.example\"}",
+		    rules[i].entry);
+		publishes_edit(over, "upn = {\"a@x.example\"}",
+		    rules[i].entry);
+		publishes_edit(signs, "upn = {\"a@x.example\"}",
+		    rules[i].entry);
+	}
+	free(closed);
+	free(all_seen);
+	free(over);
+	free(signs);
+}
+
 static void
 test_wildcard_never_authenticates(void **state)
 {
@@ -450,6 +523,7 @@ main(void)
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_lint_all),
 		cmocka_unit_test(test_esc1_table),
+		cmocka_unit_test(test_open_rules),
 		cmocka_unit_test(test_wildcard_never_authenticates),
 	};
 
