@@ -489,6 +489,25 @@ job_spends(const struct job *j)
 	    j->acct->one_time != NULL;
 }
 
+/*
+ * Who repeats what is refused has no disk filled by it: a row has his bytes,
+ * up to 64 KiB each time, and for ever.  What he is told is the same.
+ */
+static bool
+is_recorded(struct signer *s, const struct job *j, struct err *err)
+{
+	static const char more[] = "; refused too often: not recorded";
+	size_t n = strlen(err->text);
+
+	if (s->pace == NULL || pace_refused(s->pace, j->acct == NULL ? "" :
+	    j->acct->name, j->t0))
+		return true;
+	if (n > sizeof(err->text) - sizeof(more))
+		n = sizeof(err->text) - sizeof(more);
+	memcpy(err->text + n, more, sizeof(more));
+	return false;
+}
+
 void
 job_check(struct signer *s, struct job *j)
 {
@@ -503,7 +522,8 @@ job_check(struct signer *s, struct job *j)
 		job_record(s, j, MSG_PENDING, "Taken Under Submission");
 	else if (yes)
 		job_record(s, j, MSG_ISSUED, "Issued");
-	else if (err.kind == ERR_DENIED && j->account[0] != '\0') {
+	else if (err.kind == ERR_DENIED && j->account[0] != '\0' &&
+	    is_recorded(s, j, &err)) {
 		j->hresult = err_hresult(&err);
 		job_record(s, j, MSG_DENIED, err.text);
 	} else	/* also what nobody at all sent: no row, no signature */

@@ -1,10 +1,10 @@
 /*
- * How many requests of a template pass in a minute: asked by job.c when what
- * is asked for has been judged.
+ * How many requests of a template pass in a minute, and how many refusals of
+ * an account leave a row: asked by job.c when a request has been judged.
  *
- * Of each template only the time is kept when its bucket is full again
- * ("due"; the ATM Forum's generic cell rate algorithm).  One whose time has
- * come is like one that was never there: its place is free for another.
+ * Of each template and account only the time is kept when its bucket is full
+ * again ("due"; the ATM Forum's generic cell rate algorithm).  One whose time
+ * has come is like one that was never there: its place is free for another.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -17,13 +17,17 @@
 #define SOON_MAX	(7 * INT64_C(86400))
 
 struct bucket {
-	char		*template;
+	char		*name;
 	int64_t		 due;		/* monotonic us */
 };
 
-struct pace {
+struct buckets {
 	struct bucket	*v;
 	size_t		 n;
+};
+
+struct pace {
+	struct buckets	 templates, refused;
 };
 
 struct pace *
@@ -32,39 +36,46 @@ pace_new(void)
 	return xcalloc(1, sizeof(struct pace));
 }
 
-void
-pace_free(struct pace *p)
+static void
+buckets_free(struct buckets *all)
 {
 	size_t i;
 
+	for (i = 0; i < all->n; i++)
+		free(all->v[i].name);
+	free(all->v);
+}
+
+void
+pace_free(struct pace *p)
+{
 	if (p == NULL)
 		return;
-	for (i = 0; i < p->n; i++)
-		free(p->v[i].template);
-	free(p->v);
+	buckets_free(&p->templates);
+	buckets_free(&p->refused);
 	free(p);
 }
 
-/* The template's own, or one that nobody needs any more, or a new one. */
+/* The one of this name, or one that nobody needs any more, or a new one. */
 static struct bucket *
-find(struct pace *p, const char *template, int64_t usec)
+find(struct buckets *all, const char *name, int64_t usec)
 {
 	struct bucket *b = NULL;
 	size_t i;
 
-	for (i = 0; i < p->n; i++) {
-		if (strcmp(p->v[i].template, template) == 0)
-			return &p->v[i];
-		if (p->v[i].due <= usec)
-			b = &p->v[i];
+	for (i = 0; i < all->n; i++) {
+		if (strcmp(all->v[i].name, name) == 0)
+			return &all->v[i];
+		if (all->v[i].due <= usec)
+			b = &all->v[i];
 	}
 	if (b == NULL) {
-		p->v = xreallocarray(p->v, p->n + 1, sizeof(*p->v));
-		b = &p->v[p->n++];
-		b->template = NULL;
+		all->v = xreallocarray(all->v, all->n + 1, sizeof(*all->v));
+		b = &all->v[all->n++];
+		b->name = NULL;
 	}
-	free(b->template);
-	b->template = xstrdup(template);
+	free(b->name);
+	b->name = xstrdup(name);
 	b->due = usec;
 	return b;
 }
@@ -94,7 +105,7 @@ pace_take(struct pace *p, const struct decision *d, int64_t now, int64_t usec,
 		return 0;
 	each = MINUTE / t->rate;
 	full = usec + (each > SAVED ? each : SAVED);
-	b = find(p, t->cn, usec);
+	b = find(&p->templates, t->cn, usec);
 	due = (b->due > usec ? b->due : usec) + each;
 	if (due > full && !ends_soon(d->renews, now))
 		return err_set(err, ERR_UNAVAILABLE, "template %s: "
@@ -103,4 +114,17 @@ pace_take(struct pace *p, const struct decision *d, int64_t now, int64_t usec,
 	/* A debt would keep others out for longer than the wave lasts. */
 	b->due = due < full ? due : full;
 	return 0;
+}
+
+bool
+pace_refused(struct pace *p, const char *account, int64_t usec)
+{
+	const int64_t each = MINUTE / PACE_REFUSED;
+	struct bucket *b = find(&p->refused, account, usec);
+	int64_t due = (b->due > usec ? b->due : usec) + each;
+
+	if (due > usec + each * PACE_REFUSED_SAVED)
+		return false;
+	b->due = due;
+	return true;
 }

@@ -1,7 +1,8 @@
 /*
  * How many requests of a template pass in a minute: rate-per-minute of the
  * policy, a bucket that saves up ten seconds of it (but one request at least).
- * Kept in memory, of this signer alone.
+ * And how many refusals of one account are kept for ever: an hour's are saved
+ * up.  Both in memory, of this signer alone.
  */
 #ifndef PACE_H
 #define PACE_H
@@ -29,5 +30,12 @@ bool		 pace_is_soon(int64_t life, int64_t left);
  */
 int		 pace_take(struct pace *, const struct decision *,
 		    int64_t now, int64_t usec, struct err *);
+
+/* Refusals of an account that are recorded: a minute, and at once. */
+#define PACE_REFUSED		10
+#define PACE_REFUSED_SAVED	600
+/* May one more be?  Of accounts that do not exist: account is "". */
+bool		 pace_refused(struct pace *, const char *account,
+		    int64_t usec);
 
 #endif

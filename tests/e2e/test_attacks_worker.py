@@ -82,6 +82,36 @@ def test_nobody_queries(stack, worker):
     assert status(a) == 3 and b'only renew' in a[4].contents
 
 
+@pytest.mark.parametrize('exists', [True, False])
+def test_refusals_fill_no_disk(stack, worker, exists):
+    """[security] Z4: whoever says that he is asking."""
+    who = 'refused-%d' % exists
+    if exists:
+        stack.ctl('account', 'add', who, '--no-password', '--cn', 'R')
+    csr = client.make_csr(client.ec_key(), 'x.demo.example', [],
+                          stack.env['CS_TEMPLATE'])
+
+    def refused(account):
+        a = worker.ask(ask(stack, ISSUE, PASSWORD, account, csr))
+        assert status(a) == 3
+        return a[4].contents.decode()
+    why = refused(who)
+    rows = 1
+    while not (last := refused(who)).endswith('too often: not recorded'):
+        assert last == why
+        rows += 1
+    assert last == why + '; refused too often: not recorded'
+    assert rows >= 600 or not exists
+    assert stack.sql('SELECT count(*) FROM countersign.request WHERE account '
+                     '= %s', who)[0][0] == rows
+    # Others', and what is none, are told and recorded as ever.
+    if not exists:
+        assert refused('nobody-else').endswith('not recorded')
+        who = 'refused-others'
+        stack.ctl('account', 'add', who, '--no-password', '--cn', 'R')
+        assert 'too often' not in refused(who)
+
+
 @pytest.fixture
 def limited(stack):
     """Signers that let the worker ask for one template."""

@@ -160,6 +160,31 @@ test_urgent_first(void **state)
 	pace_free(p);
 }
 
+/* One account's refusals: no other's are fewer for it. */
+static void
+test_refused(void **state)
+{
+	struct pace *p = pace_new();
+	const int64_t each = 60 * SECOND / PACE_REFUSED;
+	int i, n = 0;
+
+	(void)state;
+	for (i = 0; i < 5000; i++)
+		n += pace_refused(p, "mallory", SECOND) ? 1 : 0;
+	assert_int_equal(n, PACE_REFUSED_SAVED);
+	assert_true(pace_refused(p, "alice", SECOND));
+	/* A template of that name is something else. */
+	assert_int_equal(take(p, "mallory", 1, SECOND), 0);
+	assert_false(pace_refused(p, "mallory", SECOND + each - 1));
+	assert_true(pace_refused(p, "mallory", SECOND + each));
+	assert_false(pace_refused(p, "mallory", SECOND + each));
+	/* An hour later all is forgotten, and no more than that. */
+	for (i = n = 0; i < 5000; i++)
+		n += pace_refused(p, "mallory", 9000 * SECOND) ? 1 : 0;
+	assert_int_equal(n, PACE_REFUSED_SAVED);
+	pace_free(p);
+}
+
 int
 main(void)
 {
@@ -167,7 +192,8 @@ main(void)
 		cmocka_unit_test(test_rate), cmocka_unit_test(test_refills),
 		cmocka_unit_test(test_templates_apart),
 		cmocka_unit_test(test_renewals),
-		cmocka_unit_test(test_urgent_first)
+		cmocka_unit_test(test_urgent_first),
+		cmocka_unit_test(test_refused)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
