@@ -132,7 +132,7 @@ check_row(const struct agent_ask *q, size_t i, struct err *err)
 		return err_deny(err, CERT_E_EXPIRED, "signer's certificate "
 		    "of account %.100s is not within its validity",
 		    row->account);
-	return 0;
+	return issued_prove(row, q->policy, err);
 }
 
 /* Two signatures of one person are one. */

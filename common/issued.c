@@ -2,8 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "der.h"
+#include "hresult.h"
 #include "issued.h"
 #include "x509.h"
 
@@ -168,6 +171,62 @@ issued_free(struct issued_set *set)
 	}
 	free(set->v);
 	free(set);
+}
+
+/* [RFC5280] 4.1: the parts of a Certificate. */
+static int
+read_parts(struct slice cert, struct slice *tbs, int *md, struct slice *sig,
+    struct err *err)
+{
+	struct slice	alg;
+	struct der	d;
+	X509_ALGOR	*a;
+	const uint8_t	*p;
+
+	if (der_only(cert, DER_SEQ, &d, "certificate", err) == -1 ||
+	    der_tlv(&d, DER_SEQ, tbs, "tbsCertificate", err) == -1 ||
+	    der_tlv(&d, DER_SEQ, &alg, "signatureAlgorithm", err) == -1 ||
+	    der_bits(&d, sig, "signatureValue", err) == -1)
+		return -1;
+	p = alg.p;
+	a = d2i_X509_ALGOR(NULL, &p, (long)alg.n);
+	if (a == NULL || OBJ_find_sigid_algs(OBJ_obj2nid(a->algorithm), md,
+	    NULL) != 1)
+		*md = NID_undef;
+	X509_ALGOR_free(a);
+	return 0;
+}
+
+static bool
+is_signed_by(struct slice cert, EVP_PKEY *pub)
+{
+	EVP_MD_CTX	*ctx = EVP_MD_CTX_new();
+	struct err	 ignored = ERR_INIT;
+	struct slice	 tbs, sig;
+	int		 md;
+	bool		 is;
+
+	is = read_parts(cert, &tbs, &md, &sig, &ignored) == 0 &&
+	    md != NID_undef && ctx != NULL &&
+	    EVP_DigestVerifyInit(ctx, NULL, EVP_get_digestbynid(md), NULL,
+	    pub) == 1 &&
+	    EVP_DigestVerify(ctx, sig.p, sig.n, tbs.p, tbs.n) == 1;
+	EVP_MD_CTX_free(ctx);
+	ERR_clear_error();
+	return is;
+}
+
+int
+issued_prove(const struct issued *c, const struct policy *p, struct err *err)
+{
+	const struct policy_key	*key;
+
+	if (policy_key_find(p, c->ca, &key) != NULL && key->pub != NULL &&
+	    is_signed_by(buf_slice(&c->der), key->pub))
+		return 0;
+	return err_deny(err, CERT_E_UNTRUSTEDROOT, "the certificate in the "
+	    "database is not signed by ca %.60s: somebody has put it there",
+	    c->ca);
 }
 
 static int

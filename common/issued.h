@@ -7,6 +7,7 @@
 
 #include "db.h"
 #include "name.h"
+#include "policy.h"
 
 struct issued {
 	struct buf	 serial, der;		/* INTEGER content; whole */
@@ -55,6 +56,13 @@ void		 issued_add(struct issued_set *, struct issued *);
 const struct issued *issued_find(const struct issued_set *,
 		    struct slice serial);
 void		 issued_free(struct issued_set *);
+
+/*
+ * Did that CA's key sign it?  Who writes rows and has no key makes no
+ * certificate.  -1: ERR_DENIED, CERT_E_UNTRUSTEDROOT.
+ */
+int		 issued_prove(const struct issued *, const struct policy *,
+		    struct err *);
 
 /* Subject and alternative names; names_free by the caller on 0. */
 int		 issued_names(const struct issued *, struct names *,

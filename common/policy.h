@@ -63,6 +63,7 @@ struct ca_uri {				/* [MS-XCEP] 3.1.4.1.3.5 CAURI */
 struct policy_key {
 	char		*name;
 	struct buf	 cert;		/* DER */
+	struct evp_pkey_st *pub;	/* of cert, or NULL */
 	int64_t		 not_after;	/* of cert */
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 #include "constraint.h"
@@ -46,6 +47,18 @@ ca_cert_end(const char *name, struct slice cert, int64_t *not_after,
 out:
 	X509_free(x);
 	return rc;
+}
+
+/* NULL: OpenSSL does not know its kind, and nor did who signed with it. */
+static EVP_PKEY *
+public_key(struct slice cert)
+{
+	X509		*x = x509_read(cert);
+	EVP_PKEY	*pub = x != NULL ? X509_get_pubkey(x) : NULL;
+
+	X509_free(x);
+	ERR_clear_error();
+	return pub;
 }
 
 /* Not const, as the policy is not yet. */
@@ -107,7 +120,7 @@ policy_attach_key(struct policy *p, const struct ca_key *key, struct err *err)
 	ca->keys = xreallocarray(ca->keys, ca->nkeys + 1, sizeof(*ca->keys));
 	k = &ca->keys[ca->nkeys++];
 	*k = (struct policy_key){ .name = xstrdup(key->name),
-	    .not_after = not_after };
+	    .pub = public_key(key->cert), .not_after = not_after };
 	buf_add(&k->cert, key->cert.p, key->cert.n);
 	if (!key->in_use)
 		return 0;
@@ -188,6 +201,7 @@ policy_keys_free(struct policy_ca *ca)
 	for (i = 0; i < ca->nkeys; i++) {
 		free(ca->keys[i].name);
 		buf_free(&ca->keys[i].cert);
+		EVP_PKEY_free(ca->keys[i].pub);
 	}
 	free(ca->keys);
 	for (i = 0; i < ca->nalso; i++)

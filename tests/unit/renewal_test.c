@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-#include <openssl/x509v3.h>
-
+#include "ca_fixture.h"
 #include "hresult.h"
 #include "renewal.h"
 
@@ -50,7 +49,7 @@ static const char text[] =
     "  renewal-anonymous = true }\n";
 
 static struct policy	*policy;
-static EVP_PKEY		*pkey;
+static EVP_PKEY		*pkey, *ca_key;
 static struct buf	 old_der, spki;
 
 struct ask {
@@ -71,21 +70,14 @@ str(const char *s)
 }
 
 /* A certificate of CN=h.a.example with that name and an address in the SAN. */
-static int
-setup(void **state)
+static void
+make_old(EVP_PKEY *signer, struct buf *out)
 {
-	struct err err = ERR_INIT;
 	X509 *x = X509_new();
 	X509_EXTENSION *e;
 	uint8_t *p = NULL;
 	int n;
 
-	(void)state;
-	policy = policy_parse(slice_str(text), &err);
-	if (policy == NULL)
-		fail_msg("%s", err.text);
-	pkey = EVP_RSA_gen(2048);
-	assert_non_null(pkey);
 	X509_set_version(x, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(x), 0x4001);
 	X509_gmtime_adj(X509_getm_notBefore(x), 0);
@@ -98,15 +90,50 @@ setup(void **state)
 	    "DNS:h.a.example,IP:10.0.0.1");
 	X509_add_ext(x, e, -1);
 	X509_EXTENSION_free(e);
-	assert_true(X509_sign(x, pkey, EVP_sha256()) > 0);
+	assert_true(X509_sign(x, signer, EVP_sha256()) > 0);
 	n = i2d_X509(x, &p);
-	buf_add(&old_der, p, (size_t)n);
+	buf_reset(out);
+	buf_add(out, p, (size_t)n);
 	OPENSSL_free(p);
-	p = NULL;
+	X509_free(x);
+}
+
+/* The CA has this key. */
+static void
+attach(EVP_PKEY *key)
+{
+	struct ca_key ca = { .ca = "CA", .name = "CA" };
+	struct err err = ERR_INIT;
+	X509 *x = fixture_cert("CA", key, NULL, key);
+	uint8_t *p = NULL;
+	int n = i2d_X509(x, &p);
+
+	ca.cert = slice_of(p, (size_t)n);
+	if (policy_attach_key(policy, &ca, &err) == -1)
+		fail_msg("%s", err.text);
+	OPENSSL_free(p);
+	X509_free(x);
+}
+
+static int
+setup(void **state)
+{
+	struct err err = ERR_INIT;
+	uint8_t *p = NULL;
+	int n;
+
+	(void)state;
+	policy = policy_parse(slice_str(text), &err);
+	if (policy == NULL)
+		fail_msg("%s", err.text);
+	ca_key = EVP_EC_gen("P-384");
+	pkey = EVP_RSA_gen(2048);
+	assert_non_null(pkey);
+	attach(ca_key);
+	make_old(ca_key, &old_der);
 	n = i2d_PUBKEY(pkey, &p);
 	buf_add(&spki, p, (size_t)n);
 	OPENSSL_free(p);
-	X509_free(x);
 	return 0;
 }
 
@@ -116,6 +143,7 @@ teardown(void **state)
 	(void)state;
 	policy_free(policy);
 	EVP_PKEY_free(pkey);
+	EVP_PKEY_free(ca_key);
 	buf_free(&old_der);
 	buf_free(&spki);
 	return 0;
@@ -205,6 +233,31 @@ denies(struct ask *q, uint32_t hresult, const char *words)
 		fail_msg("wanted %08x %s, got %08x %s", hresult, words,
 		    q->err.hresult, q->err.text);
 	done(q);
+}
+
+/* Whoever can write rows, and has no key of a CA, makes no certificate. */
+static void
+test_forged_row(void **state)
+{
+	struct buf real = old_der;
+	struct ask q;
+
+	(void)state;
+	old_der = (struct buf){ 0 };
+	make_old(pkey, &old_der);
+	ask_for(&q, "Plain", "Plain");
+	denies(&q, CERT_E_UNTRUSTEDROOT, "database is not signed by ca CA");
+	/* What the algorithm says is not signed by anything. */
+	buf_reset(&old_der);
+	buf_add(&old_der, real.p, real.n);
+	*(uint8_t *)memmem(old_der.p + old_der.n - 130, 130,
+	    "\x2a\x86\x48\xce\x3d", 5) ^= 1;
+	ask_for(&q, "Plain", "Plain");
+	denies(&q, CERT_E_UNTRUSTEDROOT, "database is not signed by ca CA");
+	buf_free(&old_der);
+	old_der = real;
+	ask_for(&q, "Plain", "Plain");
+	grants(&q, "CN=Ada | ", false);
 }
 
 static void
@@ -432,6 +485,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_forged_row),
 		cmocka_unit_test(test_old_certificate),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_template),
