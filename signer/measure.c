@@ -9,6 +9,7 @@
 #include "signer.h"
 
 #define WRITE_SECONDS	10
+#define WAIT_MAX_MS	(60 * 1000)	/* older ones are refused: job_open.c */
 
 static const char *
 call_name(enum msg_call call)
@@ -34,11 +35,20 @@ begin(const struct signer *s, char labels[METRICS_LABELS])
 	metrics_label(labels, "signer", slice_str(s->conf->name));
 }
 
+/* What was no message was decided by nobody, and has no status. */
+static const char *
+outcome(const struct job *from)
+{
+	return from->state == JOB_DROPPED ? "dropped" :
+	    msg_status_name(from->status);
+}
+
 void
 measure_job(const struct signer *s, const struct job *j)
 {
 	const struct job *from = j->state == JOB_COPY ? j->first : j;
 	char labels[METRICS_LABELS], who[METRICS_LABELS];
+	int64_t wait = j->received / 1000 - j->ask.sent_at;
 
 	if (s->metrics == NULL)
 		return;
@@ -47,11 +57,10 @@ measure_job(const struct signer *s, const struct job *j)
 	metrics_label(labels, "call", slice_str(call_name(j->ask.call)));
 	metrics_label(labels, "template", slice_str(
 	    from->template_name != NULL ? from->template_name : ""));
-	metrics_label(labels, "outcome", slice_str(
-	    msg_status_name(from->status)));
+	metrics_label(labels, "outcome", slice_str(outcome(from)));
 	metrics_count(s->metrics, M_DECISIONS, labels, 1);
-	metrics_observe(s->metrics, M_WAIT, who,
-	    j->received - j->ask.sent_at * 1000);
+	if (wait <= WAIT_MAX_MS && wait >= -WAIT_MAX_MS)
+		metrics_observe(s->metrics, M_WAIT, who, wait * 1000);
 	if (j->us_sign > 0)
 		metrics_observe(s->metrics, M_SIGN, who, j->us_sign);
 }

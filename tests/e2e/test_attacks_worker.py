@@ -70,6 +70,23 @@ def test_workers_are_no_operators(stack, worker, call):
     assert status(a) == 3 and b'may not use method' in a[4].contents
 
 
+def test_what_is_no_message(stack, worker):
+    """The signer says so in its log, and goes on."""
+    good = ask(stack, QUERY, PASSWORD, 'alice', asked=7, ahead=-90)
+    assert status(worker.ask(good)) == 9
+    before = stack.pids('signer')
+    for junk in (b'\0', b'junk', good[:-1], good + b'\0', b'\x30' * 200000,
+                 ask(stack, 0, PASSWORD, 'alice'),
+                 ask(stack, QUERY, PASSWORD, 'a' * 200)):
+        worker.send(junk)
+        assert status(worker.ask(good)) == 9
+    # Milliseconds that are no time in microseconds.
+    assert status(worker.ask(ask(stack, QUERY, PASSWORD, 'alice', asked=7,
+                                 ahead=9e15))) == 9
+    assert stack.pids('signer') == before
+    assert 'event=dropped text="worker worker: ask: ' in stack.log('signer')
+
+
 @pytest.mark.parametrize('ahead', [-90, 90])
 def test_of_another_time(stack, worker, ahead):
     """Nothing is done; whose clock is wrong another signer may know."""

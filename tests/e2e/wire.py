@@ -44,14 +44,20 @@ class Peer:
             self.zmq.zmq_setsockopt(self.sock, opt, ctypes.byref(v), 4)
         assert self.zmq.zmq_connect(self.sock, end.encode()) == 0
 
-    def ask(self, message):
-        """The signer's answer; None when it answers nothing.  One that comes
-        late is not the next one's."""
+    def send(self, message):
+        """Its id; None: who was refused has no connection to send into."""
         ident = os.urandom(16)
-        # Who was refused has no connection left to send into.
         if self.zmq.zmq_send(self.sock, ident, 16, 2) != 16:
             return None
         assert self.zmq.zmq_send(self.sock, message, len(message), 0) > 0
+        return ident
+
+    def ask(self, message):
+        """The signer's answer; None when it answers nothing.  One that comes
+        late is not the next one's."""
+        ident = self.send(message)
+        if ident is None:
+            return None
         while (whose := self.receive()) is not None:
             answer = self.receive()
             if whose == ident:
