@@ -365,7 +365,35 @@ put_names(struct reader *r, struct adaccount *a)
 	    (r->e.text[T_CN] != NULL || r->e.odd[T_CN]))
 		put_cn(r, a, T_DISPLAY);
 	if (a->names[ACCT_CN] == NULL)
-		a->names[ACCT_CN] = xstrndup(r->e.text[T_SAM], 64);
+		a->names[ACCT_CN] = xstrndup(acct_name_ok(ACCT_CN,
+		    r->e.text[T_SAM]) ? r->e.text[T_SAM] : a->name, 64);
+}
+
+/*
+ * What no account can be called, as anything beyond ASCII, is called by its
+ * SID, by which tickets find it: directories, PACs, databases and we would have
+ * to fold the same letters alike, or one would be taken for another.
+ */
+static bool
+called_by_sid(const struct reader *r, const char *called, char name[129],
+    struct adaccount *a)
+{
+	const char	*sid = r->e.text[T_SID];
+	struct err	 ignored = ERR_INIT;
+	struct buf	 b = { 0 };
+
+	if (sid != NULL)
+		buf_puts(&b, sid);
+	if (r->how->realm != NULL)
+		buf_printf(&b, "@%s", r->how->realm);
+	if (sid != NULL &&
+	    account_canonical(buf_str(&b), name, &ignored) == 0) {
+		a->called = xstrdup(called);
+		note(a, "%s is no name here, so it is called by its SID: "
+		    "%.200s", "sAMAccountName", r->e.text[T_SAM]);
+	}
+	buf_free(&b);
+	return a->called != NULL;
 }
 
 /*
@@ -395,7 +423,8 @@ put_account(struct reader *r, struct adaccount *a)
 		why = "sAMAccountName: a computer's ends with \"$\"";
 	else if (!r->e.computer && dollar)
 		why = "sAMAccountName: only a computer's ends with \"$\"";
-	else if (account_canonical(buf_str(&b), name, &err) != 0)
+	else if (account_canonical(buf_str(&b), name, &err) != 0 &&
+	    !called_by_sid(r, buf_str(&b), name, a))
 		why = err.text;
 	a->name = xstrdup(why == NULL ? name : buf_str(&b));
 	a->refused = why == NULL ? NULL : xstrdup(why);
@@ -612,6 +641,7 @@ adaccounts_free(struct adaccounts *all)
 			free(a->names[n]);
 		free(a->name);
 		free(a->domain);
+		free(a->called);
 		free(a->refused);
 		free(a->notes);
 	}

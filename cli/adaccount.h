@@ -21,6 +21,8 @@ struct adaccount {
 	bool		 off;		/* disabled, or expired */
 	uint8_t		 in[ADGROUP_MAX / 8];	/* bit n: of adgroups.v[n] */
 	bool		 deep;		/* in says nothing: adnest.h */
+	char		*called;	/* in the directory, where name is its
+					   SID; or NULL */
 	char		*refused;	/* why it can be no account, or NULL */
 	char		*notes;		/* what was left out: a line each */
 	unsigned	 line;		/* where its entry begins */
@@ -45,7 +47,8 @@ struct adreading {
 
 /*
  * Every user and computer of the file, called name@realm, or just by its name
- * when there is no realm; in its groups, and in those above the groups
+ * when there is no realm, or by its SID where no account can have that name; in
+ * its groups, and in those above the groups
  * that stand in the file, too (adnest.h).  A name that is no text is left out,
  * or, of an account, has it refused.  Refuses (ERR_MALFORMED, with the
  * line) what is no LDIF, two values where one may be, an entry without

@@ -436,15 +436,18 @@ put_domain(const struct adchange *c, struct buf *b)
 static void
 put_upn(struct adchange *c)
 {
-	struct buf	upn = { 0 }, domain = { 0 };
+	struct buf	 upn = { 0 }, domain = { 0 };
+	const char	*name = c->name;
 
-	if (strchr(c->name, '@') != NULL) {
-		c->upn = xstrdup(c->name);
+	if (c->ad != NULL && c->ad->called != NULL)
+		name = c->ad->called;
+	if (strchr(name, '@') != NULL) {
+		c->upn = xstrdup(name);
 		return;
 	}
 	put_domain(c, &domain);
 	if (domain.n > 0) {
-		buf_printf(&upn, "%s@%s", c->name, buf_str(&domain));
+		buf_printf(&upn, "%s@%s", name, buf_str(&domain));
 		c->upn = xstrdup(buf_str(&upn));
 	}
 	buf_free(&upn);

@@ -306,7 +306,7 @@ def test_conflicts(own):
             '--dns', 'pc9.corp.test')
     text = entry(1160, 'ivan', userPrincipalName='IVAN@corp.test') + entry(
         1161, 'jane') + computer(1162, 'pc9') + entry(
-        1163, 'two words') + entry(1164, 'kim', mail='all@corp.test') + entry(
+        1163, 'a@b') + entry(1164, 'kim', mail='all@corp.test') + entry(
         1165, 'lee', userPrincipalName='same@corp.test') + entry(
         1166, 'mia', userPrincipalName='same@corp.test') + entry(
         1167, 'nils', dn='CN=nils,' + 'OU=x,' * 24 + BASE)
@@ -315,8 +315,7 @@ def test_conflicts(own):
         'ivan': ('conflict', 'its upn is that of ivan, too'),
         'jane': ('conflict', 'the account is a computer'),
         'pc9$': ('conflict', 'its dns is that of pc9.corp.test, too'),
-        'two words': ('refused', 'user name: byte 0x20 is none of '
-                      "a-z 0-9 . _ @ $ ' -"),
+        'a@b': ('refused', 'sAMAccountName: has an "@" or a backslash'),
         'kim': ('added', "email is left out: it is another's, too: "
                 'all@corp.test'),
         'lee': ('conflict', 'its upn is that of mia@corp.test, too'),
@@ -327,6 +326,27 @@ def test_conflicts(own):
     own.ctl('account', 'change', 'ivan', '--upn', '')
     assert load(own, entry(1160, 'ivan', userPrincipalName='IVAN@corp.test'))[
         'ivan']['outcome'] == 'added'
+    verified(own)
+
+
+def test_names_that_are_none_here(own):
+    """Beyond ASCII, or of other characters: called by their SIDs, and the same
+    with each import; nobody else gets the UPN that they have."""
+    text = entry(1280, 'Jürgen Müller', dn='CN=Jürgen,' + BASE, cn='Jürgen'
+                 ) + entry(1281, 'a!b') + entry(
+        1282, 'olga', userPrincipalName='A!B@corp.test')
+    who = ['s-1-5-21-1-2-3-%d' % n for n in (1280, 1281)]
+    rows = load(own, text, ok=1)
+    assert {k: v['outcome'] for k, v in rows.items()} == {
+        who[0]: 'added', who[1]: 'added', 'olga': 'conflict'}
+    assert rows[who[0]]['notes'] == [
+        'sAMAccountName is no name here, so it is called by its SID: '
+        'Jürgen Müller']
+    assert rows['olga']['notes'] == ['its upn is that of %s@corp.test, too' %
+                                     who[1]]
+    assert account(own, who[0])['cn'] == 'Jürgen'
+    assert set(load(own, text, ok=1)) == {'olga'}
+    assert load(own, entry(1280, 'jm'), ok=1)['jm']['outcome'] == 'conflict'
     verified(own)
 
 

@@ -131,6 +131,22 @@ def test_members_of_a_domain(krb):
     assert r.fault is not None and 'disabled' in r.reason
 
 
+def test_a_name_that_is_none_here(krb):
+    """Whom the import calls by his SID logs on as he is called there."""
+    rid = int.from_bytes(os.urandom(3), 'big')
+    krb.stack.ctl('account', 'import', '-', '--realm', realm.HOME, '--group',
+                  'users', input=entry(rid, 'Jörg M', ['users'], cn='Jörg'))
+    for sam in 'Jörg M', 'JÖRG M':
+        r = krb.enroll(krb.token(ticket=dict(client=sam, ad=dict(
+            sid='S-1-5-21-1-2-3-%d' % rid, sam=sam))))
+        check_rstrc(r)
+        assert row(krb, r)['account'] == 's-1-5-21-1-2-3-%d@demo.example' % rid
+        assert r.certificate.subject.rfc4514_string() == 'CN=Jörg'
+    r = krb.enroll(krb.token(ticket=dict(client='Jörg N', ad=dict(
+        sid='S-1-5-21-1-2-4-%d' % rid, sam='Jörg N'))))
+    assert r.hresult == 0x80070005
+
+
 def test_cmc(krb, alice):
     key = client.rsa_key()
     r = alice.enroll(client.make_cmc(key, client.make_csr(

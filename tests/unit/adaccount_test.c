@@ -254,6 +254,35 @@ refused(void **state)
 	buf_free(&b);
 }
 
+/* Where no account may be called so, but the directory has a SID. */
+static void
+by_sid(void **state)
+{
+	static const char text[] = "dn: OU=x\nobjectClass: user\n"
+	    "sAMAccountName:: w6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDp"
+	    "MOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw"
+	    "6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpMOkw6TDpA==\n"
+	    "userAccountControl: 512\nobjectSid: S-1-5-21-1-2-3-4\n";
+	const struct adaccount	*a;
+	struct read		 r;
+
+	(void)state;
+	read_all(&r, text, NULL);
+	a = &r.all.v[0];
+	assert_string_equal(r.err.text, "");
+	assert_null(a->refused);
+	assert_string_equal(a->name, "s-1-5-21-1-2-3-4@corp.test");
+	assert_int_equal(strlen(a->called), 130 + sizeof("@corp.test") - 1);
+	assert_non_null(strstr(a->notes, "called by its SID: \xc3\xa4"));
+	/* 65 letters, which is one too many. */
+	assert_string_equal(a->names[ACCT_CN], a->name);
+	read_free(&r);
+	read_all(&r, "dn: OU=x\nobjectClass: user\nsAMAccountName: a b\n"
+	    "userAccountControl: 512\nobjectSid: S-1-5-21-1-2-3-4\n", NULL);
+	assert_string_equal(r.all.v[0].names[ACCT_CN], "a b");
+	read_free(&r);
+}
+
 static void
 no_export(void **state)
 {
@@ -556,6 +585,7 @@ main(void)
 		cmocka_unit_test(account_control),
 		cmocka_unit_test(account_expires),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(by_sid),
 		cmocka_unit_test(no_export),
 		cmocka_unit_test(groups_by_dn),
 		cmocka_unit_test(torn),
