@@ -121,6 +121,16 @@ find_call(const xmlNode *node, struct slice action, enum rst_call *call,
 	return 0;
 }
 
+static bool
+is_pem(struct slice s)
+{
+	static const char	begin[] = "-----BEGIN ";
+
+	s = xml_trim(s);
+	return s.n >= sizeof(begin) - 1 &&
+	    memcmp(s.p, begin, sizeof(begin) - 1) == 0;
+}
+
 /*
  * The ValueType is a hint only: what the bytes are, the DER says.  Both stood
  * in wsse until cepces 0.3.8, to which AD CS has no objection.
@@ -142,9 +152,12 @@ read_token(const xmlNode *node, struct buf *out, struct err *err)
 		return refuse("ValueType", type, "that of PKCS10 or PKCS7",
 		    err);
 	if (xml_text(node, XML_TEXT_MAX, "BinarySecurityToken", &text,
-	    err) == -1 || base64_decode((const char *)text.p, text.n,
-	    REQUEST_MAX, out, err) == -1)
+	    err) == -1 || (!is_pem(text) && base64_decode(
+	    (const char *)text.p, text.n, REQUEST_MAX, out, err) == -1))
 		return -1;
+	if (is_pem(text) || is_pem(buf_slice(out)))
+		return err_bad(err, 0, "BinarySecurityToken: PEM, must be "
+		    "the base64 between its first and last line");
 	if (out->n == 0)
 		return err_bad(err, 0, "BinarySecurityToken: empty");
 	return 0;

@@ -201,6 +201,10 @@ test_refusals(void **state)
 		{ "AQE=", "AQE==", HR_INVALID_DATA, "base64" },
 		{ "AQE=", "AQ_=", HR_INVALID_DATA, "alphabet" },
 		{ "AQE=", "AQE=AQE=", HR_INVALID_DATA, "padding" },
+		{ "MAMC&#13;", "\n-----BEGIN X-----\nMAMC&#13;",
+		    HR_INVALID_DATA, "PEM, must be the base64 between" },
+		{ "MAMC&#13;", "LS0tLS1CRUdJTiBYLS0tLS0K", HR_INVALID_DATA,
+		    "PEM, must be" },
 		{ "<BinarySecurityToken", "<BinarySecurityToken xmlns=\""
 		    NS_WSSE "\"/><BinarySecurityToken", HR_INVALID_DATA,
 		    "stands twice" },
