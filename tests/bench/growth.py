@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """make bench-growth: does it cost more with 10,000,000 certificates?
 
-Measures an empty table, fills it (fill.c), measures again: enrollments, polls,
-a look-up by serial, an account's list, a revocation.  Text, and JSON lines in
+Two stacks, one filled (fill.c), are asked in turn: enrollments, polls, a
+look-up by serial, an account's list, a revocation.  Text, and JSON lines in
 var/bench/growth.json."""
 import argparse
 import json
@@ -71,49 +71,80 @@ def settle(stack):
 
 
 def commands(stack):
-    """p50 and p99 in ms of what an operator asks for."""
-    ctl = shlex.split(stack.env['CS_CTL'])
+    """What an operator asks for: name -> words of its i-th run."""
     serials = sql(stack, "SELECT encode(serial, 'hex') FROM "
                   'countersign.certificate WHERE revoked_at IS NULL '
                   'ORDER BY serial DESC LIMIT %d' % (2 * RUNS)).split()
     account = sql(stack, 'SELECT account FROM countersign.certificate '
                   'ORDER BY serial LIMIT 1')
-    todo = {
+    return {
         'cert show': lambda i: ['cert', 'show', serials[i]],
         'request list --account': lambda i: ['request', 'list', '--account',
                                              account, '--limit', '20'],
         'cert revoke': lambda i: ['cert', 'revoke', serials[RUNS + i],
                                   '--reason', 'superseded'],
     }
-    out = {}
-    for name, words in todo.items():
-        took = []
-        for i in range(min(RUNS, len(serials) // 2)):
-            start = time.perf_counter()
-            subprocess.run(ctl + words(i), check=True, capture_output=True)
-            took.append(1e3 * (time.perf_counter() - start))
-        q = statistics.quantiles(took, n=100)
-        out[name] = q[49], q[98]
-    return out
 
 
-def measure(b, results, when):
-    """All that is compared; by name."""
-    rate = b.enroll(64)
+def ask(stack, words):
+    """ms of one command."""
+    start = time.perf_counter()
+    subprocess.run(shlex.split(stack.env['CS_CTL']) + words, check=True,
+                   capture_output=True)
+    return 1e3 * (time.perf_counter() - start)
+
+
+def asked(results, full, empty):
+    """Each command by turns of one, and the ratio of their p99."""
+    todo = [(b, when, commands(b.stack)) for b, when in (
+        (full, 'full'), (empty, 'empty'))]
+    for name in todo[0][2]:
+        took = {'full': [], 'empty': []}
+        for i in range(RUNS):
+            for b, when, words in todo:
+                took[when].append(ask(b.stack, words[name](i)))
+        rows = []
+        for when, ms in took.items():
+            q = statistics.quantiles(ms, n=100)
+            rows.append(results.put({
+                'case': '%s-%s' % (name.replace(' --', '-').replace(' ', '-'),
+                                   when),
+                'p50_ms': round(q[49], 2), 'p99_ms': round(q[98], 2)}))
+            say(json.dumps(rows[-1]))
+        results.ratio(name + ' p99, full over empty', rows[0]['p99_ms'] /
+                      rows[1]['p99_ms'], 2, [r['case'] for r in rows], True)
+
+
+def enroll(b):
+    return lambda end: b.enroll(64, end)
+
+
+def poll(b):
     rig.poll_files(b.out, b.stack.env)
-    poll = b.case('poll-pending-userpass-c8-' + when,
-                  b.stack.env['CS_CES_URL'], 'poll-pending.xml', 8,
-                  expect='RequestedSecurityToken')
-    asked = commands(b.stack)
-    heap, index, wal = sizes(b.stack)
-    row = {'case': 'growth-' + when, 'enroll_per_second': rate['per_second'],
-           'poll_p99_ms': poll['p99_ms'], 'heap': heap, 'index': index,
-           'wal': wal, 'rows': b.stack.rows(),
-           **{k: {'p50_ms': round(v[0], 2), 'p99_ms': round(v[1], 2)}
-              for k, v in asked.items()}}
-    results.put(row)
-    say(json.dumps(row))
-    return row
+    return lambda end: b.case(
+        'poll-pending-userpass-c8' + b.tag + end, b.stack.env['CS_CES_URL'],
+        'poll-pending.xml', 8, expect='RequestedSecurityToken')
+
+
+def grow(args, results, b):
+    """Fills it, and says what a certificate costs."""
+    before, rows = sizes(b.stack), b.stack.rows()
+    took = fill(args, b)
+    say('filled in %.0f s, %.0f rows/s of each table' % (
+        took, args.rows / took))
+    vacuum = settle(b.stack)
+    rows = b.stack.rows() - rows
+    each = [(x - y) / rows for x, y in zip(sizes(b.stack), before)]
+    say('each certificate: %.0f bytes of tables, %.0f of indexes, %.0f of '
+        'WAL; vacuum %.0f s' % (*each, vacuum))
+    results.put({'case': 'growth-cost', 'rows': rows, 'vacuum_s':
+                 round(vacuum), 'fill_s': round(took), **{
+                     k + '_bytes': round(v)
+                     for k, v in zip(('heap', 'index', 'wal'), each)}})
+
+
+def p99(row):
+    return row['p99_ms']
 
 
 def main():
@@ -125,32 +156,16 @@ def main():
     args = ap.parse_args()
     (TOP / 'var/bench').mkdir(parents=True, exist_ok=True)
     results = bench.Results(TOP / 'var/bench/growth.json')
-    with bench.Bench(args, results) as b:
-        b.enroll(64)            # the first rows of anything are slower
-        empty = measure(b, results, 'empty')
-        took = fill(args, b)
-        say('filled in %.0f s, %.0f rows/s of each table' % (
-            took, args.rows / took))
-        vacuum = settle(b.stack)
-        full = measure(b, results, 'full')
-        rows = full['rows'] - empty['rows']
-        say('each certificate: %.0f bytes of tables, %.0f of indexes, %.0f '
-            'of WAL; vacuum %.0f s' % (
-                (full['heap'] - empty['heap']) / rows,
-                (full['index'] - empty['index']) / rows,
-                (full['wal'] - empty['wal']) / rows, vacuum))
-        results.put({'case': 'growth-cost', 'rows': rows, 'vacuum_s':
-                     round(vacuum), 'fill_s': round(took),
-                     **{k + '_bytes': round((full[k] - empty[k]) / rows)
-                        for k in ('heap', 'index', 'wal')}})
-        cases = ['growth-full', 'growth-empty']
-        results.ratio('enroll, full over empty', full['enroll_per_second'] /
-                      empty['enroll_per_second'], 0.9, cases)
-        results.ratio('poll p99, full over empty', full['poll_p99_ms'] /
-                      empty['poll_p99_ms'], 2, cases, True)
-        for k in ('cert show', 'request list --account', 'cert revoke'):
-            results.ratio(k + ' p99, full over empty', full[k]['p99_ms'] /
-                          empty[k]['p99_ms'], 2, cases, True)
+    with bench.Bench(args, results, place='base') as empty, \
+            bench.Bench(args, results) as full:
+        grow(args, results, full)
+        for b in full, empty:
+            b.enroll(64)        # the first rows of anything are slower
+        results.medians('enroll, full over empty', *bench.in_turn(
+            'growth', enroll(full), enroll(empty)), bench.rate, 0.9)
+        results.medians('poll p99, full over empty', *bench.in_turn(
+            'growth', poll(full), poll(empty)), p99, 2, True)
+        asked(results, full, empty)
 
 
 if __name__ == '__main__':
