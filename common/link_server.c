@@ -12,7 +12,13 @@
 #include "link_zap.h"
 
 #define SERVER_LINGER_MS	1000	/* for answers on their way */
-#define SERVER_HWM		1000	/* messages per worker */
+/*
+ * Messages of a connection: that wait to be taken, 16 MiB at most (a worker
+ * process has 32 questions here, and what is more waits in its own memory), and
+ * that it has not read.
+ */
+#define SERVER_RCVHWM		64
+#define SERVER_SNDHWM		1000
 #define SERVER_BACKLOG		256
 #define SERVER_SLICE_MS		500	/* how soon a dead handler is seen */
 #define SELFTEST_MS		5000
@@ -84,8 +90,10 @@ server_options(struct link_server *s, struct err *err)
 	    err) == -1 ||
 	    link_setopt(s->sock, ZMQ_LINGER, SERVER_LINGER_MS, "linger",
 	    err) == -1 ||
-	    link_setopt(s->sock, ZMQ_RCVHWM, SERVER_HWM, "rcvhwm", err) == -1 ||
-	    link_setopt(s->sock, ZMQ_SNDHWM, SERVER_HWM, "sndhwm", err) == -1)
+	    link_setopt(s->sock, ZMQ_RCVHWM, SERVER_RCVHWM, "rcvhwm",
+	    err) == -1 ||
+	    link_setopt(s->sock, ZMQ_SNDHWM, SERVER_SNDHWM, "sndhwm",
+	    err) == -1)
 		return -1;
 	return link_setopt(s->sock, ZMQ_BACKLOG, SERVER_BACKLOG, "backlog",
 	    err);

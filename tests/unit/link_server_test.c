@@ -68,6 +68,31 @@ test_frames(void **state)
 	link_server_free(s);
 }
 
+/* What a worker may have waiting in our memory, when nobody takes it. */
+static void
+test_waiting_messages(void **state)
+{
+	struct link_server *s = server_new("tcp://127.0.0.1:*");
+	static uint8_t big[MSG_MAX];
+	void *ctx = zmq_ctx_new(), *sock;
+	int one = 1, patience = 3000, n;
+
+	(void)state;
+	sock = raw_peer(ctx, link_server_uri(s), &worker_keys,
+	    signer_keys.pub);
+	zmq_setsockopt(sock, ZMQ_SNDHWM, &one, sizeof(one));
+	zmq_setsockopt(sock, ZMQ_SNDTIMEO, &patience, sizeof(patience));
+	for (n = 0; n < 1000 && zmq_send(sock, big, 16, ZMQ_SNDMORE) == 16 &&
+	    zmq_send(sock, big, sizeof(big), 0) == MSG_MAX; n++)
+		;
+	/* Some are on their way, in what the kernel keeps for a connection. */
+	if (n > 200)
+		fail_msg("%d messages of %d octets were taken", n, MSG_MAX);
+	zmq_close(sock);
+	zmq_ctx_term(ctx);
+	link_server_free(s);
+}
+
 static void
 test_gone_worker(void **state)
 {
@@ -159,6 +184,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_waiting_messages),
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_gone_worker),
 		cmocka_unit_test(test_handler_dies),
