@@ -36,6 +36,7 @@
 #define FEW_USEC	64000			/* ... and this enough */
 #define IDLE_MS		1000
 #define SIGN_WAIT	(2 * INT64_C(1000000))	/* us, a slow token */
+#define SLOW_BATCH	(INT64_C(500) * 1000)	/* us */
 #define COMMIT_WAIT	(5 * INT64_C(1000000))	/* us, database away: what is
 						   given up then becomes void */
 #define READY_WAIT	(INT64_C(1500) * 1000)	/* less than a worker's try */
@@ -360,6 +361,47 @@ sign_all(struct signer *s, struct batch *b)
 	}
 }
 
+static bool
+is_disabled(struct signer *s, const char *name)
+{
+	struct err ignored = ERR_INIT;
+	const struct account *a = NULL;
+	bool is;
+
+	if (name[0] == '\0' || snapshot_account(s->snapshot, name, &a,
+	    &ignored) == -1)
+		return false;
+	is = a == NULL || a->disabled;
+	snapshot_account_put(s->snapshot, a);
+	return is;
+}
+
+/*
+ * "account disable --revoke" looks for what was at hand a second later: what a
+ * slow token has signed would come behind that.
+ */
+static void
+judge_again(struct signer *s, struct batch *b)
+{
+	struct err err;
+	struct job *j;
+	size_t i;
+
+	for (i = 0; i < b->n; i++) {
+		j = b->job[i];
+		if (j->state != JOB_RECORD || j->status != MSG_ISSUED ||
+		    j->exchange != NULL || log_usec() - j->t0 < SLOW_BATCH)
+			continue;
+		memset(&err, 0, sizeof(err));
+		if (!is_disabled(s, j->account) &&
+		    !is_disabled(s, job_owner(j)))
+			continue;
+		err_set(&err, ERR_UNAVAILABLE, "account %.100s was disabled "
+		    "while its certificate was signed", j->account);
+		leave(s, j, &err);
+	}
+}
+
 static void
 commit_all(struct signer *s, struct batch *b)
 {
@@ -558,6 +600,7 @@ handle(struct signer *s, struct batch *b, struct err *err)
 	fail_point("after-intent");
 	sign_all(s, b);
 	fail_point("signed");
+	judge_again(s, b);
 	commit_all(s, b);
 	confirm_stored(s, b, session);	/* what reserve found decided */
 	fail_point("after-commit");

@@ -1,10 +1,12 @@
 """A CA whose key is in a PKCS#11 token, which breaks while all runs.  Nothing
 may be lost, nobody restarts anything."""
+import concurrent.futures
 import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -136,6 +138,44 @@ def test_slow_token(token):
                         'WHERE serial IN (SELECT serial FROM '
                         'countersign.void_serial)')
     assert n == [(0,)]
+
+
+def test_disabled_while_a_slow_token_signs(tokens):
+    """What was decided before comes to nothing, as if it came after."""
+    t = tokens['rsa:3072']
+    conf = t.stack.conf.parent / 'signer-1.conf'
+    conf.write_text('token-timeout = 10m\n' + conf.read_text())
+    before = t.signer
+    os.kill(before, signal.SIGTERM)
+    wait_for(lambda: t.stack.pids('signer') not in ([], [before]))
+    t.issues()
+    ledger = t.stack.dir / 'ledger/signer-1/ledger'
+
+    def intents():
+        return ledger.read_text().count('"type":"intent"')
+
+    def account(verb):
+        """Nobody waits until it is told: the signer cannot hear it."""
+        r = t.stack.run_ctl([*t.stack.ctl_words(), 'account', verb,
+                             t.stack.env['CS_USER']])
+        assert r.returncode == 0, r.stderr
+    n = intents()
+    t.fault('wait')
+    try:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            reply = pool.submit(t.enroll, 'late')
+            wait_for(lambda: intents() > n)
+            account('disable')
+            time.sleep(1)
+            t.fault()
+            reply.result()
+        wait_for(lambda: 'was disabled while its' in t.stack.log('signer'))
+    finally:
+        t.fault()
+        account('enable')
+    t.issues()
+    assert t.stack.sql("SELECT count(*) FROM countersign.certificate WHERE "
+                       "subject LIKE 'CN=late.%%'") == [(0,)]
 
 
 def test_wrong_pin_is_tried_once(token):

@@ -8,6 +8,7 @@
  *	C_Sign hang	it never comes back
  *	C_Sign 0xb1 next	not this time: next time and then
  *	slow 5		C_Sign takes so many seconds longer
+ *	wait		C_Sign takes until the file does not say so any more
  *	flip		a bit of each signature is another
  *	final-try	the token says that one wrong PIN would lock it
  *
@@ -94,6 +95,8 @@ sign(CK_SESSION_HANDLE s, CK_BYTE_PTR data, CK_ULONG n, CK_BYTE_PTR sig,
 		return rv;
 	if ((value = fault("slow", line)) != NULL)
 		sleep((unsigned)strtoul(value, NULL, 0));
+	while (fault("wait", line) != NULL)
+		usleep(50000);
 	rv = real->C_Sign(s, data, n, sig, nsig);
 	if (rv == CKR_OK && sig != NULL && fault("flip", line) != NULL)
 		sig[*nsig / 2] ^= 0x10;
