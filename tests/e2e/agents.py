@@ -143,13 +143,13 @@ def refused(reply, hresult, *words):
         assert w in reply.reason, reply.reason
 
 
-def self_made(cert_der, key):
+def self_made(cert_der, key, serial=None):
     """The agent's certificate as another CA would make it."""
     like = x509.load_der_x509_certificate(cert_der)
     now = datetime.datetime.utcnow()
     b = (x509.CertificateBuilder().subject_name(like.subject)
          .issuer_name(like.issuer).public_key(key.public_key())
-         .serial_number(like.serial_number)
+         .serial_number(serial or like.serial_number)
          .not_valid_before(now - datetime.timedelta(hours=1))
          .not_valid_after(now + datetime.timedelta(days=1)))
     for e in like.extensions:

@@ -1,4 +1,5 @@
 """Enrolling on behalf of others: who may, for whom, and proven how."""
+import os
 import time
 import uuid
 
@@ -7,6 +8,7 @@ import pytest
 import client
 from agents import (RA, RULE, Person, agent_cert, on_behalf,  # noqa: F401
                     people, policy, refused, self_made, template)
+from madeup import put_row  # noqa: F401
 from policies import published
 from schema import check_fault, check_rstrc
 
@@ -139,6 +141,17 @@ def test_foreign_ca(people, agent_cert):
     refused(people['agent'].client.enroll(on_behalf(
         people['bob'].name, 'EoCard', [(key, self_made(agent_cert[1], key))]),
         pkcs10=False), 0x800B0109, 'not issued by')
+
+
+def test_row_without_certificate(people, agent_cert, put_row):  # noqa: F811
+    """What no CA has signed is no agent's, whoever wrote a row of it."""
+    key = client.rsa_key(2048, 'made up')
+    made_up = self_made(agent_cert[1], key, serial=int.from_bytes(
+        b'\x11' + os.urandom(15), 'big'))
+    put_row(agent_cert[1], made_up)
+    r = people['agent'].client.enroll(on_behalf(
+        people['bob'].name, 'EoCard', [(key, made_up)]), pkcs10=False)
+    refused(r, 0x800b0109, 'in the database is not signed by ca')
 
 
 def test_right_certificate_other_principal(people, agent_cert):

@@ -3,12 +3,12 @@ import os
 import re
 import time
 
-import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 import client
+from madeup import put_row  # noqa: F401
 from policies import in_force, publish, published
 from renewals import (ACCOUNT, COMMON, CONFLICT, EXPIRED, OTHER_KEY,
                       OTHER_NAMES, REQUEST, REVOKED, RULES, UNTRUSTED, Held,
@@ -438,37 +438,6 @@ def test_anonymous(site, somebody, nobody, form, new):
     refused(ask(nobody, h.message(form, key=key)), 0x80070005, 'disabled')
 
 
-@pytest.fixture
-def put_row(site):
-    """Rows that a signer's role writes without a signer, for one test."""
-    made = []
-    columns = ('serial, ca, request_id, account, template, subject, san, '
-               'not_before, not_after, spki_sha256, der, renewals')
-
-    def connect(user):
-        return psycopg.connect(psycopg.conninfo.make_conninfo(
-            site.env['CS_DSN'], user=user))
-
-    def put(like, der):
-        cert = x509.load_der_x509_certificate(der)
-        made.append(cert.serial_number.to_bytes(16, 'big'))
-        with connect('countersign_signer') as db:
-            db.execute(
-                'INSERT INTO countersign.certificate (%s) SELECT %%s, ca, '
-                'request_id, account, template, subject, san, not_before, '
-                'not_after, %%s, %%s, renewals FROM countersign.certificate '
-                'WHERE serial = %%s' % columns,
-                (made[-1], os.urandom(32), der, bytes.fromhex(like.serial)))
-    yield put
-    with connect('postgres') as db:
-        db.execute('SET session_replication_role = replica')
-        db.execute('DELETE FROM countersign.key_owner WHERE spki_sha256 IN '
-                   '(SELECT spki_sha256 FROM countersign.certificate '
-                   'WHERE serial = ANY(%s))', (made,))
-        db.execute('DELETE FROM countersign.certificate WHERE serial = '
-                   'ANY(%s)', (made,))
-
-
 @both
 def test_row_without_certificate(somebody, nobody, put_row, form):
     """A row makes a certificate of nothing that no CA has signed."""
@@ -479,7 +448,7 @@ def test_row_without_certificate(somebody, nobody, put_row, form):
     fake.key = client.ec_key()
     fake.der = forged(h.der, fake.key, serial=int.from_bytes(
         b'\x11' + os.urandom(15), 'big'))
-    put_row(h, fake.der)
+    put_row(h.der, fake.der)
     refused(ask(nobody, fake.message(form)), UNTRUSTED,
             'in the database is not signed by ca')
     refused(fake.renew(form), UNTRUSTED,
