@@ -370,6 +370,10 @@ check_eku(const struct policy *p, const struct template *t, struct lint *l)
 	if (strlist_has(&t->eku, "1.3.6.1.5.5.7.3.9"))
 		lint_idle(l, "eku: ocsp-signing is for responders alone, which "
 		    "signers certify themselves");
+	/* [MS-WCCE] 3.2.1.4.3.2.15: who has one is given clients' keys. */
+	if (strlist_has(&t->eku, "1.3.6.1.4.1.311.21.5"))
+		lint_idle(l, "eku: ca exchange is what clients seal their keys "
+		    "for, and signers make those certificates themselves");
 	if (strlist_has(&t->policies, "2.5.29.32.0"))
 		lint_idle(l, "policies: any policy is never asserted");
 }

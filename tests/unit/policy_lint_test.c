@@ -266,6 +266,8 @@ static const struct {
 	    "{\"key-encipherment\", \"key-agreement\"}", "with an rsa key" },
 	{ "\"server-authentication\"", "\"ocsp-signing\"",
 	    "for responders alone" },
+	{ "\"server-authentication\"", "\"1.3.6.1.4.1.311.21.5\"",
+	    "is what clients seal their keys for" },
 	{ "\tversion", "\tpolicies = {\"2.5.29.32.0 all\"}\n\tversion",
 	    "any policy is never asserted" },
 	{ "\tversion", "\trenewal-anonymous = true approval = manager\n"
