@@ -42,14 +42,14 @@ static const char style[] =
 	"tr+tr td{border-top:1px solid var(--line)}"
 	".number,.time{font-variant-numeric:tabular-nums;white-space:nowrap}"
 	".number{text-align:right}"
+	".text{overflow-wrap:anywhere;min-width:6rem}"
 	".small{color:var(--soft);font-size:.88rem;margin:.2rem 0 .6rem}"
 	".overdue{color:var(--bad);font-weight:600}"
 	"svg.columns{display:block;width:100%;height:10rem}"
 	"svg.bar{width:9rem;height:.8rem}"
-	"@media(max-width:40rem){svg.bar{width:3rem}}"
-	"@media print{section,tr{break-inside:avoid}main{padding:0}"
-	"section{overflow-x:visible}body{font-size:11px}"
-	"svg.bar{width:3rem}}"
+	"@media(max-width:40rem){svg.bar{width:3rem}.text{min-width:12rem}}"
+	"@media print{html{font-size:11px}section,tr{break-inside:avoid}"
+	"main{padding:0}section{overflow-x:visible}svg.bar{width:3rem}}"
 	".axis{display:flex;justify-content:space-between}"
 	".ground{fill:var(--line);fill-opacity:.25}"
 	".issued,.value,.holders{fill:var(--good);color:var(--good)}"
@@ -223,8 +223,8 @@ put_first(struct xmlw *w, const struct column *c, const PGresult *res,
 static void
 put_next(struct xmlw *w, const PGresult *res)
 {
-	static const struct column c[] = { { "account", NULL },
-	    { "template", NULL }, { "names", NULL }, { "ends", "time" },
+	static const struct column c[] = { { "account", "text" },
+	    { "template", NULL }, { "names", "text" }, { "ends", "time" },
 	    { NULL, NULL } };
 
 	open_section(w, "next", "Who should have renewed");
@@ -238,8 +238,8 @@ static void
 put_waits(struct xmlw *w, const PGresult *res)
 {
 	static const struct column c[] = { { "number", NULL },
-	    { "since", "time" }, { "account", NULL }, { "template", NULL },
-	    { "subject", NULL }, { "names", NULL }, { NULL, NULL } };
+	    { "since", "time" }, { "account", "text" }, { "template", NULL },
+	    { "subject", "text" }, { "names", "text" }, { NULL, NULL } };
 
 	open_section(w, "waits", "Waits for approval");
 	put_first(w, c, res, " in all, the oldest first: countersign request "
@@ -270,7 +270,7 @@ static void
 put_denied(struct xmlw *w, const PGresult *res)
 {
 	static const struct column c[] = { { "error", NULL },
-	    { "template", NULL }, { "last reason", NULL },
+	    { "template", NULL }, { "last reason", "text" },
 	    { "number", "number" }, { "last", "time" },
 	    { "times", "number" }, { NULL, NULL } };
 
