@@ -316,8 +316,8 @@ def test_landing_page(stack, demo):
     assert r.status_code == 200 and 'text/html' in r.headers['Content-Type']
     for must in (*(v for k, v in stack.env.items() if k.endswith('_URL') and
                    k != 'CS_HOME_URL'), 'certmgr.msc', 'certlm.msc',
-                 'Add-CertificateEnrollmentPolicyServer', stack.sql(
-                     'SELECT policy_id FROM countersign.deployment')[0][0]):
+                 'openSUSE/cepces', 'Add-CertificateEnrollmentPolicyServer',
+                 stack.sql('SELECT policy_id FROM countersign.deployment')[0][0]):
         assert must in r.text, must
     assert not re.search('@[A-Z_]+@', r.text)
     from lxml import html
