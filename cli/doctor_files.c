@@ -213,6 +213,23 @@ worker_files(struct doctor *d, const char *path)
 	d->worker = w;
 }
 
+/* Another in its place is made at a first start alone. */
+static void
+ledger_folder(struct doctor *d, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0 && errno == ENOENT) {
+		check_add(d->checks, CHECK_FAIL, "file", path, "before the "
+		    "first start of its signer that is so; one that is lost "
+		    "needs a signer of another name: docs/operations.md, "
+		    "\"When hosts change\"", "%s", strerror(ENOENT));
+		return;
+	}
+	file_mode(d, path, TRUSTED);
+	room(d, path);
+}
+
 /*
  * A signer makes it, but not its folder, and ends when it cannot write there.
  * What is no file, such as a pipe, needs no room.
@@ -267,8 +284,7 @@ signer_files(struct doctor *d, const char *path)
 			doctor_token(d, &s->cas[i]);
 	}
 	file_mode(d, s->policy, TRUSTED);
-	file_mode(d, s->ledger, TRUSTED);
-	room(d, s->ledger);
+	ledger_folder(d, s->ledger);
 	head_file(d, s->head_file);
 	sconf_free(s);
 }

@@ -144,6 +144,16 @@ def test_chain_missing(stack, conf):
     assert bad['object'].endswith('.no.pem')
 
 
+def test_ledger_missing(stack, conf):
+    """Nobody is told to make one: an old signer does not start on it."""
+    signer = conf.parent / 'signer-1.conf'
+    signer.write_text(re.sub('(?m)^ledger = "(.*)"', 'ledger = "\\1.lost"',
+                             signer.read_text()))
+    bad, = of(doctor(stack, conf=conf, code=1), 'file', 'fail')
+    assert bad['object'].endswith('.lost')
+    assert 'another name' in bad['advice']
+
+
 def test_a_web_host_has_no_policy_file(stack, conf):
     lines = conf.read_text().splitlines()
     conf.write_text('\n'.join(x for x in lines if not x.startswith(
