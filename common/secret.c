@@ -79,8 +79,9 @@ check_file(int fd, const char *path, size_t max, size_t *size,
 		return err_set(err, ERR_INTERNAL, "%s: not a regular file",
 		    path);
 	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return err_set(err, ERR_INTERNAL, "%s: owned by user %u", path,
-		    (unsigned)st.st_uid);
+		return err_set(err, ERR_INTERNAL, "%s: owned by user %u, but "
+		    "user %u reads it: run this as its owner, or chown it",
+		    path, (unsigned)st.st_uid, (unsigned)geteuid());
 	if ((st.st_mode & 07) != 0 ||
 	    ((st.st_mode & 070) != 0 && !acl_only_us(fd)))
 		return err_set(err, ERR_INTERNAL,

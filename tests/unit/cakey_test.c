@@ -103,6 +103,7 @@ refuses_files(void **state)
 	fixture_make(&f, "P-256");
 	fixture_write_text(f.pass, "wrong");
 	refused(&f, "passphrase does not open it");
+	refused(&f, f.key);	/* of several */
 	fixture_write_text(f.pass, FIXTURE_PASS "\n");
 	assert_int_equal(chmod(f.key, 0640), 0);
 	refused(&f, "");

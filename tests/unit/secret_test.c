@@ -91,7 +91,7 @@ odd_files_are_refused(void **state)
 	assert_refused(p->file, 3, "larger than 3 bytes");
 	if (geteuid() == 0) {
 		assert_int_equal(chown(p->file, 12345, 0), 0);
-		assert_refused(p->file, 10, "owned by user 12345");
+		assert_refused(p->file, 10, "owned by user 12345, but user 0");
 	}
 }
 
