@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+import browser
 import client
 from policies import published
 from schema import check_rstrc
@@ -309,6 +310,18 @@ def test_ledger_verify_finds_an_edit(stack, issued, tmp_path):
         file.write_bytes(b''.join(edit))
         assert stack.ctl('ledger', 'verify', str(copy),
                          ok=None).returncode == 4
+
+
+def test_landing_page_on_paper(stack, demo, tmp_path):
+    """Nobody types a command of which half is cut off."""
+    home = stack.env['CS_HOME_URL']
+    style = demo.http.get(home + 'style.css', timeout=300).text
+    text = demo.http.get(home, timeout=300).text.replace(
+        '</head>', '<style>%s</style></head>' % browser.on_paper(style))
+    over = browser.look(tmp_path, text, 794,
+                        '[...document.querySelectorAll("pre,section")].map('
+                        's => s.scrollWidth - s.clientWidth)').split(',')
+    assert len(over) > 10 and not any(int(x) > 0 for x in over), over
 
 
 def test_landing_page(stack, demo):

@@ -2,13 +2,12 @@
 requests becomes part of it."""
 import os
 import re
-import shutil
-import subprocess
 
 import psycopg
 import pytest
 from lxml import etree
 
+import browser
 import client
 
 
@@ -151,27 +150,15 @@ def test_who_should_have_renewed(stack):
 
 def test_long_names_hide_no_column(stack, asked, tmp_path):
     """As a browser lays it out, on a screen and on paper."""
-    if shutil.which('chromium') is None:
-        pytest.skip('no chromium')
     user, name = stack.env['CS_USER'], 'waits.demo.example'
     text = stack.ctl('report').stdout
     assert '>%s<' % user in text and name in text
     text = text.replace('>%s<' % user, '>%s<' % ('long' * 30)).replace(
         name, 'x' * 63 + '.' + 'y' * 63)
-    text = text.replace('</body>', '<script>document.title = "over " + '
-                        '[...document.querySelectorAll("section")].map(s => '
-                        's.scrollWidth - s.clientWidth)</script></body>')
-    paper = text.replace('@media print', '@media all')
-    for page_text, width in (text, 1280), (paper, 794):
-        (tmp_path / 'r.html').write_text(page_text)
-        dom = subprocess.run(
-            ['chromium', '--headless=new', '--no-sandbox', '--disable-gpu',
-             '--user-data-dir=%s' % (tmp_path / 'chromium'),
-             '--window-size=%d,1000' % width, '--dump-dom',
-             'file://%s' % (tmp_path / 'r.html')], check=True, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=600).stdout
-        over = re.search('over ([-0-9,]+)', dom)[1].split(',')
+    for page_text, width in (text, 1280), (browser.on_paper(text), 794):
+        over = browser.look(tmp_path, page_text, width,
+                            '[...document.querySelectorAll("section")].map('
+                            's => s.scrollWidth - s.clientWidth)').split(',')
         assert len(over) == 7 and not any(int(x) > 0 for x in over), over
 
 
