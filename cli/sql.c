@@ -221,7 +221,7 @@ const struct db_stmt cli_sql[] = {
 	    "decode($2, 'hex'), $3::numeric, to_timestamp($4::bigint), "
 	    "to_timestamp($5::bigint), $6::bigint, decode($7, 'hex'))", 7 },
 	{ "crl_above", "SELECT name, number, " UTC("this_update") ", "
-	    UTC("next_update") ", entries, octet_length(der), '', "
+	    UTC("next_update") ", entries, octet_length(der), NULL, "
 	    HEX("sha256(der)") ", next_update < now(), false, NULL "
 	    "FROM countersign.crl_above WHERE $1::text IS NULL OR name = $1 "
 	    "ORDER BY name", 1 },
