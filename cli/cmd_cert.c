@@ -11,6 +11,7 @@
 const struct opt opts_cert_list[] = {
 	{ "account", "NAME", "of this account", false },
 	{ "template", "NAME", "of this template", false },
+	{ "name", "TEXT", "with this in the subject or another name", false },
 	{ "expires-within", "DURATION", "valid now, but not for longer than "
 	    "this: 30d, 6w", false },
 	{ "serial", "HEX", "with this serial number", false },
@@ -129,7 +130,8 @@ cmd_cert_list(struct cli *c, const struct args *a, struct err *err)
 	res = cli_query(c, "cert_list", (const char *[]){
 	    given(a, "after", q.after), given(a, "serial", q.serial),
 	    given(a, "account", q.account), args_get(a, "template"),
-	    given(a, "expires-within", q.within), q.limit }, 6, err);
+	    given(a, "expires-within", q.within), q.limit,
+	    args_get(a, "name") }, 7, err);
 	if (res == NULL)
 		return -1;
 	o = out_new(list_cols, OUT_TABLE);

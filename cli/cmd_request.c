@@ -19,6 +19,7 @@ const struct opt opts_request_list[] = {
 	{ "account", "NAME", "of this account", false },
 	{ "state", "STATE", "issued, pending, expired or denied", false },
 	{ "template", "NAME", "for this template", false },
+	{ "name", "TEXT", "with this in the subject or another name", false },
 	{ "since", "WHEN", "received since then: 2026-11-24, "
 	    "2026-11-24T09:00:00Z or 7d (ago)", false },
 	{ "limit", "N", "at most so many (default 50)", false },
@@ -164,7 +165,7 @@ page_read(struct cli *c, const struct args *a, struct page *p,
 	const char *v[] = { p->low, p->high, args_has(a, "account") ?
 	    p->account : NULL, args_get(a, "state"), args_get(a, "template"),
 	    args_has(a, "since") ? p->since : NULL, p->after_at,
-	    args_get(a, "after"), p->limit };
+	    args_get(a, "after"), p->limit, args_get(a, "name") };
 	int64_t days, low;
 	PGresult *res = NULL;
 
@@ -176,7 +177,7 @@ page_read(struct cli *c, const struct args *a, struct page *p,
 		if (low < p->first_day)
 			low = p->first_day;
 		snprintf(p->low, sizeof p->low, "%" PRId64, low);
-		res = cli_query(c, "request_list", v, 9, err);
+		res = cli_query(c, "request_list", v, 10, err);
 		if (res == NULL || low <= p->first_day ||
 		    page_full(res, p, low))
 			return res;

@@ -55,6 +55,10 @@
 	"(SELECT d.* FROM (SELECT * FROM countersign.crl WHERE ca = k.name " \
 	"ORDER BY number DESC LIMIT 1) d WHERE d.base > 0)) l"
 
+/* A piece of a name in a certificate or request; no index helps. */
+#define NAMED(p) "(" p "::text IS NULL OR position(lower(" p ") IN " \
+	"lower(concat_ws(' ', subject, san))) > 0)"
+
 const struct db_stmt cli_sql[] = {
 	{ "claim", "SELECT set_config('countersign.operator', $1, false)",
 	    1 },
@@ -141,7 +145,8 @@ const struct db_stmt cli_sql[] = {
 	    "AND ($6::bigint IS NULL OR received_at >= to_timestamp($6)) "
 	    "AND ($7::timestamptz IS NULL "
 	    "OR (received_at, id) < ($7, decode($8, 'hex'))) "
-	    "ORDER BY received_at DESC, id DESC LIMIT $9::bigint", 9 },
+	    "AND " NAMED("$10") " "
+	    "ORDER BY received_at DESC, id DESC LIMIT $9::bigint", 10 },
 	{ "request_at", "SELECT received_at, "
 	    "extract(epoch FROM received_at)::bigint "
 	    "FROM countersign.request WHERE day = $1::integer "
@@ -189,7 +194,7 @@ const struct db_stmt cli_sql[] = {
 	    "AND ($4::text IS NULL OR lower(template) = lower($4)) "
 	    "AND ($5::bigint IS NULL OR (not_after > now() AND not_after <= "
 	    "now() + make_interval(secs => $5) AND revoked_at IS NULL)) "
-	    "ORDER BY serial DESC LIMIT $6::bigint", 6 },
+	    "AND " NAMED("$7") " ORDER BY serial DESC LIMIT $6::bigint", 7 },
 	{ "cert_get", "SELECT " SERIAL("serial") ", " HEX("request_id")
 	    ", account, template, ca, subject, san, " UTC("not_before") ", "
 	    UTC("not_after") ", " HEX("spki_sha256") ", " HEX("sha256(der)")

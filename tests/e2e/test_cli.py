@@ -150,6 +150,30 @@ def test_cert_list_show_export(stack, issued, tmp_path):
     assert stack.ctl('cert', 'show', '00FF', ok=None).returncode == 1
 
 
+def test_lists_by_name(stack):
+    """A piece of any of its names, as it is: % stands for itself."""
+    c = stack.account('namer', groups=['web-admins'])
+    for names in (['named-first.demo.example', 'named-other.demo.example'],
+                  ['named-last.demo.example']):
+        assert c.enroll(client.make_csr(client.ec_key(), names[0], names,
+                                        stack.env['CS_TEMPLATE'])).leaf
+    assert not c.enroll(client.make_csr(
+        client.ec_key(), 'named-wrong.other.example', [],
+        stack.env['CS_TEMPLATE'])).leaf
+
+    def found(kind, text, *more):
+        return stack.ctl_json(kind, 'list', '--name', text, *more)
+    for text, subject in (('NAMED-Other.demo', 'CN=named-first.demo.example'),
+                          ('named-last', 'CN=named-last.demo.example')):
+        assert [r['subject'] for r in found('cert', text)] == [subject]
+        assert len(found('request', text, '--state', 'issued')) == 1
+    assert [r['state'] for r in found('request', 'named-wrong')] == ['denied']
+    assert len(found('cert', 'named-', '--account', 'namer')) == 2
+    assert len(found('request', 'named-', '--limit', '2')) == 2
+    for text in 'named%last', 'named_last', 'named-wrong':
+        assert found('cert', text) == []
+
+
 def test_accounts(stack):
     stack.account('clark', groups=['users', 'web-admins'], cn='Clark',
                   email='clark@demo.example')
