@@ -228,9 +228,9 @@ put_next(struct xmlw *w, const PGresult *res)
 	    { NULL, NULL } };
 
 	open_section(w, "next", "Who should have renewed");
-	small(w, "Of those, whose last certificate ends within 30 days and "
-	    "has less than a fifth of its life left.");
-	put_first(w, c, res, " in all, who is first without one first");
+	small(w, "Those whose last certificate ends within 30 days and has "
+	    "less than a fifth of its life left.");
+	put_first(w, c, res, " in all, in the order of their ends");
 	xmlw_close(w);
 }
 

@@ -40,16 +40,13 @@
 	   an hour or a month has not, 30 days before its end. */ \
 	{ "report_next", "SELECT account, template, " \
 	    "concat_ws(' ', nullif(subject, ''), nullif(san, '')), " \
-	    UTC("not_after") ", count(*) OVER () " \
-	    "FROM countersign.certificate c WHERE not_after > now() " \
-	    "AND not_after < now() + interval '30 days' " \
-	    "AND not_after - now() < (not_after - not_before) / 5 " \
-	    "AND revoked_at IS NULL AND NOT EXISTS (" \
-	    "SELECT FROM countersign.certificate n WHERE n.account = c.account " \
-	    "AND n.template = c.template AND n.subject = c.subject " \
-	    "AND n.san = c.san AND n.not_after > c.not_after " \
-	    "AND n.revoked_at IS NULL) ORDER BY not_after, serial LIMIT 30", \
-	    0 }, \
+	    UTC("ends") ", count(*) OVER () FROM (SELECT account, template, " \
+	    "subject, san, max(not_after) AS ends, " \
+	    "max(not_after - not_before) AS life " \
+	    "FROM countersign.certificate WHERE not_after > now() " \
+	    "AND revoked_at IS NULL GROUP BY 1, 2, 3, 4) h " \
+	    "WHERE ends < now() + interval '30 days' " \
+	    "AND ends - now() < life / 5 ORDER BY ends, account LIMIT 30", 0 }, \
 	{ "report_templates", "SELECT template, " UTC("min(not_after)") ", " \
 	    "count(*) FROM countersign.certificate WHERE not_after > now() " \
 	    "AND revoked_at IS NULL GROUP BY template " \
