@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+import psycopg
 import pytest
 import requests
 from cryptography import x509
@@ -144,6 +145,28 @@ def test_hold_and_release(place):
     assert wait_for(lambda: reason(place.delta(), place.held)) == \
         'removeFromCRL'
     assert reason(fetch_crl(place.held), place.held) == 'certificateHold'
+
+
+def test_no_row_takes_off_what_is_revoked(place):
+    """No ledger is held against these rows, so they may do no harm."""
+    cert, later = place.issue(), place.issue()
+    revoke(place.stack, cert)
+    wait_for(lambda: reason(place.delta(), cert))
+    serial = bytes.fromhex(hex_serial(cert))
+    dsn = psycopg.conninfo.make_conninfo(place.stack.env['CS_DSN'],
+                                         user='postgres')
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute('INSERT INTO countersign.released SELECT ca, %s, now(), '
+                   'n FROM countersign.revocation_change WHERE ca = '
+                   "'Demo-CA'", (serial,))
+        try:
+            revoke(place.stack, later)
+            d = wait_for(lambda: (lambda d: d if reason(d, later) else None)(
+                place.delta()))
+        finally:
+            db.execute('DELETE FROM countersign.released WHERE serial = %s',
+                       (serial,))
+    assert reason(d, cert) == 'keyCompromise'
 
 
 def combined(complete, delta, cert):
