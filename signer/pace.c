@@ -15,6 +15,8 @@
 #define MINUTE		(60 * INT64_C(1000000))
 #define SAVED		(10 * INT64_C(1000000))
 #define SOON_MAX	(7 * INT64_C(86400))
+#define URGENT		3	/* renewals of one certificate: at once, and
+				   one a minute */
 
 struct bucket {
 	char		*name;
@@ -27,7 +29,7 @@ struct buckets {
 };
 
 struct pace {
-	struct buckets	 templates, refused;
+	struct buckets	 templates, refused, urgent;
 };
 
 struct pace *
@@ -53,6 +55,7 @@ pace_free(struct pace *p)
 		return;
 	buckets_free(&p->templates);
 	buckets_free(&p->refused);
+	buckets_free(&p->urgent);
 	free(p);
 }
 
@@ -93,6 +96,38 @@ ends_soon(const struct issued *old, int64_t now)
 	    old->not_after - now);
 }
 
+/* One more of this name, of so many at once?  Refused ones cost nothing. */
+static bool
+spare(struct buckets *all, const char *name, int64_t each, int64_t most,
+    int64_t usec)
+{
+	struct bucket *b = find(all, name, usec);
+	int64_t due = (b->due > usec ? b->due : usec) + each;
+
+	if (due > usec + each * most)
+		return false;
+	b->due = due;
+	return true;
+}
+
+/*
+ * Each renewal of a certificate that ends soon passes, and keeps others out:
+ * who renews one again and again would keep them out for ever.
+ */
+static bool
+is_urgent(struct pace *p, const struct issued *old, int64_t now, int64_t usec)
+{
+	struct buf hex = { 0 };
+	bool yes;
+
+	if (!ends_soon(old, now))
+		return false;
+	buf_hex(&hex, old->serial.p, old->serial.n);
+	yes = spare(&p->urgent, buf_str(&hex), MINUTE, URGENT, usec);
+	buf_free(&hex);
+	return yes;
+}
+
 int
 pace_take(struct pace *p, const struct decision *d, int64_t now, int64_t usec,
     struct err *err)
@@ -107,7 +142,7 @@ pace_take(struct pace *p, const struct decision *d, int64_t now, int64_t usec,
 	full = usec + (each > SAVED ? each : SAVED);
 	b = find(&p->templates, t->cn, usec);
 	due = (b->due > usec ? b->due : usec) + each;
-	if (due > full && !ends_soon(d->renews, now))
+	if (due > full && !is_urgent(p, d->renews, now, usec))
 		return err_set(err, ERR_UNAVAILABLE, "template %s: "
 		    "rate-per-minute is %u, the next in %" PRId64 " ms",
 		    t->cn, t->rate, (due - full) / 1000 + 1);
@@ -119,12 +154,6 @@ pace_take(struct pace *p, const struct decision *d, int64_t now, int64_t usec,
 bool
 pace_refused(struct pace *p, const char *account, int64_t usec)
 {
-	const int64_t each = MINUTE / PACE_REFUSED;
-	struct bucket *b = find(&p->refused, account, usec);
-	int64_t due = (b->due > usec ? b->due : usec) + each;
-
-	if (due > usec + each * PACE_REFUSED_SAVED)
-		return false;
-	b->due = due;
-	return true;
+	return spare(&p->refused, account, MINUTE / PACE_REFUSED,
+	    PACE_REFUSED_SAVED, usec);
 }

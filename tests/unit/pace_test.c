@@ -32,7 +32,7 @@ take(struct pace *p, const char *name, unsigned rate, int64_t usec)
 }
 
 static int
-renew(struct pace *p, const struct issued *old, int64_t usec)
+renew_again(struct pace *p, const struct issued *old, int64_t usec)
 {
 	char cn[] = "T";
 	struct template t = { .cn = cn, .rate = 60 };
@@ -40,6 +40,20 @@ renew(struct pace *p, const struct issued *old, int64_t usec)
 	struct err err = ERR_INIT;
 
 	return pace_take(p, &d, NOW, usec, &err);
+}
+
+/* Of a certificate that nobody has renewed before; NULL: a new request. */
+static int
+renew(struct pace *p, struct issued *old, int64_t usec)
+{
+	static uint32_t serial;
+
+	serial++;
+	if (old != NULL) {
+		buf_reset(&old->serial);
+		buf_add(&old->serial, &serial, sizeof(serial));
+	}
+	return renew_again(p, old, usec);
 }
 
 /* How many pass when so many a second come for so many seconds. */
@@ -136,6 +150,7 @@ test_renewals(void **state)
 		assert_int_equal(renew(p, &old, SECOND), v[i].rc);
 		pace_free(p);
 	}
+	buf_free(&old.serial);
 }
 
 /* What urgent ones take is missing for others, but for ten seconds only. */
@@ -157,6 +172,39 @@ test_urgent_first(void **state)
 		assert_int_equal(renew(p, &old, i * SECOND), 0);
 		assert_int_equal(renew(p, NULL, i * SECOND), -1);
 	}
+	buf_free(&old.serial);
+	pace_free(p);
+}
+
+/* Nobody keeps the others out with one certificate that ends soon. */
+static void
+test_urgent_again(void **state)
+{
+	struct issued one = { .not_before = NOW - 90, .not_after = NOW + 5 };
+	struct issued other = one;
+	struct pace *p = pace_new();
+	int i, n = 0;
+
+	(void)state;
+	buf_puts(&one.serial, "1");
+	while (renew(p, NULL, SECOND) == 0)
+		;
+	for (i = 0; i < 100; i++)
+		n += renew_again(p, &one, SECOND) == 0;
+	assert_int_equal(n, 3);
+	assert_int_equal(renew(p, &other, SECOND), 0);
+	/* While it is sent all the time, a new request passes each second. */
+	for (i = 2; i < 60; i++) {
+		assert_int_equal(renew(p, NULL, i * SECOND), 0);
+		assert_int_equal(renew_again(p, &one, i * SECOND), -1);
+	}
+	assert_int_equal(renew_again(p, &one, 62 * SECOND), 0);
+	while (renew(p, NULL, 62 * SECOND) == 0)
+		;
+	assert_int_equal(renew_again(p, &one, 62 * SECOND), 0);
+	assert_int_equal(renew_again(p, &one, 62 * SECOND), -1);
+	buf_free(&one.serial);
+	buf_free(&other.serial);
 	pace_free(p);
 }
 
@@ -193,6 +241,7 @@ main(void)
 		cmocka_unit_test(test_templates_apart),
 		cmocka_unit_test(test_renewals),
 		cmocka_unit_test(test_urgent_first),
+		cmocka_unit_test(test_urgent_again),
 		cmocka_unit_test(test_refused)
 	};
 
