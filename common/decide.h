@@ -26,6 +26,9 @@ struct decide_ask {
 						   NULL */
 	int64_t			 now;		/* unix seconds; in the vault,
 						   when the request came */
+	/* A quick yes to issued_prove, of who has a CA's key; or NULL. */
+	bool			(*proves)(const void *, const struct issued *);
+	const void		*prover;
 };
 
 /* All but names is lent by what was asked. */

@@ -173,43 +173,48 @@ issued_free(struct issued_set *set)
 	free(set);
 }
 
-/* [RFC5280] 4.1: the parts of a Certificate. */
-static int
-read_parts(struct slice cert, struct slice *tbs, int *md, struct slice *sig,
-    struct err *err)
+int
+issued_parts(const struct issued *c, struct slice *tbs, struct slice *alg,
+    struct slice *sig)
 {
-	struct slice	alg;
+	struct err	ignored = ERR_INIT;
 	struct der	d;
-	X509_ALGOR	*a;
-	const uint8_t	*p;
 
-	if (der_only(cert, DER_SEQ, &d, "certificate", err) == -1 ||
-	    der_tlv(&d, DER_SEQ, tbs, "tbsCertificate", err) == -1 ||
-	    der_tlv(&d, DER_SEQ, &alg, "signatureAlgorithm", err) == -1 ||
-	    der_bits(&d, sig, "signatureValue", err) == -1)
+	if (der_only(buf_slice(&c->der), DER_SEQ, &d, "certificate",
+	    &ignored) == -1 ||
+	    der_tlv(&d, DER_SEQ, tbs, "tbsCertificate", &ignored) == -1 ||
+	    der_tlv(&d, DER_SEQ, alg, "signatureAlgorithm", &ignored) == -1)
 		return -1;
-	p = alg.p;
+	return der_bits(&d, sig, "signatureValue", &ignored);
+}
+
+/* NULL: of a kind that nobody here signs with. */
+static const EVP_MD *
+signed_with(struct slice alg)
+{
+	const uint8_t	*p = alg.p;
+	X509_ALGOR	*a;
+	int		 md;
+
 	a = d2i_X509_ALGOR(NULL, &p, (long)alg.n);
-	if (a == NULL || OBJ_find_sigid_algs(OBJ_obj2nid(a->algorithm), md,
+	if (a == NULL || OBJ_find_sigid_algs(OBJ_obj2nid(a->algorithm), &md,
 	    NULL) != 1)
-		*md = NID_undef;
+		md = NID_undef;
 	X509_ALGOR_free(a);
-	return 0;
+	return md == NID_undef ? NULL : EVP_get_digestbynid(md);
 }
 
 static bool
-is_signed_by(struct slice cert, EVP_PKEY *pub)
+is_signed_by(const struct issued *c, EVP_PKEY *pub)
 {
 	EVP_MD_CTX	*ctx = EVP_MD_CTX_new();
-	struct err	 ignored = ERR_INIT;
-	struct slice	 tbs, sig;
-	int		 md;
+	struct slice	 tbs, alg, sig;
+	const EVP_MD	*md;
 	bool		 is;
 
-	is = read_parts(cert, &tbs, &md, &sig, &ignored) == 0 &&
-	    md != NID_undef && ctx != NULL &&
-	    EVP_DigestVerifyInit(ctx, NULL, EVP_get_digestbynid(md), NULL,
-	    pub) == 1 &&
+	is = ctx != NULL && issued_parts(c, &tbs, &alg, &sig) == 0 &&
+	    (md = signed_with(alg)) != NULL &&
+	    EVP_DigestVerifyInit(ctx, NULL, md, NULL, pub) == 1 &&
 	    EVP_DigestVerify(ctx, sig.p, sig.n, tbs.p, tbs.n) == 1;
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();
@@ -222,7 +227,7 @@ issued_prove(const struct issued *c, const struct policy *p, struct err *err)
 	const struct policy_key	*key;
 
 	if (policy_key_find(p, c->ca, &key) != NULL && key->pub != NULL &&
-	    is_signed_by(buf_slice(&c->der), key->pub))
+	    is_signed_by(c, key->pub))
 		return 0;
 	return err_deny(err, CERT_E_UNTRUSTEDROOT, "the certificate in the "
 	    "database is not signed by ca %.60s: somebody has put it there",

@@ -58,6 +58,12 @@ const struct issued *issued_find(const struct issued_set *,
 void		 issued_free(struct issued_set *);
 
 /*
+ * The parts of its certificate, lent ([RFC5280] 4.1): the first two whole, of
+ * the signature the octets.  -1 for what is none.
+ */
+int		 issued_parts(const struct issued *, struct slice *tbs,
+		    struct slice *alg, struct slice *sig);
+/*
  * Did that CA's key sign it?  Who writes rows and has no key makes no
  * certificate.  -1: ERR_DENIED, CERT_E_UNTRUSTEDROOT.
  */

@@ -189,7 +189,8 @@ renewal_judge(const struct decide_ask *in, const struct template *t,
 	    check_account(in, t, c, err) == -1 ||
 	    check_key(in, t, c, err) == -1 ||
 	    check_chain(in, t, c, err) == -1 ||
-	    issued_prove(c, in->policy, err) == -1)
+	    ((in->proves == NULL || !in->proves(in->prover, c)) &&
+	    issued_prove(c, in->policy, err) == -1))
 		return -1;
 	*out = c;
 	return 0;

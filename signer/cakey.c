@@ -261,6 +261,15 @@ is_right(const struct cakey *k, struct slice digest, struct slice sig)
 	    digest.n) == 1;
 }
 
+bool
+cakey_signed(const struct cakey *k, struct slice msg, struct slice sig)
+{
+	uint8_t digest[64];
+
+	return k != NULL && k->p256 != NULL && p256check_verify(k->p256,
+	    slice_of(digest, cakey_digest(k, msg, digest)), sig) == 0;
+}
+
 /*
  * A token's signatures are always checked: what a device or its module gets
  * wrong would else be found by the clients.

@@ -70,6 +70,13 @@ int		 cakey_sign_digest(struct cakey *, struct slice digest,
 		    bool check, struct buf *sig, struct err *);
 
 /*
+ * Is this quickly seen to be this key's signature?  false says nothing: ask
+ * OpenSSL.
+ */
+bool		 cakey_signed(const struct cakey *, struct slice msg,
+		    struct slice sig);
+
+/*
  * Sign; the signature is appended.  With check, and always with a token, it
  * is verified before it is handed out: a faulty computation must not become
  * a certificate.  Certificates and lists are in the ledger before, synced.  -1,

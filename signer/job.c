@@ -16,6 +16,8 @@
 #include "archive.h"
 #include "badkey.h"
 #include "blocked.h"
+#include "cakey.h"
+#include "caset.h"
 #include "certauth.h"
 #include "exchange.h"
 #include "hresult.h"
@@ -295,12 +297,24 @@ job_serials(const struct job *j, struct slice serial[JOB_SERIALS])
 	return n;
 }
 
+/* With the table of the key: a third of what it takes without. */
+static bool
+is_ours(const void *s, const struct issued *c)
+{
+	struct ca *key = caset_key(s, slice_str(c->ca));
+	struct slice tbs, alg, sig;
+
+	return key != NULL && issued_parts(c, &tbs, &alg, &sig) == 0 &&
+	    cakey_signed(key->key, tbs, sig);
+}
+
 static struct decide_ask
 input(const struct signer *s, const struct job *j)
 {
 	struct decide_ask in = { .policy = s->policy, .ca = j->ca->of,
 	    .account = j->acct, .method = j->ask.method, .request = j->req,
-	    .agency = &j->agency, .now = j->received / 1000000 };
+	    .agency = &j->agency, .now = j->received / 1000000,
+	    .proves = is_ours, .prover = s };
 	size_t i;
 
 	for (i = 0; j->req != NULL && i < j->req->nsigner; i++)

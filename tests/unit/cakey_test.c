@@ -42,6 +42,13 @@ sign_with(const char *kind, enum key_kind want, const EVP_MD *md)
 	assert_int_equal(EVP_DigestVerifyInit(ctx, NULL, md, NULL, pub), 1);
 	assert_int_equal(EVP_DigestVerify(ctx, sig.p, sig.n, msg.p, msg.n),
 	    1);
+	/* Quickly yes where there is a table, and never wrongly. */
+	assert_int_equal(cakey_signed(k, msg, buf_slice(&sig)),
+	    want == KEY_P256);
+	assert_false(cakey_signed(k, slice_str("some byteS"),
+	    buf_slice(&sig)));
+	sig.p[sig.n - 1] ^= 1;
+	assert_false(cakey_signed(k, msg, buf_slice(&sig)));
 	EVP_PKEY_free(pub);
 	EVP_MD_CTX_free(ctx);
 	buf_free(&sig);
