@@ -599,8 +599,9 @@ def test_explain_method(site, alice, plain, tmp_path):
 
 @pytest.mark.parametrize('args, text', [
     (('--method', 'anonymous'), 'needs --csr'),
-    (('--method', 'anonymous', '--csr', 'x', '--user', 'demo'), 'no --user'),
-    (('--method', 'ntlm', '--user', 'demo'), 'not password'),
-    (('--method', 'password'), '--user is needed')])
+    (('--method', 'anonymous', '--csr', 'x', '--account', 'demo'),
+     'no --account'),
+    (('--method', 'ntlm', '--account', 'demo'), 'not password'),
+    (('--method', 'password'), '--account is needed')])
 def test_explain_usage(site, args, text):
     assert text in site.ctl('explain', *args, ok=2).stderr
