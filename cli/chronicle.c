@@ -1,32 +1,19 @@
 /*
  * All ledgers into memory, entry by entry: the reading half of "ledger
  * verify" and "reconcile".  Each type of entry has a function; take_entry has
- * the table.
+ * the table; those about decisions are in chronicle_decision.c.
  */
-#include "chronicle.h"
-
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+
+#include <openssl/evp.h>
 
 #include "base64.h"
+#include "chronicle_int.h"
 #include "rowform.h"
 #include "tuple.h"
 
 #define ROW_MAX		(1024 * 1024)
-
-/* One ledger being read. */
-struct reading {
-	struct chronicle	*c;
-	struct chr_ledger	*l;
-	uint16_t		 index;
-	size_t			*open;	/* rows whose end is to come */
-	size_t			 nopen, capopen;
-	uint8_t			 (*approved)[CHR_ID];	/* see take_approved */
-	size_t			 napproved, capapproved;
-	bool			 vault;	/* an answer was begun in it */
-};
 
 void
 chr_digest(struct slice s, uint8_t out[CHR_DIGEST])
@@ -74,20 +61,17 @@ chronicle_ca(struct chronicle *c, const char *name)
 	return (uint16_t)(c->ca.n - 1);
 }
 
-/* Room for one more, zeroed. */
-static void *
-grow(void **v, size_t *n, size_t *cap, size_t size)
+void *
+chr_grow(void **v, size_t *n, size_t *cap, size_t size)
 {
 	*v = xgrow(*v, *n, cap, size);
 	memset((char *)*v + *n * size, 0, size);
 	return (char *)*v + (*n)++ * size;
 }
-#define GROW(v, n, cap)	((__typeof__(v))grow((void **)&(v), &(n), &(cap), \
-			    sizeof *(v)))
 
-static int
-get_ca(struct chronicle *c, const struct ledger_entry *e, uint16_t *out,
-    struct err *err)
+int
+chr_get_ca(struct chronicle *c, const struct ledger_entry *e,
+    uint16_t *out, struct err *err)
 {
 	struct buf b = { 0 };
 	int rc = ledger_get(e, "ca", &b);
@@ -98,13 +82,10 @@ get_ca(struct chronicle *c, const struct ledger_entry *e, uint16_t *out,
 	return rc == 0 ? 0 : ledger_bad(e, "ca", err);
 }
 
-/*
- * 1: there, decoded; 0: no such field, as in entries of older versions; -1.
- * One look-up, not ledger_get_base64's second: there are millions.
- */
-static int
-get_base64(const struct ledger_entry *e, const char *key, struct buf *out,
-    struct err *err)
+/* One look-up, not ledger_get_base64's second: there are millions. */
+int
+chr_get_base64(const struct ledger_entry *e, const char *key,
+    struct buf *out, struct err *err)
 {
 	struct buf b = { 0 };
 	struct err why = ERR_INIT;
@@ -117,12 +98,12 @@ get_base64(const struct ledger_entry *e, const char *key, struct buf *out,
 	return rc;
 }
 
-static int
-get_digest(const struct ledger_entry *e, const char *key,
+int
+chr_get_digest(const struct ledger_entry *e, const char *key,
     uint8_t out[CHR_DIGEST], struct err *err)
 {
 	struct buf b = { 0 };
-	int rc = get_base64(e, key, &b, err);
+	int rc = chr_get_base64(e, key, &b, err);
 
 	if (rc == 1)
 		chr_digest(buf_slice(&b), out);
@@ -130,12 +111,8 @@ get_digest(const struct ledger_entry *e, const char *key,
 	return rc;
 }
 
-/*
- * Signers are at work meanwhile: what they wrote after the database was read
- * may be here and not there.
- */
-static bool
-is_claimed(const struct reading *r, const struct ledger_entry *e)
+bool
+chr_is_claimed(const struct reading *r, const struct ledger_entry *e)
 {
 	return e->end <= r->l->size;
 }
@@ -169,7 +146,7 @@ take_start(struct reading *r, const struct ledger_entry *e, struct err *err)
 	}
 	(void)ledger_get_num(e, "prefix", &prefix);
 	r->l->prefix = (unsigned)prefix;
-	if (is_claimed(r, e))
+	if (chr_is_claimed(r, e))
 		(void)ledger_get_num(e, "epoch", &r->l->epoch);
 	if (rc == 0 && r->l->signer == NULL)
 		r->l->signer = xstrdup(buf_str(&name));
@@ -183,247 +160,6 @@ take_start(struct reading *r, const struct ledger_entry *e, struct err *err)
 	return rc == 0 ? 0 : ledger_bad(e, "signer", err);
 }
 
-/*
- * An entry has the row that came with the request, the row of the decision, or
- * both; older versions wrote neither, and then only ids are compared.
- */
-static int
-take_rows(struct chr_row *row, const struct ledger_entry *e, struct err *err)
-{
-	int fresh = get_digest(e, "request", row->submitted, err);
-	int decided = get_base64(e, "decision", &row->tuple, err);
-
-	if (fresh == -1 || decided == -1)
-		return -1;
-	row->fresh = fresh == 1;
-	row->has_rows = decided == 1;
-	chr_digest(buf_slice(&row->tuple), row->decided);
-	/* Only what waits, and what decides that, is merged. */
-	if (row->fresh && row->kind != CHR_PEND)
-		buf_free(&row->tuple);
-	return 0;
-}
-
-/* NULL: nobody but the vault itself has approved it. */
-static struct chr_approval *
-approval_of(const struct ledger_entry *e, const uint8_t id[CHR_ID],
-    struct chr_approval *out)
-{
-	struct buf by = { 0 };
-	bool is = ledger_get(e, "approver", &by) == 0 &&
-	    strncmp(buf_str(&by), "airgap:", 7) != 0;
-
-	memcpy(out->id, id, CHR_ID);
-	if (is)
-		chr_digest(buf_slice(&by), out->by);
-	buf_free(&by);
-	return is ? out : NULL;
-}
-
-static void
-keep_approval(struct chr_approval **v, size_t *n, size_t *cap,
-    const struct ledger_entry *e, const uint8_t id[CHR_ID])
-{
-	struct chr_approval by, *to;
-
-	if (approval_of(e, id, &by) == NULL)
-		return;
-	to = GROW(*v, *n, *cap);
-	*to = by;
-}
-
-/* "intent", "denied", "pending": open until "done" or "void" ends it. */
-static int
-take_decision(struct reading *r, const struct ledger_entry *e,
-    struct err *err)
-{
-	struct chronicle *c = r->c;
-	struct chr_row *row = GROW(c->row, c->nrow, c->caprow);
-	uint8_t tbs[32];
-	size_t *open;
-
-	row->ledger = r->index;
-	row->kind = strcmp(e->type, "intent") == 0 ? CHR_ISSUE :
-	    strcmp(e->type, "denied") == 0 ? CHR_DENY : CHR_PEND;
-	if (ledger_get_hex(e, "id", row->id, CHR_ID, err) != 0 ||
-	    get_ca(c, e, &row->ca, err) != 0 || take_rows(row, e, err) != 0 ||
-	    (row->kind == CHR_ISSUE && (ledger_get_hex(e, "serial", row->serial,
-	    CHR_SERIAL, err) != 0 ||
-	    ledger_get_hex(e, "tbs", tbs, 32, err) != 0)))
-		return -1;
-	if (row->kind == CHR_ISSUE)
-		memcpy(row->tbs, tbs, CHR_DIGEST);
-	if (row->kind == CHR_ISSUE && r->vault)
-		keep_approval(&c->used, &c->nused, &c->capused, e, row->id);
-	open = GROW(r->open, r->nopen, r->capopen);
-	*open = c->nrow - 1;
-	return 0;
-}
-
-/* Keeps the order: find_open relies on it. */
-static void
-drop_open(struct reading *r, size_t i)
-{
-	r->nopen--;
-	memmove(&r->open[i], &r->open[i + 1],
-	    (r->nopen - i) * sizeof *r->open);
-}
-
-/* The oldest first: it ends first.  NULL: none is open. */
-static struct chr_row *
-find_open(const struct reading *r, const uint8_t *key, bool is_serial,
-    size_t *at)
-{
-	struct chr_row *row;
-	size_t i;
-
-	for (i = 0; i < r->nopen; i++) {
-		row = &r->c->row[r->open[i]];
-		if (is_serial ? row->kind == CHR_ISSUE &&
-		    memcmp(row->serial, key, CHR_SERIAL) == 0 :
-		    memcmp(row->id, key, CHR_ID) == 0) {
-			*at = i;
-			return row;
-		}
-	}
-	return NULL;
-}
-
-/* Damage that no hash shows: whoever wrote the chain left something out. */
-static void
-without_intent(const struct reading *r, const struct ledger_entry *e)
-{
-	char object[64];
-
-	snprintf(object, sizeof object, "%.40s %llu",
-	    r->l->signer != NULL ? r->l->signer : "",
-	    (unsigned long long)e->seq);
-	r->c->sink.finding(r->c->sink.arg, e->type, object,
-	    "without an intent");
-}
-
-/* The row that it tells must be the certificate's. */
-static int
-take_issued(struct reading *r, const struct ledger_entry *e, struct err *err)
-{
-	uint8_t serial[CHR_SERIAL], md[32];
-	struct buf der = { 0 }, tuple = { 0 };
-	struct chr_row *row;
-	struct tuple t;
-	size_t at;
-	int rc;
-
-	if (ledger_get_hex(e, "serial", serial, CHR_SERIAL, err) != 0)
-		return -1;
-	if ((row = find_open(r, serial, true, &at)) == NULL) {
-		without_intent(r, e);
-		return 0;
-	}
-	rc = get_base64(e, "certificate", &der, err);
-	if (rc == 1 && (rc = get_base64(e, "row", &tuple, err)) == 1) {
-		EVP_Digest(der.p, der.n, md, NULL, EVP_sha256(), NULL);
-		chr_digest(buf_slice(&tuple), row->cert);
-		row->has_cert = tuple_parse(buf_slice(&tuple), &t) == 0 &&
-		    t.n >= CERT_N && slice_eq(t.field[CERT_DER],
-		    slice_of(md, sizeof md));
-		if (!row->has_cert)
-			rc = ledger_bad(e, "row", err);
-	}
-	buf_free(&der);
-	buf_free(&tuple);
-	return rc == -1 ? -1 : 0;
-}
-
-/* What was begun has no row; with a serial, it may have been signed. */
-static int
-take_void(struct reading *r, const struct ledger_entry *e, struct err *err)
-{
-	uint8_t id[CHR_ID], serial[CHR_SERIAL];
-	struct err none = ERR_INIT;
-	struct chr_row *row;
-	bool has_serial;
-	size_t at;
-
-	has_serial = ledger_get_hex(e, "serial", serial, CHR_SERIAL,
-	    &none) == 0;
-	if (ledger_get_hex(e, "id", id, CHR_ID, err) != 0)
-		return -1;
-	row = find_open(r, has_serial ? serial : id, has_serial, &at);
-	if (row == NULL) {
-		without_intent(r, e);
-		return 0;
-	}
-	row->voided = true;
-	row->claimed = is_claimed(r, e);
-	drop_open(r, at);
-	return 0;
-}
-
-/*
- * An approval at a desk before an air gap decides nothing yet: the vault's
- * ledger says what became of it.  Here it only explains the end to come.
- */
-static int
-take_approved(struct reading *r, const struct ledger_entry *e,
-    struct err *err)
-{
-	struct chronicle *c = r->c;
-	uint8_t id[CHR_ID], (*approved)[CHR_ID];
-
-	if (ledger_get_hex(e, "id", id, CHR_ID, err) != 0)
-		return -1;
-	keep_approval(&c->given, &c->ngiven, &c->capgiven, e, id);
-	approved = GROW(r->approved, r->napproved, r->capapproved);
-	memcpy(*approved, id, CHR_ID);
-	return 0;
-}
-
-/* True once for each: the place is given up. */
-static bool
-end_of_approval(struct reading *r, const uint8_t id[CHR_ID])
-{
-	size_t i;
-
-	for (i = 0; i < r->napproved; i++) {
-		if (memcmp(r->approved[i], id, CHR_ID) != 0)
-			continue;
-		memcpy(r->approved[i], r->approved[--r->napproved], CHR_ID);
-		return true;
-	}
-	return false;
-}
-
-/* Their transaction is committed: from here on the database must have them. */
-static int
-take_done(struct reading *r, const struct ledger_entry *e, struct err *err)
-{
-	struct buf ids = { 0 };
-	uint8_t id[CHR_ID];
-	struct chr_row *row;
-	char *p, *one;
-	size_t at;
-	int rc = 0;
-
-	if (ledger_get(e, "ids", &ids) != 0)
-		return ledger_bad(e, "ids", err);
-	p = buf_str(&ids);
-	while (rc == 0 && (one = strsep(&p, ",")) != NULL) {
-		if (strlen(one) != 2 * CHR_ID ||
-		    hex_decode(one, id, CHR_ID) != 0)
-			rc = ledger_bad(e, "ids", err);
-		else if ((row = find_open(r, id, false, &at)) == NULL) {
-			if (!end_of_approval(r, id))
-				without_intent(r, e);
-		} else {
-			row->committed = true;
-			row->claimed = is_claimed(r, e);
-			drop_open(r, at);
-		}
-	}
-	buf_free(&ids);
-	return rc;
-}
-
 /* Of its texts only digests are kept: chr_what, chr_who. */
 static int
 take_revocation(struct reading *r, const struct ledger_entry *e,
@@ -431,10 +167,10 @@ take_revocation(struct reading *r, const struct ledger_entry *e,
 {
 	static const char *const keys[] = { "date", "reason", "until", "who",
 	    "note", "serial" };
-	struct chr_revocation rev = { .claimed = is_claimed(r, e) };
+	struct chr_revocation rev = { .claimed = chr_is_claimed(r, e) };
 	struct buf v[6] = { { 0 } };
 	size_t i;
-	int rc = get_ca(r->c, e, &rev.ca, err);
+	int rc = chr_get_ca(r->c, e, &rev.ca, err);
 
 	for (i = 0; i < 6 && rc == 0; i++)
 		if ((rc = ledger_get(e, keys[i], &v[i])) != 0)
@@ -461,7 +197,7 @@ take_listed(struct chr_list *l, const struct ledger_entry *e, struct err *err)
 {
 	struct buf row = { 0 };
 	struct tuple t;
-	int rc = get_base64(e, "row", &row, err);
+	int rc = chr_get_base64(e, "row", &row, err);
 
 	if (rc == 1) {
 		chr_digest(buf_slice(&row), l->row);
@@ -478,17 +214,17 @@ static int
 take_list(struct reading *r, const struct ledger_entry *e, struct err *err)
 {
 	struct chronicle *c = r->c;
-	struct chr_list *l = GROW(c->list, c->nlist, c->caplist);
+	struct chr_list *l = CHR_GROW(c->list, c->nlist, c->caplist);
 	struct buf b = { 0 };
 	int64_t number = 0;
 
 	(void)ledger_get_num(e, "number", &number);
 	l->number = (uint64_t)number;
-	if (get_ca(c, e, &l->ca, err) != 0 || number <= 0)
+	if (chr_get_ca(c, e, &l->ca, err) != 0 || number <= 0)
 		return ledger_bad(e, "ca or number", err);
 	if (strcmp(e->type, "listed") == 0) {
 		l->listed = true;
-		l->claimed = is_claimed(r, e);
+		l->claimed = chr_is_claimed(r, e);
 		return take_listed(l, e, err);
 	}
 	if (ledger_get(e, "tbs", &b) != 0 || b.n >= sizeof l->tbs) {
@@ -509,64 +245,23 @@ take_responder(struct reading *r, const struct ledger_entry *e,
     struct err *err)
 {
 	struct chronicle *c = r->c;
-	struct chr_responder *p = GROW(c->resp, c->nresp, c->capresp);
+	struct chr_responder *p = CHR_GROW(c->resp, c->nresp, c->capresp);
 	uint8_t tbs[32];
 
 	p->ledger = r->index;
-	if (get_ca(c, e, &p->ca, err) != 0 ||
+	if (chr_get_ca(c, e, &p->ca, err) != 0 ||
 	    ledger_get_hex(e, "serial", p->serial, CHR_SERIAL, err) != 0)
 		return -1;
 	if (strcmp(e->type, "responder") != 0) {
 		p->has_der = true;
-		p->claimed = is_claimed(r, e);
-		return get_digest(e, "certificate", p->der, err) == 1 ? 0 :
+		p->claimed = chr_is_claimed(r, e);
+		return chr_get_digest(e, "certificate", p->der, err) == 1 ? 0 :
 		    ledger_bad(e, "certificate", err);
 	}
 	if (ledger_get_hex(e, "tbs", tbs, sizeof tbs, err) != 0)
 		return -1;
 	memcpy(p->tbs, tbs, CHR_DIGEST);
 	return 0;
-}
-
-/* In a vault: a bundle was taken. */
-static int
-take_round(struct reading *r, const struct ledger_entry *e, struct err *err)
-{
-	struct chronicle *c = r->c;
-	struct chr_round *round = GROW(c->round, c->nround, c->capround);
-	int64_t n = 0;
-
-	(void)ledger_get_num(e, "round", &n);
-	round->n = (uint64_t)n;
-	r->vault = true;
-	return n > 0 ? ledger_get_hex(e, "bundle", round->bundle, 32, err) :
-	    ledger_bad(e, "round", err);
-}
-
-/*
- * A vault has no database: what it decided is committed when the answer is
- * whole.
- */
-static int
-take_answer(struct reading *r, const struct ledger_entry *e, struct err *err)
-{
-	struct chronicle *c = r->c;
-	struct chr_round *round = c->nround > 0 ? &c->round[c->nround - 1] :
-	    NULL;
-	int64_t n = 0;
-	size_t i;
-
-	(void)ledger_get_num(e, "round", &n);
-	if (round == NULL || round->n != (uint64_t)n)
-		return ledger_bad(e, "round", err);
-	for (i = 0; i < r->nopen; i++) {
-		c->row[r->open[i]].committed = true;
-		c->row[r->open[i]].claimed = is_claimed(r, e);
-	}
-	r->nopen = 0;
-	round->answered = true;
-	round->claimed = is_claimed(r, e);
-	return ledger_get_hex(e, "bundle", round->response, 32, err);
 }
 
 int
@@ -586,11 +281,11 @@ static int
 take_audit(struct reading *r, const struct ledger_entry *e, struct err *err)
 {
 	struct chronicle *c = r->c;
-	struct chr_audit *a = GROW(c->audit, c->naudit, c->capaudit);
+	struct chr_audit *a = CHR_GROW(c->audit, c->naudit, c->capaudit);
 	struct buf row = { 0 };
 	int rc;
 
-	a->claimed = is_claimed(r, e);
+	a->claimed = chr_is_claimed(r, e);
 	rc = ledger_get_base64(e, "row", &row, err);
 	if (rc == 0 && chr_audit_row(buf_slice(&row), a) != 0)
 		rc = ledger_bad(e, "row", err);
@@ -609,7 +304,7 @@ static int
 take_head(struct reading *r, const struct ledger_entry *e, struct err *err)
 {
 	(void)err;		/* headset.c has told what is wrong */
-	if (is_claimed(r, e))
+	if (chr_is_claimed(r, e))
 		r->l->head_kept = headset_last(r->c->heads, &r->l->head);
 	return 0;
 }
@@ -631,16 +326,18 @@ take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 				    const struct ledger_entry *, struct err *);
 	} types[] = {
 		{ "start", take_start }, { "head", take_head },
-		{ "intent", take_decision },
-		{ "denied", take_decision }, { "pending", take_decision },
-		{ "approved", take_approved },
-		{ "issued", take_issued }, { "void", take_void },
-		{ "done", take_done }, { "revoked", take_revocation },
+		{ "intent", chr_take_decision },
+		{ "denied", chr_take_decision },
+		{ "pending", chr_take_decision },
+		{ "approved", chr_take_approved },
+		{ "issued", chr_take_issued }, { "void", chr_take_void },
+		{ "done", chr_take_done }, { "revoked", take_revocation },
 		{ "released", take_revocation }, { "crl", take_list },
 		{ "listed", take_list }, { "responder", take_responder },
 		{ "responder-issued", take_responder },
 		{ "signatures", take_signatures }, { "audit", take_audit },
-		{ "airgap-in", take_round }, { "airgap-out", take_answer },
+		{ "airgap-in", chr_take_round },
+		{ "airgap-out", chr_take_answer },
 	};
 	struct reading *r = arg;
 	size_t i;

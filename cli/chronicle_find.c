@@ -219,10 +219,6 @@ find_doubles(struct chronicle *c)
 #define SORT(v, n, by)	do { if ((n) > 0) \
 	qsort((v), (n), sizeof *(v), (by)); } while (0)
 
-/*
- * Into the order of the header, and each later decision completed by what its
- * request came with (merge): only then it is comparable with a row.
- */
 static int
 by_approval(const void *a, const void *b)
 {
@@ -239,6 +235,10 @@ chronicle_given(const struct chronicle *c, const struct chr_approval *a)
 	    sizeof *c->given, by_approval) != NULL;
 }
 
+/*
+ * Into the order of the header, and each later decision completed by what its
+ * request came with (merge): only then it is comparable with a row.
+ */
 void
 chronicle_sort(struct chronicle *c)
 {

@@ -11,7 +11,7 @@
 
 struct restored {
 	uint64_t	 requests, decisions, certificates, voids;
-	uint64_t	 revocations, lists, responders, signers, audit;
+	uint64_t	 revocations, lists, signers, audit;
 	uint64_t	 rounds;	/* over an air gap */
 	/* What accounts and keys were made again, as lastword.h has it; the
 	   caller's to PQclear. */
