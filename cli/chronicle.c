@@ -46,21 +46,6 @@ chr_who(const char *who, const char *note, uint8_t out[CHR_DIGEST])
 	buf_free(&b);
 }
 
-uint16_t
-chronicle_ca(struct chronicle *c, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < c->ca.n; i++)
-		if (strcmp(c->ca.v[i], name) == 0)
-			return (uint16_t)i;
-	if (c->ca.n == UINT16_MAX)
-		abort();	/* no deployment has as many */
-	c->ca.v = xreallocarray(c->ca.v, c->ca.n + 1, sizeof *c->ca.v);
-	c->ca.v[c->ca.n++] = xstrdup(name);
-	return (uint16_t)(c->ca.n - 1);
-}
-
 void *
 chr_grow(void **v, size_t *n, size_t *cap, size_t size)
 {

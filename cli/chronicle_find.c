@@ -60,6 +60,31 @@ chronicle_free(struct chronicle *c)
 	free(c);
 }
 
+/* The index of a name; one behind all, if no entry is about it. */
+static uint16_t
+ca_of(const struct chronicle *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->ca.n && strcmp(c->ca.v[i], name) != 0; i++)
+		;
+	return (uint16_t)i;
+}
+
+uint16_t
+chronicle_ca(struct chronicle *c, const char *name)
+{
+	uint16_t i = ca_of(c, name);
+
+	if (i < c->ca.n)
+		return i;
+	if (i == UINT16_MAX)
+		abort();	/* no deployment has as many */
+	c->ca.v = xreallocarray(c->ca.v, c->ca.n + 1, sizeof *c->ca.v);
+	c->ca.v[c->ca.n++] = xstrdup(name);
+	return i;
+}
+
 void
 chronicle_add(struct chronicle *c, const struct chr_revocation *rev)
 {
@@ -268,20 +293,33 @@ chronicle_sort(struct chronicle *c)
 	find_doubles(c);
 }
 
-struct chr_row *
-chronicle_request(const struct chronicle *c, const uint8_t id[CHR_ID])
+/* Where the first is that is not below the key: n, if all are. */
+static size_t
+first(const void *key, const void *v, size_t n, size_t size,
+    int (*by)(const void *, const void *))
 {
-	size_t lo = 0, hi = c->nrow, mid;
+	size_t lo = 0, hi = n, mid;
 
-	while (lo < hi) {		/* the first that is not below */
+	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		if (memcmp(c->row[mid].id, id, CHR_ID) < 0)
+		if (by((const char *)v + mid * size, key) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < c->nrow && memcmp(c->row[lo].id, id, CHR_ID) == 0 ?
-	    &c->row[lo] : NULL;
+	return lo;
+}
+
+struct chr_row *
+chronicle_request(const struct chronicle *c, const uint8_t id[CHR_ID])
+{
+	struct chr_row key = { .fresh = true };
+	size_t i;
+
+	memcpy(key.id, id, CHR_ID);
+	i = first(&key, c->row, c->nrow, sizeof *c->row, by_id);
+	return i < c->nrow && memcmp(c->row[i].id, id, CHR_ID) == 0 ?
+	    &c->row[i] : NULL;
 }
 
 struct chr_row *
@@ -300,44 +338,26 @@ struct chr_revocation *
 chronicle_revocation(const struct chronicle *c, const char *ca,
     const uint8_t *serial, size_t octets)
 {
-	struct chr_revocation key = { .octets = (uint8_t)octets };
-	size_t i, lo = 0, hi = c->nrev, mid;
+	struct chr_revocation key = { .ca = ca_of(c, ca),
+	    .octets = (uint8_t)octets, .change = INT64_MIN };
+	size_t i;
 
-	for (i = 0; i < c->ca.n && strcmp(c->ca.v[i], ca) != 0; i++)
-		;
-	if (octets > sizeof key.serial || i == c->ca.n)
+	if (octets > sizeof key.serial)
 		return NULL;
-	key.ca = (uint16_t)i;
 	memcpy(key.serial, serial, octets);
-	while (lo < hi) {
-		mid = lo + (hi - lo) / 2;
-		if (same_certificate(&c->rev[mid], &key) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < c->nrev && same_certificate(&c->rev[lo], &key) == 0 ?
-	    &c->rev[lo] : NULL;
+	i = first(&key, c->rev, c->nrev, sizeof *c->rev, by_change);
+	return i < c->nrev && same_certificate(&c->rev[i], &key) == 0 ?
+	    &c->rev[i] : NULL;
 }
 
 struct chr_list *
 chronicle_list(const struct chronicle *c, const char *ca, uint64_t number)
 {
-	struct chr_list key = { .number = number };
-	size_t i, lo = 0, hi = c->nlist, mid;
+	struct chr_list key = { .ca = ca_of(c, ca), .number = number };
+	size_t i = first(&key, c->list, c->nlist, sizeof *c->list, by_number);
 
-	for (i = 0; i < c->ca.n && strcmp(c->ca.v[i], ca) != 0; i++)
-		;
-	key.ca = (uint16_t)i;
-	while (lo < hi) {
-		mid = lo + (hi - lo) / 2;
-		if (by_number(&c->list[mid], &key) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < c->nlist && c->list[lo].number == number &&
-	    c->list[lo].ca == key.ca ? &c->list[lo] : NULL;
+	return i < c->nlist && c->list[i].number == number &&
+	    c->list[i].ca == key.ca ? &c->list[i] : NULL;
 }
 
 bool
