@@ -319,6 +319,13 @@ bench-airgap: deps-test
 	+@$(SUB) all load
 	/usr/bin/python3 tests/bench/airgap.py $(BENCH)
 
+# The schema in one piece, each function in its last form.
+schema: deps-test
+	@mkdir -p var
+	@cd tests/e2e && /usr/bin/python3 -B -c \
+	    'import database; database.write_schema("../../var/schema.sql")'
+	@echo var/schema.sql
+
 # Not the analyzer: it does not see that err_set is always -1.
 TIDY = -*,clang-diagnostic-*,bugprone-*,cert-*,-cert-err3*,$(TIDY_NOT)
 TIDY_NOT = -bugprone-easily-swappable-parameters,-bugprone-sizeof-expression,$\
@@ -362,5 +369,5 @@ install: all
 	test-clang test-long test-shipped asan asan-e2e $(ASAN_E2E) tsan-e2e \
 	fuzz fuzz-programs e2e faults test-faults test-ha test-ad test-ledger test-validators load bench \
 	bench-peers bench-growth bench-logon bench-numbers bench-airgap \
-	bench-crl lint install
+	bench-crl schema lint install
 .SECONDARY:

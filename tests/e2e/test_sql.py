@@ -2,6 +2,7 @@
 and who is told of what.  Needs nothing built."""
 import concurrent.futures
 import os
+import subprocess
 import time
 
 import psycopg
@@ -105,6 +106,19 @@ def test_each_migration_has_its_number():
     """Two of one number would be put in order by their names."""
     numbers = [f.name[:3] for f in (TOP / 'sql').glob('*.sql')]
     assert len(numbers) == len(set(numbers))
+
+
+def test_schema_in_one_piece():
+    """For who reads it: what was made anew stands there once, as it is now."""
+    made = subprocess.run(['make', '-s', 'schema'], cwd=TOP, text=True,
+                          stdout=subprocess.PIPE, check=True)
+    text = (TOP / made.stdout.split()[-1]).read_text()
+    assert text.count('CREATE FUNCTION countersign.airgap_open(') == 1
+    last = (TOP / 'sql/192_replaced.sql').read_text()
+    last = last[last.index('FUNCTION airgap_open'):].split('$$')[1]
+    assert last in text
+    # Of tables that are made each month none.
+    assert text.count('CREATE TABLE countersign.request') == 1
 
 
 def test_second_migration_of_another_database(pg):
