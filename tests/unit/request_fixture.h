@@ -169,4 +169,22 @@ try_cmc(enum inner inner, struct slice controls, enum outer outer,
 	return rc;
 }
 
+static inline void
+put_pairs(struct buf *b, const char *const *names, size_t n)
+{
+	struct buf v = { 0 };
+	size_t i, m;
+
+	if (n == 1) {
+		put_pair(&v, names[0], names[1]);
+	} else {
+		m = der_open(&v, DER_SEQ);
+		for (i = 0; i < n; i++)
+			put_pair(&v, names[2 * i], names[2 * i + 1]);
+		der_close(&v, m);
+	}
+	put_attr(b, OID_NAME_VALUE, buf_slice(&v));
+	buf_free(&v);
+}
+
 #endif

@@ -1,0 +1,240 @@
+/* What surrounds the request in CMC: common/cmc.c. */
+#include "request_fixture.h"
+
+/* regInfo of this text in a CMC signed so. */
+static uint32_t
+try_reginfo(const char *text, enum outer outer, struct request **out)
+{
+	struct buf v = { 0 }, c = { 0 };
+	uint32_t rc;
+
+	der_put_str(&v, DER_OCTETS, text);
+	put_control(&c, 2, OID_CMC_REG_INFO, buf_slice(&v));
+	rc = try_cmc(INNER_GOOD, buf_slice(&c), outer, out);
+	buf_free(&v);
+	buf_free(&c);
+	return rc;
+}
+
+static void
+test_reginfo(void **state)
+{
+	static const char *const bad[] = {
+		"&", "x", "=x", "CertificateTemplate", "a%=b",
+		"CertificateTemplate=a&CertificateTemplate=a",
+		"CertificateTemplate=%", "CertificateTemplate=%4",
+		"CertificateTemplate=%zz", "CertificateTemplate=%00",
+		"CertificateTemplate=a&&", "CertificateTemplate=%ff",
+		"SAN=a&san=a", "CertificateTemplate=",
+		" CertificateTemplate=a", "Certificate%54emplate=a",
+		"RequesterName=a&RequesterName=b",
+	};
+	struct request *r = NULL;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY(bad); i++)
+		if (try_reginfo(bad[i], OUTER_KEY, NULL) != HR_INVALID_DATA)
+			fail_msg("regInfo %s accepted", bad[i]);
+	assert_int_equal(try_reginfo("certificatetemplate=W%20S&"
+	    "requestername=LAB%5Calice&", OUTER_KEY, &r), 0);
+	request_free(r);
+	assert_int_equal(try_reginfo("", OUTER_KEY, &r), 0);
+	request_free(r);
+	assert_int_equal(try_reginfo("certfile=c%3A%5Ca.cer&"
+	    "CertificateTemplate=a", OUTER_KEY, &r), 0);
+	request_free(r);
+	assert_int_equal(try_reginfo("CertificateTemplate=W%20S&"
+	    "RequesterName=LAB%5Calice&", OUTER_KEY, &r), 0);
+	assert_int_equal(r->hint[0].carrier, HINT_REG_INFO);
+	assert_string_equal(r->hint[0].name, "W S");
+	assert_string_equal(r->requester_name, "LAB\\alice");
+	request_free(r);
+	assert_int_equal(try_reginfo("CertificateTemplate=a&RequesterName=b",
+	    OUTER_NO_SIGN, &r), 0);
+	assert_int_equal(r->nhint, 1);
+	assert_null(r->requester_name);
+	request_free(r);
+}
+
+static uint32_t
+try_control(uint64_t id, struct slice oid, struct slice value,
+    struct request **out)
+{
+	struct buf c = { 0 };
+	uint32_t rc;
+
+	put_control(&c, id, oid, value);
+	rc = try_cmc(INNER_GOOD, buf_slice(&c), OUTER_KEY, out);
+	buf_free(&c);
+	return rc;
+}
+
+static void
+test_controls(void **state)
+{
+	struct request *r = NULL;
+	struct buf c = { 0 };
+
+	(void)state;
+	assert_int_equal(try_control(2, OID_CMC_TRANSACTION_ID,
+	    BYTES("\x02\x01\x09"), &r), 0);
+	assert_true(slice_eq(r->transaction_id, BYTES("\x02\x01\x09")));
+	request_free(r);
+	assert_int_equal(try_control(2, OID_CMC_SENDER_NONCE,
+	    BYTES("\x04\x01n"), &r), 0);
+	assert_true(slice_eq(r->sender_nonce, BYTES("\x04\x01n")));
+	request_free(r);
+	/* bodyPartID of the request, 0, reserved; unknown; no value */
+	assert_int_equal(try_control(1, OID_CMC_SENDER_NONCE,
+	    BYTES("\x04\x01n"), NULL), HR_INVALID_DATA);
+	assert_int_equal(try_control(0, OID_CMC_SENDER_NONCE,
+	    BYTES("\x04\x01n"), NULL), HR_INVALID_DATA);
+	assert_int_equal(try_control(0xffffffff, OID_CMC_SENDER_NONCE,
+	    BYTES("\x04\x01n"), NULL), HR_INVALID_DATA);
+	assert_int_equal(try_control(2, OID_CMC_STATUS_INFO,
+	    BYTES("\x30\0"), NULL), HR_INVALID_DATA);
+	assert_int_equal(try_control(2, OID_CMC_SENDER_NONCE, NOTHING, NULL),
+	    HR_INVALID_DATA);
+	assert_int_equal(try_control(2, OID_CMC_SENDER_NONCE,
+	    BYTES("\x04\x01n\x04\x01n"), NULL), HR_INVALID_DATA);
+	/* a key's hash without the key */
+	assert_int_equal(try_control(2, OID_ENCRYPTED_KEY_HASH,
+	    BYTES("\x04\x01h"), NULL), CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL);
+	put_control(&c, 2, OID_CMC_SENDER_NONCE, BYTES("\x04\x01n"));
+	put_control(&c, 3, OID_CMC_SENDER_NONCE, BYTES("\x04\x01n"));
+	assert_int_equal(try_cmc(INNER_GOOD, buf_slice(&c), OUTER_KEY, NULL),
+	    HR_INVALID_DATA);
+	buf_free(&c);
+}
+
+static uint32_t
+try_added(struct slice oid, int tag, struct slice list, enum outer outer,
+    struct request **out)
+{
+	struct buf v = { 0 }, c = { 0 };
+	uint32_t rc;
+
+	put_reference(&v, tag, list);
+	put_control(&c, 2, oid, buf_slice(&v));
+	rc = try_cmc(INNER_GOOD, buf_slice(&c), outer, out);
+	buf_free(&v);
+	buf_free(&c);
+	return rc;
+}
+
+/* W3: what nobody signed may hint at a template, and nothing more. */
+static void
+test_added(void **state)
+{
+	static const char *const pair[] = { "CertificateTemplate", "Web" };
+	struct request *r = NULL;
+	struct buf e = { 0 }, a = { 0 };
+
+	(void)state;
+	put_ext(&e, OID_TEMPLATE_NAME, false, BYTES("\x1e\x04\0W\0S"));
+	assert_int_equal(try_added(OID_CMC_ADD_EXTENSIONS, DER_SEQ,
+	    buf_slice(&e), OUTER_NO_SIGN, &r), 0);
+	assert_string_equal(r->hint[0].name, "WS");
+	request_free(r);
+	put_ext(&e, OID_EXT_SAN, false, BYTES("\x30\x05\x82\x03" "a.b"));
+	assert_int_equal(try_added(OID_CMC_ADD_EXTENSIONS, DER_SEQ,
+	    buf_slice(&e), OUTER_NO_SIGN, NULL), HR_INVALID_DATA);
+	assert_int_equal(try_added(OID_CMC_ADD_EXTENSIONS, DER_SEQ,
+	    buf_slice(&e), OUTER_KEY, &r), 0);
+	assert_int_equal(r->names.nsan, 1);
+	request_free(r);
+	put_pairs(&a, pair, 1);
+	assert_int_equal(try_added(OID_CMC_ADD_ATTRIBUTES, DER_SET,
+	    buf_slice(&a), OUTER_NO_SIGN, &r), 0);
+	assert_string_equal(r->hint[0].name, "Web");
+	request_free(r);
+	buf_reset(&a);
+	put_ext_request(&a, OID_EXTENSION_REQUEST, buf_slice(&e));
+	assert_int_equal(try_added(OID_CMC_ADD_ATTRIBUTES, DER_SET,
+	    buf_slice(&a), OUTER_KEY, NULL), HR_INVALID_DATA);
+	buf_free(&e);
+	buf_free(&a);
+}
+
+static void
+test_unsigned_attributes(void **state)
+{
+	struct cms_make c = { .signer = { OUTER_KEY }, .nsigner = 1 };
+	struct buf v = { 0 }, hash = { 0 }, b = { 0 }, octets = { 0 };
+	const uint8_t md[32] = { 0 };
+	struct request *r;
+
+	(void)state;
+	put_attr(&v, OID_ARCHIVED_KEY, BYTES("\x30\0"));
+	c.unsigned_attrs = buf_slice(&v);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL, "hash");
+	put_control(&hash, 2, OID_ENCRYPTED_KEY_HASH, BYTES("\x04\x01h"));
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, buf_slice(&hash), &c);
+	refused(buf_slice(&b), CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
+	    "not that of");
+	der_put(&octets, DER_OCTETS, md, sizeof(md));
+	assert_int_equal(EVP_Digest("\x30\0", 2, octets.p + 2, NULL,
+	    EVP_sha256(), NULL), 1);
+	buf_reset(&hash);
+	put_control(&hash, 2, OID_ENCRYPTED_KEY_HASH, buf_slice(&octets));
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, buf_slice(&hash), &c);
+	r = accepted(buf_slice(&b));
+	assert_int_equal(r->archived_key.n, 2);
+	request_free(r);
+	put_attr(&v, OID_OS_VERSION, BYTES("\x05\0"));
+	c.unsigned_attrs = buf_slice(&v);
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, buf_slice(&hash), &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "left over");
+	buf_reset(&v);
+	put_attr(&v, OID_OS_VERSION, BYTES("\x05\0"));
+	c.unsigned_attrs = buf_slice(&v);
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "unsigned attribute");
+	buf_free(&v);
+	buf_free(&hash);
+	buf_free(&octets);
+	buf_free(&b);
+}
+
+/* [RFC2797] 3.1's other choice, crm [1], instead of tcr [0]. */
+static void
+test_crmf(void **state)
+{
+	struct cms_make c = { .type = OID_CCT_PKI_DATA, .key = fix.key,
+	    .signer = { OUTER_KEY }, .nsigner = 1 };
+	struct buf csr = { 0 }, data = { 0 }, b = { 0 };
+	uint8_t *tcr;
+
+	(void)state;
+	put_csr(&csr, fix.key, NOTHING, INNER_GOOD);
+	put_pkidata(&data, NOTHING, buf_slice(&csr));
+	tcr = memchr(data.p, DER_CTXC(0), data.n);
+	assert_non_null(tcr);
+	*tcr = DER_CTXC(1);
+	c.content = buf_slice(&data);
+	put_cms(&b, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "CRMF and other forms");
+	buf_free(&csr);
+	buf_free(&data);
+	buf_free(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reginfo),
+		cmocka_unit_test(test_controls),
+		cmocka_unit_test(test_added),
+		cmocka_unit_test(test_unsigned_attributes),
+		cmocka_unit_test(test_crmf),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
