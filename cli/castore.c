@@ -14,6 +14,7 @@
 
 #include "cakeyfile.h"
 #include "camake.h"
+#include "digest.h"
 #include "file.h"
 
 /* All that "ca create", "ca request" and "ca import" leave under a name. */
@@ -350,7 +351,7 @@ castore_row(struct out *o, const struct ca_state *state,
 	add_text(o, &b);
 	cert_key(x, &b);
 	add_text(o, &b);
-	EVP_Digest(all->der[0].p, all->der[0].n, md, NULL, EVP_sha256(), NULL);
+	digest_sha256(buf_slice(&all->der[0]), md);
 	buf_hex(&b, md, sizeof md);
 	add_text(o, &b);
 	out_num(o, (int64_t)all->n - 1);

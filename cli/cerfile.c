@@ -2,13 +2,13 @@
  * The file of a ceremony to its steps: all that could not work is refused
  * here, before anybody has come together.
  */
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "caroot.h"
 #include "ceremony.h"
 #include "commands.h"
+#include "digest.h"
 #include "file.h"
 
 #define TEXT_MAX	(64 * 1024)
@@ -474,9 +474,7 @@ ceremony_read(const char *path, struct err *err)
 		rc = take(c, cfg, err);
 	if (cfg != NULL)
 		cfg_free(cfg);
-	if (rc == 0 && EVP_Digest(c->text.p, c->text.n, c->sha256, NULL,
-	    EVP_sha256(), NULL) != 1)
-		rc = err_openssl(err, "sha-256");
+	digest_sha256(buf_slice(&c->text), c->sha256);
 	if (rc == 0)
 		return c;
 	ceremony_free(c);

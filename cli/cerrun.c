@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +17,7 @@
 #include "caroot.h"
 #include "cerask.h"
 #include "ceremony.h"
+#include "digest.h"
 #include "file.h"
 #include "transcript.h"
 #include "words.h"
@@ -231,9 +231,7 @@ copy_request(struct run *r, const struct step *s, uint8_t md[32],
 	struct buf pem = { 0 };
 	int rc = file_read(step_get(s, "request"), PEM_MAX, &pem, err);
 
-	if (rc == 0 && EVP_Digest(pem.p, pem.n, md, NULL, EVP_sha256(),
-	    NULL) != 1)
-		rc = err_openssl(err, "sha-256");
+	digest_sha256(buf_slice(&pem), md);
 	if (rc == 0 && (rc = check_pin(s, md, err)) == 0)
 		rc = file_create(copy, 0644, buf_slice(&pem), err);
 	buf_free(&pem);

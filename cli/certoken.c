@@ -5,6 +5,7 @@
 #include "catoken.h"
 #include "ceremony.h"
 #include "certfile.h"
+#include "digest.h"
 #include "file.h"
 
 /* Of the root's certificate; its path begins behind file_path's slash. */
@@ -35,8 +36,7 @@ compare(const struct step *s, struct slice want, struct slice has,
 	if (!slice_eq(want, has))
 		return err_set(err, ERR_DENIED, "check of %.80s: the token "
 		    "shows another key than the root's", s->name);
-	if (EVP_Digest(has.p, has.n, md, NULL, EVP_sha256(), NULL) != 1)
-		return err_openssl(err, "sha-256");
+	digest_sha256(has, md);
 	buf_puts(out, ": holds the root's key, SHA-256 of its public key ");
 	buf_hex(out, md, sizeof md);
 	return 0;

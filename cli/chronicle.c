@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "base64.h"
 #include "chronicle_int.h"
+#include "digest.h"
 #include "rowform.h"
 #include "tuple.h"
 
@@ -20,8 +19,7 @@ chr_digest(struct slice s, uint8_t out[CHR_DIGEST])
 {
 	uint8_t md[32];
 
-	if (EVP_Digest(s.p, s.n, md, NULL, EVP_sha256(), NULL) != 1)
-		abort();
+	digest_sha256(s, md);
 	memcpy(out, md, CHR_DIGEST);
 }
 

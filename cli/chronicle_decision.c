@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "chronicle_int.h"
+#include "digest.h"
 #include "rowform.h"
 #include "tuple.h"
 
@@ -151,7 +150,7 @@ chr_take_issued(struct reading *r, const struct ledger_entry *e,
 	}
 	rc = chr_get_base64(e, "certificate", &der, err);
 	if (rc == 1 && (rc = chr_get_base64(e, "row", &tuple, err)) == 1) {
-		EVP_Digest(der.p, der.n, md, NULL, EVP_sha256(), NULL);
+		digest_sha256(buf_slice(&der), md);
 		chr_digest(buf_slice(&tuple), row->cert);
 		row->has_cert = tuple_parse(buf_slice(&tuple), &t) == 0 &&
 		    t.n >= CERT_N && slice_eq(t.field[CERT_DER],

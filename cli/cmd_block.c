@@ -10,6 +10,7 @@
 
 #include "badkey.h"
 #include "certlint.h"
+#include "digest.h"
 
 #define HEX_MAX	(2 * BADKEY_SPKI)
 #define PIECE	10000		/* hashes in a transaction */
@@ -59,9 +60,7 @@ hashes_of(struct slice der, char hex[HEX_MAX + 1], struct buf *list,
 
 	if (certlint_issuer(der, &cert, err) != 0)
 		return -1;
-	if (EVP_Digest(cert.ca_spki.p, cert.ca_spki.n, spki, NULL,
-	    EVP_sha256(), NULL) != 1)
-		return err_openssl(err, "SHA-256");
+	digest_sha256(cert.ca_spki, spki);
 	hex_encode(spki, sizeof spki, hex);
 	buf_printf(list, "{\"\\\\x%s\"", hex);
 	key = pubkey_parse(cert.ca_spki, &weak);

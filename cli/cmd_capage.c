@@ -4,10 +4,10 @@
  */
 #include "commands.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 #include <time.h>
 
+#include "digest.h"
 #include "file.h"
 #include "xmlw.h"
 
@@ -50,7 +50,7 @@ put_print(struct xmlw *w, struct slice cert)
 	struct buf text = { 0 };
 	size_t i;
 
-	EVP_Digest(cert.p, cert.n, md, NULL, EVP_sha256(), NULL);
+	digest_sha256(cert, md);
 	buf_puts(&text, "SHA-256");
 	for (i = 0; i < sizeof md; i += 2)
 		buf_printf(&text, " %02X%02X", md[i], md[i + 1]);

@@ -2,10 +2,10 @@
 #include "commands.h"
 
 #include <dirent.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "digest.h"
 #include "file.h"
 
 const struct opt opts_db_migrate[] = {
@@ -131,7 +131,7 @@ migrate_one(PGconn *conn, const char *dir, const char *name, struct out *o,
 	int rc = -1;
 
 	if (file_read(path, MIGRATION_MAX, &sql, err) == 0) {
-		EVP_Digest(sql.p, sql.n, md, NULL, EVP_sha256(), NULL);
+		digest_sha256(buf_slice(&sql), md);
 		hex_encode(md, sizeof md, hex);
 		rc = applied(conn, name, hex, err);
 	}

@@ -1,11 +1,11 @@
 /* doctor: the database as the operator sees it. */
 #include <dirent.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "commands.h"
+#include "digest.h"
 #include "doctor.h"
 #include "file.h"
 #include "log.h"
@@ -350,7 +350,7 @@ migration(struct doctor *d, struct db *db, const char *name)
 	uint8_t md[32];
 
 	if (file_read(path, MIGRATION_MAX, &sql, &err) == 0) {
-		EVP_Digest(sql.p, sql.n, md, NULL, EVP_sha256(), NULL);
+		digest_sha256(buf_slice(&sql), md);
 		hex_encode(md, sizeof md, hex);
 		res = db_exec(db, "migration", &DB_TEXT(name), 1, &err);
 	}

@@ -3,13 +3,13 @@
  * whether each signer has the same.
  */
 #include <libgen.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "ask.h"
 #include "certfile.h"
+#include "digest.h"
 #include "doctor.h"
 #include "file.h"
 #include "log.h"
@@ -40,7 +40,7 @@ installed_file(struct doctor *d)
 		    "countersign policy show > FILE, then publish it",
 		    "%s", err.text);
 	else {
-		EVP_Digest(text.p, text.n, md, NULL, EVP_sha256(), NULL);
+		digest_sha256(buf_slice(&text), md);
 		if (memcmp(md, d->policy->sha256, sizeof md) == 0)
 			check_add(d->checks, CHECK_OK, "policy", path, NULL,
 			    "is what is in force");

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "ceremony.h"
+#include "digest.h"
 #include "file.h"
 
 #define TRANSCRIPT_MAX	(1024 * 1024)
@@ -129,14 +130,12 @@ transcript_write(const char *dir, struct buf *text, uint8_t md[32],
     struct err *err)
 {
 	char *path = file_path(dir, TRANSCRIPT_FILE, ""), hex[65];
-	int rc = 0;
+	int rc;
 
-	if (EVP_Digest(text->p, text->n, md, NULL, EVP_sha256(), NULL) != 1)
-		rc = err_openssl(err, "sha-256");
+	digest_sha256(buf_slice(text), md);
 	hex_encode(md, 32, hex);
 	buf_printf(text, "sha256 %s\n", hex);
-	if (rc == 0)
-		rc = file_create(path, 0444, buf_slice(text), err);
+	rc = file_create(path, 0444, buf_slice(text), err);
 	free(path);
 	return rc;
 }
@@ -260,7 +259,7 @@ verify_end(struct reading *r, struct buf *text)
 		return -1;
 	}
 	n = text->n - LAST_LINE;
-	EVP_Digest(s, n, md, NULL, EVP_sha256(), NULL);
+	digest_sha256(slice_of(s, n), md);
 	hex_encode(md, 32, has);
 	last[LAST_LINE - 1] = '\0';
 	row(r, "transcript", has, strcmp(last + 7, has) == 0,

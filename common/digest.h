@@ -1,7 +1,7 @@
 /*
- * A hash function made ready once: looking it up by its name and allocating a
- * context cost more than the hash of a short text.  Not for two threads at a
- * time.
+ * Hash functions.  One that is needed often is made ready once: looking it up
+ * by its name and allocating a context cost more than the hash of a short
+ * text.  Such a struct digest is not for two threads at a time.
  */
 #ifndef DIGEST_H
 #define DIGEST_H
@@ -13,6 +13,9 @@
 struct digest;
 
 struct evp_md_st;
+
+/* SHA-256, where once is enough. */
+void		 digest_sha256(struct slice, uint8_t out[32]);
 
 struct digest	*digest_new(const char *name);	/* aborts when there is none */
 void		 digest_free(struct digest *);

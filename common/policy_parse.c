@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "base64.h"
 #include "conf.h"
+#include "digest.h"
 #include "oid.h"
 #include "policy.h"
 #include "policy_int.h"
@@ -522,15 +521,11 @@ parse(struct slice text, bool idle, struct err *err)
 	l.arg = err;
 	l.idle = idle;
 	p = policy_read(text, &l);
-	if (l.n == 0 && EVP_Digest(text.p, text.n, p->sha256, NULL,
-	    EVP_sha256(), NULL) != 1) {
-		err_openssl(err, "policy: sha-256");
-		l.n++;
-	}
 	if (l.n != 0) {
 		policy_free(p);
 		return NULL;
 	}
+	digest_sha256(text, p->sha256);
 	return p;
 }
 

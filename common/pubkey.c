@@ -13,6 +13,7 @@
 #include <openssl/sha.h>
 
 #include "der.h"
+#include "digest.h"
 #include "hresult.h"
 #include "keycheck.h"
 #include "oid.h"
@@ -303,7 +304,7 @@ pubkey_ski(const struct pubkey *k, uint8_t out[20])
 void
 pubkey_sha256(const struct pubkey *k, uint8_t out[32])
 {
-	SHA256(k->spki.p, k->spki.n, out);
+	digest_sha256(k->spki, out);
 }
 
 /* y, the last octets of an SPKI, becomes p - y: [SEC1] 2.2.1. */
@@ -332,7 +333,7 @@ pubkey_hashes(const struct pubkey *k, uint8_t out[2][32])
 		return 1;
 	buf_add(&other, k->spki.p, k->spki.n);
 	negate(&curves[i], &other);
-	SHA256(other.p, other.n, out[1]);
+	digest_sha256(buf_slice(&other), out[1]);
 	buf_free(&other);
 	return 2;
 }
@@ -350,10 +351,10 @@ uint32_t
 pubkey_lot(const struct pubkey *k)
 {
 	size_t		y = k->kind == KEY_RSA ? 0 : k->bits_content.n / 2;
-	uint8_t		md[SHA256_DIGEST_LENGTH];
+	uint8_t		md[32];
 	uint32_t	lot;
 
-	SHA256(k->spki.p, k->spki.n - y, md);
+	digest_sha256(slice_of(k->spki.p, k->spki.n - y), md);
 	memcpy(&lot, md, sizeof(lot));
 	return lot;
 }

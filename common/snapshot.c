@@ -7,12 +7,12 @@
  */
 #include "snapshot.h"
 
-#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "digest.h"
 #include "file.h"
 #include "log.h"
 
@@ -295,10 +295,10 @@ static struct policy *
 policy_row(struct snapshot *s, const PGresult *r, struct err *err)
 {
 	struct slice body = db_field(r, 0, P_BODY), id = db_field(r, 0, P_ID);
-	uint8_t sha256[SHA256_DIGEST_LENGTH];
+	uint8_t sha256[32];
 	struct policy *p;
 
-	(void)SHA256(body.p, body.n, sha256);
+	digest_sha256(body, sha256);
 	if (!slice_eq(slice_of(sha256, sizeof(sha256)),
 	    db_field(r, 0, P_SHA256))) {
 		err_set(err, ERR_UNAVAILABLE,

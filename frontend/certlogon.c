@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
-
+#include "digest.h"
 #include "log.h"
 
 /* 1,024 certificates, 350 KiB when all are there. */
@@ -154,7 +153,7 @@ certlogon_identify(struct certlogon *c, struct slice der, int64_t now,
 
 	if (p == NULL)
 		return -1;
-	(void)SHA256(der.p, der.n, k.sha256);
+	digest_sha256(der, k.sha256);
 	rc = identify(c, p, der, now, &k, err);
 	snapshot_put(c->snap, p);
 	if (rc == 0)

@@ -9,10 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/sha.h>
-
 #include "base64.h"
 #include "db.h"
+#include "digest.h"
 #include "log.h"
 #include "msg.h"
 #include "ocsp.h"
@@ -22,7 +21,7 @@
 #define MAX_AGE		300
 #define PATH_MAX_OCTETS	((size_t)8192)
 #define CLOCKS_APART	60	/* s, a signer's and ours: see job_open.c */
-#define TAG_MAX		(2 * SHA256_DIGEST_LENGTH + 3)
+#define TAG_MAX		(2 * 32 + 3)	/* SHA-256 in hex, quotes */
 
 struct ocsp {
 	pthread_mutex_t	 lock;
@@ -318,10 +317,10 @@ put_caching(const struct ocsp_reply *r, const char *tag, int64_t now,
 static void
 make_tag(const struct ocsp_reply *r, char tag[TAG_MAX])
 {
-	uint8_t	md[SHA256_DIGEST_LENGTH];
-	char	hex[2 * SHA256_DIGEST_LENGTH + 1];
+	uint8_t	md[32];
+	char	hex[2 * sizeof(md) + 1];
 
-	SHA256(r->der.p, r->der.n, md);
+	digest_sha256(buf_slice(&r->der), md);
 	hex_encode(md, sizeof(md), hex);
 	snprintf(tag, TAG_MAX, "\"%s\"", hex);
 }
