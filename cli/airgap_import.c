@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "bundle.h"
+#include "digest.h"
 #include "x509.h"
 
 static const struct out_col cols[] = {
@@ -126,15 +125,12 @@ static int
 read_facts(const struct import *m, X509 *x, struct facts *f, struct err *err)
 {
 	const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
-	unsigned char *key = NULL;
-	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &key);
+	struct buf key = { 0 };
 
-	if (n <= 0 || EVP_Digest(key, (size_t)n, f->spki, NULL, EVP_sha256(),
-	    NULL) != 1) {
-		OPENSSL_free(key);
+	if (x509_spki(x, &key) == -1)
 		return err_openssl(err, "certificate of the answer");
-	}
-	OPENSSL_free(key);
+	digest_sha256(buf_slice(&key), f->spki);
+	buf_free(&key);
 	f->serial = slice_of(ASN1_STRING_get0_data(serial),
 	    (size_t)ASN1_STRING_length(serial));
 	f->not_before = cert_unix(X509_get0_notBefore(x));

@@ -15,6 +15,7 @@
 #include "file.h"
 #include "pubkey.h"
 #include "secret.h"
+#include "x509.h"
 
 /*
  * The passphrase is 256 random bits, so the iterations add nothing against
@@ -99,13 +100,13 @@ int
 ca_key_strong(EVP_PKEY *key, const char *what, struct err *err)
 {
 	struct pubkey *parsed = NULL;
-	unsigned char *der = NULL;
+	struct buf spki = { 0 };
 	struct err why = ERR_INIT;
-	int n, rc = 0;
+	int rc = 0;
 
-	if (key == NULL || (n = i2d_PUBKEY(key, &der)) <= 0)
+	if (key == NULL || x509_key_spki(key, &spki) == -1)
 		return err_openssl(err, "%s: public key", what);
-	parsed = pubkey_parse(slice_of(der, (size_t)n), &why);
+	parsed = pubkey_parse(buf_slice(&spki), &why);
 	if (parsed == NULL)
 		rc = err_set(err, ERR_DENIED, "%s: %s", what, why.text);
 	else if (parsed->kind == KEY_RSA ? parsed->bits < RSA_MIN ||
@@ -114,7 +115,7 @@ ca_key_strong(EVP_PKEY *key, const char *what, struct err *err)
 		    "%d bits, P-256 or P-384, not of %u bits", what, RSA_MIN,
 		    RSA_MAX, parsed->bits);
 	pubkey_free(parsed);
-	OPENSSL_free(der);
+	buf_free(&spki);
 	return rc;
 }
 

@@ -224,20 +224,16 @@ int
 cert_public(const char *path, struct buf *spki, struct err *err)
 {
 	struct certs certs = { 0 };
-	unsigned char *der = NULL;
 	X509 *x = NULL;
-	int n = 0;
+	int rc = -1;
 
 	if (certs_read(&certs, path, err) == 0 &&
 	    (x = certs_x509(&certs, 0, err)) != NULL &&
-	    (n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der)) <= 0)
+	    (rc = x509_spki(x, spki)) == -1)
 		err_openssl(err, "%.120s: public key", path);
-	if (n > 0)
-		buf_add(spki, der, (size_t)n);
-	OPENSSL_free(der);
 	X509_free(x);
 	certs_free(&certs);
-	return n > 0 ? 0 : -1;
+	return rc;
 }
 
 int64_t

@@ -1,7 +1,6 @@
 /* Whether a list may take the place of the one that is out. */
 #include <openssl/bn.h>
 #include <openssl/err.h>
-#include <openssl/x509.h>
 
 #include "der.h"
 #include "oid.h"
@@ -72,20 +71,17 @@ static bool
 is_signed_by(const struct crl *c, struct slice cert, struct err *err)
 {
 	X509 *x = x509_read(cert);
-	uint8_t *spki = NULL;
+	struct buf spki = { 0 };
 	struct pubkey *key = NULL;
 	bool is = false;
-	int n = 0;
 
-	if (x != NULL)
-		n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &spki);
-	if (n > 0)
-		key = pubkey_parse(slice_of(spki, (size_t)n), err);
+	if (x509_spki(x, &spki) == 0)
+		key = pubkey_parse(buf_slice(&spki), err);
 	if (key != NULL)
 		is = pubkey_verify(key, c->alg, slice_of(NULL, 0), c->tbs,
 		    c->sig, err) == 0;
 	pubkey_free(key);
-	OPENSSL_free(spki);
+	buf_free(&spki);
 	X509_free(x);
 	ERR_clear_error();
 	return is;

@@ -8,11 +8,11 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include "bundlekey.h"
 #include "digest.h"
 #include "secret.h"
+#include "x509.h"
 
 #define KEY_FILE_MAX	4096
 
@@ -25,23 +25,22 @@ struct bundlekey {
 static struct bundlekey *
 wrap(EVP_PKEY *pkey, const char *path, struct err *err)
 {
-	struct bundlekey *k;
-	unsigned char *der = NULL;
-	int n = -1;
+	struct bundlekey *k = NULL;
+	struct buf spki = { 0 };
 
 	if (pkey != NULL && !EVP_PKEY_is_a(pkey, "ED25519"))
 		err_set(err, ERR_INTERNAL, "%s: not an Ed25519 key", path);
-	else if (pkey == NULL || (n = i2d_PUBKEY(pkey, &der)) <= 0)
+	else if (pkey == NULL || x509_key_spki(pkey, &spki) == -1)
 		err_openssl(err, "%s", path);
-	if (n <= 0) {
-		EVP_PKEY_free(pkey);
-		return NULL;
+	else {
+		k = xcalloc(1, sizeof(*k));
+		k->pkey = pkey;
+		digest_sha256(buf_slice(&spki), k->id);
+		buf_free(&spki);
+		return k;
 	}
-	k = xcalloc(1, sizeof(*k));
-	k->pkey = pkey;
-	digest_sha256(slice_of(der, (size_t)n), k->id);
-	OPENSSL_free(der);
-	return k;
+	EVP_PKEY_free(pkey);
+	return NULL;
 }
 
 struct bundlekey *

@@ -1,4 +1,4 @@
-/* A certificate as OpenSSL reads it. */
+/* Certificates and public keys as OpenSSL has them. */
 #include "x509.h"
 
 #include <openssl/objects.h>
@@ -15,6 +15,34 @@ x509_read(struct slice der)
 		return x;
 	X509_free(x);
 	return NULL;
+}
+
+static int
+take(unsigned char *der, int n, struct buf *out)
+{
+	if (n > 0)
+		buf_add(out, der, (size_t)n);
+	OPENSSL_free(der);
+	return n > 0 ? 0 : -1;
+}
+
+int
+x509_spki(const X509 *x, struct buf *out)
+{
+	unsigned char	*der = NULL;
+	int		 n = x == NULL ? -1 :
+			    i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
+
+	return take(der, n, out);
+}
+
+int
+x509_key_spki(const EVP_PKEY *key, struct buf *out)
+{
+	unsigned char	*der = NULL;
+	int		 n = i2d_PUBKEY(key, &der);
+
+	return take(der, n, out);
 }
 
 bool

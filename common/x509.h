@@ -1,4 +1,4 @@
-/* A certificate as OpenSSL reads it. */
+/* Certificates and public keys as OpenSSL has them. */
 #ifndef X509_H
 #define X509_H
 
@@ -13,6 +13,12 @@
  * queue; X509_free by the caller.
  */
 X509	*x509_read(struct slice der);
+/*
+ * SubjectPublicKeyInfo of a certificate (NULL is none), as it stands there, or
+ * of a key; appended.  -1, and nothing is, with OpenSSL's reason in its queue.
+ */
+int	 x509_spki(const X509 *, struct buf *);
+int	 x509_key_spki(const EVP_PKEY *, struct buf *);
 /* Is this OID one of the purposes it lists?  false where it lists none. */
 bool	 x509_purpose(X509 *, const char *dotted);
 /* Seconds since 1970; -1, and *out as it was, when it is no time. */

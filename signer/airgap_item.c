@@ -7,7 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include <openssl/evp.h>
 #include <openssl/x509.h>
 
 #include "airgap_item.h"
@@ -108,20 +107,18 @@ read_times(struct slice der, int64_t *from, int64_t *to, uint8_t spki[32],
 {
 	X509 *x = x509_read(der);
 	int64_t a = 0, b = 0;
-	unsigned char *key = NULL;
-	int n = -1;
+	struct buf key = { 0 };
+	int rc = -1;
 
 	if (x != NULL &&
 	    x509_unix(X509_get0_notBefore(x), &a) == 0 &&
 	    x509_unix(X509_get0_notAfter(x), &b) == 0)
-		n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &key);
+		rc = x509_spki(x, &key);
 	X509_free(x);
-	if (n <= 0 || EVP_Digest(key, (size_t)n, spki, NULL, EVP_sha256(),
-	    NULL) != 1) {
-		OPENSSL_free(key);
+	if (rc == -1)
 		return err_openssl(err, "certificate of ours");
-	}
-	OPENSSL_free(key);
+	digest_sha256(buf_slice(&key), spki);
+	buf_free(&key);
 	*from = a;
 	*to = b;
 	return 0;

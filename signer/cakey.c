@@ -19,6 +19,7 @@
 #include "failpoint.h"
 #include "hresult.h"
 #include "oid.h"
+#include "x509.h"
 
 #define ROUNDS		4	/* of measuring */
 
@@ -76,8 +77,7 @@ cakey_ctx(const struct cakey *k, EVP_PKEY *pkey, int (*init)(EVP_PKEY_CTX *))
 int
 cakey_public(struct cakey *k, EVP_PKEY *pkey, struct err *err)
 {
-	unsigned char *der = NULL;
-	int i, n;
+	int i;
 
 	if ((i = find_kind(pkey, err)) == -1)
 		return -1;
@@ -86,11 +86,8 @@ cakey_public(struct cakey *k, EVP_PKEY *pkey, struct err *err)
 	if ((k->verify = cakey_ctx(k, pkey, EVP_PKEY_verify_init)) == NULL)
 		return err_openssl(err, "ca key");
 	k->p256 = p256check_new(pkey);
-	if ((n = i2d_PUBKEY(pkey, &der)) <= 0)
-		return err_openssl(err, "ca key: public key");
-	buf_add(&k->spki, der, (size_t)n);
-	OPENSSL_free(der);
-	return 0;
+	return x509_key_spki(pkey, &k->spki) == 0 ? 0 :
+	    err_openssl(err, "ca key: public key");
 }
 
 static int64_t

@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/x509.h>
 
 #include "cakey_int.h"
 #include "deadline.h"
 #include "log.h"
 #include "secret.h"
 #include "tokenkey.h"
+#include "x509.h"
 
 #define RETRY_USEC	INT64_C(1000000)
 #define FIRST_COST	5000		/* us, before anything is measured */
@@ -34,15 +34,15 @@ away(struct cakey *k, const struct err *why, struct err *err)
 static int
 check_public(const struct cakey *k, struct err *err)
 {
-	unsigned char *der = NULL;
-	int n = i2d_PUBKEY(tokenkey_pkey(k->token), &der), rc = 0;
+	struct buf spki = { 0 };
+	int rc = 0;
 
-	if (n <= 0)
+	if (x509_key_spki(tokenkey_pkey(k->token), &spki) == -1)
 		return err_openssl(err, "token: the key's public part");
-	if (!slice_eq(slice_of(der, (size_t)n), buf_slice(&k->spki)))
+	if (!slice_eq(buf_slice(&spki), buf_slice(&k->spki)))
 		rc = err_set(err, ERR_INTERNAL,
 		    "token: its key is not the certificate's");
-	OPENSSL_free(der);
+	buf_free(&spki);
 	return rc;
 }
 

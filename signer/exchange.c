@@ -18,6 +18,7 @@
 #include "log.h"
 #include "signer.h"
 #include "store_key.h"
+#include "x509.h"
 
 #define BITS		2048
 #define NONCE		12
@@ -105,12 +106,11 @@ make_key(struct ca *ca, struct slice serial, struct exchange *x,
 {
 	EVP_PKEY *pkey = EVP_RSA_gen(BITS);
 	PKCS8_PRIV_KEY_INFO *info = pkey == NULL ? NULL : EVP_PKEY2PKCS8(pkey);
-	unsigned char *der = NULL, *spki = NULL;
-	int n = 0, nspki = 0, rc = -1;
+	unsigned char *der = NULL;
+	int n = 0, rc = -1;
 
 	if (info != NULL && (n = i2d_PKCS8_PRIV_KEY_INFO(info, &der)) > 0 &&
-	    (nspki = i2d_PUBKEY(pkey, &spki)) > 0) {
-		buf_add(&x->spki, spki, (size_t)nspki);
+	    x509_key_spki(pkey, &x->spki) == 0) {
 		x->key = pubkey_parse(buf_slice(&x->spki), err);
 		if (x->key != NULL)
 			rc = seal(ca, serial, slice_of(der, (size_t)n),
@@ -119,7 +119,6 @@ make_key(struct ca *ca, struct slice serial, struct exchange *x,
 		err_openssl(err, "exchange key: making");
 	if (n > 0)
 		OPENSSL_clear_free(der, (size_t)n);
-	OPENSSL_free(spki);
 	PKCS8_PRIV_KEY_INFO_free(info);		/* wipes */
 	EVP_PKEY_free(pkey);
 	return rc;

@@ -7,7 +7,6 @@
 
 #include <openssl/evp.h>
 #include <openssl/sha.h>
-#include <openssl/x509.h>
 
 #include "base64.h"
 #include "certlint.h"
@@ -19,6 +18,7 @@
 #include "responder.h"
 #include "store_crl.h"
 #include "tbs.h"
+#include "x509.h"
 
 #define LIFE		(14 * INT64_C(86400))
 #define RENEW		(LIFE / 2)
@@ -67,16 +67,12 @@ responder_not_after(const struct responder *r)
 static int
 make_key(struct responder *r, struct err *err)
 {
-	unsigned char *der = NULL;
 	struct der d, spki;
 	struct slice bits;
-	int n;
 
 	if ((r->key = EVP_EC_gen("P-256")) == NULL ||
-	    (n = i2d_PUBKEY(r->key, &der)) <= 0)
+	    x509_key_spki(r->key, &r->spki) == -1)
 		return err_openssl(err, "ocsp key");
-	buf_add(&r->spki, der, (size_t)n);
-	OPENSSL_free(der);
 	der_init(&d, buf_slice(&r->spki));
 	if (der_enter(&d, DER_SEQ, &spki, "ocsp key", err) == -1 ||
 	    der_any(&spki, NULL, NULL, NULL, "ocsp key", err) == -1 ||
