@@ -7,8 +7,8 @@
 
 #include <openssl/rand.h>
 
-#include "ces.h"
 #include "ns.h"
+#include "req.h"
 
 static enum msg_call
 call_of(const struct rst *rst)
@@ -23,15 +23,16 @@ call_of(const struct rst *rst)
  * is never the same as another.
  */
 static int
-replay_key(const struct ces_ask *c, struct ask *a, struct err *err)
+replay_key(const struct req *r, struct ask *a, struct err *err)
 {
+	struct slice	name = r->env.message_id;
 	struct buf	id = { 0 };
 
-	if (a->call == CALL_ISSUE && c->message_id.n != 0) {
-		buf_add(&id, c->message_id.p, c->message_id.n);
+	if (a->call == CALL_ISSUE && name.n != 0) {
+		buf_add(&id, name.p, name.n);
 		buf_addc(&id, 0);
-		if (c->rst->template != NULL)
-			buf_puts(&id, c->rst->template);
+		if (r->rst.template != NULL)
+			buf_puts(&id, r->rst.template);
 	} else if (RAND_bytes(buf_extend(&id, 16), 16) != 1) {
 		buf_free(&id);
 		return err_openssl(err, "random number");
@@ -42,44 +43,41 @@ replay_key(const struct ces_ask *c, struct ask *a, struct err *err)
 }
 
 static int
-fill(const struct ces_ask *c, struct ask *a, struct err *err)
+fill(const struct req *r, struct ask *a, struct err *err)
 {
-	const struct rst	*rst = c->rst;
-
-	a->call = call_of(rst);
-	memcpy(a->id, c->id, sizeof(a->id));
-	a->sent_at = c->now;
-	a->ca = slice_str(c->ca);
-	a->method = c->method;
-	a->account = slice_str(c->account);
-	a->address = slice_str(c->address);
-	a->evidence = c->evidence;
-	a->token = buf_slice(&rst->token);
-	if (rst->template != NULL)
-		a->hint[a->nhint++] = slice_str(rst->template);
-	a->number = rst->number;
-	return replay_key(c, a, err);
+	a->call = call_of(&r->rst);
+	memcpy(a->id, r->id, sizeof(a->id));
+	a->sent_at = r->now;
+	a->ca = slice_str(r->http.ca);
+	a->method = r->http.auth;
+	a->account = slice_str(r->account != NULL ? r->account->name : "");
+	a->address = slice_str(r->http.address);
+	a->evidence = buf_slice(&r->cert);
+	a->token = buf_slice(&r->rst.token);
+	if (r->rst.template != NULL)
+		a->hint[a->nhint++] = slice_str(r->rst.template);
+	a->number = r->rst.number;
+	return replay_key(r, a, err);
 }
 
 int
-ces_compose(const struct ces_ask *c, bool newer, struct buf *out,
-    struct err *err)
+ces_compose(const struct req *r, bool newer, struct buf *out, struct err *err)
 {
 	const struct policy	*policy;
 	struct ask		 a = { 0 };
 	bool			 known;
 
-	if (fill(c, &a, err) == -1)
+	if (fill(r, &a, err) == -1)
 		return -1;
-	policy = snapshot_policy(c->snap, newer, err);
+	policy = snapshot_policy(r->s->snap, newer, err);
 	if (policy == NULL)
 		return -1;
 	memcpy(a.policy_hash, policy->sha256, sizeof(a.policy_hash));
-	known = policy_ca_find(policy, c->ca) != NULL;
-	snapshot_put(c->snap, policy);
+	known = policy_ca_find(policy, r->http.ca) != NULL;
+	snapshot_put(r->s->snap, policy);
 	if (!known)
 		return err_set(err, ERR_INTERNAL,
-		    "CS_CA %.64s: no CA of the policy", c->ca);
+		    "CS_CA %.64s: no CA of the policy", r->http.ca);
 	ask_encode(&a, out);
 	return 0;
 }
@@ -127,14 +125,16 @@ judge(enum msg_call call, const struct answer *a, struct err *err)
 }
 
 int
-ces_read(const struct ces_ask *c, struct ces_reply *r, struct err *err)
+ces_read(struct req *r, struct err *err)
 {
-	if (answer_decode(buf_slice(&r->bytes), &r->answer, err) == -1)
+	struct answer	*a = &r->reply.answer;
+
+	if (answer_decode(buf_slice(&r->reply.bytes), a, err) == -1)
 		return -1;
-	if (memcmp(r->answer.id, c->id, MSG_ID) != 0)
+	if (memcmp(a->id, r->id, MSG_ID) != 0)
 		return err_set(err, ERR_INTERNAL,
 		    "the signer answers another request");
-	return judge(call_of(c->rst), &r->answer, err);
+	return judge(call_of(&r->rst), a, err);
 }
 
 void

@@ -246,13 +246,13 @@ check_request(struct req *r)
 }
 
 static int
-ask_signer(struct req *r, const struct ces_ask *ask, bool newer)
+ask_signer(struct req *r, bool newer)
 {
 	r->newer = newer;
 	buf_reset(&r->question);
 	/* What was read of the answer before borrows from its bytes. */
 	ces_reply_free(&r->reply);
-	if (ces_compose(ask, newer, &r->question, &r->err) == -1)
+	if (ces_compose(r, newer, &r->question, &r->err) == -1)
 		return -1;
 	memcpy(r->asked.id, r->id, sizeof(r->asked.id));
 	/*
@@ -266,31 +266,18 @@ ask_signer(struct req *r, const struct ces_ask *ask, bool newer)
 	return 1;
 }
 
-static struct ces_ask
-ces_question(const struct req *r)
-{
-	return (struct ces_ask){
-		.snap = r->s->snap, .id = r->id,
-		.ca = r->http.ca, .method = r->http.auth,
-		.account = r->account != NULL ? r->account->name : "",
-		.address = r->http.address, .evidence = buf_slice(&r->cert),
-		.message_id = r->env.message_id, .now = r->now, .rst = &r->rst
-	};
-}
-
 /* CES, up to the question. */
 static int
 request_token(struct req *r)
 {
-	struct ces_ask	ask = ces_question(r);
-	int		ok;
+	int	ok;
 
 	r->call = rst_call_name(r->rst.call);
 	ok = check_request(r);
 	req_lap(r, LAP_REQUEST);
 	if (ok == -1 || check_renewal(r) == -1)
 		return -1;
-	return ask_signer(r, &ask, false);
+	return ask_signer(r, false);
 }
 
 /* CES, from the answer on; once more when the signer has a newer policy. */
@@ -299,16 +286,15 @@ answer_token(struct req *r)
 {
 	struct reply_head	head = reply_head(r, r->rst.call == RST_KET ?
 	    ACTION_KET_FINAL : ACTION_RSTRC);
-	struct ces_ask		ask = ces_question(r);
 	int			ok;
 
 	req_lap(r, LAP_SIGNER);
 	if (r->asked.err.kind != ERR_NONE)
 		return err_set(&r->err, r->asked.err.kind, "%s",
 		    r->asked.err.text);
-	ok = ces_read(&ask, &r->reply, &r->err);
+	ok = ces_read(r, &r->err);
 	if (ok == 1 && !r->newer)
-		return ask_signer(r, &ask, true);
+		return ask_signer(r, true);
 	if (ok == 1)
 		return err_set(&r->err, ERR_UNAVAILABLE,
 		    "the signer has another policy");
