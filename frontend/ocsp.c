@@ -13,9 +13,8 @@
 #include "db.h"
 #include "digest.h"
 #include "log.h"
-#include "msg.h"
-#include "ocsp.h"
 #include "ocspreq.h"
+#include "req.h"
 
 /* Caches between may keep an answer so long: a revocation is not late. */
 #define MAX_AGE		300
@@ -160,24 +159,24 @@ find_key(const struct policy *p, const struct ocsp_id *id, char **key,
 }
 
 static int
-ask_signer(const struct ocsp_ask *c, const char *ca, struct slice question,
+ask_signer(const struct req *r, const char *ca, struct slice question,
     struct ocsp_reply *out, struct err *err)
 {
 	struct ask	a = {
 		.call = CALL_OCSP, .method = AUTH_ANONYMOUS,
-		.sent_at = c->now, .ca = slice_str(ca), .token = question,
-		.address = slice_str(c->http->address)
+		.sent_at = r->now, .ca = slice_str(ca), .token = question,
+		.address = slice_str(r->http.address)
 	};
 	struct answer	answer;
 	struct buf	msg = { 0 }, bytes = { 0 };
 	int		rc;
 
-	memcpy(a.id, c->id, sizeof(a.id));
+	memcpy(a.id, r->id, sizeof(a.id));
 	ask_encode(&a, &msg);
-	rc = link_call(c->link, c->id, buf_slice(&msg), &bytes, err);
+	rc = link_call(r->s->link, r->id, buf_slice(&msg), &bytes, err);
 	if (rc == 0)
 		rc = answer_decode(buf_slice(&bytes), &answer, err);
-	if (rc == 0 && (memcmp(answer.id, c->id, MSG_ID) != 0 ||
+	if (rc == 0 && (memcmp(answer.id, r->id, MSG_ID) != 0 ||
 	    answer.status != MSG_STATUS || answer.response.n == 0))
 		rc = err_set(err, ERR_UNAVAILABLE, "signer: no answer: %.*s",
 		    answer.text.n < 100 ? (int)answer.text.n : 100,
@@ -197,27 +196,27 @@ ask_signer(const struct ocsp_ask *c, const char *ca, struct slice question,
  * the old one is still true until its end.
  */
 static int
-fetch(const struct ocsp_ask *c, const char *ca, struct slice question,
-    const struct ocsp_id *id, struct ocsp_reply *out, struct err *err)
+fetch(struct req *r, const char *ca, struct slice question,
+    const struct ocsp_id *id, struct err *err)
 {
-	struct ocsp_reply	kept = { .this_update = 0 };
+	struct ocsp_reply	kept = { .this_update = 0 }, *out = &r->ocsp;
 	struct err		why = ERR_INIT;
 	int			have;
 
-	have = load(c->ocsp, ca, id, out, &why);
+	have = load(r->s->ocsp, ca, id, out, &why);
 	out->from = "database";
-	if (have == 1 && is_fresh(out, c->now / 1000))
+	if (have == 1 && is_fresh(out, r->now / 1000))
 		return 0;
 	memset(&why, 0, sizeof(why));
-	if (ask_signer(c, ca, question, &kept, &why) == -1) {
+	if (ask_signer(r, ca, question, &kept, &why) == -1) {
 		buf_free(&kept.der);
-		if (have == 1 && c->now / 1000 < out->next_update)
+		if (have == 1 && r->now / 1000 < out->next_update)
 			return 0;
 		buf_free(&out->der);
 		return err_set(err, why.kind, "%s", why.text);
 	}
 	/* Its times, if it was kept. */
-	if (load(c->ocsp, ca, id, out, &why) != 1 ||
+	if (load(r->s->ocsp, ca, id, out, &why) != 1 ||
 	    !slice_eq(buf_slice(&out->der), buf_slice(&kept.der))) {
 		buf_free(&out->der);
 		*out = kept;
@@ -228,43 +227,41 @@ fetch(const struct ocsp_ask *c, const char *ca, struct slice question,
 }
 
 static int
-answer_question(const struct ocsp_ask *c, struct slice question,
-    struct ocsp_reply *out, struct err *err)
+answer_question(struct req *r, struct slice question, struct err *err)
 {
 	const struct policy	*policy;
-	struct ocsp_request	 r;
+	struct ocsp_request	 q;
 	char			*ca = NULL;
 	bool			 nonce = false;
 	int			 rc;
 
-	if (ocsp_request_parse(question, &r, err) == -1 ||
-	    (policy = snapshot_policy(c->snap, false, err)) == NULL)
+	if (ocsp_request_parse(question, &q, err) == -1 ||
+	    (policy = snapshot_policy(r->s->snap, false, err)) == NULL)
 		return -1;
-	rc = find_key(policy, &r.id[0], &ca, &nonce, err);
-	snapshot_put(c->snap, policy);
+	rc = find_key(policy, &q.id[0], &ca, &nonce, err);
+	snapshot_put(r->s->snap, policy);
 	if (rc == -1)
 		return -1;
-	out->from = "signer";
-	if (r.n == 1 && r.id[0].usual && !(nonce && r.nonce.p != NULL))
-		rc = fetch(c, ca, question, &r.id[0], out, err);
+	r->ocsp.from = "signer";
+	if (q.n == 1 && q.id[0].usual && !(nonce && q.nonce.p != NULL))
+		rc = fetch(r, ca, question, &q.id[0], err);
 	else
-		rc = ask_signer(c, ca, question, out, err);
+		rc = ask_signer(r, ca, question, &r->ocsp, err);
 	free(ca);
 	return rc;
 }
 
 int
-ocsp_answer(const struct ocsp_ask *c, struct ocsp_reply *out,
-    struct err *err)
+ocsp_answer(struct req *r, struct err *err)
 {
 	struct buf	question = { 0 };
 	int		rc;
 
-	if (c->http->target == NULL)
-		return answer_question(c, c->body, out, err);
-	rc = ocsp_path(c->http->target, c->http->uri, &question, err);
+	if (r->http.target == NULL)
+		return answer_question(r, buf_slice(&r->in), err);
+	rc = ocsp_path(r->http.target, r->http.uri, &question, err);
 	if (rc == 0)
-		rc = answer_question(c, buf_slice(&question), out, err);
+		rc = answer_question(r, buf_slice(&question), err);
 	buf_free(&question);
 	return rc;
 }
@@ -339,50 +336,48 @@ put_body(struct slice body, FCGX_Stream *out)
  * can be of one second, and who holds the first must not be told to keep it.
  */
 void
-ocsp_write(const struct http_request *http, const struct ocsp_reply *r,
-    const struct err *err, int64_t now, FCGX_Stream *out)
+ocsp_write(const struct req *r, FCGX_Stream *out)
 {
-	const uint8_t	status[] = { 0x30, 3, 0x0a, 1, failure(err) };
-	bool		refused = err->kind != ERR_NONE, known;
+	const uint8_t	status[] = { 0x30, 3, 0x0a, 1, failure(&r->err) };
+	bool		refused = r->err.kind != ERR_NONE, known;
 	char		tag[TAG_MAX];
 
-	if (refused || r->next_update <= now) {
+	if (refused || r->ocsp.next_update <= r->now / 1000) {
 		FCGX_PutS("Status: 200 OK\r\nCache-Control: no-store\r\n",
 		    out);
 		put_body(refused ? slice_of(status, sizeof(status)) :
-		    buf_slice(&r->der), out);
+		    buf_slice(&r->ocsp.der), out);
 		return;
 	}
-	make_tag(r, tag);
-	known = http->none_match != NULL &&
-	    http_names_tag(http->none_match, tag);
+	make_tag(&r->ocsp, tag);
+	known = r->http.none_match != NULL &&
+	    http_names_tag(r->http.none_match, tag);
 	FCGX_PutS(known ? "Status: 304 Not Modified\r\n" :
 	    "Status: 200 OK\r\n", out);
-	put_caching(r, tag, now, out);
+	put_caching(&r->ocsp, tag, r->now / 1000, out);
 	if (known)
 		FCGX_PutS("\r\n", out);
 	else
-		put_body(buf_slice(&r->der), out);
+		put_body(buf_slice(&r->ocsp.der), out);
 }
 
 void
-ocsp_log(const uint8_t id[16], const struct http_request *http,
-    const struct ocsp_reply *r, const struct err *err)
+ocsp_log(const struct req *r)
 {
 	struct log_line	l;
 
 	log_begin(&l, "request");
-	log_id(&l, "id", id);
+	log_id(&l, "id", r->id);
 	log_str(&l, "service", "ocsp");
-	log_str(&l, "call", http->target != NULL ? "get" : "post");
-	log_str(&l, "outcome", err->kind != ERR_NONE ? "refused" :
+	log_str(&l, "call", r->http.target != NULL ? "get" : "post");
+	log_str(&l, "outcome", r->err.kind != ERR_NONE ? "refused" :
 	    "answered");
-	if (err->kind == ERR_NONE)
-		log_str(&l, "from", r->from);
+	if (r->err.kind == ERR_NONE)
+		log_str(&l, "from", r->ocsp.from);
 	else {
-		log_str(&l, "kind", err_kind_name(err->kind));
-		log_str(&l, "text", err->text);
+		log_str(&l, "kind", err_kind_name(r->err.kind));
+		log_str(&l, "text", r->err.text);
 	}
-	log_str(&l, "address", http->address);
+	log_str(&l, "address", r->http.address);
 	log_end(&l);
 }

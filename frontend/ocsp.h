@@ -7,9 +7,8 @@
 
 #include <fcgiapp.h>
 
-#include "http.h"
-#include "link.h"
-#include "snapshot.h"
+#include "buf.h"
+#include "err.h"
 
 struct ocsp;
 
@@ -17,15 +16,7 @@ struct ocsp;
 struct ocsp	*ocsp_new(const char *dsn);
 void		 ocsp_free(struct ocsp *);
 
-struct ocsp_ask {
-	struct ocsp	*ocsp;
-	struct snapshot	*snap;
-	struct link	*link;
-	const uint8_t	*id;		/* 16 bytes: the request's */
-	const struct http_request *http;
-	struct slice	 body;		/* of a POST */
-	int64_t		 now;		/* unix milliseconds */
-};
+struct req;
 
 struct ocsp_reply {
 	struct buf	 der;		/* of an OCSPResponse; empty: refused */
@@ -35,12 +26,12 @@ struct ocsp_reply {
 };
 
 /*
- * Waits for a signer where the database has nothing fresh (link_call).
- * 0, or -1 with err: ERR_MALFORMED and ERR_TOO_BIG, ERR_DENIED for another
- * CA's certificate, ERR_UNAVAILABLE, ERR_INTERNAL.  Zero the reply before.
+ * The question is in the address, or is the body; the answer r->ocsp, or there
+ * is none and r->err says why: ERR_MALFORMED and ERR_TOO_BIG, ERR_DENIED for
+ * another CA's certificate, ERR_UNAVAILABLE, ERR_INTERNAL.  Waits for a signer
+ * where the database has nothing fresh (link_call).
  */
-int	 ocsp_answer(const struct ocsp_ask *, struct ocsp_reply *,
-	    struct err *);
+int	 ocsp_answer(struct req *, struct err *);
 
 /*
  * The question in the path of a GET ([RFC6960] A.1), behind the address of the
@@ -52,12 +43,10 @@ int	 ocsp_path(const char *target, const char *uri, struct buf *,
 /*
  * The answer with its HTTP header, or what err says in the words of OCSP
  * ([RFC6960] 4.2.1, OCSPResponseStatus), or only that the client has it already
- * (304, [RFC9110] 15.4.5).  now: unix seconds.
+ * (304, [RFC9110] 15.4.5).
  */
-void	 ocsp_write(const struct http_request *, const struct ocsp_reply *,
-	    const struct err *, int64_t now, FCGX_Stream *);
+void	 ocsp_write(const struct req *, FCGX_Stream *);
 /* Its one line in the log. */
-void	 ocsp_log(const uint8_t id[16], const struct http_request *,
-	    const struct ocsp_reply *, const struct err *);
+void	 ocsp_log(const struct req *);
 
 #endif

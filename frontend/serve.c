@@ -435,15 +435,11 @@ answer_ocsp(struct req *r, FCGX_Request *fcgi)
 {
 	if (r->http.target != NULL ||
 	    http_read(&r->http, fcgi->in, &r->in, &r->err) == 0)
-		ocsp_answer(&(struct ocsp_ask){
-			.ocsp = r->s->ocsp, .snap = r->s->snap,
-			.link = r->s->link, .id = r->id, .http = &r->http,
-			.body = buf_slice(&r->in), .now = r->now
-		    }, &r->ocsp, &r->err);
-	ocsp_write(&r->http, &r->ocsp, &r->err, r->now / 1000, fcgi->out);
+		(void)ocsp_answer(r, &r->err);
+	ocsp_write(r, fcgi->out);
 	FCGX_FClose(fcgi->err);
 	FCGX_FClose(fcgi->out);
-	ocsp_log(r->id, &r->http, &r->ocsp, &r->err);
+	ocsp_log(r);
 }
 
 /* Asked for by the minute perhaps: no line. */
