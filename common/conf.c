@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "file.h"
 
 #define CONF_MAX	(1024 * 1024)	/* bytes of a text */
 #define CONF_SECTIONS	4096
@@ -480,39 +481,17 @@ conf_text(struct slice text, const char *name, cfg_opt_t *opts,
 	return cfg;
 }
 
-static int
-read_file(const char *path, struct buf *out, struct err *err)
-{
-	FILE	*fp;
-	size_t	 n;
-	int	 failed;
-
-	fp = fopen(path, "re");
-	if (fp == NULL)
-		return err_set(err, ERR_INTERNAL, "%s: %s", path,
-		    strerror(errno));
-	errno = 0;
-	n = fread(buf_extend(out, CONF_MAX + 1), 1, CONF_MAX + 1, fp);
-	failed = ferror(fp) != 0 ? errno : 0;
-	out->n = n;
-	fclose(fp);
-	if (failed != 0)
-		return err_set(err, ERR_INTERNAL, "%s: %s", path,
-		    strerror(failed));
-	if (n > CONF_MAX)
-		return err_set(err, ERR_INTERNAL, "%s: larger than %d bytes",
-		    path, CONF_MAX);
-	return 0;
-}
-
 cfg_t *
 conf_file(const char *path, cfg_opt_t *opts, struct err *err)
 {
 	struct buf	 text = { 0 };
+	struct err	 why = ERR_INIT;
 	cfg_t		*cfg = NULL;
 
-	if (read_file(path, &text, err) == 0)
+	if (file_read(path, CONF_MAX, &text, &why) == 0)
 		cfg = conf_text(buf_slice(&text), path, opts, err);
+	else
+		err_set(err, ERR_INTERNAL, "%s", why.text);
 	buf_free(&text);
 	return cfg;
 }
