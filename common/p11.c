@@ -269,7 +269,7 @@ p11_login(struct p11 *p, struct p11_token *t, struct slice pin,
 
 int
 p11_count(struct p11 *p, const struct p11_token *t, const struct p11uri *u,
-    CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *out, size_t *n, struct err *err)
+    CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *out, struct err *err)
 {
 	CK_ATTRIBUTE want[3] = {
 		{ CKA_CLASS, &class, sizeof(class) }
@@ -293,8 +293,7 @@ p11_count(struct p11 *p, const struct p11_token *t, const struct p11uri *u,
 		return p11_failed(err, "C_FindObjects", rv);
 	if (nfound > 0)
 		*out = found[nfound - 1];
-	*n = nfound;
-	return 0;
+	return (int)nfound;
 }
 
 static int
@@ -331,10 +330,10 @@ p11_private(struct p11 *p, const struct p11_token *t,
     const struct p11uri *u, struct p11_private *k, struct err *err)
 {
 	CK_OBJECT_HANDLE o;
-	size_t n;
+	int n = p11_count(p, t, u, CKO_PRIVATE_KEY, &o, err);
 
 	memset(k, 0, sizeof(*k));
-	if (p11_count(p, t, u, CKO_PRIVATE_KEY, &o, &n, err) == -1)
+	if (n == -1)
 		return -1;
 	if (n != 1)
 		return err_set(err, ERR_INTERNAL, "token %s: %s such private "
@@ -428,16 +427,13 @@ p11_public(struct p11 *p, const struct p11_token *t, const struct p11uri *u,
 	struct buf type = { 0 };
 	CK_OBJECT_HANDLE o;
 	CK_KEY_TYPE kind = 0;
-	size_t n;
-	int rc;
+	int rc, n = p11_count(p, t, u, CKO_PUBLIC_KEY, &o, err);
 
-	if (p11_count(p, t, u, CKO_PUBLIC_KEY, &o, &n, err) == -1)
-		return -1;
 	if (n > 1)
 		return err_set(err, ERR_INTERNAL, "token %s: more than one "
 		    "such public key in it", t->label);
-	if (n == 0)
-		return 0;
+	if (n != 1)
+		return n;
 	rc = get(p, t, o, CKA_KEY_TYPE, &type, err);
 	if (rc == 0 && type.n == sizeof(kind))
 		memcpy(&kind, type.p, sizeof(kind));

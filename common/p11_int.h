@@ -15,11 +15,11 @@ struct p11 {
 /* A call that failed; unavailable, or unauthenticated for a refused PIN. */
 int	 p11_failed(struct err *, const char *call, CK_RV);
 /*
- * How many objects of this class have the URI's label and id; the handle of
- * the last one.
+ * How many objects of this class have the URI's label and id, or -1 as
+ * p11_failed; the handle of the last one.
  */
 int	 p11_count(struct p11 *, const struct p11_token *,
 	    const struct p11uri *, CK_OBJECT_CLASS, CK_OBJECT_HANDLE *,
-	    size_t *n, struct err *);
+	    struct err *);
 
 #endif

@@ -30,15 +30,12 @@ refuse_taken(struct p11 *p, const struct p11_token *t,
     const struct p11uri *u, struct err *err)
 {
 	CK_OBJECT_HANDLE o;
-	size_t n, m;
+	int n = p11_count(p, t, u, CKO_PRIVATE_KEY, &o, err);
 
-	if (p11_count(p, t, u, CKO_PRIVATE_KEY, &o, &n, err) == -1 ||
-	    p11_count(p, t, u, CKO_PUBLIC_KEY, &o, &m, err) == -1)
-		return -1;
-	if (n + m != 0)
-		return err_set(err, ERR_DENIED, "token %s: a key of this "
-		    "name is in it already", t->label);
-	return 0;
+	if (n == 0)
+		n = p11_count(p, t, u, CKO_PUBLIC_KEY, &o, err);
+	return n <= 0 ? n : err_set(err, ERR_DENIED, "token %s: a key of "
+	    "this name is in it already", t->label);
 }
 
 struct attrs {
@@ -135,10 +132,11 @@ p11_destroy(struct p11 *p, const struct p11_token *t,
 	    CKO_PUBLIC_KEY };
 	CK_OBJECT_HANDLE o;
 	CK_RV rv = CKR_OK;
-	size_t i, n;
+	size_t i;
+	int n;
 
 	for (i = 0; i < 2 && rv == CKR_OK; i++) {
-		if (p11_count(p, t, u, class[i], &o, &n, err) == -1)
+		if ((n = p11_count(p, t, u, class[i], &o, err)) == -1)
 			return -1;
 		if (n > 1)
 			return err_set(err, ERR_INTERNAL, "token %s: more "
