@@ -4,6 +4,7 @@
  */
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "xmlchar.h"
 
@@ -110,35 +111,22 @@ literal(struct slice *s, char c)
 	return 0;
 }
 
-/* Days since 1970 of a date of the proleptic Gregorian calendar. */
-static int64_t
-days(int y, int m, int d)
-{
-	int64_t	era_years = m <= 2 ? y - 1 : y;
-	int64_t	era = (era_years >= 0 ? era_years : era_years - 399) / 400;
-	int64_t	yoe = era_years - era * 400;
-	int64_t	doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-
-	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-}
-
 static int
 date_part(struct slice *s, int64_t *out)
 {
-	static const int	length[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30,
-	    31, 30, 31 };
-	int			y, m, d;
+	struct tm	tm = { 0 };
+	int		y, m, d;
 
 	if (digits(s, 4, &y) == -1 || literal(s, '-') == -1 ||
 	    digits(s, 2, &m) == -1 || literal(s, '-') == -1 ||
-	    digits(s, 2, &d) == -1 || literal(s, 'T') == -1)
+	    digits(s, 2, &d) == -1 || literal(s, 'T') == -1 || y < 1)
 		return -1;
-	if (y < 1 || m < 1 || m > 12 || d < 1 || d > length[m - 1])
-		return -1;
-	if (m == 2 && d == 29 && (y % 4 != 0 || (y % 100 == 0 && y % 400 != 0)))
-		return -1;
-	*out = days(y, m, d) * 86400;
-	return 0;
+	tm.tm_year = y - 1900;
+	tm.tm_mon = m - 1;
+	tm.tm_mday = d;
+	*out = timegm(&tm);
+	/* A day that there is not is made another by timegm. */
+	return tm.tm_mon == m - 1 && tm.tm_mday == d ? 0 : -1;
 }
 
 static int
