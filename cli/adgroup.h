@@ -7,7 +7,9 @@
 #ifndef ADGROUP_H
 #define ADGROUP_H
 
-#include "conf.h"
+#include "buf.h"
+#include "err.h"
+#include "strlist.h"
 
 #define ADGROUP_MAX		256	/* groups that are imported */
 #define ADGROUP_LEFT_MAX	1000	/* others that are told of */

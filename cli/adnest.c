@@ -1,6 +1,7 @@
 /* Members of members, for adaccount.c. */
 #include "adnest.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -7,8 +7,8 @@
 #define ADTEMPLATE_H
 
 #include "buf.h"
-#include "conf.h"
 #include "err.h"
+#include "strlist.h"
 
 #define ADTEMPLATE_FILE_MAX	(16 * 1024 * 1024)
 #define ADTEMPLATE_MAX		1000

@@ -2,8 +2,9 @@
 #ifndef ARGS_H
 #define ARGS_H
 
-#include "conf.h"
+#include "buf.h"
 #include "err.h"
+#include "strlist.h"
 
 #define ARGS_MAX 64
 

@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "name.h"
+#include "policy.h"
 
 /* In small letters: verifiers are not agreed on how constraints compare. */
 #define HOST_CHARS	"abcdefghijklmnopqrstuvwxyz0123456789.-"

@@ -9,8 +9,8 @@
 #include <openssl/x509.h>
 
 #include "buf.h"
-#include "conf.h"
 #include "err.h"
+#include "strlist.h"
 
 struct ca_plan {
 	const char	*subject;	/* RFC 4514 text ... */

@@ -112,7 +112,6 @@ ask_people(struct run *r, struct err *err)
 	size_t i, j;
 	int rc = 0;
 
-	names.v = xcalloc(r->c->people.n, sizeof *names.v);
 	for (i = 0; rc == 0 && i < r->c->people.n; i++) {
 		buf_reset(&question);
 		buf_reset(&name);
@@ -124,7 +123,7 @@ ask_people(struct run *r, struct err *err)
 				    "for something else already",
 				    names.v[j]);
 		if (rc == 0) {
-			names.v[names.n++] = xstrdup(buf_str(&name));
+			strlist_add(&names, buf_str(&name));
 			buf_printf(&r->transcript, "person %s: %s\n",
 			    r->c->people.v[i], buf_str(&name));
 		}

@@ -6,10 +6,12 @@
 #ifndef CHRONICLE_H
 #define CHRONICLE_H
 
-#include "conf.h"
+#include "buf.h"
+#include "err.h"
 #include "headset.h"
 #include "ledger.h"
 #include "sigcounts.h"
+#include "strlist.h"
 
 #define CHR_DIGEST	16		/* octets of SHA-256 that are kept */
 #define CHR_ID		16

@@ -80,8 +80,7 @@ chronicle_ca(struct chronicle *c, const char *name)
 		return i;
 	if (i == UINT16_MAX)
 		abort();	/* no deployment has as many */
-	c->ca.v = xreallocarray(c->ca.v, c->ca.n + 1, sizeof *c->ca.v);
-	c->ca.v[c->ca.n++] = xstrdup(name);
+	strlist_add(&c->ca, name);
 	return i;
 }
 

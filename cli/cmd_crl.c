@@ -16,6 +16,7 @@
 #include "sql.h"
 
 #define WATCH_MS	10000	/* a notification that was missed */
+#define SEEN_MAX	1000	/* lists of some days */
 
 const struct opt opts_crl_publish[] = {
 	{ "to", "WHERE", "required: a folder (CA.crl and CA.cer in it), "
@@ -206,15 +207,6 @@ tell(struct publication *p, const struct list *l)
 	out_bool(p->out, l->delta);
 }
 
-/* Only what was put: a failure is tried again with the next news. */
-static void
-remember(struct publication *p, const char *key)
-{
-	p->seen.v = xreallocarray(p->seen.v, p->seen.n + 1,
-	    sizeof *p->seen.v);
-	p->seen.v[p->seen.n++] = xstrdup(key);
-}
-
 /*
  * Whatever has changed since it was last seen.  What may not take the place of
  * what is out keeps no other from being published.
@@ -247,7 +239,8 @@ publish_all(struct publication *p, struct err *err)
 			break;
 		}
 		tell(p, &l);
-		remember(p, buf_str(&key));
+		/* A failure is tried again with the next news. */
+		strlist_add(&p->seen, buf_str(&key));
 	}
 	PQclear(res);
 	buf_free(&key);
@@ -272,16 +265,6 @@ wait_for_news(struct cli *c)
 	(void)poll(&p, 1, WATCH_MS);
 }
 
-/* Lists come every some days, or when something is revoked: keep the last. */
-static void
-forget(struct strlist *seen)
-{
-	if (seen->n < 1000)
-		return;
-	strlist_free(seen);
-	memset(seen, 0, sizeof *seen);
-}
-
 /* Until a signal ends the process: failures are logged, never the end. */
 static int
 watch(struct publication *p, struct err *err)
@@ -299,7 +282,8 @@ watch(struct publication *p, struct err *err)
 			log_note("publish", "%s", e.text);
 		else if (crlmetrics_write(p->metrics, c, &e) != 0)
 			log_note("metrics", "%s", e.text);
-		forget(&p->seen);
+		if (p->seen.n >= SEEN_MAX)
+			strlist_free(&p->seen);
 		wait_for_news(c);
 	}
 }

@@ -263,8 +263,7 @@ take_files(struct plan *p, const struct args *a)
 	if (p->peers.n > 0)
 		return;
 	snprintf(uid, sizeof uid, "%u", (unsigned)getuid());
-	p->peers.v = xcalloc(1, sizeof *p->peers.v);
-	p->peers.v[p->peers.n++] = xstrdup(getuid() == 0 ? "www-data" : uid);
+	strlist_add(&p->peers, getuid() == 0 ? "www-data" : uid);
 }
 
 /* One that is there is taken as it is: its owner may have set its mode. */

@@ -132,11 +132,10 @@ ledger_dirs(struct cli *c, const struct args *a, struct strlist *dirs,
 {
 	size_t i;
 
-	dirs->v = xcalloc(ARGS_MAX + c->conf->ledgers.n, sizeof *dirs->v);
 	for (i = 0; i < a->npos; i++)
-		dirs->v[dirs->n++] = xstrdup(a->pos[i]);
+		strlist_add(dirs, a->pos[i]);
 	for (i = 0; a->npos == 0 && i < c->conf->ledgers.n; i++)
-		dirs->v[dirs->n++] = xstrdup(c->conf->ledgers.v[i]);
+		strlist_add(dirs, c->conf->ledgers.v[i]);
 	return dirs->n > 0 ? 0 : err_set(err, ERR_DENIED,
 	    "%.100s: no ledger", c->conf->path);
 }

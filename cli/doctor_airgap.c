@@ -116,11 +116,8 @@ doctor_airgap(struct doctor *d)
 	int row;
 
 	if (res != NULL && PQntuples(res) > 0) {
-		d->apart.v = xcalloc((size_t)PQntuples(res),
-		    sizeof *d->apart.v);
 		for (row = 0; row < PQntuples(res); row++) {
-			d->apart.v[d->apart.n++] = xstrdup(PQgetvalue(res,
-			    row, 0));
+			strlist_add(&d->apart, PQgetvalue(res, row, 0));
 			list(d, res, row);
 		}
 		last_round(d);

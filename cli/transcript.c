@@ -191,9 +191,7 @@ verify_file(struct reading *r, const char *class, char *line)
 		row(r, class, line, false, "a line that is none");
 		return;
 	}
-	r->files.v = xreallocarray(r->files.v, r->files.n + 1,
-	    sizeof *r->files.v);
-	r->files.v[r->files.n++] = xstrdup(name);
+	strlist_add(&r->files, name);
 	path = file_path(r->dir, name, "");
 	if (!file_exists(path) && strcmp(class, "secret") == 0)
 		row(r, class, name, true, "is elsewhere");

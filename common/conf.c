@@ -255,25 +255,21 @@ scan_value(struct scan *s, const cfg_opt_t *opt)
 
 static int	scan_section(struct scan *, cfg_opt_t *, size_t);
 
-/* Refuse key when it was seen in this section; else remember it. */
+/* Refuse a name that was seen in this section; else remember it. */
 static int
 once(struct scan *s, struct strlist *seen, const char *name, const char *title)
 {
 	struct buf	key = { 0 };
-	size_t		i;
+	int		rc = 0;
 
 	buf_printf(&key, "%s%s%s", name, title != NULL ? " " : "",
 	    title != NULL ? title : "");
-	for (i = 0; i < seen->n; i++)
-		if (slice_is(buf_slice(&key), seen->v[i]))
-			break;
-	if (i < seen->n) {
-		buf_free(&key);
-		return complain(s, "%s is given twice", seen->v[i]);
-	}
-	seen->v = xreallocarray(seen->v, seen->n + 1, sizeof(char *));
-	seen->v[seen->n++] = buf_str(&key);
-	return 0;
+	if (strlist_has(seen, buf_str(&key)))
+		rc = complain(s, "%s is given twice", buf_str(&key));
+	else
+		strlist_add(seen, buf_str(&key));
+	buf_free(&key);
+	return rc;
 }
 
 /* Note where a section begins: libconfuse only knows where it ends. */
@@ -538,30 +534,8 @@ conf_list(cfg_t *cfg, const char *opt, struct strlist *out)
 	unsigned	n = cfg_size(cfg, opt), i;
 
 	*out = (struct strlist){ NULL, 0 };
-	if (n == 0)
-		return;
-	out->v = xcalloc(n, sizeof(char *));
 	for (i = 0; i < n; i++)
-		out->v[i] = xstrdup(cfg_getnstr(cfg, opt, i));
-	out->n = n;
-}
-
-void
-strlist_add(struct strlist *l, const char *s)
-{
-	l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
-	l->v[l->n++] = xstrdup(s);
-}
-
-void
-strlist_free(struct strlist *l)
-{
-	size_t	i;
-
-	for (i = 0; i < l->n; i++)
-		free(l->v[i]);
-	free(l->v);
-	*l = (struct strlist){ NULL, 0 };
+		strlist_add(out, cfg_getnstr(cfg, opt, i));
 }
 
 struct unit {

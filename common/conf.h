@@ -9,7 +9,7 @@
 
 #include "buf.h"
 #include "err.h"
-#include "policy.h"
+#include "strlist.h"
 
 /*
  * Parse a file / a text with these options; cfg_free by the caller.  The
@@ -31,8 +31,6 @@ int	 conf_need(cfg_t *, const char *opt, char **out, struct err *);
 char	*conf_optional(cfg_t *, const char *opt);
 /* All values, copied; strlist_free by the caller. */
 void	 conf_list(cfg_t *, const char *opt, struct strlist *out);
-void	 strlist_add(struct strlist *, const char *);	/* a copy of it */
-void	 strlist_free(struct strlist *);	/* the contents; zeroes */
 /*
  * "90s", "15m", "8h", "30d", "6w", "1y" (365 d) to seconds; at most a hundred
  * years.  ERR_MALFORMED.

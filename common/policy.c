@@ -19,17 +19,6 @@ static const char *const authenticating[] = {
 	"1.3.6.1.4.1.311.10.12.1"	/* Microsoft's any */
 };
 
-bool
-strlist_has(const struct strlist *l, const char *s)
-{
-	size_t	i;
-
-	for (i = 0; i < l->n; i++)
-		if (strcmp(l->v[i], s) == 0)
-			return true;
-	return false;
-}
-
 const char *
 auth_method_name(enum auth_method method)
 {

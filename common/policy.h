@@ -9,6 +9,7 @@
 #include "buf.h"
 #include "err.h"
 #include "pubkey.h"
+#include "strlist.h"
 
 /* [MS-XCEP] 3.1.4.1.3.5 clientAuthentication values. */
 enum auth_method {
@@ -41,12 +42,6 @@ const char	*auth_method_name(enum auth_method);	/* "password", ... */
 #define NF_SUBJECT_EMAIL		0x20000000u
 #define NF_COMMON_NAME			0x40000000u
 #define NF_DIRECTORY_PATH		0x80000000u
-
-struct strlist {			/* owned by what it is part of */
-	char	**v;
-	size_t	  n;
-};
-bool	 strlist_has(const struct strlist *, const char *);	/* as spelled */
 
 struct ca_uri {				/* [MS-XCEP] 3.1.4.1.3.5 CAURI */
 	enum auth_method method;

@@ -56,11 +56,9 @@ parse(struct words *w, int argc, char *argv[])
 			w->help = true;
 		else if (c == 'o')
 			w->output = optarg;
-		else if (c == 'd') {
-			w->deny.v = xreallocarray(w->deny.v, w->deny.n + 1,
-			    sizeof(*w->deny.v));
-			w->deny.v[w->deny.n++] = xstrdup(optarg);
-		} else
+		else if (c == 'd')
+			strlist_add(&w->deny, optarg);
+		else
 			return -1;
 	}
 	if (optind < argc)

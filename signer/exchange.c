@@ -134,10 +134,8 @@ fill_template(struct template *t, const struct ca *ca)
 	t->validity = WEEK;
 	t->key_usage = USAGE_KEY_ENCIPHERMENT;
 	t->key_usage_critical = true;
-	t->eku.v = xcalloc(1, sizeof(*t->eku.v));
-	t->eku.v[t->eku.n++] = xstrdup("1.3.6.1.4.1.311.21.5");
-	t->cas.v = xcalloc(1, sizeof(*t->cas.v));
-	t->cas.v[t->cas.n++] = xstrdup(ca->of);
+	strlist_add(&t->eku, "1.3.6.1.4.1.311.21.5");
+	strlist_add(&t->cas, ca->of);
 }
 
 /* A new key, sealed for this serial number, and the decision to certify it. */
@@ -169,10 +167,8 @@ exchange_free(struct exchange *x)
 	if (x == NULL)
 		return;
 	free(x->tmpl.cn);
-	free(x->tmpl.eku.v[0]);
-	free(x->tmpl.eku.v);
-	free(x->tmpl.cas.v[0]);
-	free(x->tmpl.cas.v);
+	strlist_free(&x->tmpl.eku);
+	strlist_free(&x->tmpl.cas);
 	free(x->account.name);
 	pubkey_free(x->key);
 	buf_free(&x->spki);

@@ -1,0 +1,16 @@
+/* A list of strings: groups, names, addresses. */
+#ifndef STRLIST_H
+#define STRLIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct strlist {			/* zero it; owns its strings */
+	char	**v;
+	size_t	  n;
+};
+void	 strlist_add(struct strlist *, const char *);	/* a copy of it */
+bool	 strlist_has(const struct strlist *, const char *);	/* as spelled */
+void	 strlist_free(struct strlist *);	/* the contents; zeroes */
+
+#endif
