@@ -286,6 +286,20 @@ def test_the_path_names_functions_that_exist():
         assert re.search(r'\b%s\b' % name, source), name
 
 
+def test_the_path_in_functions():
+    """docs/architecture.md: each of them is in the file that it names."""
+    text = (TOP / 'docs/architecture.md').read_text()
+    found = 0
+    for row in re.findall(r'(?m)^\|.*$', text.split('## In functions')[1].split(
+            '\n## ')[0])[2:]:
+        where, names = row.split('|')[1:3]
+        path = where.strip(' `') or path
+        for name in re.findall('`([^`]+)`', names):
+            assert re.search(r'(?m)^%s\(' % name, (TOP / path).read_text()), row
+            found += 1
+    assert found > 20
+
+
 def test_marks_of_attacks():
     """[security] X10 in a comment is a row of docs/security.md, and back."""
     rows = re.findall(r'(?m)^\| ((?:[A-Z]+\d+)(?:, [A-Z]+\d+)*) \|',
