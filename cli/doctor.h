@@ -30,11 +30,10 @@ void	 doctor_database(struct doctor *);
 /* The policy in force, CA certificates, revocation lists. */
 void	 doctor_policy(struct doctor *);
 /*
- * CAs behind an air gap, before doctor_policy, which leaves their lists out:
- * nobody here makes them.
+ * CAs behind an air gap, before doctor_policy, which leaves the lists of
+ * d->apart out: nobody here makes them.
  */
 void	 doctor_airgap(struct doctor *);
-bool	 doctor_is_apart(const struct doctor *, const char *key);
 /* What this host's worker needs for Kerberos, by the policy. */
 void	 doctor_kerberos(struct doctor *);
 struct https_site;

@@ -103,12 +103,6 @@ waiting(struct doctor *d)
 	PQclear(res);
 }
 
-bool
-doctor_is_apart(const struct doctor *d, const char *key)
-{
-	return strlist_has(&d->apart, key);
-}
-
 void
 doctor_airgap(struct doctor *d)
 {

@@ -177,7 +177,7 @@ revocation_lists(struct doctor *d, const struct policy_ca *ca)
 
 	for (i = 0; i < ca->nkeys; i++)
 		if (ca->keys[i].not_after > time(NULL) &&
-		    !doctor_is_apart(d, ca->keys[i].name))
+		    !strlist_has(&d->apart, ca->keys[i].name))
 			revocation_list(d, ca, ca->keys[i].name);
 }
 
