@@ -374,25 +374,17 @@ certauth_holder(struct snapshot *s, const struct trusted_ca *rule,
 }
 
 int
-certauth_identify(struct snapshot *s, const struct policy *p,
-    struct slice der, int64_t now, struct certauth *out, struct err *err)
-{
-	struct certauth_proof proof;
-
-	if (certauth_prove(p, der, now, &proof, err) == -1)
-		return -1;
-	return certauth_holder(s, proof.rule, der, now, out, err);
-}
-
-int
 certauth_recheck(const struct certauth_known *k, struct slice der, int64_t now,
     struct certauth *out, struct err *err)
 {
+	struct certauth_proof proof;
 	int rc = by_row(k->row, der, now, out, err);
 
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
-	return certauth_identify(k->snapshot, k->policy, der, now, out, err);
+	if (certauth_prove(k->policy, der, now, &proof, err) == -1)
+		return -1;
+	return certauth_holder(k->snapshot, proof.rule, der, now, out, err);
 }
 
 int

@@ -20,18 +20,14 @@ struct certauth {
 };
 
 /*
- * Everything: strict DER, no CA certificate, chain to a CA of the policy,
- * validity, client authentication among its EKUs, then the row: it must be
- * there, byte for byte, and not revoked.  ERR_MALFORMED, ERR_TOO_BIG,
- * ERR_DENIED with CERT_E_UNTRUSTEDROOT, CERT_E_EXPIRED, CRYPT_E_REVOKED or
- * HR_ACCESS_DENIED, ERR_UNAVAILABLE.  The account may be disabled: ask it.
- */
-int	 certauth_identify(struct snapshot *, const struct policy *,
-	    struct slice der, int64_t now, struct certauth *, struct err *);
-/*
- * The same in two halves, for who remembers.  What the certificate itself
- * proves holds under this policy while from <= now < until, the validity of
- * the certificate and of its anchor; whose it is the row says, or the rule.
+ * Two halves, for who remembers.  What the certificate itself proves (strict
+ * DER, no CA certificate, chain to a CA of the policy, client authentication
+ * among its EKUs) holds under this policy while from <= now < until, the
+ * validity of the certificate and of its anchor.  Whose it is the rule says, or
+ * the row: it must be there, byte for byte, and not revoked.  ERR_MALFORMED,
+ * ERR_TOO_BIG, ERR_DENIED with CERT_E_UNTRUSTEDROOT, CERT_E_EXPIRED,
+ * CRYPT_E_REVOKED or HR_ACCESS_DENIED, ERR_UNAVAILABLE.  The account may be
+ * disabled: ask it.
  */
 struct certauth_proof {
 	const struct trusted_ca	*rule;	/* the policy's; NULL: a CA of ours */
@@ -44,7 +40,7 @@ int	 certauth_holder(struct snapshot *, const struct trusted_ca *rule,
 /* INTEGER content; what the row of one of ours is looked up by. */
 int	 certauth_serial(struct slice der, struct slice *serial, struct err *);
 /*
- * The signer's second look: a certificate that has a row with these very
+ * Both, as the signer's second look: a certificate that has a row with these very
  * bytes was built by a signer, so its signature and EKU are not read again.
  */
 struct certauth_known {

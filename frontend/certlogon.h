@@ -19,8 +19,9 @@ struct certlogon *certlogon_new(struct snapshot *);
 void		 certlogon_free(struct certlogon *);
 
 /*
- * certauth_identify under the policy in force, with its errors; only a yes is
- * remembered.  now: unix seconds.  The account may be disabled: ask it.
+ * certauth_prove and certauth_holder under the policy in force, with their
+ * errors; only a yes is remembered.  now: unix seconds.  The account may be
+ * disabled: ask it.
  */
 int		 certlogon_identify(struct certlogon *, struct slice der,
 		    int64_t now, struct certauth *, struct err *);

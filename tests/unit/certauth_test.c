@@ -118,6 +118,7 @@ says(bool again, struct slice der, int64_t days, uint32_t hresult,
     const char *words)
 {
 	struct certauth		 who = { .account = "" };
+	struct certauth_proof	 proof;
 	struct err		 err = ERR_INIT;
 	const struct policy	*p = snapshot_policy(snap, false, &err);
 	int64_t			 now = (int64_t)time(NULL) + days * 86400;
@@ -134,8 +135,10 @@ says(bool again, struct slice der, int64_t days, uint32_t hresult,
 		assert_non_null(set);
 		known.row = issued_find(set, serial);
 	}
-	rc = again ? certauth_recheck(&known, der, now, &who, &err) :
-	    certauth_identify(snap, p, der, now, &who, &err);
+	if (again)
+		rc = certauth_recheck(&known, der, now, &who, &err);
+	else if ((rc = certauth_prove(p, der, now, &proof, &err)) == 0)
+		rc = certauth_holder(snap, proof.rule, der, now, &who, &err);
 	issued_free(set);
 	snapshot_put(snap, p);
 	assert_int_equal(rc, hresult == 0 ? 0 : -1);
