@@ -1,7 +1,7 @@
 /*
- * Who is asking: UsernameToken, or client certificate, to account.  An
- * enrollment comes here from serve.c, when its message is parsed; from here on
- * only the account counts, never again what the client wrote.
+ * Who is asking: UsernameToken to account.  An enrollment comes here from
+ * serve.c, when its message is parsed; from here on only the account counts,
+ * never again what the client wrote.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -30,7 +30,6 @@ struct auth {
 	struct snapshot	*snap;
 	struct backoff	*backoff;	/* or NULL */
 	struct turns	*turns;
-	struct certlogon *certs;
 	uint8_t		 key[crypto_generichash_KEYBYTES];
 	char		 dummy[crypto_pwhash_STRBYTES];
 	pthread_mutex_t	 kdf;		/* held while argon2id runs */
@@ -48,7 +47,6 @@ auth_new(struct snapshot *snap, struct backoff *backoff, struct turns *turns)
 	a->snap = snap;
 	a->backoff = backoff;
 	a->turns = turns;
-	a->certs = certlogon_new(snap);
 	pthread_mutex_init(&a->kdf, NULL);
 	pthread_mutex_init(&a->lock, NULL);
 	randombytes_buf(a->key, sizeof(a->key));
@@ -64,7 +62,6 @@ auth_free(struct auth *a)
 {
 	if (a == NULL)
 		return;
-	certlogon_free(a->certs);
 	pthread_mutex_destroy(&a->kdf);
 	pthread_mutex_destroy(&a->lock);
 	sodium_memzero(a, sizeof(*a));
@@ -297,11 +294,4 @@ auth_password(struct auth *a, const struct credentials *c,
 	turns_back(a->turns);
 	return err_set(err, ERR_UNAUTHENTICATED, "%s: %s", name,
 	    why != NULL ? why : "wrong password");
-}
-
-int
-auth_certificate(struct auth *a, struct slice der, int64_t now,
-    struct certauth *out, struct err *err)
-{
-	return certlogon_identify(a->certs, der, now, out, err);
 }

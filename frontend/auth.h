@@ -1,8 +1,7 @@
 /*
- * Who is asking.  A client certificate: certlogon.h.  A UsernameToken is
- * checked against the account's argon2id string; what was verified is
- * remembered for some minutes under an HMAC with a key only this process has,
- * so that a wave of requests pays once.
+ * Who is asking with a UsernameToken.  It is checked against the account's
+ * argon2id string; what was verified is remembered for some minutes under an
+ * HMAC with a key only this process has, so that a wave of requests pays once.
  *
  * One argon2id runs at a time in a process (19 MiB and 7 ms each).  Whatever
  * is wrong, the same work is done and the same time goes by, so that nobody
@@ -13,7 +12,7 @@
 #define AUTH_H
 
 #include "backoff.h"
-#include "certlogon.h"
+#include "snapshot.h"
 #include "turns.h"
 
 #define AUTH_OPSLIMIT	2
@@ -42,8 +41,5 @@ void		 auth_free(struct auth *);
  */
 int		 auth_password(struct auth *, const struct credentials *,
 		    const struct account **, struct err *);
-/* certlogon_identify: whom a client certificate stands for. */
-int		 auth_certificate(struct auth *, struct slice der, int64_t now,
-		    struct certauth *, struct err *);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Client certificate to account, remembered: for auth.c, in front of
+ * Client certificate to account, remembered: for serve.c, in front of
  * common/certauth.c, which judges.  A signer judges it once more.
  */
 #include "certlogon.h"

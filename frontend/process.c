@@ -272,6 +272,7 @@ process_run(const struct inherited *in)
 	p.shared.snap = snapshot_new(conf->database, NULL);
 	p.shared.turns = turns_new(RUNNING_MAX);
 	p.shared.auth = auth_new(p.shared.snap, in->backoff, p.shared.turns);
+	p.shared.certs = certlogon_new(p.shared.snap);
 	if (conf->kerberos != NULL &&
 	    (p.shared.kerberos = kerberos_new(conf->kerberos, &err)) == NULL) {
 		log_note("start", "%s", err.text);
@@ -295,6 +296,7 @@ process_run(const struct inherited *in)
 	ocsp_free(p.shared.ocsp);
 	cep_free(p.shared.cep);
 	kerberos_free(p.shared.kerberos);
+	certlogon_free(p.shared.certs);
 	auth_free(p.shared.auth);
 	turns_free(p.shared.turns);
 	snapshot_free(p.shared.snap);

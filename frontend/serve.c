@@ -58,7 +58,7 @@ by_certificate(struct req *r)
 {
 	if (clientcert_read(r->http.verify, r->http.cert, &r->cert,
 	    &r->err) == -1 ||
-	    auth_certificate(r->s->auth, buf_slice(&r->cert), r->now / 1000,
+	    certlogon_identify(r->s->certs, buf_slice(&r->cert), r->now / 1000,
 	    &r->who, &r->err) == -1 || snapshot_account(r->s->snap,
 	    r->who.account, &r->account, &r->err) == -1)
 		return -1;

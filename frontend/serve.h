@@ -11,6 +11,7 @@
 
 #include "auth.h"
 #include "cep.h"
+#include "certlogon.h"
 #include "kerberos.h"
 #include "link.h"
 #include "metrics.h"
@@ -21,6 +22,7 @@
 struct serve {			/* a thread's view */
 	struct snapshot	*snap;	/* shared by the process */
 	struct auth	*auth;	/* shared */
+	struct certlogon *certs;	/* shared */
 	struct kerberos	*kerberos;	/* shared; or NULL */
 	struct cep	*cep;	/* shared */
 	struct ocsp	*ocsp;	/* shared */
