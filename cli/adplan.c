@@ -1,6 +1,6 @@
 /*
  * The plan of an import: between adaccount.c, which reads the directory, and
- * cmd_adimport.c, which does what is planned.
+ * adapply.c, which does what is planned.
  */
 #include "adplan.h"
 
