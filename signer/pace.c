@@ -29,7 +29,7 @@ struct buckets {
 };
 
 struct pace {
-	struct buckets	 templates, refused, urgent;
+	struct buckets	 templates, refused, urgent, shares;
 };
 
 struct pace *
@@ -56,6 +56,7 @@ pace_free(struct pace *p)
 	buckets_free(&p->templates);
 	buckets_free(&p->refused);
 	buckets_free(&p->urgent);
+	buckets_free(&p->shares);
 	free(p);
 }
 
@@ -128,6 +129,25 @@ is_urgent(struct pace *p, const struct issued *old, int64_t now, int64_t usec)
 	return yes;
 }
 
+/*
+ * Who asks all the time would have each request that becomes free.  So the last
+ * half of what is saved is for those who had none of it in this minute; alone,
+ * one account has the whole rate by the other.
+ */
+static bool
+has_share(struct pace *p, const struct decision *d, int64_t due, int64_t usec)
+{
+	struct buf key = { 0 };
+	bool yes;
+
+	if (d->subject == NULL || due <= usec + SAVED / 2)
+		return true;
+	buf_printf(&key, "%s\n%s", d->tmpl->cn, d->subject->name);
+	yes = spare(&p->shares, buf_str(&key), MINUTE, 1, usec);
+	buf_free(&key);
+	return yes;
+}
+
 int
 pace_take(struct pace *p, const struct decision *d, int64_t now, int64_t usec,
     struct err *err)
@@ -146,6 +166,13 @@ pace_take(struct pace *p, const struct decision *d, int64_t now, int64_t usec,
 		return err_set(err, ERR_UNAVAILABLE, "template %s: "
 		    "rate-per-minute is %u, the next in %" PRId64 " ms",
 		    t->cn, t->rate, (due - full) / 1000 + 1);
+	/* Where less than two are saved there is no half of it. */
+	if (due <= full && 2 * each <= SAVED &&
+	    !has_share(p, d, due, usec) &&
+	    !is_urgent(p, d->renews, now, usec))
+		return err_set(err, ERR_UNAVAILABLE, "template %s: "
+		    "rate-per-minute is %u, and what is left is for others "
+		    "than account %s", t->cn, t->rate, d->subject->name);
 	/* A debt would keep others out for longer than the wave lasts. */
 	b->due = due < full ? due : full;
 	return 0;

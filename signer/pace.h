@@ -25,6 +25,8 @@ bool		 pace_is_soon(int64_t life, int64_t left);
  * May what was decided be done now?  ERR_UNAVAILABLE: not yet.  The renewal
  * of a certificate that ends soon passes always, three of one certificate at
  * once and one a minute, and what it takes is what others wait for.
+ * The last half of what is saved is for accounts that had none of it in this
+ * minute.
  *
  * now: unix seconds; usec: log_usec's.
  */

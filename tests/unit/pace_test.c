@@ -208,6 +208,47 @@ test_urgent_again(void **state)
 	pace_free(p);
 }
 
+static int
+take_for(struct pace *p, const char *name, unsigned rate, int64_t usec)
+{
+	char cn[] = "T", who[16];
+	struct account a = { .name = who };
+	struct template t = { .cn = cn, .rate = rate };
+	struct decision d = { .tmpl = &t, .subject = &a };
+	struct err err = ERR_INIT;
+
+	snprintf(who, sizeof(who), "%s", name);
+	return pace_take(p, &d, NOW, usec, &err);
+}
+
+/* Who asks all the time: the rest of the minute is for others, too. */
+static void
+test_shares(void **state)
+{
+	struct pace *p = pace_new();
+	int i, all = 0, others = 0;
+	char name[16];
+
+	(void)state;
+	/* 100 times a second, of a template with ten; 20 others once. */
+	for (i = 0; i < 6000; i++) {
+		all += take_for(p, "mallory", 600, i * SECOND / 100) == 0;
+		if (i < 1000 || i % 100 != 0 || i >= 3000)
+			continue;
+		snprintf(name, sizeof(name), "a%d", i);
+		others += take_for(p, name, 600, i * SECOND / 100) == 0;
+	}
+	assert_int_equal(others, 20);
+	/* All the others left it. */
+	assert_in_range(all, 600, 50 + 600 - 20 + 1);
+	/* So few are saved that there is nothing to divide. */
+	assert_int_equal(take_for(p, "alice", 6, 900 * SECOND), 0);
+	assert_int_equal(take_for(p, "bob", 6, 900 * SECOND), -1);
+	assert_int_equal(take_for(p, "alice", 6, 910 * SECOND), 0);
+	assert_int_equal(take_for(p, "alice", 6, 920 * SECOND), 0);
+	pace_free(p);
+}
+
 /* One account's refusals: no other's are fewer for it. */
 static void
 test_refused(void **state)
@@ -242,6 +283,7 @@ main(void)
 		cmocka_unit_test(test_renewals),
 		cmocka_unit_test(test_urgent_first),
 		cmocka_unit_test(test_urgent_again),
+		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_refused)
 	};
 
