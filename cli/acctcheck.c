@@ -56,9 +56,10 @@ static const struct {
 } names[ACCT_NAMES] = {
 	[ACCT_CN] = { "cn", is_cn, "1 to 64 visible characters" },
 	[ACCT_DNS] = { "dns", is_dns, "a host name such as pc1.example.org" },
-	[ACCT_UPN] = { "upn", name_is_email, "of the form user@example.org" },
+	[ACCT_UPN] = { "upn", name_is_email, "of the form user@example.org, "
+	    "in ASCII" },
 	[ACCT_EMAIL] = { "email", name_is_email, "of the form "
-	    "user@example.org" },
+	    "user@example.org, in ASCII" },
 	[ACCT_DN] = { "dn", is_dn, "of the form CN=User,O=Example" },
 	[ACCT_SID] = { "sid", name_is_sid, "of the form S-1-5-21-1-2-3-1104" },
 };

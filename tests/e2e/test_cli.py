@@ -195,7 +195,8 @@ def test_accounts(stack):
 @pytest.mark.parametrize('option,value,words', [
     ('--cn', '\u5f35' * 65, '1 to 64 visible'), ('--cn', '', '1 to 64'),
     ('--cn', 'a\u202eb', 'visible'), ('--dns', 'no host', 'host name'),
-    ('--upn', 'nobody', 'user@'), ('--email', '@x', 'user@'),
+    ('--upn', 'nobody', 'user@'), ('--upn', 'jörg@a.example', 'ASCII'),
+    ('--email', '@x', 'user@'),
     ('--dn', 'X=1', 'CN=User'), ('--dn', 'CN=' + 'x' * 65, 'CN=User'),
     ('--sid', 'S-2', 'S-1-5-21')])
 def test_names_of_accounts(stack, option, value, words):
