@@ -54,6 +54,7 @@ def cluster():
     try:
         with c.connect(db='postgres') as db:
             db.execute('CREATE DATABASE countersign')
+        c.made = time.strftime('%Y%m', time.gmtime())
         migrate(c, 'countersign')
         yield c
     finally:
@@ -64,7 +65,7 @@ def cluster():
 
 @pytest.fixture(scope='module')
 def pg():
-    past_midnight(180)          # the months that are made are told apart
+    past_midnight(180)          # it has all its months from one day
     with cluster() as c:
         yield c
 
