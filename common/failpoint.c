@@ -11,16 +11,17 @@
 void
 fail_point(const char *name)
 {
-	const char *path = getenv("FAILPOINT");
+	const char *path = getenv("FAILPOINT"), *what = NULL;
 	char told[64] = "";
 	int fd;
 
 	if (path == NULL || (fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		return;
-	if (read(fd, told, sizeof(told) - 1) > 0 &&
-	    strcmp(told, name) == 0 && unlink(path) == 0)
-		(void)raise(SIGKILL);
+	if (read(fd, told, sizeof(told) - 1) > 0)
+		what = strncmp(told, "stop ", 5) == 0 ? told + 5 : told;
 	close(fd);
+	if (what != NULL && strcmp(what, name) == 0 && unlink(path) == 0)
+		(void)raise(what == told ? SIGKILL : SIGSTOP);
 }
 
 void

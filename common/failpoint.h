@@ -10,7 +10,8 @@
 #ifdef FAILPOINTS
 /*
  * SIGKILL for this process, if the file that the environment variable
- * FAILPOINT names holds this name; the file is removed first.
+ * FAILPOINT names holds this name, SIGSTOP if "stop " stands before it; the
+ * file is removed first.
  */
 void	 fail_point(const char *name);
 /* Appends the digest, in hex, to the file that FAILPOINT_SPY names. */

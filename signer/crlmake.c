@@ -7,6 +7,7 @@
 #include "blocked.h"
 #include "caset.h"
 #include "crlmake.h"
+#include "failpoint.h"
 #include "journal.h"
 #include "log.h"
 #include "ocspresp.h"
@@ -152,8 +153,9 @@ finish(struct making *m, struct crl *crl, struct err *err)
 	int rc = crl_end(crl, &digest, err);
 
 	m->made.digest = buf_slice(&digest);
-	if (rc == 0 && (rc = tell_ledger(m, err)) == 0 &&
-	    (rc = crl_sign(crl, &first, &last, err)) == 0 &&
+	if (rc == 0 && (rc = tell_ledger(m, err)) == 0)
+		fail_point("list-told");
+	if (rc == 0 && (rc = crl_sign(crl, &first, &last, err)) == 0 &&
 	    (rc = put_part(m, buf_slice(&last), err)) == 0) {
 		m->made.octets += first.n;
 		rc = store_crl_part(m->s->store, &m->made, 0,
@@ -162,6 +164,7 @@ finish(struct making *m, struct crl *crl, struct err *err)
 	if (rc == 0 &&
 	    (rc = store_crl_put(m->s->store, &m->made, err)) == 0)
 		rc = store_crl_row(m->s->store, &m->made, &m->row, err);
+	fail_point("list-signed");
 	m->made.digest = slice_of(NULL, 0);
 	buf_free(&first);
 	buf_free(&last);
@@ -298,6 +301,7 @@ make_if_due(struct making *m, struct err *err)
 	store_crl_yield(st, m->ca->name);
 	if (got == -1 || m->made.number == 0)
 		return got;
+	fail_point("list-stored");
 	tell_listed(m);
 	log_note("crl", "ca %s: %snumber %llu, %llu entries, %llu octets, "
 	    "%lld us", m->ca->name, m->made.base != 0 ? "delta, " : "",

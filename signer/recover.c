@@ -8,6 +8,7 @@
 
 #include "audittable.h"
 #include "caset.h"
+#include "failpoint.h"
 #include "file.h"
 #include "heads.h"
 #include "journal.h"
@@ -527,6 +528,7 @@ settle(struct signer *s, const struct intents *part, struct err *err)
 		rc = store_same_session(s->store, err);
 	if (rc == 0 && absent.n > 0)
 		rc = store_void(s->store, &absent, err);
+	fail_point("voided");
 	for (i = 0; rc == 0 && i < there.n; i++)
 		rc = add_lost(s, &there.v[i], err);
 	for (i = 0; rc == 0 && i < there.n; i++)

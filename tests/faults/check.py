@@ -19,6 +19,7 @@ import sys
 import time
 import types
 
+from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +27,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 ANSWER_SECONDS = 120
+APART = 65      # a signer's clock and ours: what it lets pass, and a little
+EARLY = 600     # a certificate begins so long before it is asked for
+HELD = 300      # from there to its intent: who is stopped, or waits
 # What a signer signs at start to learn what a signature costs.
 MEASURE = hashlib.sha256(b'how long does a signature take').hexdigest()
 TABLES = {
@@ -36,13 +40,14 @@ TABLES = {
     'revoked': 'serial, ca, reason',
     'crl': 'ca, number, tbs_digest, this_update',
     'responder': 'serial, ca, der',
-    'policy': 'version, sha256',
+    'policy': 'version, sha256, body',
     'signer': 'name, prefix, epoch',
     'ledger_head': 'signer, seq, hash, head',
     'account': 'name, machine, disabled, cn, dns, upn, email, dn, sid',
     'account_group': 'account, name',
     'audit': 'n, at, who, action, detail',
 }
+TEMPLATE = x509.ObjectIdentifier('1.3.6.1.4.1.311.21.7')
 MEMBER = re.compile(r'm(\d+) g(\d+)')   # members.py: who, of which import
 LEAVER = 'm4@faults.example'
 
@@ -189,6 +194,8 @@ class Books:
         self.signed = collections.defaultdict(set)      # signer -> TBS hashes
         self.lines = collections.defaultdict(set)       # (signer, number)
         self.heads = []         # signer, number, hash, signature
+        self.dates = []         # ledger, number, seconds since 1970
+        self.numbers = []       # ledger, CA and number of a list
         for name, text in e.ledgers.items():
             es, bad = entries(text)
             self.bad += ['%s: %s' % (name, b) for b in bad]
@@ -198,10 +205,13 @@ class Books:
     def take(self, name, x):
         t, signer = x['type'], name.split()[0]
         self.lines[signer, x['seq']].add(x['hash'])
+        self.dates.append((name, x['seq'], when(x['at'])))
         if t == 'head':         # of the line before
             self.heads.append((signer, x['seq'] - 1, x['prev'], x['sig']))
         if t == 'intent':
             self.intents.append((name, x))
+        elif t == 'crl':
+            self.numbers.append((name, x['ca'], int(x['number'])))
         elif t == 'issued':
             self.issued[x['serial']] = base64.b64decode(x['certificate'])
         elif t == 'done':
@@ -232,6 +242,17 @@ def is_by(ca, thing, data):
         return True
     except Exception:
         return False
+
+
+def when(text):
+    """Of a ledger's entry; seconds since 1970."""
+    return datetime.datetime.strptime(text, '%Y-%m-%dT%H:%M:%S.%f%z'
+                                      ).timestamp()
+
+
+def in_time(e, t):
+    """Within the round?  A clock may be off by as much before it counts."""
+    return e.report['began'] - APART <= t <= e.report['ended'] + APART
 
 
 def told(e):
@@ -282,6 +303,10 @@ def i2(e, b):
                     serialization.PublicFormat.SubjectPublicKeyInfo)
                 ).digest() != r.spki_sha256:
             yield '%s: the row is not the certificate' % r.serial.hex()
+        elif x is not None and abs(c.not_valid_before.replace(
+                tzinfo=datetime.timezone.utc).timestamp() + EARLY -
+                when(x['at'])) > HELD:
+            yield '%s: from another time than its intent' % r.serial.hex()
         q = requests.get(r.request_id)
         if q is None or q.serial != r.serial or q.state != 'issued':
             yield '%s: no such request' % r.serial.hex()
@@ -350,6 +375,9 @@ def i5(e, b):
             yield '%s: the head of line %d is not signed' % (signer, seq)
     yield from ('%s has no head' % n for n in e.audit_keys
                 if n not in {r[0] for r in rows})
+    for name, number, at in b.dates:
+        if not in_time(e, at):
+            yield '%s: line %d is from another time' % (name, number)
     for s, der in b.issued.items():
         row = [r for r in e.rows_by_serial.get(s, [])]
         if row and row[0].der != der:
@@ -399,10 +427,16 @@ def i6(e, b):
     "lists: numbers rise, nothing disappears, nothing revoked is missing"
     cas = [load(d) for d in e.cas.values()]
     lists, last, before = lists_of(e), {}, set()
+    for name, ca, number in b.numbers:      # signed, if not published
+        if number <= last.get((name, ca), 0):
+            yield '%s: number %d after %d' % (name, number, last[name, ca])
+        last[name, ca] = number
     for c in lists:
         kind = c.base is None
         if c.number <= last.get(kind, 0):
             yield 'number %d after %d' % (c.number, last[kind])
+        if not in_time(e, c.at):
+            yield 'list %d is from another time' % c.number
         last[kind] = c.number
         if not any(is_by(ca, c.crl, c.crl.tbs_certlist_bytes) for ca in cas):
             yield 'list %d is not signed by the CA' % c.number
@@ -441,18 +475,45 @@ def i7(e, b):
             yield 'operation %d was given two certificates' % j['n']
         if n[j['key']] > 1:
             yield 'operation %d has %d rows' % (j['n'], n[j['key']])
-    keys = collections.Counter((r.day, r.replay_key) for r in
-                               e.rows['request'] if r.state == 'issued')
-    yield from ('replay key %s twice' % k[1].hex()
+    keys = collections.Counter(r.replay_key for r in e.rows['request']
+                               if r.state == 'issued')
+    yield from ('replay key %s twice' % k.hex()
                 for k, v in keys.items() if v > 1)
+
+
+def templates(text):
+    """OID -> version and seconds of a certificate under this policy."""
+    out = {}
+    for t in re.findall(r'^template .*?^}', text, re.M | re.S):
+        n, unit = re.search(r'^\tvalidity = (\d+)([hdy])$', t, re.M).groups()
+        out[re.search(r'^\toid = "(.*)"$', t, re.M)[1]] = (
+            re.search(r'^\tversion = "(.*)"$', t, re.M)[1],
+            int(n) * {'h': 3600, 'd': 86400, 'y': 365 * 86400}[unit])
+    return out
+
+
+def made_of(c):
+    """OID of its template, and what templates() has of it."""
+    oid, major, minor = (x.native for x in (core.Sequence.load(
+        c.extensions.get_extension_for_oid(TEMPLATE).value.value)[i]
+        for i in range(3)))
+    lasts = (c.not_valid_after - c.not_valid_before).total_seconds() - EARLY
+    return oid, ('%d.%d' % (major, minor), lasts)
 
 
 def i8(e, b):
     "each row tells who proved it was, under which policy; replayed, the same"
-    policies = {r.sha256 for r in e.rows['policy']}
+    policies = {r.sha256: templates(r.body.decode()) for r in
+                e.rows['policy']}
     for r in e.rows['request']:
         if r.policy_hash not in policies:
             yield 'request %d: unknown policy' % r.number
+        elif r.state == 'issued':
+            for row in e.rows_by_serial.get(r.serial.hex(), []):
+                oid, made = made_of(load(row.der))
+                if policies[r.policy_hash].get(oid) != made:
+                    yield 'request %d: made by another policy: %s' % (
+                        r.number, made)
         if r.method not in (1, 2, 4, 8, 16) or not r.account:
             yield 'request %d: nobody' % r.number
     for number, code, text in e.replayed:
@@ -490,7 +551,10 @@ def i10(e, b):
         if j['what'] != 'pending':
             final[j['n']] = j['what']
     rows = {r.serial for r in e.rows['certificate']}
+    denied = {j['number'] for j in e.journal if j['e'] == 'deny'}
     for r in e.rows['request']:
+        if str(r.number) in denied and r.state != 'denied':
+            yield 'request %d was denied and is %s' % (r.number, r.state)
         if (r.state == 'issued') != (r.serial in rows):
             yield 'request %d is %s, its certificate is %s' % (
                 r.number, r.state, 'there' if r.serial in rows else 'not')
@@ -565,12 +629,19 @@ def locked_out(e):
                 yield o['n']
 
 
+def refused(e):
+    """Operations whose request the operator has denied."""
+    denied = {j['number'] for j in e.journal if j['e'] == 'deny'}
+    return {j['n'] for j in e.journal if j['e'] == 'told' and
+            j['what'] == 'pending' and j['number'] in denied}
+
+
 def i12(e, b):
     "every client gets its answer"
     ops = {j['n']: j for j in e.journal if j['e'] == 'op' and
            j['kind'] != 'repeat'}
     barred = {n for n, j in ops.items() if j['kind'] == 'barred'} | set(
-        locked_out(e))
+        locked_out(e)) | refused(e)
     for j in e.journal:
         if j['e'] == 'end':
             ops.pop(j['n'], None)

@@ -4,7 +4,7 @@ The journal has one JSON object a line:
   op       begin of an operation: n, kind, key (SHA-256 of the SPKI), message
   told     an answer: n, what (issued, pending, denied, again), leaf, number
   end      n: the final answer came
-  approve, revoke    an operator's command that reported success
+  approve, deny, revoke    an operator's command that reported success
   word     another one: members.py
 Times (t) are seconds since 1970."""
 import base64
@@ -62,6 +62,7 @@ class World:
         self.desk = threading.Lock()    # of the operator who revokes
         self.policy = threading.Lock()  # of who changes it
         self.waiting, self.held = [], []
+        self.commands = []      # of an operator, that run
         self.lock = threading.Lock()
         self.busy = {}          # thread -> operation under way
         self.answered = 0       # operations; about right is enough
@@ -69,8 +70,18 @@ class World:
         self.notes = open(cluster.state / 'operator.log', 'w')
 
     def ctl(self, *args):
-        return subprocess.run(self.c.env['CS_CTL'].split() + list(args),
-                              capture_output=True, text=True, timeout=600)
+        p = subprocess.Popen(self.c.env['CS_CTL'].split() + list(args),
+                             text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        with self.lock:
+            self.commands.append(p)
+        try:
+            out, err = p.communicate(timeout=600)
+        finally:
+            p.kill()
+            with self.lock:
+                self.commands.remove(p)
+        return subprocess.CompletedProcess(p.args, p.returncode, out, err)
 
     def note(self, text):
         self.notes.write('%.3f %s\n' % (time.time(), text))
@@ -178,7 +189,7 @@ class Enroller(threading.Thread):
 
 
 class Approver(threading.Thread):
-    """An operator who says yes to everything."""
+    """An operator who says yes to most, and cannot take back a no."""
 
     def __init__(self, world):
         super().__init__(daemon=True)
@@ -190,13 +201,25 @@ class Approver(threading.Thread):
             with w.lock:
                 todo, w.waiting = w.waiting, []
             for n in todo:
-                r = w.ctl('request', 'approve', n, '--reason', 'known')
-                if r.returncode == 0:
-                    w.journal.write('approve', number=n)
-                elif 'is issued already' not in r.stderr:
+                if not self.decide(n, 'deny' if int(n) % 4 == 0 else
+                                   'approve'):
                     with w.lock:
                         w.waiting.append(n)
             time.sleep(0.1)
+
+    def decide(self, number, word):
+        """Once more until it is done: it may have been, for all we know."""
+        w = self.w
+        r = w.ctl('request', word, number, '--reason', 'known')
+        if r.returncode != 0 and 'is %s already' % (
+                'denied' if word == 'deny' else 'issued') not in r.stderr:
+            return False
+        w.journal.write(word, number=number)
+        if word == 'deny' and w.ctl('request', 'approve',
+                                    number).returncode == 0:
+            w.c.unexpected.append('request %s was denied, and then approved' %
+                                  number)
+        return True
 
 
 class Revoker(threading.Thread):
@@ -271,23 +294,31 @@ class Repeater:
         return wire.ask(self.stack(), wire.ISSUE, wire.PASSWORD,
                         self.w.c.env['CS_USER'], token), key
 
-    def once(self, copies=3):
-        """Sends copies; journals each certificate that comes back."""
+    def begin(self):
+        """A message, and the number of its operation."""
         message, key = self.message()
         n = self.w.journal.number()
         self.w.journal.write('op', n=n, kind='repeat', key=spki(key),
                              message=None)
+        return message, n
+
+    def take(self, n, peer):
+        """Journals each certificate that comes back."""
+        for answer in peer.answers():
+            if wire.status(answer) == 1:
+                self.w.journal.write(
+                    'told', n=n, what='issued', leaf=base64.b64encode(
+                        answer[8].contents).decode(), number=None)
+        peer.close()
+
+    def once(self, copies=3):
+        message, n = self.begin()
         names = list(self.w.c.ends)
         peers = [Signer(self.w.c, self.random.choice(names)) for _ in range(2)]
         for i in range(copies):
             self.random.choice(peers).send(message)
         for p in peers:
-            for answer in p.answers():
-                if wire.status(answer) == 1:
-                    self.w.journal.write(
-                        'told', n=n, what='issued', leaf=base64.b64encode(
-                            answer[8].contents).decode(), number=None)
-            p.close()
+            self.take(n, p)
         return copies - 1
 
 

@@ -499,6 +499,13 @@ class Cluster:
     def pid(self, name):
         return self.programs[name].proc.pid
 
+    def is_stopped(self, name):
+        try:
+            stat = open('/proc/%d/stat' % self.pid(name)).read()
+        except OSError:
+            return False
+        return stat.rsplit(') ', 1)[1].startswith('T')
+
     def kill(self, name, sig=signal.SIGKILL):
         send([self.pid(name)], sig)
 

@@ -2,7 +2,8 @@
 """Breaks the running stack in every way we know, with a seed; then check.py
 proves that nothing was lost.
 
-    faults.py [--seed N] [--minutes M] [--state FOLDER] [--only a,b] [--keep]
+    faults.py [--seed N] [--minutes M] [--state FOLDER] [--only a,b]
+              [--signers N] [--processes N] [--threads N]
 """
 import argparse
 import collections
@@ -34,8 +35,8 @@ from programs import Programs  # noqa: E402
 from servers import Servers  # noqa: E402
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-DISKS = {'disk-signer-1': 96, 'disk-signer-2': 96, 'a': 1200, 'b': 1200,
-         'log': 512}        # MiB
+DISKS = {'a': 1200, 'b': 1200, 'log': 512}      # MiB
+SIGNER_DISK = 96
 CLIENTS = 6
 
 
@@ -58,8 +59,14 @@ def as_user(stage):
             '--map-group=%d' % grp.getgrnam('postgres').gr_gid, *me(stage)]
 
 
-def small_disks(state):
-    for d, mib in DISKS.items():
+def disks(args):
+    return DISKS | {'disk-signer-%d' % (i + 1): SIGNER_DISK
+                    for i in range(args.signers)}
+
+
+def small_disks(args):
+    state = args.state
+    for d, mib in disks(args).items():
         (state / d).mkdir(exist_ok=True)
         if subprocess.run(['mount', '-t', 'tmpfs', '-o',
                            'size=%dm,mode=700' % mib, 'tmpfs',
@@ -90,7 +97,7 @@ def outer(args):
 def mount(args):
     shutil.rmtree(args.state, ignore_errors=True)
     subprocess.run(as_user('setup'), check=True)
-    if not small_disks(args.state):
+    if not small_disks(args):
         print('no small disks: what fills them is left out')
     words = as_user('run')
     os.execvp(words[0], words)
@@ -100,8 +107,10 @@ def set_up(args):
     """As "make run" does it; stopped again."""
     s = args.state
     s.mkdir(parents=True, exist_ok=True)
-    env = dict(os.environ, STATE=str(s), SIGNERS='2', RATE='100000',
-               PROCESSES='2', THREADS='12', **kerberos(s))
+    (s / 'began').write_text(str(time.time()))
+    env = dict(os.environ, STATE=str(s), SIGNERS=str(args.signers),
+               RATE='100000', PROCESSES=str(args.processes),
+               THREADS=str(args.threads), **kerberos(s))
     with open(s / 'setup.log', 'w') as log:
         p = subprocess.Popen([TOP / 'deploy/demo.sh', 'run'], env=env,
                              stdout=log, stderr=log, start_new_session=True)
@@ -131,8 +140,8 @@ class Faults(Programs, Servers):
         self.stop = threading.Event()
         self.policy = (cluster.state / 'etc/policy.conf').read_text()
         self.deltas = False     # the first new one has them again
-        self.turning = set()    # who dies when a file of its ledger ends
-        self.cuts = self.answered = 0
+        self.rare = {}          # signer -> where it dies one day
+        self.cuts = self.answered = self.policies = 0
 
     def seconds(self, r, short, long):
         a, b = long if self.long else short
@@ -177,7 +186,7 @@ class Faults(Programs, Servers):
 
 
 LIGHT = ['cut'] * 6 + ['delayed'] + ['doubled'] * 4 + ['swapped'] * 4 + [
-    'end_session'] * 3 + ['kill_worker'] * 3 + ['kill_nginx']
+    'end_session'] * 3 + ['kill_worker'] * 3 + ['kill_nginx', 'kill_operator']
 WIRE = ['cut', 'doubled', 'swapped']
 REPEATED = ['repeated']
 CRASH = ['die_at'] * 10 + ['kill_signer'] * 2 + ['kill_workers',
@@ -186,7 +195,7 @@ SICK = ['token'] * 3 + ['token_away', 'few_memory', 'few_memory', 'few_files',
                         'clock', 'ledger_eio', 'stranger', 'worker_revoked',
                         'wrong_signer', 'new_worker_key', 'new_policy']
 HEAVY = ['kill_postgres', 'fail_over', 'zombie_primary', 'standby_lost',
-         'standby_lost', 'taken_over', 'kill_standby', 'stop_postgres',
+         'standby_lost', 'lost_commit', 'lost_commit', 'taken_over', 'kill_standby', 'stop_postgres',
          'slow_database', 'no_connections', 'partition', 'partition',
          'stopped']
 SLOW = ['restored', 'zombie_stays']     # half a minute each: in long rounds
@@ -278,6 +287,8 @@ def finish(args, c, w, f, threads, approver, reader):
     for p in glob.glob(str(args.state / 'control/*/*')):
         if p.endswith(('point', 'eio')):
             os.unlink(p)
+        elif p.endswith('eio.again'):
+            c.unexpected.append('a ledger was trusted after a failure: ' + p)
     c.in_sync()
     t = time.time()
     w.stop.set()
@@ -297,7 +308,9 @@ def finish(args, c, w, f, threads, approver, reader):
     c.stop()
     return {'seed': args.seed, 'minutes': args.minutes,
             'injections': dict(f.count), 'waited': round(waited, 1),
-            'last_fault': f.last, 'unexpected': c.unexpected,
+            'began': float((args.state / 'began').read_text()),
+            'last_fault': f.last, 'ended': time.time(),
+            'unexpected': c.unexpected,
             'primary': c.primary.name,
             'nodes': {n: str(x.sock) for n, x in c.nodes.items()},
             'starts': {n: len(p.starts) for n, p in c.programs.items()}}
@@ -341,7 +354,7 @@ def keep(args):
     """What the small disks hold, where it outlives them."""
     to = args.state / 'kept'
     shutil.rmtree(to, ignore_errors=True)
-    for d in DISKS:
+    for d in disks(args):
         shutil.copytree(args.state / d, to / d, symlinks=True,
                         ignore=shutil.ignore_patterns('data', 'filler'))
     print('kept in %s' % to)
@@ -355,6 +368,10 @@ def main():
     p.add_argument('--state', type=pathlib.Path,
                    default=TOP / 'var/faults')
     p.add_argument('--only')
+    p.add_argument('--signers', type=int, default=int(
+        os.environ.get('SIGNERS') or 2))
+    p.add_argument('--processes', type=int, default=2)
+    p.add_argument('--threads', type=int, default=12)
     args = p.parse_args()
     args.state = args.state.resolve()
     stage = os.environ.get('FAULTS_STAGE', 'outer')

@@ -11,6 +11,9 @@ from cluster import descendants, send
 
 POINTS = ['before-intent', 'written', 'after-intent', 'signed',
           'before-commit', 'after-commit', 'before-answer']
+# Nobody waits for these: when a file of its ledger ends; of a list; of what a
+# crash has left, whose next start is to finish it.
+RARE = ['turning', 'list-told', 'list-signed', 'list-stored', 'voided']
 # Of the module in tests/p11; behind the first the session has ended, so that
 # the signer looks for its token again.
 ENDS = 'C_SignInit 0xb3'
@@ -81,23 +84,31 @@ class Programs:
     def kill_publisher(self, r):
         self.c.kill('publisher')
 
+    def kill_operator(self, r):
+        """A command in the middle of what it does; who gave it gives it
+        again."""
+        with self.w.lock:
+            running = [p for p in self.w.commands if p.poll() is None]
+        for p in running:
+            p.kill()
+        return len(running)
+
     def die_at(self, r):
         """A signer at a certain point of its work."""
         name, point = r.choice(self.c.signers), r.choice(POINTS)
         path = self.c.state / 'control' / name / 'point'
-        if name in self.turning and not path.exists():
-            self.count['at turning'] += 1
+        if name in self.rare and not path.exists():
+            self.count['at ' + self.rare[name]] += 1
         self.arm(path, point)
         deadline = time.time() + 5
         while path.exists() and time.time() < deadline:
             time.sleep(0.01)
         died = not path.exists()
         path.unlink(missing_ok=True)
-        self.turning.discard(name)
-        # Rare, so without waiting: when a file of its ledger ends.
-        if r.random() < 0.5:
-            self.arm(path, 'turning')
-            self.turning.add(name)
+        self.rare.pop(name, None)
+        if r.random() < 0.7:
+            self.rare[name] = r.choice(RARE)
+            self.arm(path, self.rare[name])
         if died:
             self.count['at ' + point] += 1
         return died
@@ -175,21 +186,27 @@ class Programs:
         control.write_text('')
 
     def change(self, name, f):
-        """Another configuration, for a signer's next start."""
+        """Another configuration, for a signer's next start; the process that
+        ends for it."""
         conf = self.c.conf(name)
         text = f(conf.read_text())
         conf.with_suffix('.new').write_text(text)
         conf.with_suffix('.new').rename(conf)
-        self.c.kill(name, signal.SIGTERM)
+        proc = self.c.programs[name].proc
+        send([proc.pid], signal.SIGTERM)
+        return proc
 
     def worker_revoked(self, r):
         """The worker is on no allow-list, at one signer or at both: F13."""
         names = r.choice([[n] for n in self.c.signers] + [self.c.signers])
         for n in names:
-            self.change(n, lambda t: t.replace('worker "worker" {',
-                                               'worker "gone" {').replace(
-                key_of(t, 'worker'), self.c.curve_key()[0]))
+            ending = self.change(n, lambda t: t.replace(
+                'worker "worker" {', 'worker "gone" {').replace(
+                    key_of(t, 'worker'), self.c.curve_key()[0]))
         time.sleep(self.seconds(r, (1, 2), (1, 6)))
+        if self.c.programs[n].proc is not ending:
+            self.stranger(r, (self.c.state / 'keys/worker.key').read_text(
+                ).strip(), n)
         old = self.c.public_key('worker')
         for n in names:
             self.change(n, lambda t: t.replace(
@@ -225,9 +242,9 @@ class Programs:
             time.sleep(1)
         self.stranger(r, secret)
 
-    def stranger(self, r, secret=None):
+    def stranger(self, r, secret=None, name=None):
         """Asks with a key that is on no list; nobody may answer."""
-        name = r.choice(self.c.signers)
+        name = name or r.choice(self.c.signers)
         peer = Stranger(self.c, name, secret or self.c.curve_key()[1])
         message, _ = self.repeater.message()
         if peer.ask(message) is not None:
@@ -235,13 +252,17 @@ class Programs:
         peer.close()
 
     def new_policy(self, r):
-        """Another policy, in the middle of all: F20.  Each second one has no
-        delta lists: then a complete one comes."""
+        """Another policy, in the middle of all: F20.  Each has certificates
+        of another length; each second one no delta lists: then a complete
+        one comes."""
         path = self.c.state / 'edited.conf'
         with self.w.policy:
             self.deltas = not self.deltas
             text = self.policy if self.deltas else re.sub(
                 r'\n\t(crl|cdp)-delta = .*', '', self.policy)
+            self.policies += 1
+            text = re.sub(r'^\tvalidity = 1y', '\tvalidity = %dd' % (
+                100 + self.policies), text, flags=re.M)
             path.write_text('%s\n# %d\n' % (text, time.time_ns()))
             # One whose end is not known may have changed the file that
             # signers compare with what is published: until it succeeds

@@ -9,6 +9,7 @@ import time
 import psycopg
 
 import power
+from clients import Signer
 from cluster import PGBIN, TOP, send, spawn
 
 
@@ -174,6 +175,47 @@ class Servers:
         p.heal()
         self.c.in_sync()
         return max(n, 1)
+
+    def lost_commit(self, r):
+        """The same, aimed: a signer is about to commit rows or a list when
+        the standby is lost.  Whoever looks meanwhile sees what may not stay:
+        the publisher, and another signer that has the same message."""
+        name = r.choice(self.c.signers)
+        point = r.choice(['before-commit', 'list-signed'])
+        path = self.c.state / 'control' / name / 'point'
+        p = self.c.proxies['r' + self.c.primary.name]
+        self.rare.pop(name, None)
+        self.arm(path, 'stop ' + point)
+        message, n = self.repeater.begin()
+        first = Signer(self.c, name)
+        if point == 'before-commit':
+            first.send(message)
+        pid = 0
+        try:
+            self.wait_for(lambda: self.c.is_stopped(name), 15)
+            path.unlink(missing_ok=True)
+            pid = self.c.pid(name)
+            if not self.c.is_stopped(name):
+                first.close()
+                return 0
+            p.hold.update(up=True, down=True)
+        finally:
+            send([pid] if pid else [], signal.SIGCONT)
+        gone = 0
+        for _ in range(10):
+            gone += self.give_up_waiting(self.c.primary, 0.2)
+        self.count['lost commits at ' + point] += gone > 0
+        second = Signer(self.c, r.choice(self.c.signers))
+        second.send(message)
+        self.repeater.take(n, second)
+        first.close()
+        if r.random() < 0.7:
+            self.c.primary.kill()
+            p.heal()
+            self.c.rejoin(self.c.promote())
+        p.heal()
+        self.c.in_sync()
+        return 1
 
     def taken_over(self, r):
         """F16: a signer is stopped, the database fails over, another process

@@ -1,7 +1,8 @@
 /*
  * What lies beneath a program fails: LD_PRELOAD.
  *
- *	SHIM_EIO	fdatasync says EIO while this file exists
+ *	SHIM_EIO	fdatasync says EIO while this file exists; a process
+ *			that asks again after that leaves SHIM_EIO.again
  *	SHIM_MALLOC	a file with a number of four octets: of so many
  *			allocations one fails; 0: none
  *	SHIM_DISK	files below this mount may lose their power: what each
@@ -207,12 +208,29 @@ fsync(int fd)
 	return synced(fd, REAL(fsync));
 }
 
+/* A disk that failed once is not to be trusted. */
+static void
+tell_again(const char *path)
+{
+	char name[256];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s.again", path);
+	fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd != -1)
+		close(fd);
+}
+
 int
 fdatasync(int fd)
 {
+	static atomic_bool failed;
 	const char *path = getenv("SHIM_EIO");
 
+	if (path != NULL && atomic_load(&failed))
+		tell_again(path);
 	if (path != NULL && access(path, F_OK) == 0) {
+		atomic_store(&failed, true);
 		errno = EIO;
 		return -1;
 	}

@@ -89,8 +89,26 @@ def cut_at_the_last(e, lines):
     del lines[next(i for i, x in enumerate(lines) if last in x):]
 
 
+def of_a_row(e, lines, kind):
+    """The first line of this kind that is about what was issued."""
+    issued = [r for r in e.rows['request'] if r.state == 'issued']
+    names = [b'"%s"' % r.serial.hex().encode() for r in issued] + [
+        r.id.hex().encode() for r in issued]
+    return next(i for i, x in enumerate(lines) if b'"type":"%s"' % kind in x
+                and any(n in x for n in names))
+
+
 def drop(kind):
-    return lambda e: edit(e, lambda x: x.pop(line_of(x, kind)))
+    return lambda e: edit(e, lambda x: x.pop(of_a_row(e, x, kind)))
+
+
+def set_day(kind):
+    def do(e):
+        def change(lines):
+            i = of_a_row(e, lines, kind)
+            lines[i] = re.sub(rb'"at":"\d+', b'"at":"2001', lines[i])
+        edit(e, change)
+    return do
 
 
 def given(e):
@@ -166,7 +184,12 @@ def end_of(e):
 
 def two_requests(e):
     rows = [r for r in e.rows['request'] if r.state == 'issued']
-    rows[0].replay_key, rows[0].day = rows[1].replay_key, rows[1].day
+    rows[0].replay_key = rows[1].replay_key
+
+
+def other_policies(e):
+    for r in e.rows['policy']:
+        r.body = re.sub(rb'(?m)^\tvalidity = .*', b'\tvalidity = 3d', r.body)
 
 
 def ticket(e):
@@ -191,6 +214,7 @@ DOCTORED = [
     ('I2', 'key', change('certificate', 'spki_sha256', b'0' * 32)),
     ('I2', 'other request', change('certificate', 'request_id', b'0' * 16)),
     ('I2', 'intent gone', drop(b'intent')),
+    ('I2', 'of another day', set_day(b'intent')),
     ('I2', 'last certificate and all behind it gone', lambda e: edit(
         e, lambda x: cut_at_the_last(e, x))),
     ('I3', 'no end', lambda e: [n['certificate'].pop() for n in
@@ -218,6 +242,7 @@ DOCTORED = [
     ('I5', 'a head by another key', lambda e: e.audit_keys.update(
         dict.fromkeys(e.audit_keys, '00' * 32))),
     ('I5', 'a head of another line', change('ledger_head', 'hash', flip)),
+    ('I5', 'of a wrong clock', set_day(b'done')),
     ('I5', 'the program says so', lambda e: setattr(e, 'verify', 'bad')),
     ('I5', 'another certificate', lambda e: setattr(
         row_of(e), 'der', e.rows['certificate'][-1].der if
@@ -226,11 +251,15 @@ DOCTORED = [
     ('I6', 'last list gone', forget_newest),
     ('I6', 'nothing to read a delta with', only_deltas),
     ('I6', 'number twice', lambda e: e.lists.append(e.lists[-1])),
+    ('I6', 'a number signed twice', lambda e: edit(e, lambda x: x.append(
+        x[line_of(x, b'crl')]))),
     ('I6', 'shrinks', lambda e: e.lists.reverse()),
     ('I6', 'signature', lambda e: e.lists.__setitem__(
         -1, flip(e.lists[-1]))),
     ('I6', 'revoked, not listed', lambda e: e.journal.append(
         {'e': 'revoke', 't': 0, 'serial': 'ABCD'})),
+    ('I6', 'of a wrong clock', lambda e: e.report.update(
+        ended=check.lists_of(e)[-1].at - 300)),
     ('I6', 'none', lambda e: e.lists.clear()),
     ('I7', 'two rows', lambda e: another_row(e, serial=b'x' * 16)),
     ('I7', 'two certificates', lambda e: tell(
@@ -240,6 +269,7 @@ DOCTORED = [
                               e.rows['certificate'][0].der).decode())),
     ('I7', 'replay key', two_requests),
     ('I8', 'policy', change('request', 'policy_hash', b'0' * 32)),
+    ('I8', 'by another policy', other_policies),
     ('I8', 'nobody', change('request', 'account', '')),
     ('I8', 'replayed', lambda e: e.replayed.append((1, 3, 'no'))),
     ('I9', 'unknown signature', lambda e: next(iter(
@@ -250,6 +280,9 @@ DOCTORED = [
     ('I10', 'denied, then issued', lambda e: e.journal.insert(0, {
         'e': 'told', 't': 0, 'n': given(e)['n'], 'what': 'denied',
         'hresult': '0', 'reason': ''})),
+    ('I10', 'denied, then not', lambda e: e.journal.append(
+        {'e': 'deny', 't': 0, 'number': str(next(
+            r for r in e.rows['request'] if r.state == 'issued').number)})),
     ('I10', 'pending with a certificate', lambda e: setattr(next(
         r for r in e.rows['request'] if r.state == 'issued'),
         'state', 'pending')),
