@@ -17,19 +17,43 @@ make_months(struct signer *s)
 		log_note("partitions", "%s", err.text);
 }
 
+static int64_t
+show(void)
+{
+	return unix_usec() / 1000000 - log_usec() / 1000000;
+}
+
+static bool
+differs(int64_t clock, int64_t other)
+{
+	return clock > other + LEDGER_SLACK || clock < other - LEDGER_SLACK;
+}
+
+int
+clock_look(struct signer *s, struct err *err)
+{
+	int64_t clock = show();
+
+	if (!differs(clock, s->clock))
+		return 0;
+	if (store_settings(s->store, err) == -1)
+		return -1;
+	/* That was asked of the clock as it is now. */
+	if (differs(clock, show()))
+		return err_set(err, ERR_UNAVAILABLE, "clock is being set");
+	s->clock = clock;
+	s->stepped = true;
+	ledger_clock(s->ledger, clock);
+	return 0;
+}
+
 int
 clock_check(struct signer *s, struct err *err)
 {
-	int64_t now = unix_usec() / 1000000, last, clock;
+	int64_t now = unix_usec() / 1000000, last;
 
-	clock = now - log_usec() / 1000000;
-	if (clock > s->clock + LEDGER_SLACK || clock < s->clock - LEDGER_SLACK) {
-		if (store_settings(s->store, err) == -1)
-			return -1;
-		s->clock = clock;
-		s->stepped = true;
-		ledger_clock(s->ledger, clock);
-	}
+	if (clock_look(s, err) == -1)
+		return -1;
 	last = ledger_last_time(s->ledger);
 	if (now + LEDGER_SLACK < last)
 		return err_set(err, ERR_UNAVAILABLE,

@@ -14,5 +14,7 @@
  * as store_settings.
  */
 int	 clock_check(struct signer *, struct err *);
+/* The first half, before the first entry; the ledger's last may be later. */
+int	 clock_look(struct signer *, struct err *);
 
 #endif

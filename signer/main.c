@@ -15,6 +15,8 @@
 #include "batch.h"
 #include "blocked.h"
 #include "caset.h"
+#include "clock.h"
+#include "failpoint.h"
 #include "heads.h"
 #include "journal.h"
 #include "log.h"
@@ -151,8 +153,9 @@ open_ledger(struct signer *s, struct err *err)
 
 	if (recover_look(s, err) == -1 ||
 	    (s->ledger = ledger_open(s->conf->ledger, err)) == NULL ||
-	    recover_start(s, err) == -1)
+	    clock_look(s, err) == -1 || recover_start(s, err) == -1)
 		return -1;
+	fail_point("start");
 	ledger_field(&f, "signer", slice_str(s->conf->name));
 	ledger_field_num(&f, "prefix", s->prefix);
 	ledger_field_num(&f, "epoch", store_lease(s->store)->epoch);

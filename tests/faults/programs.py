@@ -147,11 +147,23 @@ class Programs:
                 pass            # did not survive it
 
     def clock(self, r):
-        """One signer's clock is wrong for a while."""
-        f = self.c.state / 'control' / r.choice(self.c.signers) / 'time'
-        f.write_text(r.choice(['-3600', '+3600', '+315360000', '-120']))
+        """One signer's clock is wrong for a while; half of the time since it
+        began, behind what it has asked the database."""
+        name = r.choice(self.c.signers)
+        folder = self.c.state / 'control' / name
+        wrong = r.choice(['-3600', '+3600', '+315360000', '-120'])
+        starts = r.random() < 0.5
+        if starts:
+            self.rare.pop(name, None)
+            self.arm(folder / 'point', 'stop start')
+            self.c.kill(name)
+            self.wait_for(lambda: self.c.is_stopped(name), 10)
+            (folder / 'point').unlink(missing_ok=True)
+        (folder / 'time').write_text(wrong)
+        if starts:
+            send([self.c.pid(name)], signal.SIGCONT)
         time.sleep(self.seconds(r, (1, 2), (1, 6)))
-        f.write_text('+0')
+        (folder / 'time').write_text('+0')
 
     def few_memory(self, r):
         """malloc fails now and then, in all of a program's threads: F15."""
