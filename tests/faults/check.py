@@ -682,6 +682,8 @@ def counts(e):
         ('void serials', len(e.rows['void_serial'])),
         ('revoked', len(e.rows['revoked'])),
         ('lists', len(e.lists)),
+        ('signatures', ', '.join('%d %s' % (len(v), k)
+                                 for k, v in e.spied.items())),
         ('last answer after', '%s s' % r['waited'])]
 
 

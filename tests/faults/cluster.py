@@ -448,6 +448,7 @@ class Cluster:
             subprocess.run(words, env=env, check=True, stdout=log,
                            stderr=log)
         (d / 'plain').unlink()
+        shutil.copytree(d / 'tokens', d / 'whole')
         text = re.sub(r'\tkey = .*\n\tpassphrase-file = .*\n',
                       '\tkey = "pkcs11:token=HSM;object=issuing"\n'
                       '\tmodule = "%s"\n\tpin-file = "%s"\n' % (
@@ -474,7 +475,18 @@ class Cluster:
         self.spawn(p)
         return p
 
+    def mend_token(self):
+        """SoftHSM empties a file before it writes it anew: who is killed
+        there would have no token for the rest of the round."""
+        d = self.state / 'hsm'
+        for f in (d / 'whole').rglob('*.object'):
+            now = d / 'tokens' / f.relative_to(d / 'whole')
+            if now.exists() and now.stat().st_size == 0:
+                shutil.copyfile(f, now)
+
     def spawn(self, p):
+        if p.name == self.signers[-1]:
+            self.mend_token()
         if p.name == 'worker':
             (self.state / 'run/worker.sock').unlink(missing_ok=True)
         p.starts.append(time.time())
