@@ -433,8 +433,9 @@ open_entry(const struct strlist *list, const char *begins)
 }
 
 /*
- * All of these are mapped to accounts somewhere: computers by their DNS names
- * (Certifried), users by an e-mail address (ESC14) or by the subject.
+ * All of these are mapped to accounts somewhere: users by an e-mail address
+ * (ESC14) or by the subject.  Hosts are not among them: a rule says whose domain
+ * is whose, and servers are clients of others, too.
  */
 static void
 check_open_rule(const struct name_rule *r, struct lint *l)
@@ -448,7 +449,6 @@ check_open_rule(const struct name_rule *r, struct lint *l)
 		{ "cn", "*", &r->cn, lint_add },
 		{ "upn", "@", &r->upn, lint_add },
 		{ "email", "@", &r->email, lint_idle },
-		{ "dns", "*", &r->dns, lint_idle },
 		{ "rdn", "UID=*", &r->rdn, lint_idle },
 		{ "rdn", "userId=*", &r->rdn, lint_idle },
 		{ "rdn", "E=*", &r->rdn, lint_idle },

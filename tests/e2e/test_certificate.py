@@ -102,7 +102,6 @@ template "Renewable" {
 	hash = sha256
 	key-usage = {"digital-signature"}
 	eku = {"client-authentication"}
-	override = {"esc1"}
 	renewal-previous-approval = true
 	%s
 }

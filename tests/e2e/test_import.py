@@ -13,7 +13,7 @@ DATA = TOP / 'tests/data/adtemplates'
 CTL = TOP / os.environ.get('BUILD', 'build') / 'countersign'
 BASE = '''policy-name = "x"
 ca "Lab" { uri "password" { uri = "https://x.test/Lab" } }
-name-rule "web" { groups = {"admins"} dns = {"web.lab.test"} }
+name-rule "web" { groups = {"admins"} dns = {"*.lab.test"} }
 '''
 
 
