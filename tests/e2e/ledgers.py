@@ -94,6 +94,12 @@ def ledger_lines(own):
             for d in sorted((own.dir / 'ledger').glob('*/'))}
 
 
+def children(pid):
+    out = subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)],
+                         capture_output=True, text=True).stdout
+    return [int(p) for p in out.split()]
+
+
 def dead(pid):
     try:
         return open('/proc/%d/stat' % pid).read().split(') ')[1][0] == 'Z'

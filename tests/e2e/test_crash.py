@@ -6,7 +6,6 @@ import os
 import random
 import re
 import signal
-import subprocess
 import threading
 import time
 
@@ -17,16 +16,10 @@ import client
 import wire
 from adfile import entry
 from database import not_waited_for, standby_gone
-from ledgers import dead
+from ledgers import children, dead
 from policies import publish, published
 from schema import check_fault, check_rstrc
 from waits import wait_for, wait_issue
-
-
-def children(pid):
-    out = subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)],
-                         capture_output=True, text=True).stdout
-    return [int(p) for p in out.split()]
 
 
 class Load:

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 import client
+from ledgers import children, dead
 from revocation import (GOOD, cdp, fetch_crl, hex_serial, http, issuer_of,
                         revoke, status)
 from slapd import BASE, directory, needs_slapd, publish
@@ -331,8 +332,12 @@ def test_killed_meanwhile(place, part):
         revoke(stack, cert)
         if i % 2 == 1:
             time.sleep(random.uniform(0, 3))    # a list is being made, or not
-            for pid in stack.pids(part):
+            killed = stack.pids(part)
+            sessions = [c for pid in killed for c in children(pid)]
+            for pid in killed:
                 os.kill(pid, signal.SIGKILL)
+            # Until then the one of before still serves who has one.
+            wait_for(lambda: all(map(dead, killed + sessions)))
             wait_issue(stack, client.make_csr(
                 client.ec_key(), 'killed.demo.example', [],
                 stack.env['CS_TEMPLATE']))
