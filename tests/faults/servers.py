@@ -326,6 +326,8 @@ class Servers:
             self.wait_for(lambda: not p.sql(
                 'SELECT 1 FROM countersign.revocation_event LIMIT 1'), 300)
             self.wait_for(self.audit_told, 300)
+            # Who was barred then is so again, and told so.
+            self.w.journal.write('word', what='reconcile', gen=0, done=True)
             self.put_back(p, backup)
             self.reconcile()
 
@@ -359,7 +361,6 @@ class Servers:
         if self.rows() != before:
             self.c.unexpected.append('issued from an old database')
         ledgers = [x.parent for x in self.c.state.glob('disk-*/*/ledger')]
-        self.w.journal.write('word', what='reconcile', gen=0, done=True)
         deadline = time.time() + 600
         while time.time() < deadline:
             q = self.w.ctl('reconcile', '--apply', *map(str, ledgers))
