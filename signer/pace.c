@@ -17,15 +17,20 @@
 #define SOON_MAX	(7 * INT64_C(86400))
 #define URGENT		3	/* renewals of one certificate: at once, and
 				   one a minute */
+#define CHAINS		1024	/* of a wave of 100,000 a hundred each */
 
 struct bucket {
 	char		*name;
 	int64_t		 due;		/* monotonic us */
 };
 
-struct buckets {
+struct chain {
 	struct bucket	*v;
 	size_t		 n;
+};
+
+struct buckets {
+	struct chain	 chain[CHAINS];
 };
 
 struct pace {
@@ -41,11 +46,14 @@ pace_new(void)
 static void
 buckets_free(struct buckets *all)
 {
+	struct chain *c;
 	size_t i;
 
-	for (i = 0; i < all->n; i++)
-		free(all->v[i].name);
-	free(all->v);
+	for (c = all->chain; c < all->chain + CHAINS; c++) {
+		for (i = 0; i < c->n; i++)
+			free(c->v[i].name);
+		free(c->v);
+	}
 }
 
 void
@@ -60,22 +68,34 @@ pace_free(struct pace *p)
 	free(p);
 }
 
+/* FNV-1a: serial numbers and names of accounts, which nobody chooses here. */
+static struct chain *
+chain_of(struct buckets *all, const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (unsigned char)*name) * 16777619u;
+	return &all->chain[h % CHAINS];
+}
+
 /* The one of this name, or one that nobody needs any more, or a new one. */
 static struct bucket *
 find(struct buckets *all, const char *name, int64_t usec)
 {
+	struct chain *c = chain_of(all, name);
 	struct bucket *b = NULL;
 	size_t i;
 
-	for (i = 0; i < all->n; i++) {
-		if (strcmp(all->v[i].name, name) == 0)
-			return &all->v[i];
-		if (all->v[i].due <= usec)
-			b = &all->v[i];
+	for (i = 0; i < c->n; i++) {
+		if (strcmp(c->v[i].name, name) == 0)
+			return &c->v[i];
+		if (c->v[i].due <= usec)
+			b = &c->v[i];
 	}
 	if (b == NULL) {
-		all->v = xreallocarray(all->v, all->n + 1, sizeof(*all->v));
-		b = &all->v[all->n++];
+		c->v = xreallocarray(c->v, c->n + 1, sizeof(*c->v));
+		b = &c->v[c->n++];
 		b->name = NULL;
 	}
 	free(b->name);
