@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <poll.h>
@@ -15,7 +16,12 @@
 
 #include "file.h"
 
-#define TIMEOUT_S	10	/* to connect, and between two reads */
+#define CONNECT_S	10	/* to connect, and for the handshake */
+/*
+ * Between two reads: behind the worker's total-ms and nginx's patience with
+ * it, whose answers say why.
+ */
+#define ANSWER_S	35
 #define ANSWER_MAX	((size_t)2 * 1024 * 1024)
 
 struct conn {
@@ -85,18 +91,27 @@ connect_error(int fd, const struct addrinfo *ai)
 		return 0;
 	if (errno != EINPROGRESS)
 		return errno;
-	if (poll(&p, 1, TIMEOUT_S * 1000) != 1)
+	if (poll(&p, 1, CONNECT_S * 1000) != 1)
 		return ETIMEDOUT;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0)
 		return errno;
 	return e;
 }
 
+/* Each read and write that blocks ends with EAGAIN. */
+static void
+set_patience(int fd, time_t seconds)
+{
+	const struct timeval tv = { seconds, 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+}
+
 /* The socket blocks, with an end, afterwards. */
 static int
 connect_one(const struct addrinfo *ai)
 {
-	const struct timeval tv = { TIMEOUT_S, 0 };
 	int e, fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK |
 	    SOCK_CLOEXEC, ai->ai_protocol);
 
@@ -104,8 +119,7 @@ connect_one(const struct addrinfo *ai)
 		return -1;
 	if ((e = connect_error(fd, ai)) == 0) {
 		fcntl(fd, F_SETFL, 0);
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+		set_patience(fd, CONNECT_S);
 		return fd;
 	}
 	close(fd);
@@ -159,6 +173,23 @@ set_name(SSL *ssl, const char *name)
 	    SSL_set_tlsext_host_name(ssl, name) == 1 ? 0 : -1;
 }
 
+/*
+ * A call of the socket or of OpenSSL has failed, with errno as it left it: of
+ * time that ran out neither says anything that people understand.
+ */
+static int
+failed(const struct conn *c, int seconds, const char *what, struct err *err)
+{
+	if (errno == EAGAIN) {
+		ERR_clear_error();
+		return err_set(err, ERR_UNAVAILABLE, "%s: nothing came within "
+		    "%d seconds", what, seconds);
+	}
+	if (c->ssl != NULL)
+		return err_openssl(err, what);
+	return err_set(err, ERR_UNAVAILABLE, "%s: %s", what, strerror(errno));
+}
+
 /* Handshakes with anybody: the caller looks what verification has found. */
 static int
 open_conn(const struct https_site *s, struct conn *c, struct err *err)
@@ -167,8 +198,10 @@ open_conn(const struct https_site *s, struct conn *c, struct err *err)
 	c->ctx = NULL;
 	if ((c->fd = connect_any(s, err)) == -1)
 		return -1;
-	if (s->plain)
+	if (s->plain) {
+		set_patience(c->fd, ANSWER_S);
 		return 0;
+	}
 	if ((c->ctx = SSL_CTX_new(TLS_client_method())) == NULL)
 		return err_openssl(err, "tls");
 	SSL_CTX_set_verify(c->ctx, SSL_VERIFY_NONE, NULL);
@@ -180,8 +213,10 @@ open_conn(const struct https_site *s, struct conn *c, struct err *err)
 	if (c->ssl == NULL || set_name(c->ssl, s->name) == -1 ||
 	    SSL_set_fd(c->ssl, c->fd) != 1)
 		return err_openssl(err, "tls");
+	errno = 0;
 	if (SSL_connect(c->ssl) != 1)
-		return err_openssl(err, "tls handshake");
+		return failed(c, CONNECT_S, "tls handshake", err);
+	set_patience(c->fd, ANSWER_S);
 	return 0;
 }
 
@@ -206,18 +241,20 @@ send_all(struct conn *c, struct slice s, struct err *err)
 {
 	int n;
 
+	errno = 0;
 	if (c->ssl == NULL)
-		return file_write_all(c->fd, s) == 0 ? 0 : err_set(err,
-		    ERR_UNAVAILABLE, "send: %s", strerror(errno));
+		return file_write_all(c->fd, s) == 0 ? 0 :
+		    failed(c, ANSWER_S, "send", err);
 	for (; s.n > 0; s.p += n, s.n -= (size_t)n)
 		if ((n = SSL_write(c->ssl, s.p, (int)s.n)) <= 0)
-			return err_openssl(err, "send");
+			return failed(c, ANSWER_S, "send", err);
 	return 0;
 }
 
 static int
 receive(struct conn *c, uint8_t *p, size_t n)
 {
+	errno = 0;
 	return c->ssl == NULL ? (int)read(c->fd, p, n) :
 	    SSL_read(c->ssl, p, (int)n);
 }
@@ -236,13 +273,12 @@ receive_all(struct conn *c, size_t enough, struct buf *out, struct err *err)
 			return err_set(err, ERR_TOO_BIG,
 			    "answer of more than %zu bytes", ANSWER_MAX);
 	}
-	if (c->ssl == NULL)
-		return n == 0 ? 0 : err_set(err, ERR_UNAVAILABLE,
-		    "the answer breaks off: %s", strerror(errno));
 	/* Only TLS's own end is one: anybody can close the connection. */
-	if (SSL_get_error(c->ssl, n) == SSL_ERROR_ZERO_RETURN)
+	if (c->ssl == NULL ? n == 0 :
+	    SSL_get_error(c->ssl, n) == SSL_ERROR_ZERO_RETURN)
 		return 0;
-	return err_openssl(err, "the answer breaks off");
+	return failed(c, ANSWER_S, out->n == 0 ? "no answer" :
+	    "the answer breaks off", err);
 }
 
 /* The start of a field's value, to its line's end; "" when it is not there. */

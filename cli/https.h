@@ -47,7 +47,8 @@ X509	*https_certificate(const struct https_site *, long *verify,
 /*
  * GET, or POST of a SOAP message when body is not empty.  Refuses a server
  * whose certificate does not verify (ERR_DENIED): what is sent may hold a
- * password, which the caller sends to no plain site.  ERR_UNAVAILABLE;
+ * password, which the caller sends to no plain site.  ERR_UNAVAILABLE, also
+ * when nothing comes for longer than nginx waits for a worker;
  * ERR_INTERNAL, TLS broke off; ERR_MALFORMED or ERR_TOO_BIG, the answer.
  */
 int	 https_call(const struct https_site *, const char *path,

@@ -15,6 +15,7 @@ import pytest
 
 import client
 from findings import conf, doctor, of, others_are_over, settled, site  # noqa: F401
+from ledgers import children
 from policies import in_force, published
 from ports import free_port
 from scraped import scrape
@@ -457,6 +458,57 @@ def test_impostor_hears_no_password(stack, tmp_path):
     assert not [r for r in rows if r['check'] == 'client']
 
 
+class Silent:
+    """Listens, and says nothing to anybody."""
+
+    def __init__(self):
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+
+def test_web_server_says_nothing(stack):
+    with Silent() as server:
+        rows = doctor(stack, '--connect', '127.0.0.1:%d' % server.port, code=1)
+    assert 'tls handshake: nothing came within 10 seconds' in [
+        r['text'] for r in of(rows, 'web', 'fail')]
+
+
+def test_an_answer_that_does_not_come(stack):
+    """At the address of the CA's certificate."""
+    text = published(stack)
+    url = re.search(r'aia\s*=\s*\{?\s*"(http://[^"]*)"', text)[1]
+    with Silent() as server:
+        silent = 'http://127.0.0.1:%d/silent' % server.port
+        with in_force(stack, text.replace(url, silent)):
+            rows = doctor(stack, code=1)
+    assert {r['text'] for r in of(rows, 'address', 'fail')
+            if r['object'] == silent} == {
+        'no answer: nothing came within 35 seconds'}
+
+
+def test_worker_says_nothing(stack, site):
+    """nginx tells so before doctor gives up."""
+    text, load = site
+    assert 'fastcgi_read_timeout 30s;' in text
+    load(text.replace('fastcgi_read_timeout 30s;', 'fastcgi_read_timeout 2s;'))
+    workers = children(stack.pids('worker')[0])
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        rows = doctor(stack, code=1)
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+    assert 'http status 503' in [r['text'] for r in of(rows, 'address', 'fail')]
+    assert of(rows, 'worker', 'fail')[0]['text'] == 'no worker answers nginx'
+
+
 def test_web_server_away(stack):
     rows = doctor(stack, '--connect', '127.0.0.1:%d' % free_port(), code=1)
     assert 'refused' in of(rows, 'web', 'fail')[0]['text']
@@ -585,8 +637,9 @@ def test_slow_answers_are_no_wrong_clock(stack):
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-    assert any(r['object'].startswith('signer by worker') and
-               r['result'] == 'fail' for r in rows)
+    said = [r for r in rows if r['object'].startswith('signer by worker')]
+    assert said and all(r['result'] == 'fail' and 'signer' in r['text']
+                        for r in said), said
     assert not [r for r in rows if r['check'] == 'clock' and
                 r['result'] != 'ok']
 
