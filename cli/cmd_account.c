@@ -60,6 +60,11 @@ static const struct out_col cols[] = {
 	{ "created_at", OUT_JSON_ONLY }, { NULL, OUT_TEXT }
 };
 
+static const struct out_col disabled_cols[] = {
+	{ "name", OUT_TEXT }, { "outcome", OUT_TEXT },
+	{ "revoked", OUT_NUMBER }, { NULL, OUT_TEXT }
+};
+
 static int
 check_group(const char *g, struct err *err)
 {
@@ -193,6 +198,27 @@ cmd_account_passwd(struct cli *c, const struct args *a, struct err *err)
 	return rc != 0 ? -1 : cli_outcome(c, a->pos[0], "changed", err);
 }
 
+/* For programs, as cli_outcome, and with --revoke how many certificates. */
+static int
+print_disabled(struct cli *c, const char *name, bool revoked, int n,
+    struct err *err)
+{
+	struct out *o;
+
+	if (revoked)
+		revoke_tell(c, n);
+	if (!c->json)
+		return 0;
+	o = out_new(disabled_cols, OUT_TABLE);
+	out_add(o, name);
+	out_add(o, "disabled");
+	if (revoked)
+		out_num(o, n);
+	else
+		out_add(o, NULL);
+	return cli_print_done(c, o, "it is disabled", err);
+}
+
 /* Both or neither: a disabled account with good certificates looks done. */
 int
 cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
@@ -219,9 +245,7 @@ cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
 	if (db_commit(c->db, &in_doubt, err) != 0 || (r.reason != NULL &&
 	    (more = revoke_again(c, &r, err)) < 0))
 		return -1;
-	if (r.reason != NULL)
-		revoke_tell(c, n + more);
-	return cli_outcome(c, name, "disabled", err);
+	return print_disabled(c, name, r.reason != NULL, n + more, err);
 }
 
 int

@@ -63,6 +63,11 @@ static const struct out_col show_cols[] = {
 	{ NULL, OUT_TEXT }
 };
 
+static const struct out_col verdict_cols[] = {
+	{ "id", OUT_TEXT }, { "number", OUT_NUMBER }, { "state", OUT_TEXT },
+	{ "hresult", OUT_TEXT }, { "message", OUT_TEXT }, { NULL, OUT_TEXT }
+};
+
 /* A request id as logged: 32 hex digits; its first two bytes are the day. */
 static int
 id_day(const char *id, char day[8])
@@ -251,6 +256,31 @@ cmd_request_show(struct cli *c, const struct args *a, struct err *err)
 	return cli_rows(c, res, show_cols, OUT_RECORD, err);
 }
 
+/* Of a request that got no certificate: for programs, to go on with. */
+static int
+print_verdict(struct cli *c, const struct answer *answer, struct err *err)
+{
+	struct out *o;
+	char id[2 * MSG_ID + 1];
+
+	if (!c->json)
+		return 0;
+	hex_encode(answer->id, MSG_ID, id);
+	o = out_new(verdict_cols, OUT_RECORD);
+	out_add(o, id);
+	if (answer->number != 0)
+		out_num(o, answer->number);
+	else
+		out_add(o, NULL);
+	out_add(o, msg_status_name(answer->status));
+	if (answer->hresult != 0)
+		out_addf(o, "0x%08X", answer->hresult);
+	else
+		out_add(o, NULL);
+	out_addf(o, "%.*s", (int)answer->text.n, (const char *)answer->text.p);
+	return cli_print(c, o, err);
+}
+
 /* What the signer said, for people and scripts. */
 static int
 verdict(struct cli *c, const struct answer *answer, const struct args *a,
@@ -267,6 +297,8 @@ verdict(struct cli *c, const struct answer *answer, const struct args *a,
 		certs_free(&certs);
 		return rc != 0 ? -1 : cli_written(c, args_get(a, "o"), err);
 	case MSG_PENDING:
+		if (print_verdict(c, answer, err) != 0)
+			return -1;
 		return err_set(err, ERR_DENIED,
 		    "pending: request %u waits for approval, or for the next "
 		    "round where its ca is behind an air gap", answer->number);
@@ -280,6 +312,8 @@ verdict(struct cli *c, const struct answer *answer, const struct args *a,
 	default:
 		break;
 	}
+	if (print_verdict(c, answer, err) != 0)
+		return -1;
 	return err_deny(err, answer->hresult, "%.*s (0x%08X, request %u)",
 	    (int)answer->text.n, (const char *)answer->text.p,
 	    answer->hresult, answer->number);

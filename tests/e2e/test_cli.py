@@ -115,6 +115,44 @@ def test_json_also_of_changes(stack, issued, tmp_path):
                                      '--to', str(tmp_path), ok=2).stderr
 
 
+def test_json_of_a_disabled_account(stack, demo):
+    """And of how many certificates it had; none of another account."""
+    name = 'gone%d' % time.time_ns()
+    who = stack.account(name, groups=['users'])
+    for i in range(2):
+        check_rstrc(who.enroll(client.make_csr(
+            client.ec_key(), 'x', [], 'User')))
+    assert stack.ctl_json('account', 'disable', name, '--revoke',
+                          'privilegeWithdrawn') == [
+        {'name': name, 'outcome': 'disabled', 'revoked': 2}]
+    assert stack.ctl_json('account', 'disable', name) == [
+        {'name': name, 'outcome': 'disabled', 'revoked': None}]
+
+
+def test_json_of_a_submitted_request(stack, issued, tmp_path):
+    """What waits and what is denied can be asked for by id and number."""
+    csr = tmp_path / 'csr'
+    csr.write_bytes(client.make_csr(client.ec_key(), 'sub.demo.example',
+                                    ['sub.demo.example'],
+                                    stack.env['CS_TEMPLATE_APPROVAL']))
+
+    def submit(template, ok):
+        r = stack.ctl('request', 'submit', '--account', stack.env['CS_USER'],
+                      '--template', template, '--csr', str(csr), '--json',
+                      ok=ok)
+        return r, json.loads(r.stdout)
+    r, (row,) = submit(stack.env['CS_TEMPLATE_APPROVAL'], 1)
+    shown, = stack.ctl_json('request', 'show', row['id'])
+    assert row['state'] == shown['state'] == 'pending'
+    assert row['number'] == shown['number'] and row['hresult'] is None
+    assert 'request %d waits' % row['number'] in r.stderr
+    stack.ctl('request', 'deny', row['id'])
+    r, (row,) = submit(stack.env['CS_TEMPLATE'], 1)
+    shown, = stack.ctl_json('request', 'show', row['id'])
+    assert row == {k: shown[k] for k in row} and row['state'] == 'denied'
+    assert row['message'] and row['message'] in r.stderr
+
+
 def test_request_list_and_show(stack, issued):
     rows = stack.ctl_json('request', 'list', '--limit', '5')
     assert len(rows) <= 5
