@@ -4,6 +4,7 @@
  */
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,12 +61,8 @@ open_file(int dirfd, const char *dir, bool older, struct err *err)
 	return fd;
 }
 
-/*
- * A signer that turns gives the old file's lock back: whoever opened that one
- * just before has locked what is not the newest any more.
- */
 static int
-lock_file(int dirfd, int fd, const char *dir, struct err *err)
+check_mode(int fd, const char *dir, struct err *err)
 {
 	struct stat	st;
 
@@ -75,6 +72,18 @@ lock_file(int dirfd, int fd, const char *dir, struct err *err)
 	if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0)
 		return err_set(err, ERR_INTERNAL, "ledger in %s: not a regular "
 		    "file of mode 0600", dir);
+	return 0;
+}
+
+/*
+ * A signer that turns gives the old file's lock back: whoever opened that one
+ * just before has locked what is not the newest any more.
+ */
+static int
+lock_file(int dirfd, int fd, const char *dir, struct err *err)
+{
+	if (check_mode(fd, dir, err) == -1)
+		return -1;
 	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
 		return err_set(err, ERR_INTERNAL, errno == EWOULDBLOCK ?
 		    "ledger in %s: in use by another signer" :
@@ -175,6 +184,104 @@ ledger_close(struct ledger *l)
 	chain_free(l->chain);
 	buf_free(&l->out);
 	free(l);
+}
+
+/*
+ * As the kernel lists them: to try the lock could keep it from a signer that
+ * starts just now.  false also where the list cannot be read.
+ */
+static bool
+is_locked(int fd)
+{
+	FILE		*f = fopen("/proc/locks", "re");
+	char		 line[256];
+	unsigned	 major, minor;
+	uintmax_t	 ino;
+	struct stat	 st;
+	bool		 found = false;
+
+	while (f != NULL && !found && fgets(line, sizeof(line), f) != NULL)
+		found = sscanf(line, "%*u: FLOCK ADVISORY WRITE %*d %x:%x:%ju",
+		    &major, &minor, &ino) == 3 && fstat(fd, &st) == 0 &&
+		    ino == st.st_ino && st.st_dev == makedev(major, minor);
+	if (f != NULL)
+		fclose(f);
+	return found;
+}
+
+/* A signer writes to the file, and begins the next one beside it. */
+static int
+check_access(int dirfd, const char *name, const char *dir, struct err *err)
+{
+	if (faccessat(dirfd, name, R_OK | W_OK, AT_EACCESS) == -1)
+		return err_set(err, ERR_INTERNAL, "ledger in %s: %s: %s", dir,
+		    strcmp(name, ".") == 0 ? "its folder" : "its file",
+		    strerror(errno));
+	return 0;
+}
+
+/* The newest file, read-only; where there is none at all: 0, and *fd is -1. */
+static int
+open_to_look(int dirfd, const char *dir, int *fd, struct err *err)
+{
+	struct ledger_files	 older = { NULL, 0 };
+	int			 rc;
+
+	*fd = openat(dirfd, LEDGER_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NOCTTY | O_NONBLOCK);
+	if (*fd != -1)
+		return check_mode(*fd, dir, err) == -1 ? -1 :
+		    check_access(dirfd, LEDGER_FILE, dir, err);
+	if (errno != ENOENT)
+		return err_set(err, ERR_INTERNAL, "ledger in %s: %s", dir,
+		    strerror(errno));
+	rc = files_list(dirfd, &older, err);
+	if (rc == 0 && older.n > 0)
+		rc = err_set(err, ERR_INTERNAL, "ledger in %s: %s", dir,
+		    strerror(ENOENT));
+	files_free(&older);
+	return rc;
+}
+
+/* Chain, and the file before: listed when this one is open, as walks do it. */
+static int
+look_into(int dirfd, int fd, struct err *err)
+{
+	struct ledger_files	 older = { NULL, 0 };
+	struct ledger_chain	*c = chain_new();
+	off_t			 good;
+	int			 rc;
+
+	c->later = true;
+	rc = files_list(dirfd, &older, err);
+	if (rc == 0 && (rc = chain_read(c, fd, NULL, NULL, &good, err)) == 0) {
+		files_drop(dirfd, fd, &older);
+		rc = files_follow(dirfd, &older, c, err);
+	}
+	files_free(&older);
+	chain_free(c);
+	return rc;
+}
+
+int
+ledger_look(const char *dir, enum ledger_seen *seen, struct err *err)
+{
+	int	dirfd, fd = -1, rc;
+
+	if ((dirfd = open_dir(dir, err)) == -1)
+		return -1;
+	rc = check_access(dirfd, ".", dir, err);
+	if (rc == 0)
+		rc = open_to_look(dirfd, dir, &fd, err);
+	if (rc == 0 && fd != -1)
+		rc = look_into(dirfd, fd, err);
+	if (rc == 0)
+		*seen = fd == -1 ? LEDGER_ABSENT : is_locked(fd) ?
+		    LEDGER_IN_USE : LEDGER_FREE;
+	if (fd != -1)
+		close(fd);
+	close(dirfd);
+	return rc;
 }
 
 /* What the clock shows, or would have shown if it had not stepped. */

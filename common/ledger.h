@@ -70,6 +70,17 @@ struct ledger;
 struct ledger	*ledger_open(const char *dir, struct err *);
 void		 ledger_close(struct ledger *);
 /*
+ * What ledger_open would say, while a signer may be at work: locks nothing and
+ * changes nothing.  *seen is untouched on failure.
+ */
+enum ledger_seen {
+	LEDGER_ABSENT,		/* a new one would be begun */
+	LEDGER_FREE,
+	LEDGER_IN_USE		/* another process has it locked */
+};
+int		 ledger_look(const char *dir, enum ledger_seen *,
+		    struct err *);
+/*
  * The clock was found right: unix seconds minus those of log_usec.  Where it
  * then steps by more than LEDGER_SLACK seconds entries keep the time that it
  * would show, until this says another: a time from the future bars the way

@@ -35,8 +35,8 @@ usage(FILE *f)
 	    "       countersign-signer [-c file] airgap init|show|sign|status "
 	    "...\n"
 	    "  -c, --config FILE  instead of " DEFAULT_CONF "\n"
-	    "  -t, --test         check configuration, keys and policy, and "
-	    "end\n"
+	    "  -t, --test         check configuration, keys, policy and "
+	    "ledger, and end\n"
 	    "      --help, --version\n"
 	    "  airgap --help      behind an air gap: bundles instead of "
 	    "workers\n",
@@ -298,8 +298,9 @@ main(int argc, char *argv[])
 	block_signals();
 	rc = start(&s, conf, &err);
 	if (rc == 0 && test)
-		rc = test_keys(&s, &err) == -1 ? -1 :
-		    test_policy(s.conf->policy, &err);
+		rc = test_keys(&s, &err) == -1 ||
+		    test_policy(s.conf->policy, &err) == -1 ? -1 :
+		    recover_test(&s, &err);
 	else if (rc == 0)
 		rc = serve(&s, &err);
 	if (rc == -1)

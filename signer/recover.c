@@ -457,6 +457,50 @@ recover_start(struct signer *s, struct err *err)
 	return recover_resolve(s, err);
 }
 
+/* Only it knows where a ledger was cut off; a vault has none. */
+static int
+test_head(struct signer *s, struct store_head *known, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (s->conf->database == NULL)
+		return 0;
+	s->store = store_open(s->conf->database, s->conf->name);
+	if (store_head(s->store, known, &why) == 0)
+		return 0;
+	if (why.kind != ERR_UNAVAILABLE)
+		return err_set(err, why.kind, "%s", why.text);
+	log_note("ledger", "not compared with its head in the database: %s",
+	    why.text);
+	return 0;
+}
+
+/* The head first: what the database has is in the ledger before. */
+int
+recover_test(struct signer *s, struct err *err)
+{
+	struct walk w = { .s = s };
+	enum ledger_seen seen;
+	int rc = 0;
+
+	if (test_head(s, &w.known, err) == -1 ||
+	    ledger_look(s->conf->ledger, &seen, err) == -1)
+		return -1;
+	if (seen == LEDGER_IN_USE)
+		log_note("ledger", "%s: a signer is running, and has it",
+		    s->conf->ledger);
+	if (seen == LEDGER_ABSENT)
+		log_note("ledger", "%s: none yet, the first start begins one",
+		    s->conf->ledger);
+	else
+		rc = ledger_walk_from(s->conf->ledger, w.known.seq, walk_entry,
+		    &w, err);
+	intents_free(&w.open);
+	if (rc == 0 && w.known.seq > 0 && !w.head_seen)
+		rc = lacks(&w.known, err);
+	return rc;
+}
+
 static void
 add_void(struct signer *s, const struct intent *in)
 {

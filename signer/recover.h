@@ -47,6 +47,13 @@ int	 recover_look(struct signer *, struct err *);
  */
 int	 recover_start(struct signer *, struct err *);
 /*
+ * What recover_look, ledger_open and recover_start would find wrong with the
+ * ledger, for -t: nothing is changed, locked or told anybody, and a signer may
+ * be at work.  Notes to the log what is no failure: that one is at work, and
+ * that the database could not be asked.
+ */
+int	 recover_test(struct signer *, struct err *);
+/*
  * Settle s->unresolved; empty on success, and then what was found is in the
  * ledger, synced.  On failure those that are left stay in it: ERR_UNAVAILABLE,
  * the database cannot tell now, ask again.

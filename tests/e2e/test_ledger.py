@@ -105,6 +105,111 @@ def test_cut_ledger_is_not_continued(own, lived, stopped):
         file.write_bytes(whole)
 
 
+def looked_at(own, folder, code, conf=None):
+    """What countersign-signer -t says of it; it is as it was."""
+    def state():
+        return {f.name: (f.read_bytes(), f.stat().st_mtime_ns)
+                for f in folder.glob('*')}
+    words = own.ctl_words()
+    at = words.index('-c')
+    words[at - 1] += '-signer'
+    words[at + 1] = str(conf or own.conf.parent / 'signer-1.conf')
+    before = state()
+    r = subprocess.run(words + ['-t'], capture_output=True, text=True,
+                       timeout=300)
+    assert r.returncode == code, r.stderr
+    assert state() == before
+    return r.stderr
+
+
+def test_a_ledger_in_use_is_tested(own, lived):
+    """By whom it is used does not notice, or the next head would lack."""
+    pid = signers(own)[0]
+    folder = own.dir / 'ledger/signer-1'
+    os.kill(pid, signal.SIGSTOP)        # or it might write meanwhile
+    try:
+        said = looked_at(own, folder, 0)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert 'a signer is running' in said and 'is good' in said
+    assert not dead(pid)
+
+
+def test_a_ledger_is_tested_before_a_start(own, lived, stopped):
+    """All that a start would refuse."""
+    pid = signers(own)[0]
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: dead(pid))
+    folder = own.dir / 'ledger/signer-1'
+    file = folder / 'ledger'
+    whole = file.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    said = looked_at(own, folder, 0)
+    assert 'running' not in said and 'is good' in said
+
+    def of(data):
+        with open(file, 'r+b') as f:    # the same inode and owner
+            f.truncate(0)
+            f.write(data)
+        try:
+            return looked_at(own, folder, data != whole + b'{')
+        finally:
+            with open(file, 'r+b') as f:
+                f.truncate(0)
+                f.write(whole)
+    assert 'is good' in of(whole + b'{')        # a crash, which a start mends
+    assert 'cut off or is an old copy' in of(b''.join(lines[:-3]))
+    assert 'hash does not match' in of(
+        b''.join(lines[:-4] + [lines[-4].replace(b'"at":"20', b'"at":"19')] +
+                 lines[-3:]))
+    other = own.dir / 'ledger/signer-2/ledger'
+    assert 'that of signer signer-2' in of(other.read_bytes())
+    try:
+        file.rename(own.dir / 'away')
+        assert 'cut off or is an old copy' in looked_at(own, folder, 1)
+        (own.dir / 'away').rename(file)
+        file.chmod(0o640)
+        assert 'not a regular file of mode 0600' in looked_at(own, folder, 1)
+        file.chmod(0o600)
+        folder.rename(own.dir / 'gone')
+        assert '%s: No such file' % folder in looked_at(own, folder, 1)
+    finally:
+        if (own.dir / 'gone').exists():
+            (own.dir / 'gone').rename(folder)
+        file.chmod(0o600)
+
+
+def test_a_new_ledger_is_tested(own, lived, tmp_path):
+    """Of a signer that the database does not know."""
+    conf = own.conf.parent / 'signer-new.conf'
+    old = own.conf.parent / 'signer-1.conf'
+    folder = own.dir / 'ledger/new'
+    shutil.copytree(own.dir / 'ledger/signer-1', folder,
+                    ignore=lambda *_: ['ledger'])
+    text = old.read_text().replace(str(own.dir / 'ledger/signer-1'),
+                                   str(folder))
+    conf.write_text(re.sub(r'(?m)^name = .*', 'name = "signer-new"', text))
+    for new, was in (conf, old), (folder, own.dir / 'ledger/signer-1'):
+        shutil.copystat(was, new)
+        if os.geteuid() == 0:
+            shutil.chown(new, was.owner(), was.group())
+    try:
+        said = looked_at(own, folder, 0, conf)
+        assert 'none yet, the first start begins one' in said
+        folder.chmod(0o500)
+        if 'runuser' in own.ctl_words() or os.geteuid() != 0:
+            assert 'its folder: Permission denied' in tested(
+                own, folder, 1, conf)
+        folder.chmod(0o700)
+        # The database away is no failure of the ledger.
+        conf.write_text(re.sub(r'port=\d+', 'port=1', conf.read_text()))
+        said = looked_at(own, folder, 0, conf)
+        assert 'not compared with its head in the database' in said
+    finally:
+        conf.unlink()
+        shutil.rmtree(folder)
+
+
 def test_copy_that_cannot_be_written_stops_signing(own, lived, stopped,
                                                    tmp_path):
     conf = own.conf.parent / 'signer-1.conf'
