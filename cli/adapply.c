@@ -118,13 +118,6 @@ send(struct adapply *a, const struct kind *k, struct buf *b, struct err *err)
 	return res == NULL ? -1 : 0;
 }
 
-static void
-progress(const struct adapply *a, size_t done, size_t of)
-{
-	if (a->shows)
-		fprintf(stderr, "\r%zu of %zu", done, of);
-}
-
 static int
 apply_kind(struct adapply *a, const struct kind *k, size_t *done, size_t of,
     struct err *err)
@@ -142,7 +135,7 @@ apply_kind(struct adapply *a, const struct kind *k, size_t *done, size_t of,
 		if (++waiting < CHUNK)
 			continue;
 		rc = send(a, k, b, err);
-		progress(a, *done += waiting, of);
+		progress_show(a->progress, "changes", *done += waiting, of);
 		waiting = 0;
 	}
 	if (rc == 0)
@@ -221,8 +214,7 @@ adapply(struct adapply *a, struct err *err)
 			of += (a->plan->v[i].todo & kinds[k].todo) != 0;
 	for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]) && rc == 0; k++)
 		rc = apply_kind(a, &kinds[k], &done, of, err);
-	if (a->shows)
-		fprintf(stderr, "\r\033[K");
+	progress_end(a->progress);
 	return rc == 0 ? replace_all(a, err) : -1;
 }
 

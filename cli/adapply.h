@@ -4,11 +4,12 @@
 
 #include "adplan.h"
 #include "commands.h"
+#include "progress.h"
 
 struct adapply {
 	struct cli		*c;
 	const struct adplan	*plan;
-	bool			 shows;		/* progress, on a terminal */
+	struct progress		*progress;
 	/* What came of it. */
 	bool			 replaced;	/* any account */
 	int			 revoked;	/* certificates */

@@ -299,6 +299,14 @@ take_signatures(struct reading *r, const struct ledger_entry *e,
 	return sigcounts_add(&r->c->counts, e, err);
 }
 
+void
+chronicle_progress(struct chronicle *c, const char *what,
+    const struct ledger_entry *e)
+{
+	progress_show(c->progress, what, (uint64_t)(c->read + e->end) / 1024,
+	    (uint64_t)c->all / 1024);
+}
+
 /* Types that are not in the table say nothing about rows, such as segments. */
 static int
 take_entry(void *arg, const struct ledger_entry *e, struct err *err)
@@ -326,6 +334,7 @@ take_entry(void *arg, const struct ledger_entry *e, struct err *err)
 	size_t i;
 
 	r->l->entries++;
+	chronicle_progress(r->c, "ledgers, KiB", e);
 	headset_entry(r->c->heads, e, &r->c->sink);
 	for (i = 0; i < sizeof types / sizeof types[0]; i++)
 		if (strcmp(types[i].type, e->type) == 0)
@@ -344,6 +353,7 @@ chronicle_read(struct chronicle *c)
 	struct err why;
 	size_t i;
 
+	c->read = 0;
 	for (i = 0; i < c->nledger; i++) {
 		memset(&why, 0, sizeof why);
 		r.l = &c->ledger[i];
@@ -357,6 +367,7 @@ chronicle_read(struct chronicle *c)
 		else if (r.l->signer == NULL)
 			c->sink.finding(c->sink.arg, "chain", r.l->dir,
 			    "has no entry \"start\"");
+		c->read += r.l->size;
 		headset_end(c->heads, r.l->signer != NULL ? r.l->signer : "",
 		    &c->sink);
 		r.l->signed_to = headset_signed(c->heads);

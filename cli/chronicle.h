@@ -10,6 +10,7 @@
 #include "err.h"
 #include "headset.h"
 #include "ledger.h"
+#include "progress.h"
 #include "sigcounts.h"
 #include "strlist.h"
 
@@ -137,6 +138,8 @@ struct chronicle {
 	struct sigcounts	 counts;	/* of the CAs' keys */
 	struct headset		*heads;		/* borrowed */
 	struct chr_sink		 sink;
+	struct progress		*progress;	/* borrowed, or NULL */
+	off_t			 read, all;	/* bytes of ledgers */
 };
 
 /*
@@ -150,6 +153,12 @@ void		 chronicle_free(struct chronicle *);
 int64_t		 chronicle_audit_latest(const struct chronicle *);
 /* Read all; damage goes to the sink. */
 void		 chronicle_read(struct chronicle *);
+/*
+ * How far a walk over all ledgers is, at this entry: their sizes so far are in
+ * read.
+ */
+void		 chronicle_progress(struct chronicle *, const char *what,
+		    const struct ledger_entry *);
 
 /*
  * The first record of a request / of a serial / ..., or NULL; lent.  All need

@@ -24,6 +24,7 @@ chronicle_new(const struct strlist *dirs, struct headset *heads,
 	for (i = 0; i < dirs->n; i++) {
 		c->ledger[i].dir = xstrdup(dirs->v[i]);
 		c->ledger[i].size = ledger_total(dirs->v[i]);
+		c->all += c->ledger[i].size;
 	}
 	c->nledger = dirs->n;
 	return c;

@@ -420,10 +420,12 @@ rehearse(struct import *im, const struct args *a, struct err *err)
 int
 cmd_account_import(struct cli *c, const struct args *a, struct err *err)
 {
+	struct progress	progress;
 	struct import	im = { .c = c, .apply = { .c = c, .plan = &im.plan,
-			    .shows = !c->json && isatty(2) } };
+			    .progress = &progress } };
 	int		rc = -1;
 
+	progress_begin(&progress, c->json);
 	if (args_has(a, "at-most") && !args_has(a, "disable-absent"))
 		return cli_usage(c, err, "--at-most needs --disable-absent");
 	if (read_realm(&im, a, err) == 0 && read_groups(&im, a, err) == 0 &&

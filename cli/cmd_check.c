@@ -12,11 +12,11 @@
 #include "certlint.h"
 #include "der.h"
 #include "file.h"
+#include "progress.h"
 #include "pubkey.h"
 #include "x509.h"
 
 #define SHOWN		10000	/* findings printed; the count is exact */
-#define PROGRESS	100000	/* certificates between two lines */
 
 const struct opt opts_cert_check[] = {
 	{ "all", NULL, "every certificate that was issued", false },
@@ -34,6 +34,7 @@ struct check {
 	struct cli	*cli;
 	struct out	*out;
 	uint64_t	 certificates, findings;
+	struct progress	 progress;
 	struct badkeys	*blocked;	/* read when the first row is */
 	/* The issuer at hand: nearly always that of the row before. */
 	char		*ca;
@@ -242,7 +243,6 @@ take_row(struct check *k, const PGresult *res, int row, struct err *err)
 static int
 check_all(struct check *k, struct err *err)
 {
-	uint64_t told = 0;
 	char last[64] = "";
 	PGresult *res;
 	int row, n, rc = 0;
@@ -257,12 +257,10 @@ check_all(struct check *k, struct err *err)
 			snprintf(last, sizeof last, "%s",
 			    PQgetvalue(res, n - 1, 0));
 		PQclear(res);
-		if (k->certificates - told >= PROGRESS) {
-			told = k->certificates;
-			fprintf(stderr, "%" PRIu64 " certificates, %" PRIu64
-			    " findings\n", told, k->findings);
-		}
+		progress_show(&k->progress, "certificates", k->certificates,
+		    0);
 	} while (n > 0 && rc == 0);
+	progress_end(&k->progress);
 	return n == -1 ? -1 : rc;
 }
 
@@ -363,6 +361,7 @@ cmd_cert_check(struct cli *c, const struct args *a, struct err *err)
 	if (a->npos == 0 && a->nopt == 0)
 		return cli_usage(c, err, "which certificates: serial "
 		    "numbers, --file, or --all");
+	progress_begin(&k.progress, c->json);
 	k.out = out_new(cols, OUT_TABLE);
 	rc = check_named(&k, a, err);
 	if (cli_print(c, k.out, err) != 0)

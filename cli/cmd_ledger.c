@@ -105,16 +105,21 @@ verify(struct verify *v, const struct strlist *dirs,
 	struct chr_sink sink = { finding, v };
 	struct headset *set = headset_new(v->cli->conf);
 	struct compare *m = xcalloc(1, sizeof *m);
+	struct progress progress;
 	size_t i;
 	int rc = 0;
+
+	progress_begin(&progress, v->cli->json);
 
 	for (i = 0; i < heads->n && rc == 0; i++)
 		rc = headset_file(set, heads->v[i], &sink, err);
 	m->cli = v->cli;
 	m->without = without;
 	m->c = chronicle_new(dirs, set, sink);
+	m->progress = m->c->progress = &progress;
 	if (rc == 0 && (rc = compare_begin(m, err)) == 0) {
 		rc = compare_all(m, err);
+		progress_end(&progress);
 		db_rollback(v->cli->db);
 	}
 	if (rc == 0)

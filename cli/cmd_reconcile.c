@@ -32,6 +32,7 @@ static const struct out_col cols[] = {
 struct reconcile {
 	struct cli	*cli;
 	struct out	*out;
+	struct progress	 progress;
 	struct strlist	 dirs, heads, without;
 	bool		 trusts;	/* what no head vouches for */
 	uint64_t	 missing, damages;
@@ -115,8 +116,10 @@ compare(struct reconcile *r, struct compare *m, struct headset *set,
 		rc = headset_file(set, r->heads.v[i], &sink, err);
 	m->cli = r->cli;
 	m->c = chronicle_new(&r->dirs, set, sink);
+	m->progress = m->c->progress = &r->progress;
 	if (rc == 0 && (rc = compare_begin(m, err)) == 0) {
 		rc = compare_all(m, err);
+		progress_end(&r->progress);
 		db_rollback(r->cli->db);
 	}
 	if (rc == 0 && r->damages > 0)
@@ -306,6 +309,7 @@ apply(struct reconcile *r, struct chronicle *c, struct restored *d,
 		if (rc != 0)
 			db_rollback(db);
 	}
+	progress_end(&r->progress);
 	db_close(db);
 	return rc;
 }
@@ -338,6 +342,7 @@ cmd_reconcile(struct cli *c, const struct args *a, struct err *err)
 	struct reconcile r = { .cli = c };
 	int rc;
 
+	progress_begin(&r.progress, c->json);
 	if (cli_db(c, err) != 0)
 		return -1;
 	args_list(a, "heads", &r.heads);

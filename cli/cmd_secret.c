@@ -18,6 +18,7 @@
 #include "name.h"
 #include "onetime.h"
 #include "password.h"
+#include "progress.h"
 
 #define SECRETS_MAX	1000		/* each costs an argon2id */
 #define CSV_MAX		(256 * 1024)
@@ -297,14 +298,17 @@ push(struct strlist *l, char *s)
 	l->v[l->n++] = s;
 }
 
-/* The four columns of all entries. */
+/* The four columns of all entries: a hash takes its time. */
 static int
-columns(const struct entries *e, struct strlist col[4], struct err *err)
+columns(struct progress *p, const struct entries *e, struct strlist col[4],
+    struct err *err)
 {
 	char number[24], *hash;
 	size_t i;
 
 	for (i = 0; i < e->n; i++) {
+		if (e->n > 1)
+			progress_show(p, "secrets", i, e->n);
 		if (password_encode(slice_str(e->v[i].secret), &hash,
 		    err) != 0)
 			return -1;
@@ -340,11 +344,14 @@ insert(struct cli *c, const struct entries *e, struct err *err)
 	struct strlist col[4] = { { 0 } };
 	struct buf array[4] = { { 0 } };
 	const char *v[4];
+	struct progress progress;
 	PGresult *res = NULL;
 	size_t i;
 	int rc;
 
-	rc = columns(e, col, err);
+	progress_begin(&progress, c->json);
+	rc = columns(&progress, e, col, err);
+	progress_end(&progress);
 	for (i = 0; i < 4; i++) {
 		cli_array(&col[i], &array[i]);
 		v[i] = buf_str(&array[i]);

@@ -233,10 +233,13 @@ compare_requests(struct compare *m, struct err *err)
 	char day[16] = "0", id[2 * CHR_ID + 1] = "";
 	const struct chr_row *r;
 	PGresult *res;
-	size_t i;
+	size_t i, all = 0;
 	int row, n;
 
+	for (i = 0; i < m->c->nrow; i++)
+		all += m->c->row[i].fresh;
 	do {
+		progress_show(m->progress, "requests", m->requests, all);
 		res = compare_page(m, "verify_requests",
 		    (const char *[]){ day, id }, 2, err);
 		if (res == NULL)
@@ -314,7 +317,8 @@ take_certificate(struct compare *m, const PGresult *res, int row,
 	struct chr_row *r;
 	int rc = 0;
 
-	m->certificates++;
+	progress_show(m->progress, "certificates", m->certificates++,
+	    m->c->nserial);
 	buf_hex(&hex, serial.p, serial.n);
 	if (serial.n != CHR_SERIAL)
 		compare_find(m, "row", "certificate", buf_str(&hex),
@@ -346,7 +350,7 @@ take_void(struct compare *m, const PGresult *res, int row, struct err *err)
 	struct buf hex = { 0 };
 
 	(void)err;
-	m->voids++;
+	progress_show(m->progress, "void serials", m->voids++, 0);
 	buf_hex(&hex, serial.p, serial.n);
 	if (serial.n == CHR_SERIAL)
 		r = chronicle_serial(m->c, serial.p);

@@ -17,6 +17,7 @@
 struct compare {
 	struct cli	*cli;
 	struct chronicle *c;
+	struct progress	*progress;
 	const struct strlist *without;	/* signers known to be absent, or NULL:
 					   the caller looks itself who is */
 	struct buf	 absent;	/* whose ledger is not here: names */

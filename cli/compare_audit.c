@@ -131,7 +131,8 @@ compare_audit(struct compare *m, struct err *err)
 	int n;
 
 	while ((n = take_page(m, key, &at, err)) > 0)
-		;
+		progress_show(m->progress, "audit rows", m->audit,
+		    m->c->naudit);
 	for (a = m->c->audit; a < end; a++) {
 		if (a->claimed && !a->seen && a->n != told)
 			complain(m, COMPARE_MISSING, told = a->n,

@@ -143,6 +143,7 @@ compare_ocsp(struct compare *m, struct err *err)
 
 	buf_puts(&hash, "0");
 	do {
+		progress_show(m->progress, "OCSP answers", m->answers, 0);
 		res = compare_page(m, "verify_ocsp", (const char *[]){
 		    buf_str(&ca), buf_str(&hex), buf_str(&hash) }, 3, err);
 		n = res == NULL ? -1 : PQntuples(res);

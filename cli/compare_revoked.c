@@ -138,6 +138,8 @@ each_revoked(struct compare *m, struct err *err)
 	int row, n;
 
 	do {
+		progress_show(m->progress, "revocations", m->revoked,
+		    m->c->nrev);
 		res = cli_query(m->cli, "verify_revoked", (const char *[]){
 		    buf_str(&ca), buf_str(&hex) }, 2, err);
 		n = res == NULL ? -1 : PQntuples(res);

@@ -423,6 +423,7 @@ row_entry(void *arg, const struct ledger_entry *e, struct err *err)
 	};
 	struct restore *r = arg;
 
+	chronicle_progress(r->c, "rows put back, KiB", e);
 	if (dispatch(r, takers, e, err) != 0)
 		return -1;
 	return r->requests.n + r->certs.n + r->lists.n + r->audit.n < CHUNK ?
@@ -437,8 +438,10 @@ revocation_entry(void *arg, const struct ledger_entry *e, struct err *err)
 		{ "revoked", restore_revocation },
 		{ "released", restore_revocation }, { NULL, NULL }
 	};
+	struct restore *r = arg;
 
-	return dispatch(arg, takers, e, err);
+	chronicle_progress(r->c, "revocations put back, KiB", e);
+	return dispatch(r, takers, e, err);
 }
 
 static int
@@ -447,10 +450,12 @@ walk(struct restore *r, int (*cb)(void *, const struct ledger_entry *,
 {
 	size_t i;
 
+	r->c->read = 0;
 	for (i = 0; i < r->c->nledger; i++) {
 		r->l = &r->c->ledger[i];
 		if (ledger_walk(r->l->dir, cb, r, err) != 0)
 			return -1;
+		r->c->read += r->l->size;
 	}
 	return 0;
 }

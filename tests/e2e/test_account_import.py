@@ -527,7 +527,7 @@ def test_on_a_terminal(own):
     os.close(ours)
     assert r.returncode == 0 and r.stdout.count(b'added') == 1500
     shown, left = said.split('\r\x1b[K')
-    assert shown == '\r1000 of 1500'
+    assert shown == '\rchanges: 1000 of 1500\x1b[K'
     assert left.splitlines() == [
         '1500 users and computers, 1500 added',
         'nobody in the file is in users: is that its name?',

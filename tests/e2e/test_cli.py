@@ -1,7 +1,9 @@
 """The command line, against the running deployment."""
+import contextlib
 import hashlib
 import json
 import os
+import pty
 import re
 import subprocess
 import time
@@ -151,6 +153,42 @@ def test_json_of_a_submitted_request(stack, issued, tmp_path):
     shown, = stack.ctl_json('request', 'show', row['id'])
     assert row == {k: shown[k] for k in row} and row['state'] == 'denied'
     assert row['message'] and row['message'] in r.stderr
+
+
+def on_terminal(stack, *args, **kw):
+    """What is said on a terminal of standard error."""
+    ours, theirs = pty.openpty()
+    r = subprocess.run([*stack.ctl_words(), *args], stderr=theirs,
+                       stdout=subprocess.PIPE, timeout=300, **kw)
+    os.close(theirs)
+    said = b''
+    with contextlib.suppress(OSError):      # its end
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert r.returncode == 0, said
+    return said.decode()
+
+
+@pytest.mark.parametrize('args,shown', [
+    ('ledger verify', r'ledgers, KiB: \d+ of \d+'),
+    ('reconcile', r'ledgers, KiB: \d+ of \d+'),
+    ('cert check --all', r'certificates: \d+'),
+    ('secret create --csv -', r'secrets: 0 of 2')])
+def test_long_work_shows_progress(stack, issued, args, shown):
+    """On a terminal alone, where nothing of it is left; programs see none."""
+    args = args.split()
+    more = dict(input=b''.join(b'p%d.demo.example,Computer\n' % (
+        time.time_ns() + i) for i in range(2)))
+    said = on_terminal(stack, *args, **more)
+    line, left = said.rsplit('\r\x1b[K', 1)
+    assert re.match('\r' + shown + '\x1b\\[K', line), said
+    assert not re.search(shown, left)
+    assert '\x1b' not in on_terminal(stack, '--json', *args, **more)
+    plain = subprocess.run([*stack.ctl_words(), *args], capture_output=True,
+                           timeout=300, **more)
+    assert plain.returncode == 0 and not re.search(
+        shown, plain.stderr.decode()), plain.stderr
 
 
 def test_request_list_and_show(stack, issued):
