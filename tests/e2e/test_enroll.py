@@ -204,16 +204,25 @@ def test_sid_extension(stack):
     assert ext[0].value.value == b'\x30' + bytes([len(inner)]) + inner
 
 
+def intents(stack):
+    """How many the ledgers have."""
+    return sum(f.read_text().count('"type":"intent"')
+               for f in stack.dir.glob('ledger/*/ledger*'))
+
+
 def test_same_message_gets_the_same_answer(stack, demo):
     key = client.ec_key()
     csr = client.make_csr(key, 'again.demo.example', [],
                           stack.env['CS_TEMPLATE'])
     mid = 'urn:uuid:00000000-0000-4000-8000-%012x' % (id(csr) & 0xffffffffffff)
     first = demo.enroll(csr, message_id=mid)
+    before = intents(stack)
     second = demo.enroll(csr, message_id=mid)
     issued(first)
     issued(second)
     assert first.leaf == second.leaf
+    # Found, not refused by an index behind a signature: that voids a serial.
+    assert intents(stack) == before
     assert first.request_id == second.request_id
     third = demo.enroll(csr)
     assert issued(third).serial_number != first.certificate.serial_number
