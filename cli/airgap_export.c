@@ -350,7 +350,7 @@ print_export(struct export *x, bool old, const char *path, struct err *err)
 	out_bool(o, old);
 	out_add(o, path);
 	out_add(o, text);
-	return cli_print(x->cli, o, err);
+	return cli_print_done(x->cli, o, "the file is written", err);
 }
 
 int

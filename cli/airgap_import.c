@@ -375,7 +375,7 @@ print(struct import *m, struct err *err)
 	out_num(o, m->voids);
 	out_num(o, m->lists);
 	out_add(o, hash);
-	return cli_print(m->cli, o, err);
+	return cli_print_done(m->cli, o, "it is imported", err);
 }
 
 static int

@@ -165,15 +165,15 @@ cli_outcome(struct cli *c, const char *name, const char *outcome,
 	o = out_new(cols, OUT_TABLE);
 	out_add(o, name);
 	out_add(o, outcome);
-	return cli_print(c, o, err);
+	return cli_print_done(c, o, "what was asked for is done", err);
 }
 
 int
 cli_tell(struct cli *c, const char *name, const char *outcome,
     struct err *err)
 {
-	if (!c->json && printf("%s: %s\n", name, outcome) < 0)
-		return err_set(err, ERR_INTERNAL, "standard output: write");
+	if (!c->json)
+		printf("%s: %s\n", name, outcome);
 	return cli_outcome(c, name, outcome, err);
 }
 

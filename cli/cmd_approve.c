@@ -133,7 +133,7 @@ print_issued(struct cli *c, const struct call *k, struct slice der,
 	out_add(o, "issued");
 	out_add(o, buf_str(&serial));
 	buf_free(&serial);
-	return cli_print(c, o, err);
+	return cli_print_done(c, o, "it is issued", err);
 }
 
 static int
@@ -146,7 +146,7 @@ print_state(struct cli *c, const struct call *k, const char *state,
 	out_add(o, PQgetvalue(k->row, 0, 1));
 	out_add(o, state);
 	out_add(o, NULL);
-	return cli_print(c, o, err);
+	return cli_print_done(c, o, "it is decided", err);
 }
 
 /* What the signer answered; whatever is no decision is an error here. */

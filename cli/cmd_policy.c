@@ -243,7 +243,7 @@ print_published(struct cli *c, const struct policy *p, const char *version,
 	out_add(o, buf_str(&overrides));
 	out_add(o, buf_str(raised));
 	buf_free(&overrides);
-	return cli_print(c, o, err);
+	return cli_print_done(c, o, "it is published", err);
 }
 
 /*

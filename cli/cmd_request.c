@@ -281,21 +281,39 @@ print_verdict(struct cli *c, const struct answer *answer, struct err *err)
 	return cli_print(c, o, err);
 }
 
+/* It is issued, wherever it could not be written to. */
+static int
+write_issued(struct cli *c, struct slice der, const char *path,
+    struct err *err)
+{
+	struct certs certs = { 0 };
+	struct err why = ERR_INIT;
+	struct buf serial = { 0 };
+	X509 *x = NULL;
+	int rc;
+
+	if ((rc = certs_add(&certs, der, err)) == 0 &&
+	    certs_write(&certs, "pem", path, &why) != 0) {
+		if ((x = certs_x509(&certs, 0, err)) != NULL)
+			cert_serial(x, &serial);
+		rc = err_set(err, why.kind, "%.110s; it is issued: cert "
+		    "export %s", why.text, buf_str(&serial));
+	}
+	X509_free(x);
+	buf_free(&serial);
+	certs_free(&certs);
+	return rc != 0 ? -1 : cli_written(c, path, err);
+}
+
 /* What the signer said, for people and scripts. */
 static int
 verdict(struct cli *c, const struct answer *answer, const struct args *a,
     struct err *err)
 {
-	struct certs certs = { 0 };
-	int rc;
-
 	switch (answer->status) {
 	case MSG_ISSUED:
-		rc = certs_add(&certs, answer->certificate, err);
-		if (rc == 0)
-			rc = certs_write(&certs, "pem", args_get(a, "o"), err);
-		certs_free(&certs);
-		return rc != 0 ? -1 : cli_written(c, args_get(a, "o"), err);
+		return write_issued(c, answer->certificate, args_get(a, "o"),
+		    err);
 	case MSG_PENDING:
 		if (print_verdict(c, answer, err) != 0)
 			return -1;

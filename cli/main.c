@@ -386,6 +386,16 @@ global_options(struct cli *c, int argc, char **argv, int *at)
 	return i < argc ? -1 : usage("", "no command");
 }
 
+/* A disk that is full shows when the last of it is written. */
+static int
+finish(int rc)
+{
+	if ((fflush(stdout) == 0 && !ferror(stdout)) || rc != EXIT_OK)
+		return rc;
+	fputs("countersign: standard output: write\n", stderr);
+	return EXIT_REFUSED;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -399,7 +409,6 @@ main(int argc, char **argv)
 		complain(&err);
 		return EXIT_REFUSED;
 	}
-	if ((rc = global_options(&c, argc, argv, &at)) >= 0)
-		return rc;
-	return dispatch(&c, argc - at, argv + at);
+	rc = global_options(&c, argc, argv, &at);
+	return finish(rc >= 0 ? rc : dispatch(&c, argc - at, argv + at));
 }

@@ -212,11 +212,28 @@ secret_write(const char *path, struct slice s, struct err *err)
 	return ret;
 }
 
+/* The lowest number that is free is the one that open(2) gives. */
+static int
+hold_streams(struct err *err)
+{
+	static const int	how[] = { O_WRONLY, O_RDONLY, O_WRONLY };
+	int			fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) == -1 &&
+		    open("/dev/null", how[fd]) != fd)
+			return err_set(err, ERR_INTERNAL, "/dev/null: %s",
+			    strerror(errno));
+	return 0;
+}
+
 int
 secret_harden(struct err *err)
 {
 	struct rlimit	none = { 0, 0 };
 
+	if (hold_streams(err) == -1)
+		return -1;
 	if (setrlimit(RLIMIT_CORE, &none) == -1)
 		return err_set(err, ERR_INTERNAL, "no core files: %s",
 		    strerror(errno));

@@ -25,7 +25,12 @@ int	 secret_pem(char *out, int size, int writing, void *arg);
 /* Create with mode 0400, O_EXCL, fsync of file and folder. */
 int	 secret_write(const char *path, struct slice, struct err *);
 
-/* RLIMIT_CORE 0, PR_SET_DUMPABLE 0, PR_SET_NO_NEW_PRIVS; call first. */
+/*
+ * RLIMIT_CORE 0, PR_SET_DUMPABLE 0, PR_SET_NO_NEW_PRIVS; call first.  And a
+ * stream that the caller has closed is none of our files: what is printed would
+ * go into the next that is opened, a connection perhaps.  Reading from it, or
+ * printing to standard output, fails; what is logged goes nowhere.
+ */
 int	 secret_harden(struct err *);
 
 #endif

@@ -471,7 +471,7 @@ def init(stack, tmp_path):
     return run
 
 
-def test_done_but_not_shown(stack):
+def test_done_but_not_shown(stack, tmp_path):
     """Nobody shall think that nothing was done, or look for a secret."""
     def say(*args):
         with open('/dev/full', 'w') as full:
@@ -492,6 +492,37 @@ def test_done_but_not_shown(stack):
     assert 'they are revoked' in say('cert', 'revoke', serial, '--reason',
                                      'superseded')
     assert stack.ctl_json('cert', 'show', serial)[0]['revocation_reason'] == 4
+    account = 'unseen%d' % time.time_ns()
+    assert 'what was asked for is done' in say(
+        'account', 'add', account, '--no-password', '--json')
+    csr = tmp_path / 'csr'
+    csr.write_bytes(client.make_csr(client.ec_key(), name, [name],
+                                    stack.env['CS_TEMPLATE']))
+    said = say('request', 'submit', '--account', stack.env['CS_USER'],
+               '--template', stack.env['CS_TEMPLATE'], '--csr', str(csr))
+    serial = re.search('it is issued: cert export ([0-9A-F]+)', said)[1]
+    assert stack.ctl('cert', 'export', serial)
+    for args in (['--help'], ['--version'], ['cert', 'list', '--help'],
+                 ['crl', 'publish', '--to', str(tmp_path)]):
+        assert 'standard output: write' in say(*args)
+
+
+def test_closed_streams(stack, tmp_path):
+    """What is printed goes into no connection: a secret least of all."""
+    log = stack.dir / 'log/postgres.log'
+    before = log.stat().st_size
+    words = stack.ctl_words()
+    for args in ('account list', '--json account list',
+                 'crl publish --to %s' % tmp_path, 'policy show', '--help'):
+        r = subprocess.run(['sh', '-c', 'exec "$@" >&-', 'sh', *words,
+                            *args.split()], stderr=subprocess.PIPE, text=True)
+        assert r.returncode == 1, args
+        assert 'standard output: ' in r.stderr, args
+    for closed in '2>&-', '<&-', '<&- 2>&-':
+        r = subprocess.run(['sh', '-c', 'exec "$@" ' + closed, 'sh', *words,
+                            'account', 'list'], stdout=subprocess.PIPE)
+        assert r.returncode == 0 and b'demo' in r.stdout, closed
+    assert b'invalid frontend message' not in log.read_bytes()[before:]
 
 
 def test_init_of_a_folder_that_one_was_in(init):

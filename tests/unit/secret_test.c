@@ -104,6 +104,29 @@ hardens(void **state)
 	assert_int_equal(secret_harden(&err), 0);
 }
 
+/* What is opened next is none of them. */
+static void
+holds_streams(void **state)
+{
+	struct err	err = ERR_INIT;
+	char		c;
+	int		in = dup(STDIN_FILENO), out = dup(STDOUT_FILENO), fd;
+
+	(void)state;
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	assert_int_equal(secret_harden(&err), 0);
+	fd = open("/dev/zero", O_RDWR);
+	assert_true(fd > STDERR_FILENO);
+	assert_int_equal(read(STDIN_FILENO, &c, 1), -1);
+	assert_int_equal(write(STDOUT_FILENO, "", 1), -1);
+	close(fd);
+	dup2(in, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	close(in);
+	close(out);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -114,6 +137,7 @@ main(void)
 		TEST(open_modes_are_refused),
 		TEST(odd_files_are_refused),
 		TEST(hardens),
+		TEST(holds_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
