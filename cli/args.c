@@ -97,9 +97,13 @@ opt_take(struct args *a, const struct opt *opts, int argc, char **argv, int *i,
 	return opt_add(a, opt, value, err);
 }
 
+/* A script's variable that is not set; nothing is called so. */
 static int
 pos_add(struct args *a, const char *value, struct err *err)
 {
+	if (*value == '\0')
+		return err_set(err, ERR_MALFORMED, "argument %zu is empty",
+		    a->npos + 1);
 	if (a->npos == ARGS_MAX)
 		return err_set(err, ERR_MALFORMED, "more than %d arguments",
 		    ARGS_MAX);

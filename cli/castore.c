@@ -47,7 +47,7 @@ castore_absent(struct cli *c, const char *name, struct err *err)
 	PGresult *res;
 	int rc = 0;
 
-	if (ca_name_check(name, err) != 0 || cli_db(c, err) != 0 ||
+	if (cli_ca_name(c, name, err) != 0 || cli_db(c, err) != 0 ||
 	    refuse_existing(c, name, err) != 0)
 		return -1;
 	if ((res = cli_query(c, "ca_names", &name, 1, err)) == NULL)

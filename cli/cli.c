@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "account.h"
+#include "camake.h"
 #include "sql.h"
 
 #define COMMIT_MS	30000
@@ -116,6 +118,25 @@ cli_usage(struct cli *c, struct err *err, const char *fmt, ...)
 	va_end(ap);
 	c->code = EXIT_USAGE;
 	return err_set(err, ERR_MALFORMED, "%s", text);
+}
+
+int
+cli_account(struct cli *c, const char *typed, char out[129],
+    struct err *err)
+{
+	if (account_canonical(typed, out, err) == 0)
+		return 0;
+	c->code = EXIT_USAGE;
+	return -1;
+}
+
+int
+cli_ca_name(struct cli *c, const char *typed, struct err *err)
+{
+	if (ca_name_check(typed, err) == 0)
+		return 0;
+	c->code = EXIT_USAGE;
+	return -1;
 }
 
 int

@@ -61,6 +61,10 @@ void	 cli_free(struct cli *);
 /* A mistake in the command line: -1, exit code 2. */
 int	 cli_usage(struct cli *, struct err *, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
+/* As account_canonical and ca_name_check, but a mistake in the command line. */
+int	 cli_account(struct cli *, const char *typed,
+	    char out[129], struct err *);
+int	 cli_ca_name(struct cli *, const char *typed, struct err *);
 /* Print on standard output and free; -1 when it could not be written. */
 int	 cli_print(struct cli *, struct out *, struct err *);
 /* The same behind a COMMIT: what is so all the same is told as well. */

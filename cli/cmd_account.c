@@ -66,11 +66,11 @@ static const struct out_col disabled_cols[] = {
 };
 
 static int
-check_group(const char *g, struct err *err)
+check_group(struct cli *c, const char *g, struct err *err)
 {
 	if (!acct_group_ok(g))
-		return err_set(err, ERR_MALFORMED, "a group is "
-		    ACCT_GROUP_FORM ": %.64s", g);
+		return cli_usage(c, err, "a group is " ACCT_GROUP_FORM
+		    ": %.64s", g);
 	return 0;
 }
 
@@ -145,9 +145,9 @@ cmd_account_add(struct cli *c, const struct args *a, struct err *err)
 
 	args_list(a, "group", &groups);
 	for (i = 0; i < groups.n; i++)
-		if (check_group(groups.v[i], err) != 0)
+		if (check_group(c, groups.v[i], err) != 0)
 			goto out;
-	if (account_canonical(a->pos[0], name, err) == 0 &&
+	if (cli_account(c, a->pos[0], name, err) == 0 &&
 	    check_names(c, a, false, err) == 0 &&
 	    refuse_clash(c, (const char *[]){ name, args_get(a, "dns"),
 	    args_get(a, "upn"), args_get(a, "email"), args_get(a, "sid"),
@@ -172,7 +172,7 @@ change(struct cli *c, const char *stmt, const char **v, int n,
 	PGresult *res;
 	int rc = 0;
 
-	if (account_canonical(v[0], name, err) != 0)
+	if (cli_account(c, v[0], name, err) != 0)
 		return -1;
 	v[0] = name;
 	if ((res = cli_query(c, stmt, v, n, err)) == NULL)
@@ -183,19 +183,35 @@ change(struct cli *c, const char *stmt, const char **v, int n,
 	return rc;
 }
 
+static int
+check_there(struct cli *c, const char *name, struct err *err)
+{
+	struct account *account;
+
+	if (cli_db(c, err) != 0 ||
+	    account_load(c->db, name, &account, err) != 0)
+		return -1;
+	if (account == NULL)
+		return err_set(err, ERR_DENIED, "no account %s", name);
+	account_free(account);
+	return 0;
+}
+
 int
 cmd_account_passwd(struct cli *c, const struct args *a, struct err *err)
 {
-	char *hash = NULL;
+	char name[129], *hash = NULL;
 	int rc;
 
 	/* Before a password is asked for. */
-	if (cli_db(c, err) != 0 || password_hash(a, &hash, err) != 0)
+	if (cli_account(c, a->pos[0], name, err) != 0 ||
+	    check_there(c, name, err) != 0 ||
+	    password_hash(a, &hash, err) != 0)
 		return -1;
-	rc = change(c, "account_passwd", (const char *[]){ a->pos[0], hash },
-	    2, err);
+	rc = change(c, "account_passwd", (const char *[]){ name, hash }, 2,
+	    err);
 	free(hash);
-	return rc != 0 ? -1 : cli_outcome(c, a->pos[0], "changed", err);
+	return rc != 0 ? -1 : cli_outcome(c, name, "changed", err);
 }
 
 /* For programs, as cli_outcome, and with --revoke how many certificates. */
@@ -232,7 +248,7 @@ cmd_account_disable(struct cli *c, const struct args *a, struct err *err)
 	if (r.note != NULL && r.reason == NULL)
 		return cli_usage(c, err, "--note needs --revoke: it is kept "
 		    "with the certificates");
-	if (account_canonical(a->pos[0], name, err) != 0 ||
+	if (cli_account(c, a->pos[0], name, err) != 0 ||
 	    cli_db(c, err) != 0 || db_begin(c->db, err) != 0)
 		return -1;
 	r.account = name;
@@ -267,7 +283,7 @@ cmd_account_group(struct cli *c, const struct args *a, struct err *err)
 		return cli_usage(c, err, "add or remove, not %.40s",
 		    a->pos[1]);
 	for (i = 2; i < a->npos; i++)
-		if (check_group(a->pos[i], err) != 0)
+		if (check_group(c, a->pos[i], err) != 0)
 			return -1;
 	for (i = 2; i < a->npos; i++)
 		if (change(c, "account_group", (const char *[]){ a->pos[0],
@@ -292,7 +308,7 @@ cmd_account_change(struct cli *c, const struct args *a, struct err *err)
 	if (!any)
 		return cli_usage(c, err, "which name? --cn, --dns, --upn, "
 		    "--email, --dn or --sid");
-	if (account_canonical(a->pos[0], name, err) != 0 ||
+	if (cli_account(c, a->pos[0], name, err) != 0 ||
 	    check_names(c, a, true, err) != 0 ||
 	    refuse_clash(c, (const char *[]){ NULL, n[ACCT_DNS], n[ACCT_UPN],
 	    n[ACCT_EMAIL], n[ACCT_SID], name }, err) != 0)

@@ -101,7 +101,7 @@ prepare(struct cli *c, const struct args *a, struct call *k, struct err *err)
 	if (check_text(c, "reason", args_get(a, "reason"), 200, err) != 0 ||
 	    check_text(c, "subject", args_get(a, "subject"), 500, err) != 0)
 		return -1;
-	if (args_has(a, "as") && account_canonical(args_get(a, "as"),
+	if (args_has(a, "as") && cli_account(c, args_get(a, "as"),
 	    k->account, err) != 0)
 		return -1;
 	cli_operator(k->operator);

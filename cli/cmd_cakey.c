@@ -313,7 +313,7 @@ check_place(struct cli *c, const struct install *in, struct err *err)
 	char of[65];
 	int rc = 0;
 
-	if (ca_name_check(in->name, err) != 0 ||
+	if (cli_ca_name(c, in->name, err) != 0 ||
 	    find(c, in->name, of, err) != 0)
 		return -1;
 	if (in->replace)

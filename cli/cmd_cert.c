@@ -104,7 +104,7 @@ list_options(struct cli *c, const struct args *a, struct query *q,
 	    serial_parse(c, args_get(a, "serial"), q->serial, err) != 0)
 		return -1;
 	if (args_has(a, "account") &&
-	    account_canonical(args_get(a, "account"), q->account, err) != 0)
+	    cli_account(c, args_get(a, "account"), q->account, err) != 0)
 		return -1;
 	return 0;
 }

@@ -159,7 +159,7 @@ cmd_crl_install(struct cli *c, const struct args *a, struct err *err)
 	unsigned char *der = NULL;
 	int n, rc = -1;
 
-	if (ca_name_check(a->pos[0], err) == 0 &&
+	if (cli_ca_name(c, a->pos[0], err) == 0 &&
 	    (crl = read_list(a->pos[1], err)) != NULL &&
 	    take_facts(crl, &facts, err) == 0 &&
 	    find_issuer(c, crl, &hex[0], err) == 0 &&

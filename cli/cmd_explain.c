@@ -572,7 +572,7 @@ find_account(struct question *q, struct err *err)
 
 	if (q->method == AUTH_ANONYMOUS)
 		return cli_db(q->cli, err);
-	if (account_canonical(who(q), name, err) != 0 ||
+	if (cli_account(q->cli, who(q), name, err) != 0 ||
 	    cli_db(q->cli, err) != 0 ||
 	    account_load(q->cli->db, name, &q->account, err) != 0)
 		return -1;

@@ -218,7 +218,7 @@ cmd_request_list(struct cli *c, const struct args *a, struct err *err)
 	    strcmp(state, "expired") != 0)
 		return cli_usage(c, err, "--state is issued, pending, expired "
 		    "or denied, not %.40s", state);
-	if ((args_has(a, "account") && account_canonical(args_get(a,
+	if ((args_has(a, "account") && cli_account(c, args_get(a,
 	    "account"), p.account, err) != 0) ||
 	    page_begin(c, a, &p, err) != 0)
 		goto out;
@@ -397,7 +397,7 @@ cmd_request_submit(struct cli *c, const struct args *a, struct err *err)
 	    !args_has(a, "csr"))
 		return cli_usage(c, err,
 		    "--account, --template and --csr are needed");
-	if (account_canonical(args_get(a, "account"), account, err) == 0 &&
+	if (cli_account(c, args_get(a, "account"), account, err) == 0 &&
 	    derfile_read(args_get(a, "csr"), REQUEST_MAX, &csr, err) == 0 &&
 	    (p = cli_policy(c, err)) != NULL) {
 		ask.account = slice_str(account);

@@ -196,7 +196,7 @@ match_read(struct cli *c, const struct args *a, struct match *m,
 	    match_request(c, a, m, err) != 0 ||
 	    match_time(c, a, "since", m->since, err) != 0 ||
 	    match_time(c, a, "until", m->until, err) != 0 ||
-	    (args_has(a, "account") && account_canonical(
+	    (args_has(a, "account") && cli_account(c,
 	    args_get(a, "account"), m->account, err) != 0))
 		return -1;
 	if (args_has(a, "account"))

@@ -437,7 +437,7 @@ cmd_secret_revoke(struct cli *c, const struct args *a, struct err *err)
 	PGresult *res;
 	int rc = 0;
 
-	if (account_canonical(a->pos[0], name, err) != 0 ||
+	if (cli_account(c, a->pos[0], name, err) != 0 ||
 	    (res = cli_query(c, "secret_revoke", &v, 1, err)) == NULL)
 		return -1;
 	if (*PQgetvalue(res, 0, 0) != 't')

@@ -55,6 +55,14 @@ def test_help_everywhere(stack):
     ('cert show', 'too few arguments', 'cert show SERIAL'),
     ('ping signer-1', 'too many arguments: signer-1', ' ping\n'),
     ('-c /none ping', '/none: No such file', 'countersign init'),
+    ('account enable a"b', 'user name: byte 0x22', 'account enable NAME'),
+    ('account group a add b"c', 'a group is 1 to 64', 'add|remove GROUP'),
+    ('account passwd a"b --password-stdin', 'user name: byte 0x22', 'NAME'),
+    ('request list --account a"b', 'user name: byte 0x22', 'request list'),
+    ('cert list --account a"b', 'user name: byte 0x22', 'cert list'),
+    ('explain --account a"b', 'user name: byte 0x22', 'explain'),
+    ('ca create a"b', 'a ca name is 1 to 63', 'ca create NAME'),
+    ('crl install a"b f', 'a ca name is 1 to 63', 'crl install NAME FILE'),
     ('cert revoke 12', '--reason is required', 'revoke [SERIAL...] [OPTIONS]'),
     ('report -o', '-o needs FILE', 'report [OPTIONS]'),
     ('cert list --limit 1 --limit 2', '--limit is given twice', 'cert list'),
@@ -64,6 +72,15 @@ def test_usage_errors(stack, args, said, hint):
     r = stack.ctl(*args.split(), ok=None)
     assert r.returncode == (1 if 'init' in hint else 2)
     assert said in r.stderr and hint in r.stderr and not r.stdout
+
+
+@pytest.mark.parametrize('args', [
+    ['ledger', 'verify', ''], ['ca', 'show', ''], ['policy', 'check', ''],
+    ['account', 'group', 'a', 'add', '']])
+def test_empty_arguments(stack, args):
+    """A variable that a script forgot to set."""
+    assert 'argument %d is empty' % (len(args) - 2) in stack.ctl(
+        *args, ok=2).stderr
 
 
 def test_a_file_is_called_what_it_was_called(stack, tmp_path):
@@ -281,6 +298,12 @@ def test_names_of_accounts(stack, option, value, words):
                   ok=2)
     assert option in r.stderr and words in r.stderr
     assert value[:1] in r.stderr
+
+
+def test_no_password_of_nobody(stack):
+    """Who is not there is told before anybody types one, twice."""
+    assert 'no account nobody' in stack.ctl('account', 'passwd', 'nobody',
+                                            ok=1).stderr
 
 
 def test_longest_common_name(stack):
