@@ -32,7 +32,9 @@ struct db {
 	atomic_int		 fd;		/* its socket, or -1 */
 	int64_t			 retry_at;	/* monotonic ms */
 	size_t			 first;		/* host to begin with */
-	bool			 changed;
+	bool			 changed;	/* the session is new */
+	void			(*told)(void *, const char *);	/* or NULL */
+	void			*told_arg;
 	bool			 in_tx;		/* between begin and its end */
 	bool			 lost_in_tx;
 	void			(*meanwhile)(void *);	/* or NULL */
@@ -337,13 +339,24 @@ db_changed_unless(struct db *db, bool quiet, struct err *err)
 	if ((!quiet || db->conn == NULL ||
 	    PQstatus(db->conn) != CONNECTION_OK) && db_ready(db, err) == -1)
 		return -1;
-	while ((n = PQnotifies(db->conn)) != NULL) {
-		db->changed = true;
-		PQfreemem(n);
-	}
 	changed = db->changed;
 	db->changed = false;
+	if (changed && db->told != NULL)
+		db->told(db->told_arg, NULL);
+	while ((n = PQnotifies(db->conn)) != NULL) {
+		changed = true;
+		if (db->told != NULL)
+			db->told(db->told_arg, n->extra);
+		PQfreemem(n);
+	}
 	return changed;
+}
+
+void
+db_on_told(struct db *db, void (*told)(void *, const char *), void *arg)
+{
+	db->told = told;
+	db->told_arg = arg;
 }
 
 int

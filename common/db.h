@@ -67,6 +67,12 @@ int	 db_changed(struct db *, struct err *);
  */
 bool	 db_quiet(struct db *);
 int	 db_changed_unless(struct db *, bool quiet, struct err *);
+/*
+ * What to do, while db_changed looks, with the payload of each notification;
+ * NULL: the session is new, and whatever came before is missed.
+ */
+void	 db_on_told(struct db *, void (*)(void *, const char *payload),
+	    void *arg);
 
 struct db_param {		/* text when n < 0, binary otherwise */
 	const void	*p;	/* NULL = SQL NULL */

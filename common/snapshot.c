@@ -67,6 +67,7 @@ struct snapshot {
 	struct db		*db;
 	char			*local_policy;
 	struct policy_ref	*current;	/* NULL = none good */
+	bool			 only_accounts;	/* all that has changed */
 	struct policy_ref	*policies;	/* all that are held */
 	int64_t			 retry_at;	/* monotonic ms */
 	struct err		 why;		/* the last load failed */
@@ -74,6 +75,20 @@ struct snapshot {
 	size_t			 naccounts;	/* not stale */
 	atomic_uint_least64_t	 epoch;
 };
+
+/*
+ * The payload is the table's name.  Accounts change with each one-time secret
+ * that is used: hundreds of templates are not read and parsed for that.
+ */
+static void
+told(void *arg, const char *table)
+{
+	struct snapshot *s = arg;
+
+	if (table == NULL || (strcmp(table, "account") != 0 &&
+	    strcmp(table, "account_group") != 0))
+		s->only_accounts = false;
+}
 
 struct snapshot *
 snapshot_new(const char *dsn, const char *local_policy)
@@ -83,6 +98,7 @@ snapshot_new(const char *dsn, const char *local_policy)
 	(void)pthread_mutex_init(&s->lock, NULL);
 	s->db = db_open(dsn, local_policy == NULL ? worker_stmts :
 	    signer_stmts, CHANNEL);
+	db_on_told(s->db, told, s);
 	if (local_policy != NULL)
 		s->local_policy = xstrdup(local_policy);
 	return s;
@@ -194,14 +210,18 @@ policy_forget(struct snapshot *s)
 static int
 refresh(struct snapshot *s, bool quiet, struct err *err)
 {
-	int changed = db_changed_unless(s->db, quiet, err);
 	PGresult *r;
+	int changed;
 
+	s->only_accounts = true;
+	changed = db_changed_unless(s->db, quiet, err);
 	if (changed == 0)
 		return 0;
 	accounts_drop(s);
-	policy_forget(s);
 	atomic_fetch_add(&s->epoch, 1);
+	if (changed == 1 && s->only_accounts)
+		return 0;
+	policy_forget(s);
 	s->retry_at = 0;
 	if (changed == -1)
 		return -1;
