@@ -12,7 +12,6 @@
 #include "conf.h"
 
 #define NAME_MAX_BYTES		128
-#define ACCOUNT_GROUPS_MAX	1024
 #define SETTLED			5	/* seconds */
 
 /* Columns of ACCOUNT_SQL. */
@@ -105,11 +104,12 @@ column(const PGresult *r, int c)
 	return PQgetisnull(r, 0, c) ? NULL : xstrdup(PQgetvalue(r, 0, c));
 }
 
-/* One a line, sorted by the statement. */
+/* One a line. */
 static int
 groups_parse(const char *text, struct strlist *out, struct err *err)
 {
 	const char *end;
+	size_t cap = 0;
 
 	for (; *text != '\0'; text = *end == '\0' ? end : end + 1) {
 		end = strchrnul(text, '\n');
@@ -117,9 +117,10 @@ groups_parse(const char *text, struct strlist *out, struct err *err)
 			return err_set(err, ERR_INTERNAL,
 			    "account: more than %d groups",
 			    ACCOUNT_GROUPS_MAX);
-		out->v = xreallocarray(out->v, out->n + 1, sizeof(*out->v));
+		out->v = xgrow(out->v, out->n, &cap, sizeof(*out->v));
 		out->v[out->n++] = xstrndup(text, (size_t)(end - text));
 	}
+	strlist_sort(out);
 	return 0;
 }
 
@@ -214,7 +215,7 @@ account_in(const struct account *a, const struct strlist *groups)
 	size_t i;
 
 	for (i = 0; i < groups->n; i++)
-		if (strlist_has(&a->groups, groups->v[i]))
+		if (strlist_find(&a->groups, groups->v[i]))
 			return true;
 	return false;
 }

@@ -10,6 +10,12 @@
 #include "err.h"
 #include "policy.h"
 
+/*
+ * A process keeps 4,096 accounts in memory: 300 KiB for one that is in so many
+ * groups.
+ */
+#define ACCOUNT_GROUPS_MAX	10000
+
 struct account {
 	char		*name;		/* canonical, lower case */
 	bool		 machine;

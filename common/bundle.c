@@ -18,7 +18,6 @@
 #define MAX_BLOB	(64 * 1024)
 #define MAX_RESPONSE	(160 * 1024)
 #define MAX_ACCOUNTS	(160 * 1024)
-#define MAX_GROUPS	1024
 #define MAX_PART	(320 * 1024)
 #define MAX_SERIAL	20
 #define MAX_NUMBER	(UINT64_C(1) << 62)	/* of a list: as many follow */
@@ -381,18 +380,20 @@ static int
 get_groups(struct der *d, struct strlist *out, struct err *err)
 {
 	struct der in;
+	size_t cap = 0;
 
 	if (der_enter(d, DER_SEQ, &in, "account.groups", err) == -1)
 		return -1;
 	while (!der_done(&in)) {
-		if (out->n == MAX_GROUPS)
+		if (out->n == ACCOUNT_GROUPS_MAX)
 			return err_bad(err, 0, "account: more than %d groups",
-			    MAX_GROUPS);
-		out->v = xreallocarray(out->v, out->n + 1, sizeof(*out->v));
+			    ACCOUNT_GROUPS_MAX);
+		out->v = xgrow(out->v, out->n, &cap, sizeof(*out->v));
 		if (copy_text(&in, DER_UTF8, &out->v[out->n], err) == -1)
 			return -1;
 		out->n++;
 	}
+	strlist_sort(out);
 	return 0;
 }
 

@@ -23,6 +23,26 @@ strlist_has(const struct strlist *l, const char *s)
 	return false;
 }
 
+static int
+by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void
+strlist_sort(struct strlist *l)
+{
+	if (l->n > 1)
+		qsort(l->v, l->n, sizeof(*l->v), by_bytes);
+}
+
+bool
+strlist_find(const struct strlist *l, const char *s)
+{
+	return l->n > 0 &&
+	    bsearch(&s, l->v, l->n, sizeof(*l->v), by_bytes) != NULL;
+}
+
 void
 strlist_free(struct strlist *l)
 {

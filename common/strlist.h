@@ -11,6 +11,9 @@ struct strlist {			/* zero it; owns its strings */
 };
 void	 strlist_add(struct strlist *, const char *);	/* a copy of it */
 bool	 strlist_has(const struct strlist *, const char *);	/* as spelled */
+void	 strlist_sort(struct strlist *);		/* by their bytes */
+/* strlist_has of a list that is sorted. */
+bool	 strlist_find(const struct strlist *, const char *);
 void	 strlist_free(struct strlist *);	/* the contents; zeroes */
 
 #endif

@@ -98,6 +98,7 @@ static inline void
 join(struct ask *q, const char *group)
 {
 	q->groups[q->account.groups.n++] = (char *)(uintptr_t)group;
+	strlist_sort(&q->account.groups);
 }
 
 static inline char *

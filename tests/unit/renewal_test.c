@@ -153,6 +153,7 @@ static void
 join(struct ask *q, const char *group)
 {
 	q->groups[q->account.groups.n++] = str(group);
+	strlist_sort(&q->account.groups);
 }
 
 /* A good renewal by this template of an old certificate of that one. */

@@ -209,6 +209,7 @@ test_accounts(void **state)
 {
 	struct snapshot *s = snapshot_new(worker, NULL);
 	const struct account *a, *b, *c;
+	const struct policy *p, *same;
 	uint64_t epoch;
 
 	(void)state;
@@ -223,7 +224,13 @@ test_accounts(void **state)
 	b = account(s, "ann");
 	assert_ptr_equal(a, b);
 	snapshot_account_put(s, b);
+	p = policy(s, false);
 	owner("SELECT countersign.account_set_disabled('ann', true)");
+	/* Hundreds of templates are not parsed anew for one account. */
+	same = policy(s, false);
+	assert_ptr_equal(p, same);
+	snapshot_put(s, same);
+	snapshot_put(s, p);
 	c = account(s, "ann");
 	assert_true(c->disabled);
 	assert_false(a->disabled);
@@ -233,6 +240,15 @@ test_accounts(void **state)
 	owner("SELECT countersign.account_set_group('ann', 'web', true)");
 	a = account(s, "ann");
 	assert_int_equal(a->groups.n, 2);
+	snapshot_account_put(s, a);
+	/* Who is in thousands of groups logs on, too. */
+	owner("INSERT INTO countersign.account_group"
+	    " SELECT 'ann', 'g' || i FROM generate_series(1, 3000) i");
+	a = account(s, "ann");
+	assert_int_equal(a->groups.n, 3002);
+	assert_true(strlist_find(&a->groups, "g2999"));
+	assert_true(strlist_find(&a->groups, "users"));
+	assert_false(strlist_find(&a->groups, "g3001"));
 	snapshot_account_put(s, a);
 	owner("DELETE FROM countersign.account_group;"
 	    "DELETE FROM countersign.account");
