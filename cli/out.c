@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WIDE_MAX	100	/* of a column in a table */
+
 struct out {
 	const struct out_col	*cols;
 	size_t			 ncols;
@@ -304,7 +306,7 @@ table_row(const struct out *o, size_t row, const size_t *wide, struct buf *b)
 		for (; pad > 0; pad--)
 			buf_addc(b, ' ');
 		table_cell(o, row, col, &cell);
-		pad = wide[col] - width(&cell);
+		pad = width(&cell) < wide[col] ? wide[col] - width(&cell) : 0;
 		if (o->cols[col].type == OUT_NUMBER)
 			for (; pad > 0; pad--)
 				buf_addc(b, ' ');
@@ -315,7 +317,11 @@ table_row(const struct out *o, size_t row, const size_t *wide, struct buf *b)
 	buf_free(&cell);
 }
 
-/* Nothing at all without rows: "grep" and people see the same. */
+/*
+ * Nothing at all without rows: "grep" and people see the same.  What is wider
+ * than a screen pushes aside what stands behind it in its own row, not in all
+ * of 200,000.
+ */
 static void
 render_table(const struct out *o, struct buf *b)
 {
@@ -327,7 +333,8 @@ render_table(const struct out *o, struct buf *b)
 		for (col = 0; col < o->ncols; col++) {
 			table_cell(o, row, col, &cell);
 			if (width(&cell) > wide[col])
-				wide[col] = width(&cell);
+				wide[col] = width(&cell) < WIDE_MAX ?
+				    width(&cell) : WIDE_MAX;
 		}
 	buf_free(&cell);
 	if (out_rows(o) > 0) {

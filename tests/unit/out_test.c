@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "args.h"
@@ -62,6 +63,25 @@ test_forms(void **state)
 	    "{\"name\":\"\xc3\xa9\",\"row_count\":7,\"disabled\":true,"
 	    "\"groups\":[\"a\",\"b\"],\"cursor\":null,"
 	    "\"body\":\"one\\ntwo\\n\"}\n]\n");
+}
+
+/* One that is in hundreds of groups does not widen the rows of all others. */
+static void
+test_wide(void **state)
+{
+	struct out *o = out_new(cols, OUT_TABLE);
+	char name[1001] = "";
+	struct buf b = { 0 };
+
+	(void)state;
+	memset(name, 'x', 1000);
+	fill(o, "alice");
+	fill(o, name);
+	out_render(o, false, &b);
+	assert_in_range(b.n, 1000 + 2 * 100, 1000 + 2 * 150);
+	assert_non_null(strstr(buf_str(&b), "x          7  yes       a,b\n"));
+	buf_free(&b);
+	out_free(o);
 }
 
 static void
@@ -183,6 +203,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_wide),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_args),
