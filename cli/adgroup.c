@@ -111,9 +111,6 @@ adgroups_add(struct adgroups *all, const char *spec, struct err *err)
 	if (!acct_group_ok(ours) || eq == spec)
 		return err_set(err, ERR_MALFORMED, "a group is "
 		    ACCT_GROUP_FORM ": %.64s", ours);
-	if (all->n == ADGROUP_MAX)
-		return err_set(err, ERR_TOO_BIG, "more than %d groups",
-		    ADGROUP_MAX);
 	g.theirs = xstrndup(spec, eq == NULL ? strlen(spec) :
 	    (size_t)(eq - spec));
 	for (i = 0; i < all->n; i++)
@@ -122,6 +119,13 @@ adgroups_add(struct adgroups *all, const char *spec, struct err *err)
 			free(g.theirs);
 			return 0;
 		}
+	if (all->n == ADGROUP_MAX) {
+		free(g.theirs);
+		return err_set(err, ERR_TOO_BIG, "more than %d groups",
+		    ADGROUP_MAX);
+	}
+	free(all->by_theirs);
+	all->by_theirs = NULL;
 	g.ours = xstrdup(ours);
 	g.seen = g.torn = NULL;
 	all->v = xreallocarray(all->v, all->n + 1, sizeof(*all->v));
@@ -141,6 +145,7 @@ adgroups_free(struct adgroups *all)
 		free(all->v[i].torn);
 	}
 	free(all->v);
+	free(all->by_theirs);
 	memset(all, 0, sizeof(*all));
 }
 
@@ -192,19 +197,61 @@ poses(const char *cn, const char *dn)
 	return false;
 }
 
+static int
+by_theirs(const void *a, const void *b, void *arg)
+{
+	const struct adgroup	*v = arg;
+
+	return strcasecmp(v[*(const size_t *)a].theirs,
+	    v[*(const size_t *)b].theirs);
+}
+
+static void
+sort(struct adgroups *all)
+{
+	size_t	i;
+
+	all->by_theirs = xreallocarray(NULL, all->n + 1, sizeof(size_t));
+	for (i = 0; i < all->n; i++)
+		all->by_theirs[i] = i;
+	qsort_r(all->by_theirs, all->n, sizeof(size_t), by_theirs, all->v);
+}
+
+/* Of those in their order the first that is called so, or none is. */
+static size_t
+first_called(struct adgroups *all, const char *cn)
+{
+	size_t	low = 0, high = all->n, mid;
+
+	if (all->by_theirs == NULL)
+		sort(all);
+	while (low < high) {
+		mid = (low + high) / 2;
+		if (strcasecmp(all->v[all->by_theirs[mid]].theirs, cn) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 /* By CN, of a group with this DN if it is not NULL: how many of ours it is. */
 static int
 match_cn(struct adgroups *all, const char *cn, const char *dn, uint8_t *bits)
 {
 	struct adgroup	*g;
 	int		 n = 0;
-	size_t		 i;
+	size_t		 at, i;
 
-	for (i = 0; i < all->n; i++) {
+	if (all->n == 0)
+		return 0;
+	for (at = first_called(all, cn); at < all->n; at++) {
+		i = all->by_theirs[at];
 		g = &all->v[i];
+		if (strcasecmp(g->theirs, cn) != 0)
+			break;
 		/* Whoever may name a group could call it like the DN of another. */
-		if (strcasecmp(g->theirs, cn) != 0 ||
-		    (dn != NULL && is_dn(g->theirs)))
+		if (dn != NULL && is_dn(g->theirs))
 			continue;
 		if (dn != NULL && g->seen == NULL)
 			g->seen = xstrdup(dn);

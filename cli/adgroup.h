@@ -11,7 +11,7 @@
 #include "err.h"
 #include "strlist.h"
 
-#define ADGROUP_MAX		256	/* groups that are imported */
+#define ADGROUP_MAX		1024	/* groups that are imported */
 #define ADGROUP_LEFT_MAX	1000	/* others that are told of */
 
 struct adgroup {
@@ -25,6 +25,7 @@ struct adgroup {
 struct adgroups {
 	struct adgroup	*v;
 	size_t		 n;
+	size_t		*by_theirs;	/* once one is looked for: sorted */
 };
 
 /*

@@ -365,6 +365,33 @@ groups_by_dn(void **state)
 	adgroups_free(&g);
 }
 
+/* As many as a policy of hundreds of templates names, and not one more. */
+static void
+many_groups(void **state)
+{
+	struct buf	 spec = { 0 };
+	struct read	 r;
+	struct err	 err = ERR_INIT;
+	size_t		 i;
+
+	(void)state;
+	for (i = 0; i < ADGROUP_MAX; i++)
+		buf_printf(&spec, "%sg%zu=%s%zu", i == 0 ? "" : " ",
+		    i % 512, i < 512 ? "one" : "two", i % 512);
+	read_all(&r, ALICE "memberOf: CN=G7,OU=a,DC=x\n"
+	    "memberOf: CN=g511,OU=a,DC=x\nmemberOf: CN=g512,OU=a,DC=x\n",
+	    buf_str(&spec));
+	assert_string_equal(r.err.text, "");
+	for (i = 0; i < ADGROUP_MAX; i++)
+		assert_int_equal(adaccount_in(&r.all.v[0], i),
+		    i % 512 == 7 || i % 512 == 511);
+	assert_int_equal(adgroups_add(&r.groups, "g7=one7", &err), 0);
+	assert_int_equal(adgroups_add(&r.groups, "g7=three", &err), -1);
+	assert_string_equal(err.text, "more than 1024 groups");
+	read_free(&r);
+	buf_free(&spec);
+}
+
 /* Of two groups of one CN nobody can say which counts. */
 static void
 torn(void **state)
@@ -588,6 +615,7 @@ main(void)
 		cmocka_unit_test(by_sid),
 		cmocka_unit_test(no_export),
 		cmocka_unit_test(groups_by_dn),
+		cmocka_unit_test(many_groups),
 		cmocka_unit_test(torn),
 		cmocka_unit_test(groups_in_groups),
 		cmocka_unit_test(odd_names),
