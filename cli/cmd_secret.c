@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -20,8 +21,8 @@
 #include "password.h"
 #include "progress.h"
 
-#define SECRETS_MAX	1000		/* each costs an argon2id */
-#define CSV_MAX		(256 * 1024)
+#define SECRETS_MAX	50000		/* each costs an argon2id */
+#define CSV_MAX		(8 * 1024 * 1024)
 #define SECRET_CHARS	26		/* of 5 bits: 130 */
 #define SECRET_GROUP	5
 
@@ -49,21 +50,22 @@ static const struct out_col list_cols[] = {
 	{ NULL, OUT_TEXT }
 };
 
-struct entry {
+struct secret {
 	char	 name[129];	/* DNS and user name */
 	char	*template_name;	/* as the policy spells it */
 	int64_t	 expires;
 	char	 secret[SECRET_CHARS + SECRET_CHARS / SECRET_GROUP + 1];
 };
 
-struct entries {
-	struct entry	*v;
-	size_t		 n;
+struct secrets {
+	struct secret	*v;
+	size_t		 n, cap;
+	void		*names;		/* of tsearch(3) */
 	unsigned	 line;		/* of the CSV file; 0 = none */
 };
 
 static void
-entries_free(struct entries *e)
+entries_free(struct secrets *e)
 {
 	size_t i;
 
@@ -72,6 +74,46 @@ entries_free(struct entries *e)
 	if (e->v != NULL)
 		OPENSSL_cleanse(e->v, e->n * sizeof *e->v);
 	free(e->v);
+	tdestroy(e->names, free);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* true: it stood there already. */
+static bool
+stands_twice(struct secrets *e, const char *name)
+{
+	char *copy = xstrdup(name), **at = tsearch(copy, &e->names, by_name);
+
+	if (at == NULL)
+		out_of_memory();
+	if (*at == copy)
+		return false;
+	free(copy);
+	return true;
+}
+
+/* The array moves: what it leaves behind are secrets. */
+static struct secret *
+one_more(struct secrets *e)
+{
+	struct secret *v;
+
+	if (e->n == e->cap) {
+		e->cap = e->cap == 0 ? 16 : 2 * e->cap;
+		v = xcalloc(e->cap, sizeof *v);
+		if (e->n > 0) {
+			memcpy(v, e->v, e->n * sizeof *v);
+			OPENSSL_cleanse(e->v, e->n * sizeof *v);
+		}
+		free(e->v);
+		e->v = v;
+	}
+	return &e->v[e->n++];
 }
 
 /*
@@ -138,13 +180,12 @@ parse_name(const char *dns, char out[129], struct err *err)
 
 /* field: dns, template (or NULL), expires. */
 static int
-add(const struct policy *p, struct entries *e, char *const field[3],
+add(const struct policy *p, struct secrets *e, char *const field[3],
     struct err *err)
 {
 	const struct template *t;
-	struct entry one = { .template_name = NULL };
+	struct secret one = { .template_name = NULL };
 	int64_t duration;
-	size_t i;
 
 	if (field[1] == NULL)
 		return err_set(err, ERR_MALFORMED, "no template is named");
@@ -159,15 +200,13 @@ add(const struct policy *p, struct entries *e, char *const field[3],
 		return -1;
 	if (duration <= 0)
 		return err_set(err, ERR_MALFORMED, "expires before it is good");
-	for (i = 0; i < e->n; i++)
-		if (strcmp(e->v[i].name, one.name) == 0)
-			return err_set(err, ERR_MALFORMED,
-			    "%.80s stands twice", one.name);
+	if (stands_twice(e, one.name))
+		return err_set(err, ERR_MALFORMED, "%.80s stands twice",
+		    one.name);
 	one.template_name = xstrdup(t->cn);
 	one.expires = time(NULL) + duration;
 	make_secret(one.secret);
-	e->v = xreallocarray(e->v, e->n + 1, sizeof *e->v);
-	e->v[e->n++] = one;
+	*one_more(e) = one;
 	OPENSSL_cleanse(one.secret, sizeof one.secret);
 	return 0;
 }
@@ -200,7 +239,7 @@ unquote(char *s)
 
 /* dns[,template[,expires]]; what is missing is as the options say. */
 static int
-add_line(const struct policy *p, struct entries *e, char *line,
+add_line(const struct policy *p, struct secrets *e, char *line,
     char *const option[3], struct err *err)
 {
 	char *field[3] = { NULL, option[1], option[2] }, *s;
@@ -231,7 +270,7 @@ add_line(const struct policy *p, struct entries *e, char *line,
 
 /* All lines or none: nobody would know which secrets were made. */
 static int
-add_csv(const struct policy *p, struct entries *e, const char *path,
+add_csv(const struct policy *p, struct secrets *e, const char *path,
     char *const option[3], struct err *err)
 {
 	struct buf text = { 0 };
@@ -255,7 +294,7 @@ add_csv(const struct policy *p, struct entries *e, const char *path,
 
 /* --template and --expires are what a line of the file leaves out, too. */
 static int
-read_entries(struct cli *c, const struct args *a, struct entries *e,
+read_entries(struct cli *c, const struct args *a, struct secrets *e,
     struct err *err)
 {
 	static char day[] = "1d";
@@ -300,7 +339,7 @@ push(struct strlist *l, char *s)
 
 /* The four columns of all entries: a hash takes its time. */
 static int
-columns(struct progress *p, const struct entries *e, struct strlist col[4],
+columns(struct progress *p, const struct secrets *e, struct strlist col[4],
     struct err *err)
 {
 	char number[24], *hash;
@@ -339,7 +378,7 @@ refuse_clash(struct cli *c, const char *names, struct err *err)
 
 /* All in one statement: all or none. */
 static int
-insert(struct cli *c, const struct entries *e, struct err *err)
+insert(struct cli *c, const struct secrets *e, struct err *err)
 {
 	struct strlist col[4] = { { 0 } };
 	struct buf array[4] = { { 0 } };
@@ -376,7 +415,7 @@ onetime_probe(struct cli *c, const struct policy *p, struct buf *secret,
 	static char machine[] = PROBE_MACHINE, tmpl[] = PROBE_TEMPLATE,
 	    life[] = "5m";
 	char *const field[3] = { machine, tmpl, life };
-	struct entries e = { 0 };
+	struct secrets e = { 0 };
 	int rc;
 
 	rc = add(p, &e, field, err);
@@ -387,7 +426,7 @@ onetime_probe(struct cli *c, const struct policy *p, struct buf *secret,
 }
 
 static void
-print_entry(struct out *o, const struct entry *e)
+print_entry(struct out *o, const struct secret *e)
 {
 	char when[32];
 
@@ -401,7 +440,7 @@ print_entry(struct out *o, const struct entry *e)
 int
 cmd_secret_create(struct cli *c, const struct args *a, struct err *err)
 {
-	struct entries e = { 0 };
+	struct secrets e = { 0 };
 	struct out *o;
 	size_t i;
 	int rc;

@@ -258,6 +258,17 @@ def test_csv_all_or_nothing(stack, bad, words):
     assert 'twice' in r.stderr
 
 
+def test_csv_of_thousands(stack):
+    """Looked over as a whole before the first secret is made."""
+    text = ''.join('m%d.demo.example,Computer\n' % i for i in range(20000))
+    r = stack.ctl('secret', 'create', '--csv', '-', ok=1,
+                  input=text + 'M777.demo.example,Computer\n')
+    assert 'line 20001: m777.demo.example stands twice' in r.stderr
+    text = ''.join('n%d.demo.example,Computer\n' % i for i in range(50001))
+    r = stack.ctl('secret', 'create', '--csv', '-', input=text, ok=1)
+    assert 'line 50001: more than 50000 secrets' in r.stderr
+
+
 def test_renewal_lives_on(stack, tmp_path):
     """The secret is spent, the certificate is what the machine is now."""
     who, key, new = login(stack, create(stack, host())), client.ec_key(), \
