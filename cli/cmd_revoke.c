@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "account.h"
+#include "progress.h"
 
 const struct opt opts_cert_revoke[] = {
 	{ "reason", "NAME", "required: unspecified, keyCompromise, "
@@ -40,6 +41,7 @@ static const struct out_col cols[] = {
 	{ NULL, OUT_TEXT }
 };
 #define OUTCOME	5	/* its column */
+#define STEP	1000	/* certificates revoked in one transaction */
 
 static const struct out_col released_cols[] = {
 	{ "serial", OUT_TEXT }, { "outcome", OUT_TEXT }, { NULL, OUT_TEXT }
@@ -252,7 +254,7 @@ check_all_there(struct cli *c, const struct args *a, const PGresult *res,
 
 /* In a transaction, so that what follows can still say no. */
 static PGresult *
-revoke(struct cli *c, const struct args *a, const struct match *m,
+revoke_matching(struct cli *c, const struct args *a, const char *const v[MATCH],
     struct err *err)
 {
 	PGresult *res;
@@ -260,7 +262,7 @@ revoke(struct cli *c, const struct args *a, const struct match *m,
 
 	if (cli_db(c, err) != 0 || db_begin(c->db, err) != 0)
 		return NULL;
-	res = cli_query(c, "cert_revoke", m->v, MATCH, err);
+	res = cli_query(c, "cert_revoke", v, MATCH, err);
 	if (res != NULL && check_all_there(c, a, res, err) == 0 &&
 	    db_commit(c->db, &in_doubt, err) == 0)
 		return res;
@@ -269,28 +271,152 @@ revoke(struct cli *c, const struct args *a, const struct match *m,
 	return NULL;
 }
 
+static bool
+has_outcome(const PGresult *res, int row, const char *outcome)
+{
+	return strcmp(PQgetvalue(res, row, OUTCOME), outcome) == 0;
+}
+
+/* One row of a result. */
+static void
+add_row(struct out *o, const PGresult *res, int row)
+{
+	int col;
+
+	for (col = 0; col <= OUTCOME; col++)
+		out_add(o, PQgetisnull(res, row, col) ? NULL :
+		    PQgetvalue(res, row, col));
+}
+
+/* A crowd, while its steps are revoked. */
+struct crowd {
+	struct cli	*c;
+	const struct args *a;
+	const struct match *m;
+	struct out	*o;
+	struct buf	 serials;
+	size_t		 waiting, done, of;
+	struct progress	 progress;
+};
+
+/* Those that wait, if they still match everything. */
+static int
+crowd_step(struct crowd *w, struct err *err)
+{
+	const char *v[MATCH];
+	struct err why = ERR_INIT;
+	PGresult *res;
+	int row;
+
+	if (w->waiting == 0)
+		return 0;
+	progress_show(&w->progress, "certificates", w->done, w->of);
+	memcpy(v, w->m->v, sizeof v);
+	buf_addc(&w->serials, '}');
+	v[BY_SERIAL] = buf_str(&w->serials);
+	if ((res = revoke_matching(w->c, w->a, v, &why)) == NULL)
+		return err_set(err, why.kind, "%zu of %zu are revoked, repeat "
+		    "the command for the others: %s", w->done, w->of,
+		    why.text);
+	for (row = 0; row < PQntuples(res); row++)
+		add_row(w->o, res, row);
+	PQclear(res);
+	w->done += w->waiting;
+	w->waiting = 0;
+	buf_reset(&w->serials);
+	return 0;
+}
+
+/*
+ * Whoever revokes holds up all others who do, and a hundred thousand take
+ * minutes: somebody's key that was stolen meanwhile must not wait for them.
+ */
+static int
+revoke_steps(struct crowd *w, const PGresult *all, struct err *err)
+{
+	int row, rc = 0;
+
+	progress_begin(&w->progress, w->c->json);
+	for (row = 0; row < PQntuples(all) && rc == 0; row++) {
+		if (!has_outcome(all, row, "would")) {
+			add_row(w->o, all, row);
+			continue;
+		}
+		buf_printf(&w->serials, "%c%s", w->waiting == 0 ? '{' : ',',
+		    PQgetvalue(all, row, 0));
+		if (++w->waiting == STEP)
+			rc = crowd_step(w, err);
+	}
+	if (rc == 0)
+		rc = crowd_step(w, err);
+	progress_end(&w->progress);
+	buf_free(&w->serials);
+	return rc;
+}
+
+/* In steps if they are many: then what is true of them now is in o. */
+static int
+revoke_crowd(struct cli *c, const struct args *a, const struct match *m,
+    struct out *o, struct err *err)
+{
+	struct crowd w = { .c = c, .a = a, .m = m, .o = o };
+	const char *v[MATCH];
+	PGresult *all;
+	int row, rc = 0;
+
+	if (a->npos > 0 || args_has(a, "dry-run"))
+		return 0;
+	memcpy(v, m->v, sizeof v);
+	v[DRY_RUN] = "t";
+	if ((all = revoke_matching(c, a, v, err)) == NULL)
+		return -1;
+	for (row = 0; row < PQntuples(all); row++)
+		w.of += has_outcome(all, row, "would");
+	if (w.of > STEP)
+		rc = revoke_steps(&w, all, err);
+	PQclear(all);
+	return rc;
+}
+
+/* Behind a crowd only those are new that were issued meanwhile. */
+static int
+revoke_all(struct cli *c, const struct args *a, const struct match *m,
+    struct out *o, struct err *err)
+{
+	bool crowd;
+	PGresult *res;
+	int row;
+
+	if (revoke_crowd(c, a, m, o, err) != 0 ||
+	    (res = revoke_matching(c, a, m->v, err)) == NULL)
+		return -1;
+	crowd = out_rows(o) > 0;
+	for (row = 0; row < PQntuples(res); row++)
+		if (!crowd || has_outcome(res, row, "revoked"))
+			add_row(o, res, row);
+	PQclear(res);
+	return 0;
+}
+
 int
 cmd_cert_revoke(struct cli *c, const struct args *a, struct err *err)
 {
+	struct out *o = out_new(cols, OUT_TABLE);
 	struct match m;
-	struct out *o;
-	PGresult *res = NULL;
 	int rc = -1;
 
 	memset(&m, 0, sizeof m);
 	m.v[REASON] = reason_code(c, args_get(a, "reason"), err);
 	if (m.v[REASON] != NULL && match_read(c, a, &m, err) == 0)
-		res = revoke(c, a, &m, err);
-	if (res != NULL && PQntuples(res) == 0)
+		rc = revoke_all(c, a, &m, o, err);
+	if (rc == 0 && out_rows(o) == 0)
 		rc = err_set(err, ERR_DENIED, "no certificate matches all "
 		    "of that; those that have ended are passed over");
-	else if (res != NULL) {
-		o = out_new(cols, OUT_TABLE);
-		out_result(o, res);
+	if (rc != 0)
+		out_free(o);
+	else
 		rc = args_has(a, "dry-run") ? cli_print(c, o, err) :
 		    cli_print_done(c, o, "they are revoked", err);
-	}
-	PQclear(res);
 	buf_free(&m.serials);
 	return rc;
 }

@@ -1,6 +1,7 @@
 """The migrations on a PostgreSQL of their own: what rows and functions hold,
-and who is told of what.  Needs nothing built."""
+and who is told of what."""
 import concurrent.futures
+import json
 import os
 import subprocess
 import time
@@ -163,6 +164,40 @@ def test_issued_rows_are_kept(pg, owner):
                   " decision_id = id WHERE id = %s", (wait,))
     owner.execute('UPDATE certificate SET revoked_at = now() '
                   'WHERE serial = %s', (serial,))
+
+
+def test_a_crowd_is_revoked_in_steps(pg, owner, tmp_path):
+    """Another revocation does not wait for all of them: no transaction has
+    more than a thousand."""
+    owner.execute(
+        'INSERT INTO certificate (serial, ca, request_id, account, template,'
+        ' subject, san, not_before, not_after, spki_sha256, der) SELECT'
+        " serial_time(now()) || '\\x01'::bytea || int4send(i), 'Crowd', '',"
+        " 'ann', 'Crowd', '', '', now(), now() + interval '1 day',"
+        " sha256(int4send(i)), '' FROM generate_series(1, 2500) i")
+    conf = tmp_path / 'countersign.conf'
+    conf.write_text('database = "host=%s dbname=countersign '
+                    'user=countersign_operator"\nca-dir = "%s"\n'
+                    'sql-dir = "%s"\n' % (pg.folder, tmp_path, tmp_path))
+
+    def revoke(*args):
+        r = subprocess.run(
+            [TOP / os.environ.get('BUILD', 'build') / 'countersign', '-c', conf, '--json', 'cert',
+             'revoke', '--template', 'crowd', '--reason', 'superseded', *args],
+            capture_output=True, text=True, check=True)
+        rows = json.loads(r.stdout)
+        assert len({r['serial'] for r in rows}) == len(rows) == 2500
+        return {r['outcome'] for r in rows}
+
+    def steps():
+        return [r[0] for r in owner.execute(
+            "SELECT count(*) FROM revoked WHERE ca = 'Crowd' GROUP BY change "
+            'ORDER BY change').fetchall()]
+    assert revoke('--dry-run') == {'would'}
+    assert steps() == []
+    assert revoke() == {'revoked'}
+    assert steps() == [1000, 1000, 500]
+    assert revoke() == {'already'}
 
 
 DECIDE = ("UPDATE countersign.request SET state = %s, approved_by = 'boss',"
