@@ -35,6 +35,7 @@ struct ca {
 	struct responder *responder;	/* owned; made when first needed */
 	uint64_t	 crl_number;	/* of the last list in the ledger */
 	uint64_t	 crl_listed;	/* ... that was committed */
+	int64_t		 crl_took;	/* the last one, seconds */
 	int64_t		 next_read;	/* monotonic seconds: see caset.c */
 };
 

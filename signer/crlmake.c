@@ -16,6 +16,7 @@
 
 #define LOOK_S		2	/* between looks */
 #define PAUSE_S		4	/* between lists: a crowd is one list */
+#define PAUSE_MAX_S	60	/* even if a list takes long */
 #define TRIES		5	/* until no revocation came meanwhile */
 
 /* One list being made. */
@@ -30,14 +31,20 @@ struct making {
 	struct buf		 row;	/* as it was stored */
 };
 
-/* Some seconds after the last one of either kind. */
+/*
+ * Some seconds after the last one of either kind; where lists are long, a tenth
+ * of the time is theirs: nothing is issued meanwhile.
+ */
 static bool
 has_news(const struct making *m)
 {
 	const struct crl_list *l = &m->state.last;
+	int64_t pause = PAUSE_S + 9 * m->ca->crl_took;
 
+	if (pause > PAUSE_MAX_S)
+		pause = PAUSE_MAX_S;
 	return m->state.changes != l->seen && m->now >= l->this_update +
-	    PAUSE_S;
+	    pause;
 }
 
 static bool
@@ -280,6 +287,20 @@ make_alone(struct making *m, struct err *err)
 	return store_crl_commit(st, err);
 }
 
+/*
+ * A hundred thousand revocations, as of a template, come into the ledger
+ * between batches, not all before the next: is there nothing left?  1, 0, -1.
+ */
+static int
+told_most(struct making *m, struct err *err)
+{
+	int more = journal_revocations_page(m->s, m->ca, err);
+
+	if (more == 1)
+		m->s->revocations_wait = true;
+	return more == -1 ? -1 : !more;
+}
+
 static int
 make_if_due(struct making *m, struct err *err)
 {
@@ -297,11 +318,13 @@ make_if_due(struct making *m, struct err *err)
 	/* Copying a crowd of revocations takes long: the others go on. */
 	if ((got = store_crl_claim(st, m->ca->name, err)) != 1)
 		return got;
-	got = make_alone(m, err);
+	if ((got = told_most(m, err)) == 1)
+		got = make_alone(m, err);
 	store_crl_yield(st, m->ca->name);
 	if (got == -1 || m->made.number == 0)
 		return got;
 	fail_point("list-stored");
+	m->ca->crl_took = (log_usec() - t) / 1000000;
 	tell_listed(m);
 	log_note("crl", "ca %s: %snumber %llu, %llu entries, %llu octets, "
 	    "%lld us", m->ca->name, m->made.base != 0 ? "delta, " : "",
@@ -322,6 +345,7 @@ crl_round(struct signer *s, int64_t now)
 	if (signer_ready(s, &err) == -1)
 		return;
 	s->next_crl = log_usec() / 1000000 + LOOK_S;
+	s->revocations_wait = false;
 	if (blocked_refresh(s, &err) == -1)
 		log_note("blocked", "%s", err.text);
 	memset(&err, 0, sizeof(err));
@@ -350,5 +374,7 @@ crl_round(struct signer *s, int64_t now)
 		buf_free(&m.row);
 		memset(&err, 0, sizeof(err));
 	}
+	if (s->revocations_wait)
+		s->next_crl = 0;
 	snapshot_put(s->snapshot, p);
 }

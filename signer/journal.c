@@ -224,15 +224,36 @@ some_revocations(struct signer *s, const struct ca *ca, struct buf *change,
 	return n;
 }
 
+/* Before the first. */
+static void
+first_place(struct buf *change, struct buf *serial)
+{
+	buf_puts(change, "-1");
+	buf_extend(serial, 1);		/* never NULL, which is SQL's NULL */
+	buf_reset(serial);
+}
+
+int
+journal_revocations_page(struct signer *s, const struct ca *ca,
+    struct err *err)
+{
+	struct buf change = { 0 }, serial = { 0 };
+	int n;
+
+	first_place(&change, &serial);
+	n = some_revocations(s, ca, &change, &serial, err);
+	buf_free(&change);
+	buf_free(&serial);
+	return n == -1 ? -1 : n == atoi(REVOCATIONS_PAGE);
+}
+
 int
 journal_revocations(struct signer *s, const struct ca *ca, struct err *err)
 {
 	struct buf change = { 0 }, serial = { 0 };
 	int n;
 
-	buf_puts(&change, "-1");
-	buf_extend(&serial, 1);		/* never NULL, which is SQL's NULL */
-	buf_reset(&serial);
+	first_place(&change, &serial);
 	/* A crowd's entries go to the disk in pieces, not all from memory. */
 	do {
 		n = some_revocations(s, ca, &change, &serial, err);

@@ -38,6 +38,9 @@ int	 journal_stored(struct signer *, const struct intent *,
  */
 int	 journal_revocations(struct signer *, const struct ca *,
 	    struct err *);
+/* A page of all: 1 when there may be more, 0, or -1. */
+int	 journal_revocations_page(struct signer *, const struct ca *,
+	    struct err *);
 int	 journal_revocation_of(struct signer *, const struct ca *,
 	    struct slice serial, struct err *);
 /* How often each CA's key was used since this was called last. */

@@ -52,6 +52,7 @@ struct signer {
 	int64_t			 next_check;	/* of settings, clock, rows */
 	int64_t			 next_partitions;
 	int64_t			 next_crl;	/* crl_round */
+	bool			 revocations_wait;	/* for the ledger */
 	int64_t			 next_force;	/* reading the policy again */
 	int64_t			 away_since;	/* monotonic us; 0 = ready */
 	int64_t			 clock;		/* unix seconds minus those of

@@ -76,6 +76,7 @@ int	 store_crl_put(struct store *, const struct crl_made *,
 int	 store_crl_row(struct store *, const struct crl_made *,
 	    struct buf *row, struct err *);
 
+#define REVOCATIONS_PAGE "1000"
 /*
  * Revocations that no ledger has yet: a page of them behind this change and
  * serial, or those of one certificate.  Columns: REV_*, as text; PQclear by

@@ -4,6 +4,7 @@
 
 #include "rowform.h"
 #include "store.h"
+#include "store_crl.h"
 #include "tuple.h"
 
 #define OID_INT4	23
@@ -145,7 +146,7 @@ enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
 	{ "revocations", "SELECT " REVOCATION_AS_KEPT ", serial " \
 	    "FROM countersign.revocation_event WHERE ca = $1 " \
 	    "AND (change, serial) > ($2::bigint, $3) " \
-	    "ORDER BY change, serial LIMIT 1000", 3 }, \
+	    "ORDER BY change, serial LIMIT " REVOCATIONS_PAGE, 3 }, \
 	{ "revocation_of", "SELECT " REVOCATION_AS_KEPT \
 	    " FROM countersign.revocation_event WHERE ca = $1 " \
 	    "AND serial = $2 ORDER BY change", 2 }, \

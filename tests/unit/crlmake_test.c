@@ -59,6 +59,52 @@ crowd(void **state)
 	assert_int_equal(entries(), 3);
 }
 
+static int
+untold(void)
+{
+	PGconn *c = PQconnectdb(dsn);
+	PGresult *r = PQexec(c, "SELECT count(*) FROM "
+	    "countersign.revocation_event WHERE ca = 'Fixture'");
+	int n = atoi(PQgetvalue(r, 0, 0));
+
+	PQclear(r);
+	PQfinish(c);
+	return n;
+}
+
+/* So many that requests have their turn between pages of the ledger. */
+static void
+crowd_in_pages(void **state)
+{
+	uint64_t n = state_of().last.number;
+	int before = entries();
+
+	(void)state;
+	sql("INSERT INTO countersign.void_serial SELECT '\\x45'::bytea || "
+	    "int4send(i), 'Fixture', '', 'x' FROM generate_series(1, 2500) i");
+	assert_int_equal(look(STEP), n);
+	assert_int_equal(untold(), 1500);
+	assert_true(signer.revocations_wait);
+	assert_int_equal(signer.next_crl, 0);
+	assert_int_equal(look(0), n);
+	assert_int_equal(untold(), 500);
+	assert_int_equal(look(0), n + 1);
+	assert_int_equal(untold(), 0);
+	assert_false(signer.revocations_wait);
+	assert_true(signer.next_crl > 0);
+	assert_int_equal(entries(), before + 2500);
+	/* Where a list takes three seconds the next has to wait. */
+	cas[0]->crl_took = 3;
+	sql("SELECT countersign.revocation_next('Fixture')");
+	assert_int_equal(look(30), n + 1);
+	assert_int_equal(look(1), n + 2);
+	cas[0]->crl_took = 600;
+	sql("SELECT countersign.revocation_next('Fixture')");
+	assert_int_equal(look(59), n + 2);
+	assert_int_equal(look(1), n + 3);
+	cas[0]->crl_took = 0;
+}
+
 /* [RFC5280] 3.3: on one list after the certificate's end, then no more. */
 static void
 ended_certificates(void **state)
@@ -400,6 +446,7 @@ main(void)
 		cmocka_unit_test(revocation_is_told_once),
 		cmocka_unit_test(clock_backwards),
 		cmocka_unit_test(another_signer),
+		cmocka_unit_test(crowd_in_pages),
 		cmocka_unit_test(answers_ahead), cmocka_unit_test(responder),
 		cmocka_unit_test(responder_without_key),
 	};
