@@ -1,9 +1,10 @@
 /*
- * account add, passwd, disable, enable, list, group, change: the principals
- * that clients log on as.
+ * account add, passwd, disable, enable, show, list, group, change: the
+ * principals that clients log on as.
  */
 #include "commands.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,9 @@ const struct opt opts_account_disable[] = {
 
 const struct opt opts_account_list[] = {
 	{ "group", "NAME", "only members of this group", false },
+	{ "name", "TEXT", "a piece of any of its names", false },
+	{ "limit", "N", "at most so many (default: all)", false },
+	{ "after", "NAME", "behind this account: the next page", false },
 	{ NULL, NULL, NULL, false }
 };
 
@@ -64,6 +68,18 @@ static const struct out_col disabled_cols[] = {
 	{ "name", OUT_TEXT }, { "outcome", OUT_TEXT },
 	{ "revoked", OUT_NUMBER }, { NULL, OUT_TEXT }
 };
+
+static const struct out_col show_cols[] = {
+	{ "name", OUT_TEXT }, { "machine", OUT_BOOL },
+	{ "disabled", OUT_BOOL }, { "cn", OUT_TEXT }, { "dns", OUT_TEXT },
+	{ "upn", OUT_TEXT }, { "email", OUT_TEXT }, { "dn", OUT_TEXT },
+	{ "sid", OUT_TEXT }, { "groups", OUT_LIST },
+	{ "created_at", OUT_TEXT }, { NULL, OUT_TEXT }
+};
+
+/* Parameters of account_list; NULL selects nothing. */
+enum { L_GROUP, L_ACCOUNT, L_AFTER, L_PIECE, L_LIMIT, L_COUNT };
+#define LIST_MAX	1000000
 
 static int
 check_group(struct cli *c, const char *g, struct err *err)
@@ -320,10 +336,53 @@ cmd_account_change(struct cli *c, const struct args *a, struct err *err)
 }
 
 int
+cmd_account_show(struct cli *c, const struct args *a, struct err *err)
+{
+	const char *v[L_COUNT] = { NULL };
+	char name[129];
+	PGresult *res;
+
+	if (account_canonical(a->pos[0], name, err) != 0)
+		return -1;
+	v[L_ACCOUNT] = name;
+	if ((res = cli_query(c, "account_list", v, L_COUNT, err)) == NULL)
+		return -1;
+	if (PQntuples(res) == 0) {
+		PQclear(res);
+		return err_set(err, ERR_DENIED, "no account %s", name);
+	}
+	return cli_rows(c, res, show_cols, OUT_RECORD, err);
+}
+
+int
 cmd_account_list(struct cli *c, const struct args *a, struct err *err)
 {
-	const char *group = args_get(a, "group");
+	const char *v[L_COUNT] = { [L_GROUP] = args_get(a, "group"),
+	    [L_PIECE] = args_get(a, "name") };
+	char after[129], last[129] = "", limit[24];
+	int64_t n = 0;
+	PGresult *res;
 
-	return cli_rows(c, cli_query(c, "account_list", &group, 1, err), cols,
-	    OUT_TABLE, err);
+	if (args_num(a, "limit", 1, LIST_MAX, &n, err) != 0) {
+		c->code = EXIT_USAGE;
+		return -1;
+	}
+	snprintf(limit, sizeof limit, "%" PRId64, n);
+	if (n > 0)
+		v[L_LIMIT] = limit;
+	if (args_has(a, "after")) {
+		v[L_AFTER] = after;
+		if (account_canonical(args_get(a, "after"), after, err) != 0)
+			return -1;
+	}
+	if ((res = cli_query(c, "account_list", v, L_COUNT, err)) == NULL)
+		return -1;
+	if (n > 0 && PQntuples(res) == n)
+		snprintf(last, sizeof last, "%s",
+		    PQgetvalue(res, (int)n - 1, 0));
+	if (cli_rows(c, res, cols, OUT_TABLE, err) != 0)
+		return -1;
+	if (last[0] != '\0' && !c->json)
+		fprintf(stderr, "more: --after %s\n", last);
+	return 0;
 }

@@ -27,6 +27,7 @@ COMMAND(account_passwd);
 COMMAND(account_disable);
 COMMAND(account_enable);
 COMMAND(account_list);
+COMMAND(account_show);
 COMMAND(account_group);
 COMMAND(account_change);
 COMMAND(account_import);

@@ -59,6 +59,10 @@
 #define NAMED(p) "(" p "::text IS NULL OR position(lower(" p ") IN " \
 	"lower(concat_ws(' ', subject, san))) > 0)"
 
+/* Who has the name of a new secret; each of two ways by its own index. */
+#define CLASH "name, dns, machine, disabled, one_time_template " \
+	"FROM countersign.account"
+
 const struct db_stmt cli_sql[] = {
 	{ "claim", "SELECT set_config('countersign.operator', $1, false)",
 	    1 },
@@ -98,14 +102,24 @@ const struct db_stmt cli_sql[] = {
 	    "email, dn, sid, " GROUPS ", " UTC("created_at")
 	    " FROM countersign.account a WHERE ($1::text IS NULL OR EXISTS "
 	    "(SELECT FROM countersign.account_group m "
-	    "WHERE m.account = a.name AND m.name = $1)) ORDER BY name", 1 },
-	{ "account_clash", "SELECT what, name FROM (SELECT name, CASE "
-	    "WHEN name = $6 THEN NULL WHEN name = $1 THEN 'name' "
-	    "WHEN lower(dns) = lower($2) THEN 'dns name' "
-	    "WHEN lower(upn) = lower($3) THEN 'upn' "
-	    "WHEN lower(email) = lower($4) THEN 'e-mail address' "
-	    "WHEN sid = $5 THEN 'sid' END AS what "
-	    "FROM countersign.account) c WHERE what IS NOT NULL LIMIT 1", 6 },
+	    "WHERE m.account = a.name AND m.name = $1)) "
+	    "AND ($2::text IS NULL OR name = $2) "
+	    "AND ($3::text IS NULL OR name > $3) "
+	    "AND ($4::text IS NULL OR position(lower($4) IN lower(concat_ws("
+	    "' ', name, cn, dns, upn, email, dn, sid))) > 0) "
+	    "ORDER BY name LIMIT $5::bigint", 5 },
+	/* Each by its own index: not all accounts are read for one. */
+	{ "account_clash", "SELECT what, name FROM ("
+	    "SELECT 'name' AS what, name FROM countersign.account "
+	    "WHERE name = $1 UNION ALL "
+	    "SELECT 'dns name', name FROM countersign.account "
+	    "WHERE lower(dns) = lower($2) UNION ALL "
+	    "SELECT 'upn', name FROM countersign.account "
+	    "WHERE lower(upn) = lower($3) UNION ALL "
+	    "SELECT 'e-mail address', name FROM countersign.account "
+	    "WHERE lower(email) = lower($4) UNION ALL "
+	    "SELECT 'sid', name FROM countersign.account WHERE sid = $5) c "
+	    "WHERE name IS DISTINCT FROM $6 LIMIT 1", 6 },
 	{ "account_add", "SELECT countersign.account_add($1, $2::boolean, $3, "
 	    "$4, $5, $6, $7, $8, $9, $10::text[])", 10 },
 	{ "account_passwd", "SELECT countersign.account_set_password($1, $2)",
@@ -171,7 +185,8 @@ const struct db_stmt cli_sql[] = {
 	    "WHEN a.one_time_template IS NULL THEN 'is an ordinary account' "
 	    "WHEN a.disabled THEN 'is disabled' "
 	    "ELSE 'has another dns name' END FROM unnest($1::text[]) n "
-	    "JOIN countersign.account a ON a.name = n OR lower(a.dns) = n "
+	    "CROSS JOIN LATERAL (SELECT " CLASH " WHERE name = n "
+	    "UNION ALL SELECT " CLASH " WHERE lower(dns) = n) a "
 	    "WHERE a.one_time_template IS NULL OR a.disabled OR NOT a.machine "
 	    "OR a.name <> n OR a.dns IS DISTINCT FROM n "
 	    "ORDER BY 1 LIMIT 1", 1 },

@@ -534,3 +534,31 @@ def test_on_a_terminal(own):
         'nobody in the file is in web-admins: is that its name?',
         'nobody in the file is in Domain Computers: is that its name?',
         'groups that are not imported: Domain Users']
+
+
+def read_rows(db):
+    """Of accounts, by going through all of them."""
+    return db.execute(
+        'SELECT pg_stat_get_tuples_returned(%s::regclass)',
+        ('countersign.account',)).fetchone()[0]
+
+
+def test_one_name_among_many(own, root):  # noqa: F811
+    """A new account or secret is not compared with every other one."""
+    with root() as db:
+        db.execute("INSERT INTO countersign.account (name, cn) SELECT 'many' "
+                   "|| i, 'M' FROM generate_series(1, 60000) i")
+        before = read_rows(db)
+        own.ctl('account', 'add', 'one', '--dns', 'one.demo.example', '--upn',
+                'one@demo.example', '--email', 'one@demo.example', '--sid',
+                'S-1-5-21-1-2-3-9999', '--no-password')
+        own.ctl('account', 'add', 'two', '--upn', 'one@demo.example',
+                '--no-password', ok=1)
+        own.ctl('account', 'show', 'one')
+        own.ctl('secret', 'create', '--dns', 'three.demo.example',
+                '--template', 'Computer')
+        own.ctl('secret', 'create', '--dns', 'one.demo.example',
+                '--template', 'Computer', ok=1)
+        db.execute('SELECT pg_stat_clear_snapshot()')
+        assert read_rows(db) - before < 60000
+        db.execute("DELETE FROM countersign.account WHERE name LIKE 'many%'")

@@ -285,6 +285,31 @@ def test_accounts(stack):
     assert old.policies().fault is not None
 
 
+def test_accounts_in_pages(stack):
+    for i in range(5):
+        stack.ctl('account', 'add', 'paged%d' % i, '--no-password', '--cn',
+                  'Page Five' if i == 4 else 'x%d' % i, '--group', 'paged')
+    page = 'account', 'list', '--group', 'paged', '--limit', '2'
+    r = stack.ctl(*page)
+    assert r.stderr == 'more: --after paged1\n'
+    names, after = [], []
+    while rows := stack.ctl_json(*page, *after):
+        names += [r['name'] for r in rows]
+        after = ['--after', names[-1]]
+    assert names == ['paged%d' % i for i in range(5)]
+    assert stack.ctl(*page, '--after', 'paged3').stderr == ''
+    assert [r['name'] for r in stack.ctl_json(
+        'account', 'list', '--name', 'ge FI')] == ['paged4']
+    one = stack.ctl_json('account', 'show', 'PAGED4')
+    assert one == stack.ctl_json('account', 'list', '--name', 'paged4')
+    assert 'cn:         Page Five\n' in stack.ctl('account', 'show',
+                                                  'paged4').stdout
+    r = stack.ctl('account', 'show', 'paged5', ok=1)
+    assert 'no account paged5' in r.stderr
+    assert stack.ctl('account', 'list', '--limit', '0', ok=None
+                     ).returncode == 2
+
+
 @pytest.mark.parametrize('option,value,words', [
     ('--cn', '\u5f35' * 65, '1 to 64 visible'), ('--cn', '', '1 to 64'),
     ('--cn', 'a\u202eb', 'visible'), ('--dns', 'no host', 'host name'),
