@@ -50,7 +50,7 @@
 	{ "report_templates", "SELECT template, " UTC("min(not_after)") ", " \
 	    "count(*) FROM countersign.certificate WHERE not_after > now() " \
 	    "AND revoked_at IS NULL GROUP BY template " \
-	    "ORDER BY count(*) DESC, template LIMIT 30", 0 }, \
+	    "ORDER BY count(*) DESC, template", 0 }, \
 	{ "report_keys", "SELECT k.name, k.of_ca, k.in_use, k.certificate, " \
 	    "l.number, " UTC("l.next_update") ", l.entries, " \
 	    "coalesce(l.next_update < now(), true) FROM countersign.ca k " \

@@ -3,6 +3,7 @@ and who is told of what."""
 import concurrent.futures
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -166,6 +167,30 @@ def test_issued_rows_are_kept(pg, owner):
                   'WHERE serial = %s', (serial,))
 
 
+def ctl(pg, folder, *args):
+    """What the command line prints, where there is nothing but a database."""
+    conf = folder / 'countersign.conf'
+    conf.write_text('database = "host=%s dbname=countersign '
+                    'user=countersign_operator"\nca-dir = "%s"\n'
+                    'sql-dir = "%s"\n' % (pg.folder, folder, folder))
+    program = TOP / os.environ.get('BUILD', 'build') / 'countersign'
+    return subprocess.run([program, '-c', conf, *args], capture_output=True,
+                          text=True, check=True).stdout
+
+
+def test_report_has_every_template(pg, owner, tmp_path):
+    """Not the first thirty without a word about the others."""
+    owner.execute(
+        'INSERT INTO certificate (serial, ca, request_id, account, template,'
+        ' subject, san, not_before, not_after, spki_sha256, der) SELECT'
+        " serial_time(now()) || '\\x02'::bytea || int4send(i), 'Many', '',"
+        " 'ann', 'Many' || i, '', '', now(), now() + interval '1 day',"
+        " sha256(int4send(-i)), '' FROM generate_series(1, 300) i")
+    page = ctl(pg, tmp_path, 'report')
+    assert {'Many%d' % i for i in range(1, 301)} <= set(
+        re.findall('<td>(Many[0-9]+)</td>', page))
+
+
 def test_a_crowd_is_revoked_in_steps(pg, owner, tmp_path):
     """Another revocation does not wait for all of them: no transaction has
     more than a thousand."""
@@ -175,17 +200,11 @@ def test_a_crowd_is_revoked_in_steps(pg, owner, tmp_path):
         " serial_time(now()) || '\\x01'::bytea || int4send(i), 'Crowd', '',"
         " 'ann', 'Crowd', '', '', now(), now() + interval '1 day',"
         " sha256(int4send(i)), '' FROM generate_series(1, 2500) i")
-    conf = tmp_path / 'countersign.conf'
-    conf.write_text('database = "host=%s dbname=countersign '
-                    'user=countersign_operator"\nca-dir = "%s"\n'
-                    'sql-dir = "%s"\n' % (pg.folder, tmp_path, tmp_path))
 
     def revoke(*args):
-        r = subprocess.run(
-            [TOP / os.environ.get('BUILD', 'build') / 'countersign', '-c', conf, '--json', 'cert',
-             'revoke', '--template', 'crowd', '--reason', 'superseded', *args],
-            capture_output=True, text=True, check=True)
-        rows = json.loads(r.stdout)
+        rows = json.loads(ctl(pg, tmp_path, '--json', 'cert', 'revoke',
+                              '--template', 'crowd', '--reason',
+                              'superseded', *args))
         assert len({r['serial'] for r in rows}) == len(rows) == 2500
         return {r['outcome'] for r in rows}
 
