@@ -253,8 +253,10 @@ begin(struct making *m, struct err *err)
 	int got, i;
 
 	for (i = 0; i < TRIES; i++) {
-		if (store_barrier(st, err) == -1 ||
-		    journal_revocations(m->s, m->ca, err) == -1)
+		if (store_barrier(st, err) == -1)
+			return -1;
+		fail_point("list-begins");
+		if (journal_revocations(m->s, m->ca, err) == -1)
 			return -1;
 		if ((got = store_crl_begin(st, m->ca->name, err)) != 1)
 			return got;

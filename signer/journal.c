@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "approval.h"
+#include "failpoint.h"
 #include "journal.h"
 #include "rows.h"
 #include "store_crl.h"
@@ -178,6 +179,7 @@ add_revocations(struct signer *s, const struct ca *ca, const PGresult *r,
 
 	if (n == 0)
 		return 0;
+	fail_point("revocations-read");
 	if (store_barrier(s->store, err) == -1)
 		return -1;
 	if (store_session(s->store) != session)

@@ -394,6 +394,8 @@ class List:
         self.at = self.crl.last_update.replace(
             tzinfo=datetime.timezone.utc).timestamp()
         self.serials = {r.serial_number for r in self.crl}
+        self.digest = hashlib.new(self.crl.signature_hash_algorithm.name,
+                                  self.crl.tbs_certlist_bytes).digest()
 
     def extension(self, kind):
         try:
@@ -423,6 +425,22 @@ def known(lists):
             for c in sorted(lists, key=lambda c: c.number)]
 
 
+def unknown_lists(e, lists):
+    """What is out, and the database has none or another of that number.  One
+    that was restored may lack what was made in the last moment before."""
+    rows = {(r.ca, r.number): r.tbs_digest for r in e.rows['crl']}
+    restored = e.report['injections'].get('restored')
+    for c in lists:
+        for name, der in e.cas.items():
+            if not is_by(load(der), c.crl, c.crl.tbs_certlist_bytes):
+                continue
+            row = rows.get((name, c.number))
+            if row is None and not restored:
+                yield 'list %d is out and in no database' % c.number
+            elif row is not None and row != c.digest:
+                yield 'list %d is out, and the database has another' % c.number
+
+
 def i6(e, b):
     "lists: numbers rise, nothing disappears, nothing revoked is missing"
     cas = [load(d) for d in e.cas.values()]
@@ -443,6 +461,7 @@ def i6(e, b):
     if not lists:
         yield 'no list was published'
         return
+    yield from unknown_lists(e, lists)
     revoked = [(j['t'] + 1, int(j['serial'], 16)) for j in e.journal
                if j['e'] == 'revoke']
     for c, told in known(lists):

@@ -83,6 +83,14 @@ class World:
                 self.commands.remove(p)
         return subprocess.CompletedProcess(p.args, p.returncode, out, err)
 
+    def take_held(self):
+        """The serial number of a certificate that nobody renews any more, in
+        hexadecimal, or None."""
+        with self.lock:
+            der = self.held.pop(0) if self.held else None
+        return der and client.x509.load_der_x509_certificate(
+            der).serial_number.to_bytes(16, 'big').hex()
+
     def note(self, text):
         self.notes.write('%.3f %s\n' % (time.time(), text))
         self.notes.flush()
@@ -229,13 +237,9 @@ class Revoker(threading.Thread):
 
     def run(self):
         while not self.w.stop.wait(self.every):
-            with self.w.lock:
-                der = self.w.held.pop(0) if self.w.held else None
-            if der is None:
-                continue
-            with self.w.desk:
-                self.revoke('%X' % client.x509.load_der_x509_certificate(
-                    der).serial_number)
+            if (serial := self.w.take_held()) is not None:
+                with self.w.desk:
+                    self.revoke(serial)
 
     def revoke(self, serial):
         r = self.w.ctl('cert', 'revoke', serial, '--reason', 'superseded')

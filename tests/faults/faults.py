@@ -195,7 +195,8 @@ SICK = ['token'] * 3 + ['token_away', 'few_memory', 'few_memory', 'few_files',
                         'clock', 'ledger_eio', 'stranger', 'worker_revoked',
                         'wrong_signer', 'new_worker_key', 'new_policy']
 HEAVY = ['kill_postgres', 'fail_over', 'zombie_primary', 'standby_lost',
-         'standby_lost', 'lost_commit', 'lost_commit', 'taken_over', 'kill_standby', 'stop_postgres',
+         'standby_lost', 'lost_commit', 'lost_commit', 'lost_revocation',
+         'taken_over', 'kill_standby', 'stop_postgres',
          'slow_database', 'no_connections', 'partition', 'partition',
          'stopped']
 SLOW = ['restored', 'zombie_stays']     # half a minute each: in long rounds

@@ -13,7 +13,8 @@ POINTS = ['before-intent', 'written', 'after-intent', 'signed',
           'before-commit', 'after-commit', 'before-answer']
 # Nobody waits for these: when a file of its ledger ends; of a list; of what a
 # crash has left, whose next start is to finish it.
-RARE = ['turning', 'list-told', 'list-signed', 'list-stored', 'voided']
+RARE = ['turning', 'list-begins', 'revocations-read', 'list-told',
+        'list-signed', 'list-stored', 'voided']
 # Of the module in tests/p11; behind the first the session has ended, so that
 # the signer looks for its token again.
 ENDS = 'C_SignInit 0xb3'

@@ -4,6 +4,7 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import psycopg
@@ -162,47 +163,64 @@ class Servers:
     def standby_lost(self, r):
         """COMMIT waits; the wait is cancelled (WARNING 01000), and half of
         the time that server never comes back."""
-        p = self.c.proxies['r' + self.c.primary.name]
-        p.hold.update(up=True, down=True)
-        n = 0
+        link, n = self.hold_standby(), 0
         for _ in range(r.randint(1, 4)):
             n += self.give_up_waiting(self.c.primary, r.uniform(0.3, 0.8))
         if r.random() < 0.5:
-            self.c.primary.kill()
-            p.heal()
-            self.c.rejoin(self.c.promote())
+            self.lose_primary(link)
             self.count['rows that were on one server only'] += n
-        p.heal()
+        link.heal()
         self.c.in_sync()
         return max(n, 1)
+
+    def stop_at(self, name, point, work=lambda: None, seconds=15):
+        """Whether a signer has come to a point of its work and stands; work
+        is what may bring it there."""
+        path = self.c.state / 'control' / name / 'point'
+        self.rare.pop(name, None)
+        self.arm(path, 'stop ' + point)
+        self.let_go(name)       # it may stand at another one
+        work()
+        there = self.wait_for(lambda: not path.exists() and
+                              self.c.is_stopped(name), seconds)
+        path.unlink(missing_ok=True)
+        return there
+
+    def let_go(self, name):
+        send([self.c.pid(name)], signal.SIGCONT)
+
+    def hold_standby(self):
+        p = self.c.proxies['r' + self.c.primary.name]
+        p.hold.update(up=True, down=True)
+        return p
+
+    def lose_primary(self, link):
+        """And what it alone had: nothing that is held comes behind it."""
+        self.c.primary.kill()
+        link.cut()
+        link.heal()
+        self.c.rejoin(self.c.promote())
 
     def lost_commit(self, r):
         """The same, aimed: a signer is about to commit rows or a list when
         the standby is lost.  Whoever looks meanwhile sees what may not stay:
-        the publisher, and another signer that has the same message."""
+        the publisher, another signer that has the same message, and, every
+        other time, the signer itself, which has given up the batch by then."""
         name = r.choice(self.c.signers)
         point = r.choice(['before-commit', 'list-signed'])
-        path = self.c.state / 'control' / name / 'point'
-        p = self.c.proxies['r' + self.c.primary.name]
-        self.rare.pop(name, None)
-        self.arm(path, 'stop ' + point)
         message, n = self.repeater.begin()
         first = Signer(self.c, name)
-        if point == 'before-commit':
-            first.send(message)
-        pid = 0
+        if not self.stop_at(name, point, lambda: point == 'before-commit' and
+                            first.send(message)):
+            self.let_go(name)
+            first.close()
+            return 0
         try:
-            self.wait_for(lambda: self.c.is_stopped(name), 15)
-            path.unlink(missing_ok=True)
-            pid = self.c.pid(name)
-            if not self.c.is_stopped(name):
-                first.close()
-                return 0
-            p.hold.update(up=True, down=True)
+            link = self.hold_standby()
         finally:
-            send([pid] if pid else [], signal.SIGCONT)
+            self.let_go(name)
         gone = 0
-        for _ in range(10):
+        for _ in range(r.choice([10, 40])):
             gone += self.give_up_waiting(self.c.primary, 0.2)
         self.count['lost commits at ' + point] += gone > 0
         second = Signer(self.c, r.choice(self.c.signers))
@@ -210,11 +228,52 @@ class Servers:
         self.repeater.take(n, second)
         first.close()
         if r.random() < 0.7:
-            self.c.primary.kill()
-            p.heal()
-            self.c.rejoin(self.c.promote())
-        p.heal()
+            self.lose_primary(link)
+        link.heal()
         self.c.in_sync()
+        return 1
+
+    def lost_revocation(self, r):
+        """The same of a revocation: the signer that is about to copy it into
+        its ledger finds it on the primary alone, which is lost before the
+        signer has looked whether it may stay, or while it does."""
+        name = r.choice(self.c.signers)
+        try:
+            if not self.stop_at(name, 'list-begins'):
+                return 0
+            with self.w.desk:
+                return self.revoke_and_lose(name, r.random() < 0.5)
+        finally:
+            self.let_go(name)
+            self.c.in_sync()
+
+    def revoke_and_lose(self, name, early):
+        serial = self.w.take_held()
+        if serial is None:
+            return 0
+        link, node = self.hold_standby(), self.c.primary
+        command = threading.Thread(target=self.w.ctl, args=(
+            'cert', 'revoke', serial, '--reason', 'superseded'))
+        command.start()
+        row = ('SELECT 1 FROM countersign.revocation_event WHERE '
+               "serial = decode('%s', 'hex')" % serial)
+        try:
+            there = self.wait_for(lambda: node.sql(row) or
+                                  self.give_up_waiting(node, 0.1) < 0, 10)
+            if early:
+                there = self.stop_at(name, 'revocations-read') and there
+            else:
+                self.let_go(name)
+                for _ in range(5):
+                    self.give_up_waiting(node, 0.3)
+            self.lose_primary(link)
+        finally:
+            link.heal()
+        self.c.in_sync()
+        self.let_go(name)
+        command.join()
+        self.count['lost revocations, ' + (
+            'another session' if early else 'not waited for')] += there
         return 1
 
     def taken_over(self, r):

@@ -178,6 +178,12 @@ def only_deltas(e):
     e.lists = [c.der for c in check.lists_of(e) if c.base is not None]
 
 
+def crl_row(e, tables):
+    """Of a list that is out."""
+    numbers = {c.number for c in check.lists_of(e)}
+    return next(r for r in tables['crl'] if r.number in numbers)
+
+
 def end_of(e):
     return next(j for j in e.journal if j['e'] == 'end')
 
@@ -253,6 +259,11 @@ DOCTORED = [
     ('I6', 'number twice', lambda e: e.lists.append(e.lists[-1])),
     ('I6', 'a number signed twice', lambda e: edit(e, lambda x: x.append(
         x[line_of(x, b'crl')]))),
+    ('I6', 'out, and in no database', lambda e: [
+        n['crl'].remove(crl_row(e, n)) for n in e.nodes.values()]),
+    ('I6', 'another of its number', lambda e: [setattr(
+        r, 'tbs_digest', flip(r.tbs_digest)) for r in [
+            crl_row(e, n) for n in e.nodes.values()]]),
     ('I6', 'shrinks', lambda e: e.lists.reverse()),
     ('I6', 'signature', lambda e: e.lists.__setitem__(
         -1, flip(e.lists[-1]))),
