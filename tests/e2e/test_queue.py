@@ -66,7 +66,8 @@ def test_who_cannot_wait(slow):
     """Sent last, and answered before half and two thirds of the others.  Who
     renews is known by what is parsed beside a COMMIT, of which there is little
     where others take the time: then once more."""
-    user, demo = slow.account('queue', groups=['renewers']), slow.env['CS_USER']
+    user = slow.account('queue', groups=['renewers'])
+    demo = slow.env['CS_USER']
     pending = client.Client(slow.env).enroll(client.make_csr(
         client.ec_key(), 'queue.demo.example', ['queue.demo.example'],
         slow.env['CS_TEMPLATE_APPROVAL'])).request_id
