@@ -141,6 +141,7 @@ class Faults(Programs, Servers):
         self.policy = (cluster.state / 'etc/policy.conf').read_text()
         self.deltas = False     # the first new one has them again
         self.rare = {}          # signer -> where it dies one day
+        self.aimed = set()      # signers that are to stop at a point
         self.cuts = self.answered = self.policies = 0
 
     def seconds(self, r, short, long):

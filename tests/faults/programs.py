@@ -95,8 +95,11 @@ class Programs:
         return len(running)
 
     def die_at(self, r):
-        """A signer at a certain point of its work."""
+        """A signer at a certain point of its work, unless it is to stop at
+        another one."""
         name, point = r.choice(self.c.signers), r.choice(POINTS)
+        if name in self.aimed:
+            return 0
         path = self.c.state / 'control' / name / 'point'
         if name in self.rare and not path.exists():
             self.count['at ' + self.rare[name]] += 1
@@ -104,6 +107,8 @@ class Programs:
         deadline = time.time() + 5
         while path.exists() and time.time() < deadline:
             time.sleep(0.01)
+            if name in self.aimed:
+                return 0
         died = not path.exists()
         path.unlink(missing_ok=True)
         self.rare.pop(name, None)
@@ -155,14 +160,10 @@ class Programs:
         wrong = r.choice(['-3600', '+3600', '+315360000', '-120'])
         starts = r.random() < 0.5
         if starts:
-            self.rare.pop(name, None)
-            self.arm(folder / 'point', 'stop start')
-            self.c.kill(name)
-            self.wait_for(lambda: self.c.is_stopped(name), 10)
-            (folder / 'point').unlink(missing_ok=True)
+            self.stop_at(name, 'start', lambda: self.c.kill(name), 10)
         (folder / 'time').write_text(wrong)
         if starts:
-            send([self.c.pid(name)], signal.SIGCONT)
+            self.let_go(name)
         time.sleep(self.seconds(r, (1, 2), (1, 6)))
         (folder / 'time').write_text('+0')
 

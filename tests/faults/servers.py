@@ -178,12 +178,14 @@ class Servers:
         is what may bring it there."""
         path = self.c.state / 'control' / name / 'point'
         self.rare.pop(name, None)
+        self.aimed.add(name)
         self.arm(path, 'stop ' + point)
         self.let_go(name)       # it may stand at another one
         work()
         there = self.wait_for(lambda: not path.exists() and
                               self.c.is_stopped(name), seconds)
         path.unlink(missing_ok=True)
+        self.aimed.discard(name)
         return there
 
     def let_go(self, name):
