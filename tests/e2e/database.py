@@ -102,14 +102,14 @@ def tables(db):
         "relnamespace = 'countersign'::regnamespace")]
 
 
-def put_request(db, day, n, state='issued', key=None):
+def put_request(db, day, n, state='issued', key=None, at=None):
     rid = day.to_bytes(2, 'big') + n.to_bytes(14, 'big')
     db.execute(
         'INSERT INTO countersign.request (day, id, replay_key, number, state,'
         ' received_at, decided_at, ca, account, method, worker, signer,'
         " client_address, policy_hash, message, token) VALUES (%s, %s, %s,"
-        " %s, %s, now(), now(), 'CA', 'ann', 4, 'w', 's', '::1', '', '', '')",
-        (day, rid, key or rid, n + 1, state))
+        " %s, %s, to_timestamp(%s), now(), 'CA', 'ann', 4, 'w', 's', '::1', '',"
+        " '', '')", (day, rid, key or rid, n + 1, state, at or time.time()))
     return rid
 
 

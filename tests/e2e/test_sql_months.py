@@ -1,10 +1,13 @@
 """Each month has tables of its own, for its requests and its certificates."""
+import concurrent.futures
 import datetime
 
+import psycopg
 import pytest
 
 from database import (  # noqa: F401
-    BIN, owner, pg, put_certificate, put_request, serial_at, today)
+    BIN, owner, pg, put_certificate, put_request, serial_at, today,
+    waits_for_lock)
 
 UTC = datetime.timezone.utc
 
@@ -108,3 +111,30 @@ def test_partition_is_pruned(owner):
         'EXPLAIN SELECT * FROM request WHERE day = %d AND id = $$x$$'
         % today()))
     assert plan.count('Scan') == 1
+
+
+def test_one_message_over_midnight(pg, owner):
+    """Two signers that have it in the same instant; only near midnight, and
+    neither what was denied nor what reconcile puts back."""
+    day = today() + 1
+
+    def put(db, n, seconds, key, state='issued'):
+        put_request(db, day + seconds // 86400, n, state, key,
+                    at=day * 86400 + seconds)
+    with pg.connect('countersign_signer') as one, \
+            pg.connect('countersign_signer') as two, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        for db in one, two:
+            db.execute("SET countersign.one_account = 'on'")
+        with one.transaction():
+            put(one, 9001, -1, b'm' * 16)
+            late = pool.submit(put, two, 9002, 1, b'm' * 16)
+            waits_for_lock(owner, two.info.backend_pid)
+        with pytest.raises(psycopg.errors.UniqueViolation,
+                           match='other side of midnight'):
+            late.result()
+        put(two, 9003, 1, b'm' * 16, 'denied')
+        put(two, 9004, 1, b'other' + b'm' * 11)
+        for n, at in (9005, -3601), (9006, 3601):
+            put(one, n, at, b'far' + b'm' * 13)
+    put(owner, 9007, 2, b'm' * 16)
