@@ -11,6 +11,9 @@
 #include "x509.h"
 
 #define SERIAL_MAX	20	/* [RFC5280] 4.1.2.2 */
+#define DRAWN_LEN	16	/* and when they were: signer/serial.h */
+#define DRAWN_SINCE	1577836800
+#define DRAWN_UNIT	1024
 
 struct issued_set {
 	struct issued	*v;
@@ -173,6 +176,60 @@ issued_free(struct issued_set *set)
 	free(set);
 }
 
+/* [RFC5280] 4.1, up to the validity, which is whole. */
+static int
+read_tbs(struct slice tbs, struct slice *serial, struct slice *validity)
+{
+	struct err	ignored = ERR_INIT;
+	struct der	d;
+
+	if (der_only(tbs, DER_SEQ, &d, "tbsCertificate", &ignored) == -1 ||
+	    der_tlv(&d, DER_CTXC(0), NULL, "version", &ignored) == -1 ||
+	    der_get(&d, DER_INTEGER, serial, "serialNumber", &ignored) == -1 ||
+	    der_tlv(&d, DER_SEQ, NULL, "signature", &ignored) == -1 ||
+	    der_tlv(&d, DER_SEQ, NULL, "issuer", &ignored) == -1)
+		return -1;
+	return der_tlv(&d, DER_SEQ, validity, "validity", &ignored);
+}
+
+/*
+ * By a signer, when the certificate begins?  What the key of a CA signed
+ * before that was imported its old clients have, and no row is there that
+ * would keep a made-up one out.
+ */
+static bool
+is_drawn(struct slice serial, int64_t not_before)
+{
+	int64_t	at;
+
+	if (serial.n != DRAWN_LEN || (serial.p[0] & 0xc0) != 0x40)
+		return false;
+	at = DRAWN_SINCE + (int64_t)DRAWN_UNIT * ((serial.p[0] & 0x3f) << 16 |
+	    serial.p[1] << 8 | serial.p[2]);
+	return at > not_before - DRAWN_UNIT && at <= not_before + ISSUED_EARLY;
+}
+
+/* Its number and its times: are they a signer's, and those of the row? */
+static bool
+is_ours(const struct issued *c, struct slice tbs)
+{
+	struct buf	want = { 0 };
+	struct slice	serial, validity;
+	size_t		mark;
+	bool		is;
+
+	if (read_tbs(tbs, &serial, &validity) == -1)
+		return false;
+	mark = der_open(&want, DER_SEQ);
+	der_put_time(&want, c->not_before);
+	der_put_time(&want, c->not_after);
+	der_close(&want, mark);
+	is = slice_eq(validity, buf_slice(&want)) &&
+	    is_drawn(serial, c->not_before);
+	buf_free(&want);
+	return is;
+}
+
 int
 issued_parts(const struct issued *c, struct slice *tbs, struct slice *alg,
     struct slice *sig)
@@ -183,7 +240,8 @@ issued_parts(const struct issued *c, struct slice *tbs, struct slice *alg,
 	if (der_only(buf_slice(&c->der), DER_SEQ, &d, "certificate",
 	    &ignored) == -1 ||
 	    der_tlv(&d, DER_SEQ, tbs, "tbsCertificate", &ignored) == -1 ||
-	    der_tlv(&d, DER_SEQ, alg, "signatureAlgorithm", &ignored) == -1)
+	    der_tlv(&d, DER_SEQ, alg, "signatureAlgorithm", &ignored) == -1 ||
+	    !is_ours(c, *tbs))
 		return -1;
 	return der_bits(&d, sig, "signatureValue", &ignored);
 }
@@ -230,8 +288,8 @@ issued_prove(const struct issued *c, const struct policy *p, struct err *err)
 	    is_signed_by(c, key->pub))
 		return 0;
 	return err_deny(err, CERT_E_UNTRUSTEDROOT, "the certificate in the "
-	    "database is not signed by ca %.60s: somebody has put it there",
-	    c->ca);
+	    "database was made by no signer of ca %.60s: somebody has put it "
+	    "there", c->ca);
 }
 
 static int

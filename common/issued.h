@@ -59,13 +59,14 @@ void		 issued_free(struct issued_set *);
 
 /*
  * The parts of its certificate, lent ([RFC5280] 4.1): the first two whole, of
- * the signature the octets.  -1 for what is none.
+ * the signature the octets.  -1 for what is none, or has no number that a signer
+ * draws, or other times than the row.
  */
 int		 issued_parts(const struct issued *, struct slice *tbs,
 		    struct slice *alg, struct slice *sig);
 /*
- * Did that CA's key sign it?  Who writes rows and has no key makes no
- * certificate.  -1: ERR_DENIED, CERT_E_UNTRUSTEDROOT.
+ * Did that CA's key sign it, for a signer?  Who writes rows and has no key makes
+ * no certificate.  -1: ERR_DENIED, CERT_E_UNTRUSTEDROOT.
  */
 int		 issued_prove(const struct issued *, const struct policy *,
 		    struct err *);

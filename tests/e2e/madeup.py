@@ -10,8 +10,8 @@ COLUMNS = ('ca, request_id, account, template, subject, san, not_before, '
 
 
 def serial(der):
-    cert = x509.load_der_x509_certificate(der)
-    return cert.serial_number.to_bytes(16, 'big')
+    n = x509.load_der_x509_certificate(der).serial_number
+    return n.to_bytes(max(16, n.bit_length() // 8 + 1), 'big')
 
 
 @pytest.fixture

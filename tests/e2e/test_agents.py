@@ -151,7 +151,7 @@ def test_row_without_certificate(people, agent_cert, put_row):  # noqa: F811
     put_row(agent_cert[1], made_up)
     r = people['agent'].client.enroll(on_behalf(
         people['bob'].name, 'EoCard', [(key, made_up)]), pkcs10=False)
-    refused(r, 0x800b0109, 'in the database is not signed by ca')
+    refused(r, 0x800b0109, 'in the database was made by no signer')
 
 
 def test_right_certificate_other_principal(people, agent_cert):

@@ -450,9 +450,29 @@ def test_row_without_certificate(somebody, nobody, put_row, form):
         b'\x11' + os.urandom(15), 'big'))
     put_row(h.der, fake.der)
     refused(ask(nobody, fake.message(form)), UNTRUSTED,
-            'in the database is not signed by ca')
+            'in the database was made by no signer')
     refused(fake.renew(form), UNTRUSTED,
-            'in the database is not signed by ca')
+            'in the database was made by no signer')
+
+
+@both
+def test_row_of_before(site, somebody, nobody, put_row, form):
+    """Nor of what the CA's key signed elsewhere, before it was imported."""
+    h = host(somebody('renew-enroll', 'renew-rule'), 'RenewAnonymous',
+             't.renew.example')
+    old = Held.__new__(Held)
+    old.c, old.name, old.kw = h.c, h.name, h.kw
+    old.key = client.ec_key()
+    ca = site.dir / 'ca/Demo-CA'
+    old.der = forged(h.der, old.key, own_key=serialization.load_pem_private_key(
+        ca.with_suffix('.key').read_bytes(),
+        ca.with_suffix('.pass').read_bytes().strip()),
+        serial=int.from_bytes(b'\x1a\0\0\0\x02' + os.urandom(14), 'big'))
+    put_row(h.der, old.der)
+    refused(ask(nobody, old.message(form)), UNTRUSTED,
+            'in the database was made by no signer')
+    refused(old.renew(form), UNTRUSTED,
+            'in the database was made by no signer')
 
 
 def test_anonymous_repeats(somebody, nobody):

@@ -11,6 +11,7 @@
 #include "ca_fixture.h"
 #include "hresult.h"
 #include "renewal.h"
+#include "serial.h"
 
 #define OIDS "1.3.6.1.4.1.99999.2."
 #define COMMON "ca = {\"CA\"} validity = 1y enroll = {\"staff\"} " \
@@ -69,19 +70,30 @@ str(const char *s)
 	return (char *)(uintptr_t)s;
 }
 
-/* A certificate of CN=h.a.example with that name and an address in the SAN. */
+/*
+ * A certificate of CN=h.a.example with that name and an address in the SAN, its
+ * number drawn so many seconds after it begins; NULL: by no signer of ours.
+ */
 static void
-make_old(EVP_PKEY *signer, struct buf *out)
+make_old(EVP_PKEY *signer, const int *after, struct buf *out)
 {
+	const int64_t begins = NOW - 86400;
+	uint8_t drawn[SERIAL_LEN] = { 0x61, 1 };
 	X509 *x = X509_new();
+	struct err err = ERR_INIT;
+	BIGNUM *number;
 	X509_EXTENSION *e;
 	uint8_t *p = NULL;
 	int n;
 
 	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), 0x4001);
-	X509_gmtime_adj(X509_getm_notBefore(x), 0);
-	X509_gmtime_adj(X509_getm_notAfter(x), 86400);
+	if (after != NULL)
+		assert_int_equal(serial_new(begins + *after, 1, drawn, &err), 0);
+	number = BN_bin2bn(drawn, sizeof(drawn), NULL);
+	BN_to_ASN1_INTEGER(number, X509_get_serialNumber(x));
+	BN_free(number);
+	ASN1_TIME_set(X509_getm_notBefore(x), begins);
+	ASN1_TIME_set(X509_getm_notAfter(x), NOW + 86400);
 	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN",
 	    MBSTRING_UTF8, (const unsigned char *)"h.a.example", -1, -1, 0);
 	X509_set_issuer_name(x, X509_get_subject_name(x));
@@ -118,6 +130,7 @@ attach(EVP_PKEY *key)
 static int
 setup(void **state)
 {
+	const int early = ISSUED_EARLY;
 	struct err err = ERR_INIT;
 	uint8_t *p = NULL;
 	int n;
@@ -130,7 +143,7 @@ setup(void **state)
 	pkey = EVP_RSA_gen(2048);
 	assert_non_null(pkey);
 	attach(ca_key);
-	make_old(ca_key, &old_der);
+	make_old(ca_key, &early, &old_der);
 	n = i2d_PUBKEY(pkey, &p);
 	buf_add(&spki, p, (size_t)n);
 	OPENSSL_free(p);
@@ -240,25 +253,69 @@ denies(struct ask *q, uint32_t hresult, const char *words)
 static void
 test_forged_row(void **state)
 {
+	const char *words = "database was made by no signer of ca CA";
+	const int early = ISSUED_EARLY;
 	struct buf real = old_der;
 	struct ask q;
 
 	(void)state;
 	old_der = (struct buf){ 0 };
-	make_old(pkey, &old_der);
+	make_old(pkey, &early, &old_der);
 	ask_for(&q, "Plain", "Plain");
-	denies(&q, CERT_E_UNTRUSTEDROOT, "database is not signed by ca CA");
+	denies(&q, CERT_E_UNTRUSTEDROOT, words);
 	/* What the algorithm says is not signed by anything. */
 	buf_reset(&old_der);
 	buf_add(&old_der, real.p, real.n);
 	*(uint8_t *)memmem(old_der.p + old_der.n - 130, 130,
 	    "\x2a\x86\x48\xce\x3d", 5) ^= 1;
 	ask_for(&q, "Plain", "Plain");
-	denies(&q, CERT_E_UNTRUSTEDROOT, "database is not signed by ca CA");
+	denies(&q, CERT_E_UNTRUSTEDROOT, words);
 	buf_free(&old_der);
 	old_der = real;
 	ask_for(&q, "Plain", "Plain");
 	grants(&q, "CN=Ada | ", false);
+}
+
+/*
+ * The CA's key signed before it was imported, too, and who has such a
+ * certificate may know somebody who writes rows.
+ */
+static void
+test_row_of_before(void **state)
+{
+	static const struct {
+		int	after;
+		bool	good;
+	} v[] = {
+		/* Units of 1024 s; a new CA's begin when it does. */
+		{ 0, true }, { ISSUED_EARLY, true }, { 7200, false },
+		{ -7200, false }
+	};
+	struct buf real = old_der;
+	struct ask q;
+	size_t i;
+
+	(void)state;
+	old_der = (struct buf){ 0 };
+	make_old(ca_key, NULL, &old_der);
+	ask_for(&q, "Plain", "Plain");
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was made by no signer");
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		make_old(ca_key, &v[i].after, &old_der);
+		ask_for(&q, "Plain", "Plain");
+		if (v[i].good)
+			grants(&q, "CN=Ada | ", false);
+		else
+			denies(&q, CERT_E_UNTRUSTEDROOT,
+			    "was made by no signer");
+	}
+	/* A row that says something else of it. */
+	make_old(ca_key, &v[0].after, &old_der);
+	ask_for(&q, "Plain", "Plain");
+	q.old.not_after += 86400;
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was made by no signer");
+	buf_free(&old_der);
+	old_der = real;
 }
 
 static void
@@ -487,6 +544,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forged_row),
+		cmocka_unit_test(test_row_of_before),
 		cmocka_unit_test(test_old_certificate),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_template),
