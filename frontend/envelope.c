@@ -385,7 +385,7 @@ envelope_check_to(const struct envelope *e, const char *uri, struct err *err)
 {
 	struct slice	ours = uri_path(slice_str(uri)), theirs;
 
-	if (e->to.p == NULL)
+	if (e->to.p == NULL || slice_is(e->to, NS_WSA "/anonymous"))
 		return 0;
 	theirs = uri_path(e->to);
 	if (theirs.p == NULL || ours.p == NULL || !same_path(theirs, ours))
@@ -393,6 +393,18 @@ envelope_check_to(const struct envelope *e, const char *uri, struct err *err)
 		    "%.130s", (int)(e->to.n < 100 ? e->to.n : 100),
 		    (const char *)e->to.p, uri);
 	return 0;
+}
+
+int
+envelope_check_action(const struct envelope *e, struct slice http,
+    struct err *err)
+{
+	if (http.n == 0 || slice_eq(http, e->action))
+		return 0;
+	return err_set(err, ERR_ACTION, "the action of Content-Type is %.*s, "
+	    "wsa:Action is %.*s", (int)(http.n < 70 ? http.n : 70),
+	    (const char *)http.p, (int)(e->action.n < 80 ? e->action.n : 80),
+	    (const char *)e->action.p);
 }
 
 int

@@ -43,10 +43,19 @@ void	 envelope_free(struct envelope *);	/* clears its xmlin */
 
 /*
  * wsa:To, when there is one, must have the path of our own URI (scheme, host
- * and port are nginx's business; IIS ignores case), escaped or not.
+ * and port are nginx's business; IIS ignores case), escaped or not, or be the
+ * anonymous address, which is what none means ([WS-Addressing] 3.2.1).
  * ERR_DESTINATION.
  */
 int	 envelope_check_to(const struct envelope *, const char *uri,
+	    struct err *);
+
+/*
+ * The action that Content-Type names, if it does, is that of the message
+ * ([WS-Addressing-SOAP] 2.1): what HTTP is told and what is done are one thing.
+ * AD CS refuses such a message, too.  ERR_ACTION.
+ */
+int	 envelope_check_action(const struct envelope *, struct slice http,
 	    struct err *);
 
 /*

@@ -49,6 +49,13 @@ printable(const char *s)
 	return true;
 }
 
+/* [RFC9110] 5.3: lists, which Perl's LWP sends one by one; the first counts. */
+static bool
+is_list(int i)
+{
+	return i == P_ACCEPT || i == P_NONE_MATCH;
+}
+
 static int
 collect(char *const *envp, const char **value)
 {
@@ -62,9 +69,11 @@ collect(char *const *envp, const char **value)
 			    memcmp(*envp, names[i].p, n) != 0 ||
 			    (*envp)[n] != '=')
 				continue;
-			if (value[i] != NULL || !printable(*envp + n))
+			if (!printable(*envp + n) ||
+			    (value[i] != NULL && !is_list(i)))
 				return -1;
-			value[i] = *envp + n + 1;
+			if (value[i] == NULL)
+				value[i] = *envp + n + 1;
 		}
 	}
 	return 0;
@@ -175,9 +184,12 @@ media_param(struct slice *s, struct slice *name, struct slice *value)
 	return 0;
 }
 
-/* [RFC3902]: application/soap+xml, at most one charset, which is UTF-8. */
+/*
+ * [RFC3902]: application/soap+xml, at most one charset, which is UTF-8; the
+ * action is for envelope_check_action.
+ */
 static bool
-is_soap(const char *type)
+is_soap(const char *type, struct slice *action)
 {
 	struct slice	 s, name, value;
 	const char	*semi;
@@ -196,8 +208,11 @@ is_soap(const char *type)
 		if (xml_word(name, "charset") && (!xml_utf8(value) ||
 		    ++charsets > 1))
 			return false;
-		if (xml_word(name, "action") && ++actions > 1)
+		if (!xml_word(name, "action"))
+			continue;
+		if (++actions > 1)
 			return false;
+		*action = value;
 	}
 	return true;
 }
@@ -265,7 +280,7 @@ http_parse(char *const *envp, struct http_request *r)
 		end(r, 405, "method is neither POST nor GET");
 	else if (r->service == HTTP_OCSP && !is_ocsp(v[P_TYPE]))
 		end(r, 415, "content type is not application/ocsp-request");
-	else if (r->service != HTTP_OCSP && !is_soap(v[P_TYPE]))
+	else if (r->service != HTTP_OCSP && !is_soap(v[P_TYPE], &r->action))
 		end(r, 415, "content type is not application/soap+xml in "
 		    "utf-8: this is SOAP 1.2");
 	else if (v[P_ENCODING] != NULL && v[P_ENCODING][0] != '\0' &&

@@ -2,8 +2,9 @@
  * FastCGI to request.  nginx has matched the location and says with constant
  * parameters what it is; nothing is taken from a header that a client could
  * send but Content-Type, Content-Length, Content-Encoding, Accept,
- * If-None-Match and, where Kerberos is asked for, Authorization, and a second one of anything that is read is refused
- * ([security] N2, N5).
+ * If-None-Match and, where Kerberos is asked for, Authorization, and a second
+ * one of anything that is read is refused ([security] N2, N5), but for Accept
+ * and If-None-Match, whose lists may come in pieces: only the first is read.
  */
 #ifndef HTTP_H
 #define HTTP_H
@@ -32,6 +33,7 @@ struct http_request {
 	const char	*verify;	/* nginx's word on the ... */
 	const char	*cert;		/* ... client certificate, escaped */
 	const char	*authorization;	/* Kerberos: as sent */
+	struct slice	 action;	/* Content-Type's; n 0: none */
 	bool		 renewal_only;	/* the location's */
 	bool		 post;		/* there is a message to read */
 	bool		 json;		/* what the client likes to read */

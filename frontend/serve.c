@@ -314,7 +314,8 @@ parse(struct req *r)
 {
 	if (envelope_parse(r->s->xml, buf_slice(&r->in), r->now / 1000,
 	    &r->env, &r->err) == -1 ||
-	    envelope_check_to(&r->env, r->http.uri, &r->err) == -1)
+	    envelope_check_to(&r->env, r->http.uri, &r->err) == -1 ||
+	    envelope_check_action(&r->env, r->http.action, &r->err) == -1)
 		return -1;
 	if (r->http.service == HTTP_WHOAMI)
 		return 0;

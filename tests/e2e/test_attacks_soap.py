@@ -292,11 +292,15 @@ SOAP_TYPE = 'Content-Type: application/soap+xml'
     ((SOAP_TYPE + ';charset=utf-16',), 415), ((SOAP_TYPE + 'x',), 415),
     ((SOAP_TYPE + '; action="a"; action="b"',), 415),
     ((SOAP_TYPE + '\x01',), 400), (('Content-Encoding: deflate',), 415),
+    ((SOAP_TYPE + '; action="urn:x"',), 500),
+    # As Perl's SOAP::Lite asks.
+    (('Accept: text/xml', 'Accept: multipart/*', 'Accept: application/soap'),
+     200),
     (('Content-Length: 5',), 400), (('Transfer-Encoding: chunked',), 400),
     (('SSL-Client-Verify: SUCCESS', 'SSL_CLIENT_VERIFY: SUCCESS',
       'Remote-User: root', 'X-Forwarded-User: root', 'CS-AUTH: anonymous',
       'CS_AUTH: anonymous', 'Authorization: Basic cm9vdDpyb290'), 200),
-], ids=range(12))
+], ids=range(14))
 def test_raw_headers(stack, demo, headers, want):
     assert post(stack, demo, *headers) == want
 

@@ -48,7 +48,8 @@ def test_tls_of_windows_before_10(stack):
 
 @pytest.mark.parametrize('content_type', [
     'application/soap+xml;charset=utf-8;', 'application/soap+xml; ;action=""',
-    'application/soap+xml;\tcharset="UTF-8"'])
+    'application/soap+xml;\tcharset="UTF-8"',
+    'application/soap+xml; charset=utf-8; action="%s"' % client.RST])
 def test_content_type(stack, demo, content_type):
     check_rstrc(issue(stack, demo, content_type=content_type))
 
@@ -59,6 +60,12 @@ def test_token_of_old_cepces(stack, demo):
         '(EncodingType|ValueType)=', r'q:\1=', s).replace(
             '<BinarySecurityToken ', '<BinarySecurityToken xmlns:q="%s" '
             'a:Id="" ' % client.O)))
+
+
+def test_anonymous_destination(stack, demo):
+    """[WS-Addressing] 3.2.1: what a message without To means."""
+    check_rstrc(issue(stack, demo, lambda s: re.sub(
+        '(<a:To [^>]*>)[^<]*', r'\g<1>%s/anonymous' % client.A, s)))
 
 
 def test_roles(stack, demo):

@@ -175,8 +175,12 @@ def test_http(stack, demo):
     assert demo.post(url, text, 'multipart/related').status == 415
     assert demo.post(url, text, **{'Content-Encoding': 'gzip'}).status == 415
     assert demo.post(url, b'x' * 2000000).status == 413
-    assert demo.post(url, text, 'Application/SOAP+XML;charset="UTF-8";'
-                     'action="x"').status == 200
+    typed = 'Application/SOAP+XML;charset="UTF-8";action="%s"'
+    assert demo.post(url, text, typed % client.GETPOLICIES).status == 200
+    other = demo.post(url, text, typed % client.RST)
+    check_fault(other)
+    assert other.subcode == 'ActionNotSupported' and \
+        'action of Content-Type is ' + client.RST[:70] in other.reason
     assert demo.post(url + '/x', text).status == 404
     assert demo.post(url.replace('service.svc', 'service%2esvc/..%2f'),
                      text).status in (400, 404)

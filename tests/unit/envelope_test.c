@@ -390,7 +390,7 @@ test_to(void **state)
 		{ "https://h/svc?/CES", false },
 		{ "https://h?/svc/CES", false },
 		{ "urn:x", false }, { "", false }, { "/svc/CES", false },
-		{ NS_WSA "/anonymous", false },
+		{ NS_WSA "/anonymous", true }, { NS_WSA "/none", false },
 	};
 	struct envelope	e = { 0 };
 	struct err	err = ERR_INIT;
@@ -410,6 +410,23 @@ test_to(void **state)
 	e.to = slice_str("https://h/issuing%20ca_CES/CES");
 	assert_int_equal(envelope_check_to(&e, "https://h/Issuing CA_CES/CES",
 	    &err), 0);
+}
+
+static void
+test_action_of_http(void **state)
+{
+	struct envelope	e = { .action = slice_str(ACTION_RST) };
+	struct err	err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(envelope_check_action(&e, slice_str(""), &err), 0);
+	assert_int_equal(envelope_check_action(&e, slice_of(NULL, 0), &err),
+	    0);
+	assert_int_equal(envelope_check_action(&e, slice_str(ACTION_RST),
+	    &err), 0);
+	assert_int_equal(envelope_check_action(&e,
+	    slice_str(ACTION_GETPOLICIES), &err), -1);
+	assert_int_equal(err.kind, ERR_ACTION);
 }
 
 /* Many different words must not stay in a thread's parser for ever. */
@@ -513,6 +530,7 @@ main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_long_fields),
 		cmocka_unit_test(test_to),
+		cmocka_unit_test(test_action_of_http),
 		cmocka_unit_test(test_words_are_forgotten),
 		cmocka_unit_test(test_captures),
 		cmocka_unit_test(test_reply),

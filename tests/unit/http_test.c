@@ -153,6 +153,14 @@ test_doubles(void **state)
 	POST(400, "CONTENT_LENGTH=5", TYPE "\001");
 	POST(0, "CONTENT_LENGTH=5", TYPE, "HTTP_" TYPE);
 	POST(400, "CONTENT_LENGTH=5", TYPE, "HTTP_" TYPE, "HTTP_" TYPE);
+	/* Lists, which may come in pieces: [RFC9110] 5.3. */
+	POST(0, "CONTENT_LENGTH=5", TYPE, "HTTP_ACCEPT=text/xml",
+	    "HTTP_ACCEPT=multipart/*", "HTTP_IF_NONE_MATCH=*",
+	    "HTTP_IF_NONE_MATCH=*");
+	POST(400, "CONTENT_LENGTH=5", TYPE, "HTTP_ACCEPT=text/xml",
+	    "HTTP_ACCEPT=\001");
+	POST(400, "CONTENT_LENGTH=5", TYPE, "HTTP_CONTENT_ENCODING=identity",
+	    "HTTP_CONTENT_ENCODING=identity");
 	POST(0, "CONTENT_LENGTH=5", TYPE, "HTTP_SOAPACTION=a",
 	    "HTTP_SOAPACTION=b");
 }
@@ -192,6 +200,38 @@ test_types(void **state)
 	POST(415, "CONTENT_LENGTH=5");
 	POST(415, TYPE, "CONTENT_LENGTH=5", "HTTP_CONTENT_ENCODING=gzip");
 	POST(0, TYPE, "CONTENT_LENGTH=5", "HTTP_CONTENT_ENCODING=identity");
+}
+
+static void
+test_action(void **state)
+{
+	static char		 constants[][40] = { "CS_SERVICE=cep",
+	    "CS_AUTH=password", "CS_URI=x", "REQUEST_METHOD=POST",
+	    "CONTENT_LENGTH=5" };
+	static const struct {
+		char		 type[64];
+		const char	*action;
+	} t[] = {
+		{ "CONTENT_TYPE=application/soap+xml", "" },
+		{ "CONTENT_TYPE=application/soap+xml; action=\"\"", "" },
+		{ "CONTENT_TYPE=application/soap+xml;action=urn:x ;", "urn:x" },
+		{ "CONTENT_TYPE=application/soap+xml; Action=\"a;b\"", "a;b" },
+	};
+	struct http_request	 r;
+	char			*env[7] = { NULL };
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < 5; i++)
+		env[i] = constants[i];
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		env[5] = strdup(t[i].type);
+		http_parse(env, &r);
+		assert_int_equal(r.status, 0);
+		assert_true(r.action.n == strlen(t[i].action) &&
+		    (r.action.n == 0 || slice_is(r.action, t[i].action)));
+		free(env[5]);
+	}
 }
 
 static void
@@ -274,6 +314,7 @@ main(void)
 		cmocka_unit_test(test_whoami),
 		cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_action),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_none_match),
 		cmocka_unit_test(test_conditions),
