@@ -15,6 +15,7 @@
 #include "xmlchar.h"
 
 #define URI_MAX		1024
+#define STAMP_LIFE	300	/* seconds that a Timestamp lasts at most */
 
 /* The headers that are known; each may come once. */
 enum header {
@@ -108,6 +109,26 @@ instant(const xmlNode *node, const char *what, int64_t *t, struct err *err)
 	return 0;
 }
 
+/*
+ * Neither from the future nor old, whatever Expires says: five minutes and
+ * the skew, which is what WCF, and with it AD CS, lets pass.
+ */
+static int
+check_age(int64_t from, int64_t until, int64_t now, struct err *err)
+{
+	if (until > from + STAMP_LIFE)
+		until = from + STAMP_LIFE;
+	if (from > now + CLOCK_SKEW)
+		return err_set(err, ERR_NO_SECURITY, "Timestamp: created %lld "
+		    "s in the future; is the clock right?",
+		    (long long)(from - now));
+	if (until < now - CLOCK_SKEW)
+		return err_set(err, ERR_NO_SECURITY, "Timestamp: expired "
+		    "%lld s ago; is the clock right?",
+		    (long long)(now - until));
+	return 0;
+}
+
 /* [WSS-BSP] R3203, R3221, R3224: one Created, then at most one Expires. */
 static int
 parse_timestamp(const xmlNode *node, int64_t now, struct envelope *e,
@@ -132,21 +153,14 @@ parse_timestamp(const xmlNode *node, int64_t now, struct envelope *e,
 		return err_bad(err, 0, "Timestamp: no Created");
 	if (instant(created, "Created", &from, err) == -1)
 		return -1;
-	until = from + CLOCK_SKEW;
+	until = from + STAMP_LIFE;
 	if (expires != NULL && instant(expires, "Expires", &until, err) == -1)
 		return -1;
-	if (until < from)
-		return err_bad(err, 0, "Timestamp: expires before created");
-	if (from > now + CLOCK_SKEW)
-		return err_set(err, ERR_NO_SECURITY, "Timestamp: created %lld "
-		    "s in the future; is the clock right?",
-		    (long long)(from - now));
-	if (until < now - CLOCK_SKEW)
-		return err_set(err, ERR_NO_SECURITY, "Timestamp: expired "
-		    "%lld s ago; is the clock right?",
-		    (long long)(now - until));
+	if (until <= from)
+		return err_bad(err, 0,
+		    "Timestamp: Expires is not after Created");
 	e->created = from;
-	return 0;
+	return check_age(from, until, now, err);
 }
 
 /* [WSS-UNT] 3.1; cepces puts it into wsse.  Absent means PasswordText. */

@@ -48,13 +48,15 @@ def test_no_permission(stack):
     lambda s: re.sub('(<o:Password .*?</o:Password>)', r'\1\1', s),
     lambda s: re.sub('<u:Expires>....', '<u:Expires>2001', s),
     lambda s: re.sub('<u:Created>....', '<u:Created>2101', s),
+    lambda s: re.sub('(<u:Created>)....(.*<u:Expires>)....',
+                     r'\g<1>2001\g<2>2101', s),
     lambda s: re.sub('(<u:Timestamp.*</u:Timestamp>)', r'\1\1', s),
     lambda s: re.sub('(<o:Security.*</o:Security>)', r'\1\1', s),
     lambda s: s.replace('</o:Security>', '<d:Signature xmlns:d="http://www.'
                         'w3.org/2000/09/xmldsig#"/></o:Security>'),
 ], ids=['no-security', 'two-tokens', 'digest', 'no-username', 'two-usernames',
-        'no-password', 'two-passwords', 'expired', 'not-yet', 'two-stamps',
-        'two-securities', 'xml-signature'])
+        'no-password', 'two-passwords', 'expired', 'not-yet', 'lasts-long',
+        'two-stamps', 'two-securities', 'xml-signature'])
 def test_security_header(stack, demo, change):
     url = stack.env['CS_CES_URL']
     text = client.envelope(client.RST, url, client.rst(csr_for(stack)),
