@@ -177,7 +177,7 @@ over_limit(struct xmlin *x, int nns, int nattr)
 		return "more than 2000 elements";
 	x->namespaces += (unsigned)nns;
 	if (x->namespaces > XML_NAMESPACES_MAX)
-		return "more than 64 namespace declarations";
+		return "more than 320 namespace declarations";
 	if (nattr > XML_ATTRIBUTES_MAX)
 		return "more than 32 attributes in an element";
 	return NULL;
@@ -355,7 +355,7 @@ skip_tag(const uint8_t *p, const uint8_t *end, struct err *err)
 		} else if (*p == '>') {
 			return p + 1;
 		} else if (*p == '=' &&
-		    ++n > XML_ATTRIBUTES_MAX + XML_NAMESPACES_MAX) {
+		    ++n > 3 * XML_ATTRIBUTES_MAX) {
 			err_set(err, ERR_TOO_BIG,
 			    "xml: more than 32 attributes in an element");
 			return NULL;

@@ -18,7 +18,11 @@
 #define XML_ELEMENTS_MAX	2000
 #define XML_ATTRIBUTES_MAX	32	/* of one element */
 #define XML_NAME_MAX		256
-#define XML_NAMESPACES_MAX	64	/* declarations in the document */
+/*
+ * Declarations in the document: there are writers that declare at each
+ * element, and a request may name 256 of them.
+ */
+#define XML_NAMESPACES_MAX	320
 #define XML_TEXT_MAX		(192 * 1024)
 
 struct xmlin;

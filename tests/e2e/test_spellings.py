@@ -155,6 +155,26 @@ def bodies(stack, number):
         extra='<RequestID xmlns="%s">%s</RequestID>' % (client.E, number))
 
 
+def test_declared_at_each_element(stack, demo):
+    """As a writer does that knows only the element at hand: as many as may
+    stand there."""
+    again = lambda name, ns, body: re.sub(
+        '<(%s)(?=[ >])' % name, r'<\1 xmlns="%s"' % ns, body.replace(
+            ' xmlns="%s"' % ns, ''))
+    url = stack.env['CS_CES_URL']
+    body = again('AdditionalContext|ContextItem|Value', client.AUTH,
+                 client.rst(csr_for(stack), context=[
+                     ('name%d' % i, 'x') for i in range(32)]))
+    r = demo.post(url, client.envelope(client.RST, url, body, demo.header()))
+    assert r.fault is None and r.leaf is not None, r.reason
+    url = stack.env['CS_CEP_URL']
+    body = again('[a-zA-Z]+', client.P, client.get_policies(oids=[
+        '1.2.3.%d' % i for i in range(256)]))
+    assert body.count('xmlns="') > 256
+    check_policies(demo.post(url, client.envelope(
+        client.GETPOLICIES, url, body, demo.header())))
+
+
 @pytest.mark.parametrize('seed', range(20))
 def test_spelling(stack, demo, number, seed):
     for i, (action, url, body) in enumerate(bodies(stack, number)):

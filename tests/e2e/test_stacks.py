@@ -130,7 +130,8 @@ def node(c):
         '"%s" xmlns:xsi="%s"  xmlns:q="%s"><soap:Header><wsa:Action ' \
         'xmlns:wsa="%s">%s</wsa:Action><wsa:To xmlns:wsa="%s">%s</wsa:To>' \
         '<o:Security xmlns:o="%s" xmlns:u="%s"><u:Timestamp u:Id=' \
-        '"Timestamp-%sZ"><u:Created>%sZ</u:Created><u:Expires>%sZ</u:Expires></u:Timestamp>' \
+        '"Timestamp-%sZ"><u:Created>%sZ</u:Created><u:Expires>%sZ' \
+        '</u:Expires></u:Timestamp>' \
         '<o:UsernameToken xmlns:u="%s" u:Id="SecurityToken-%sZ">%s<o:Nonce ' \
         'EncodingType="x">AAAA</o:Nonce><u:Created>%sZ</u:Created>' \
         '</o:UsernameToken></o:Security></soap:Header><soap:Body>%s' \

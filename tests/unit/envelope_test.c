@@ -359,7 +359,7 @@ test_limits(void **state)
 	    "t='' u='' v='' w='' x='' y='' z='' A='' B='' C='' D='' E='' "
 	    "F='' G=''>", "32 attributes");
 	limit("<s:Body ", "a=\"1\" ", 20000, ">", "32 attributes");
-	limit("<s:Body>", "<a xmlns:b='u'/>", 65, "", "64 namespace");
+	limit("<s:Body>", "<a xmlns:b='u'/>", 321, "", "320 namespace");
 	limit("<s:Body><", "n", 257, "/>", "name of more");
 	limit("<s:Body>", "x", 192 * 1024 + 1, "", "192 KiB");
 	limit("<s:Body>", "<![CDATA[x]]>", 192 * 1024 / 13 + 200000, "",
