@@ -51,11 +51,28 @@ opt_find(const struct opt *opts, const char *name, size_t n)
 	return NULL;
 }
 
+/* A folder without a name would be the root of all; nobody means it. */
+static bool
+may_be_empty(const struct opt *opt)
+{
+	static const char *const must[] = { "FILE", "DIR", "WHERE", "CA",
+	    "SIGNER" };
+	size_t i;
+
+	for (i = 0; i < sizeof must / sizeof must[0]; i++)
+		if (strcmp(opt->arg, must[i]) == 0)
+			return false;
+	return true;
+}
+
 /* Which of two would count nobody could tell from looking. */
 static int
 opt_add(struct args *a, const struct opt *opt, const char *value,
     struct err *err)
 {
+	if (value != NULL && *value == '\0' && !may_be_empty(opt))
+		return err_set(err, ERR_MALFORMED, "%s%s: %s is empty",
+		    opt_dash(opt), opt->name, opt->arg);
 	if (!opt->many && args_has(a, opt->name))
 		return err_set(err, ERR_MALFORMED, "%s%s is given twice",
 		    opt_dash(opt), opt->name);

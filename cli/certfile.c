@@ -186,10 +186,10 @@ certs_write(const struct certs *c, const char *format, const char *path,
 		certs_p7b(c, &b);
 	else if (strcmp(format, "der") != 0)
 		return err_set(err, ERR_MALFORMED,
-		    "format is pem, der or p7b, not %.40s", format);
+		    "--format is pem, der or p7b, not %.40s", format);
 	else if (c->n != 1)
-		return err_set(err, ERR_MALFORMED,
-		    "der holds one certificate, not a chain of %zu", c->n);
+		return err_set(err, ERR_MALFORMED, "--format der holds one "
+		    "certificate, not a chain of %zu", c->n);
 	else
 		buf_add(&b, c->der[0].p, c->der[0].n);
 	rc = file_put(path, 0644, buf_slice(&b), err);

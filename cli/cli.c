@@ -206,6 +206,19 @@ cli_written(struct cli *c, const char *path, struct err *err)
 	return cli_outcome(c, path, "written", err);
 }
 
+int
+cli_export(struct cli *c, const struct certs *certs, const struct args *a,
+    struct err *err)
+{
+	const char *path = args_get(a, "o");
+
+	if (certs_write(certs, args_get(a, "format"), path, err) == 0)
+		return cli_written(c, path, err);
+	if (err->kind == ERR_MALFORMED)
+		c->code = EXIT_USAGE;
+	return -1;
+}
+
 /*
  * Alone it is a transaction of its own, whose COMMIT is asked whether it is
  * durable (common/db.h): "revoked" is said when no failover can take it back.

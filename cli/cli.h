@@ -84,6 +84,9 @@ int	 cli_tell(struct cli *, const char *name, const char *outcome,
 	    struct err *);
 /* The same of a document that went to this file; NULL or "-": none did. */
 int	 cli_written(struct cli *, const char *path, struct err *);
+/* As --format and -o say; what they cannot mean is a mistake there. */
+int	 cli_export(struct cli *, const struct certs *, const struct args *,
+	    struct err *);
 /*
  * One prepared statement of sql.c, with n text parameters (NULL = NULL), 16 at
  * most; outside a transaction it gets one, so that it is durable when this

@@ -47,14 +47,13 @@ struct call {
 static int
 find(struct cli *c, const char *id, struct call *k, struct err *err)
 {
+	struct err why = ERR_INIT;
 	int64_t number;
 	size_t n = strlen(id);
 
 	if (n != 2 * MSG_ID && number_parse(id, 1, INT32_MAX, &number,
-	    err) != 0) {
-		c->code = EXIT_USAGE;
-		return -1;
-	}
+	    &why) != 0)
+		return cli_usage(c, err, REQUEST_ID_FORM ", not %.70s", id);
 	k->row = cli_query(c, n == 2 * MSG_ID ? "waiting_by_id" :
 	    "waiting_by_number", &id, 1, err);
 	if (k->row == NULL)

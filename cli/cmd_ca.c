@@ -419,8 +419,7 @@ cmd_ca_export(struct cli *c, const struct args *a, struct err *err)
 	for (i = first; rc == 0 && i < end; i++)
 		some.der[some.n++] = all.der[i];	/* borrowed */
 	if (rc == 0)
-		rc = certs_write(&some, args_get(a, "format"),
-		    args_get(a, "o"), err);
+		rc = cli_export(c, &some, a, err);
 	certs_free(&all);
-	return rc != 0 ? -1 : cli_written(c, args_get(a, "o"), err);
+	return rc;
 }

@@ -203,10 +203,9 @@ cmd_cert_export(struct cli *c, const struct args *a, struct err *err)
 	if (rc == 0 && args_has(a, "chain"))
 		rc = cli_chain(c, PQgetvalue(res, 0, 4), &certs, err);
 	if (rc == 0)
-		rc = certs_write(&certs, args_get(a, "format"),
-		    args_get(a, "o"), err);
+		rc = cli_export(c, &certs, a, err);
 	PQclear(res);
 	certs_free(&certs);
 	buf_free(&der);
-	return rc != 0 ? -1 : cli_written(c, args_get(a, "o"), err);
+	return rc;
 }

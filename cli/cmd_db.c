@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,7 +177,8 @@ migrate(PGconn *conn, const char *dir, struct out *o, struct err *err)
 	int i, n, rc;
 
 	if ((n = scandir(dir, &file, is_migration, alphasort)) < 0)
-		return err_set(err, ERR_DENIED, "%.120s: cannot be read", dir);
+		return err_set(err, ERR_DENIED, "%.120s: %s", dir,
+		    strerror(errno));
 	rc = refuse_newer(conn, file, n, err);
 	for (i = 0; i < n; i++) {
 		if (rc == 0)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "doctor.h"
+#include "https.h"
 #include "namerule.h"
 #include "wconf.h"
 
@@ -28,6 +29,20 @@ const struct opt opts_doctor[] = {
 	{ NULL, NULL, NULL, false }
 };
 
+/* A host and a port, and nothing behind them. */
+static bool
+is_place(const char *text)
+{
+	struct https_site site = { 0 };
+	struct err ignored = ERR_INIT;
+	const char *rest;
+	bool good = https_split(text, &site, &rest, &ignored) == 0 &&
+	    *rest == '\0';
+
+	https_free(&site);
+	return good;
+}
+
 static int
 check_args(struct cli *c, const struct args *a, struct err *err)
 {
@@ -40,6 +55,9 @@ check_args(struct cli *c, const struct args *a, struct err *err)
 		return cli_usage(c, err, "--template needs --user");
 	if (args_has(a, "name") && !args_has(a, "template"))
 		return cli_usage(c, err, "--name needs --template");
+	if (args_has(a, "connect") && !is_place(args_get(a, "connect")))
+		return cli_usage(c, err, "--connect: not HOST:PORT: %.80s",
+		    args_get(a, "connect"));
 	if (args_has(a, "name") && !name_is_host(args_get(a, "name"), false))
 		return cli_usage(c, err, "--name: not a dns name: %.80s",
 		    args_get(a, "name"));

@@ -590,6 +590,9 @@ cmd_explain(struct cli *c, const struct args *a, struct err *err)
 
 	if (args_has(a, "account") && args_has(a, "user"))
 		return cli_usage(c, err, "either --account or --user");
+	if (args_has(a, "ca") && !args_has(a, "csr"))
+		return cli_usage(c, err, "--ca needs --csr: without one all "
+		    "cas are told");
 	if (find_method(&q, err) != 0)
 		return -1;
 	if ((args_has(a, "csr") &&

@@ -234,6 +234,7 @@ int
 cmd_request_show(struct cli *c, const struct args *a, struct err *err)
 {
 	const char *id = a->pos[0], *hint = "";
+	struct err why = ERR_INIT;
 	int64_t number;
 	char day[8];
 	PGresult *res;
@@ -242,12 +243,10 @@ cmd_request_show(struct cli *c, const struct args *a, struct err *err)
 		hint = ": what a worker refuses has a line in its log, no row";
 		res = cli_query(c, "request_by_id", (const char *[]){ day,
 		    id }, 2, err);
-	} else if (number_parse(id, 1, INT32_MAX, &number, err) == 0)
+	} else if (number_parse(id, 1, INT32_MAX, &number, &why) == 0)
 		res = cli_query(c, "request_by_number", &id, 1, err);
-	else {
-		c->code = EXIT_USAGE;
-		return -1;
-	}
+	else
+		return cli_usage(c, err, REQUEST_ID_FORM ", not %.70s", id);
 	if (res != NULL && PQntuples(res) == 0) {
 		PQclear(res);
 		return err_set(err, ERR_DENIED, "no request %.40s%s", id,
@@ -332,6 +331,11 @@ verdict(struct cli *c, const struct answer *answer, const struct args *a,
 	}
 	if (print_verdict(c, answer, err) != 0)
 		return -1;
+	/* What cannot be read is no request that has a number. */
+	if (answer->number == 0)
+		return err_deny(err, answer->hresult, "%.*s (0x%08X)",
+		    (int)answer->text.n, (const char *)answer->text.p,
+		    answer->hresult);
 	return err_deny(err, answer->hresult, "%.*s (0x%08X, request %u)",
 	    (int)answer->text.n, (const char *)answer->text.p,
 	    answer->hresult, answer->number);

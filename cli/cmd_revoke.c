@@ -164,8 +164,8 @@ match_request(struct cli *c, const struct args *a, struct match *m,
 	if (is_hex(s, 16))
 		return 0;
 	if (number_parse(s, 1, INT32_MAX, &number, &why) != 0)
-		return cli_usage(c, err, "--request: 32 hex digits or the "
-		    "number of a request, not %.70s", s);
+		return cli_usage(c, err, "--request: " REQUEST_ID_FORM
+		    ", not %.70s", s);
 	m->v[BY_REQUEST] = m->request;
 	return number_to_id(c, s, m->request, err);
 }

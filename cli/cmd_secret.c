@@ -322,8 +322,9 @@ read_entries(struct cli *c, const struct args *a, struct secrets *e,
 	}
 	if (args_has(a, "csv"))
 		rc = add_csv(p, e, args_get(a, "csv"), option, err);
-	else
-		rc = add(p, e, option, err);
+	else if ((rc = add(p, e, option, err)) != 0 &&
+	    err->kind == ERR_MALFORMED)
+		c->code = EXIT_USAGE;
 	for (i = 0; i < 3; i++)
 		strlist_free(&one[i]);
 	policy_free(p);

@@ -94,6 +94,9 @@ extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
  */
 int	 serial_parse(struct cli *, const char *, char out[41], struct err *);
 
+/* What names a request in a command line. */
+#define REQUEST_ID_FORM	"32 hex digits or the number of a request"
+
 /*
  * "001_schema.sql": three digits, an underscore, the ending; for scandir.
  * cmd_db.c.

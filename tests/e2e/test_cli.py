@@ -63,6 +63,17 @@ def test_help_everywhere(stack):
     ('explain --account a"b', 'user name: byte 0x22', 'explain'),
     ('ca create a"b', 'a ca name is 1 to 63', 'ca create NAME'),
     ('crl install a"b f', 'a ca name is 1 to 63', 'crl install NAME FILE'),
+    ('request show abc', '32 hex digits or the number', 'request show ID'),
+    ('request approve 0', '32 hex digits or the number', 'approve ID'),
+    ('ca export Demo-CA --format x', '--format is pem, der or p7b, not x',
+     'ca export NAME'),
+    ('ca export Demo-CA --format der --chain', 'not a chain of 2', 'NAME'),
+    ('secret create --dns x_ --template Computer', 'not a dns name: x_',
+     'secret create'),
+    ('crl publish --to=', '--to: WHERE is empty', 'crl publish'),
+    ('ledger verify --heads=', '--heads: FILE is empty', 'ledger verify'),
+    ('explain --account demo --ca Nope', '--ca needs --csr', 'explain'),
+    ('doctor --connect /x', '--connect: not HOST:PORT: /x', 'doctor'),
     ('cert revoke 12', '--reason is required', 'revoke [SERIAL...] [OPTIONS]'),
     ('report -o', '-o needs FILE', 'report [OPTIONS]'),
     ('cert list --limit 1 --limit 2', '--limit is given twice', 'cert list'),
@@ -206,6 +217,17 @@ def test_long_work_shows_progress(stack, issued, args, shown):
                            timeout=300, **more)
     assert plain.returncode == 0 and not re.search(
         shown, plain.stderr.decode()), plain.stderr
+
+
+def test_what_is_no_request_has_no_number(stack, tmp_path):
+    csr = tmp_path / 'csr'
+    csr.write_bytes(b'\x30\x00')
+    r = stack.ctl('request', 'submit', '--account', stack.env['CS_USER'],
+                  '--template', stack.env['CS_TEMPLATE'], '--csr', str(csr),
+                  '--json', ok=1)
+    row, = json.loads(r.stdout)
+    assert (row['state'], row['number']) == ('malformed', None)
+    assert row['hresult'] in r.stderr and 'request 0' not in r.stderr
 
 
 def test_request_list_and_show(stack, issued):
