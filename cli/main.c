@@ -362,13 +362,29 @@ dispatch(struct cli *c, int argc, char **argv)
 }
 
 /*
+ * "-c FILE" or "-c=FILE" at argv[*i]; -1: taken, else what to end with.  The last
+ * one counts, behind that of an alias.
+ */
+static int
+take_conf(struct cli *c, int argc, char **argv, int *i)
+{
+	const char *value = argv[*i][2] == '=' ? argv[*i] + 3 :
+	    *i + 1 < argc ? argv[++*i] : NULL;
+
+	if (value == NULL || *value == '\0')
+		return usage("", "-c needs FILE");
+	c->conf_path = value;
+	return -1;
+}
+
+/*
  * Options before the command.  -1: go on, the index of the command is in *at;
  * else what to end with: --help and --version need no command.
  */
 static int
 global_options(struct cli *c, int argc, char **argv, int *at)
 {
-	int i;
+	int i, rc;
 
 	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--help") == 0)
@@ -379,9 +395,11 @@ global_options(struct cli *c, int argc, char **argv, int *at)
 		}
 		if (strcmp(argv[i], "--json") == 0)
 			c->json = true;
-		else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
-			c->conf_path = argv[++i];
-		else
+		else if (strcmp(argv[i], "-c") == 0 ||
+		    strncmp(argv[i], "-c=", 3) == 0) {
+			if ((rc = take_conf(c, argc, argv, &i)) >= 0)
+				return rc;
+		} else
 			return usage("", "%.40s: no option before the command",
 			    argv[i]);
 	}
