@@ -220,6 +220,23 @@ check_access(int dirfd, const char *name, const char *dir, struct err *err)
 	return 0;
 }
 
+/*
+ * Root may do what the signer's user may not: a file that somebody put back is
+ * to be his whose folder it lies in.
+ */
+static int
+check_owner(int dirfd, int fd, const char *dir, struct err *err)
+{
+	struct stat	folder, file;
+
+	if (geteuid() != 0 || fstat(dirfd, &folder) == -1 ||
+	    fstat(fd, &file) == -1 || folder.st_uid == file.st_uid)
+		return 0;
+	return err_set(err, ERR_INTERNAL, "ledger in %s: its file is of user "
+	    "%u, its folder of user %u: chown it", dir,
+	    (unsigned)file.st_uid, (unsigned)folder.st_uid);
+}
+
 /* The newest file, read-only; where there is none at all: 0, and *fd is -1. */
 static int
 open_to_look(int dirfd, const char *dir, int *fd, struct err *err)
@@ -230,7 +247,8 @@ open_to_look(int dirfd, const char *dir, int *fd, struct err *err)
 	*fd = openat(dirfd, LEDGER_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
 	    O_NOCTTY | O_NONBLOCK);
 	if (*fd != -1)
-		return check_mode(*fd, dir, err) == -1 ? -1 :
+		return check_mode(*fd, dir, err) == -1 ||
+		    check_owner(dirfd, *fd, dir, err) == -1 ? -1 :
 		    check_access(dirfd, LEDGER_FILE, dir, err);
 	if (errno != ENOENT)
 		return err_set(err, ERR_INTERNAL, "ledger in %s: %s", dir,

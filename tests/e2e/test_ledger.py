@@ -171,6 +171,12 @@ def test_a_ledger_is_tested_before_a_start(own, lived, stopped):
         file.chmod(0o640)
         assert 'not a regular file of mode 0600' in looked_at(own, folder, 1)
         file.chmod(0o600)
+        if os.geteuid() == 0 and 'runuser' not in own.ctl_words():
+            uid = file.stat().st_uid
+            os.chown(file, 12345, -1)       # as a copy that root put back
+            assert 'its file is of user 12345, its folder of user %d: ' \
+                'chown it' % uid in looked_at(own, folder, 1)
+            os.chown(file, uid, -1)
         folder.rename(own.dir / 'gone')
         assert '%s: No such file' % folder in looked_at(own, folder, 1)
     finally:
