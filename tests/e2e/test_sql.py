@@ -191,6 +191,19 @@ def test_report_has_every_template(pg, owner, tmp_path):
         re.findall('<td>(Many[0-9]+)</td>', page))
 
 
+def test_metrics_do_not_read_all(owner):
+    """Of certificates that end next year none is looked at: the index gets
+    both ends."""
+    program = TOP / os.environ.get('BUILD', 'build') / 'countersign'
+    query = re.search(rb'SELECT template, d[.]days.*?GROUP BY 1, 2',
+                      program.read_bytes())[0].decode()
+    with owner.transaction():
+        owner.execute('SET LOCAL enable_seqscan = off')
+        plan = [r[0] for r in owner.execute('EXPLAIN ' + query)]
+    conds = [x for x in plan if 'Index Cond' in x]
+    assert conds and all('not_after < ' in x for x in conds), '\n'.join(plan)
+
+
 def test_a_crowd_is_revoked_in_steps(pg, owner, tmp_path):
     """Another revocation does not wait for all of them: no transaction has
     more than a thousand."""
