@@ -26,6 +26,7 @@
 #define KEY_FILE_MAX	(64 * 1024)
 #define PASSPHRASE_MAX	1024
 #define PASSPHRASE_MIN	12
+#define RSA_LEAST	2048	/* of a CA that is there already */
 #define RSA_MIN		3072
 #define RSA_MAX		4096
 
@@ -78,26 +79,8 @@ ca_key_new(const char *spec, struct err *err)
 	return key;
 }
 
-int
-ca_key_check(EVP_PKEY *key, struct err *err)
-{
-	const char *type = EVP_PKEY_get0_type_name(key);
-	char group[32] = "";
-	int bits = EVP_PKEY_get_bits(key);
-
-	if (EVP_PKEY_is_a(key, "RSA") && bits >= 2048 && bits <= 4096)
-		return 0;
-	if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group,
-	    sizeof group, NULL) == 1 && (strcmp(group, "prime256v1") == 0 ||
-	    strcmp(group, "secp384r1") == 0))
-		return 0;
-	return err_set(err, ERR_DENIED, "a ca key is rsa of 2048 to 4096 "
-	    "bits, P-256 or P-384, not %s %s of %d bits",
-	    type == NULL ? "?" : type, group, bits);
-}
-
-int
-ca_key_strong(EVP_PKEY *key, const char *what, struct err *err)
+static int
+check(EVP_PKEY *key, const char *what, unsigned least, struct err *err)
 {
 	struct pubkey *parsed = NULL;
 	struct buf spki = { 0 };
@@ -109,14 +92,26 @@ ca_key_strong(EVP_PKEY *key, const char *what, struct err *err)
 	parsed = pubkey_parse(buf_slice(&spki), &why);
 	if (parsed == NULL)
 		rc = err_set(err, ERR_DENIED, "%s: %s", what, why.text);
-	else if (parsed->kind == KEY_RSA ? parsed->bits < RSA_MIN ||
+	else if (parsed->kind == KEY_RSA ? parsed->bits < least ||
 	    parsed->bits > RSA_MAX : parsed->kind == KEY_P521)
-		rc = err_set(err, ERR_DENIED, "%s: a ca key is rsa of %d to "
-		    "%d bits, P-256 or P-384, not of %u bits", what, RSA_MIN,
+		rc = err_set(err, ERR_DENIED, "%s: a ca key is rsa of %u to "
+		    "%d bits, P-256 or P-384, not of %u bits", what, least,
 		    RSA_MAX, parsed->bits);
 	pubkey_free(parsed);
 	buf_free(&spki);
 	return rc;
+}
+
+int
+ca_key_check(EVP_PKEY *key, const char *what, struct err *err)
+{
+	return check(key, what, RSA_LEAST, err);
+}
+
+int
+ca_key_strong(EVP_PKEY *key, const char *what, struct err *err)
+{
+	return check(key, what, RSA_MIN, err);
 }
 
 /* PBES2 of [RFC8018]: PBKDF2 with HMAC-SHA-256, AES-256-CBC. */

@@ -20,13 +20,13 @@ EVP_PKEY	*ca_key_new(const char *spec, struct err *);
  * key; ERR_MALFORMED.
  */
 int		 ca_key_kind(const char *spec, struct err *);
-/* Is it one of those kinds?  For imports; ERR_DENIED. */
-int		 ca_key_check(EVP_PKEY *, struct err *);
 /*
- * What a new certificate may be made for: RSA of 3072 or 4096 bits, P-256 or
- * P-384, and none of the weaknesses of common/pubkey.h.  what names it in the
- * refusal (ERR_DENIED).
+ * What a CA's certificate that is there already may be for: RSA of 2048 to 4096
+ * bits, P-256 or P-384, and none of the weaknesses of common/pubkey.h.  what
+ * names it in the refusal (ERR_DENIED).  A new one wants RSA of 3072 or 4096
+ * bits: ca_key_strong.
  */
+int		 ca_key_check(EVP_PKEY *, const char *what, struct err *);
 int		 ca_key_strong(EVP_PKEY *, const char *what, struct err *);
 
 /*

@@ -203,7 +203,7 @@ castore_check(X509 *x, EVP_PKEY *key, struct err *err)
 {
 	time_t now = time(NULL);
 
-	if (key != NULL && ca_key_check(key, err) != 0)
+	if (ca_key_check(X509_get0_pubkey(x), "the ca's key", err) != 0)
 		return -1;
 	if (key != NULL && EVP_PKEY_eq(X509_get0_pubkey(x), key) != 1)
 		return err_set(err, ERR_DENIED,

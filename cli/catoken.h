@@ -10,6 +10,12 @@
 	    "object=NAME (needs --module, --pin-file)", false }, \
 	{ "module", "FILE", "PKCS#11 module of the token", false }, \
 	{ "pin-file", "FILE", "file with the token's PIN", false }
+/* ... and of a CA that comes with its key. */
+#define CATOKEN_THERE_OPTS \
+	{ "token", "URI", "instead of --key: it is in this token (needs " \
+	    "--module, --pin-file)", false }, \
+	{ "module", "FILE", "PKCS#11 module of the token", false }, \
+	{ "pin-file", "FILE", "file with the token's PIN", false }
 /* ... and of a root that is there already. */
 #define CATOKEN_ROOT_OPTS \
 	{ "token", "URI", "the root's key is in this token (needs --module, " \

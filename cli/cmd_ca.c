@@ -7,6 +7,7 @@
 #include "camake.h"
 #include "castore.h"
 #include "catoken.h"
+#include "crlbefore.h"
 
 const struct opt opts_ca_create[] = {
 	{ "key", "KIND", "rsa:2048, rsa:3072, rsa:4096, ec:P-256 (default), "
@@ -28,7 +29,10 @@ const struct opt opts_ca_import[] = {
 	{ "cert", "FILE", "CA certificate, PEM or DER", false },
 	{ "key", "FILE", "its private key, PEM", false },
 	{ "passphrase-file", "FILE", "passphrase of the key file", false },
+	CATOKEN_THERE_OPTS,
 	{ "chain", "FILE", "issuers up to the root, PEM", false },
+	{ "crl", "FILE", "its last complete revocation list: ours go on "
+	    "behind it", false },
 	{ "airgap", NULL, "without --key: the key is behind an air gap",
 	    false },
 	{ "of", "CA", "there it is the next key of this CA", false },
@@ -50,11 +54,19 @@ const struct opt opts_ca_export[] = {
  * is in a token.
  */
 static int
+keep_files(struct cli *c, const struct ca_row *row, EVP_PKEY *key,
+    struct err *err)
+{
+	if (key != NULL && ca_key_save(key, c->conf->ca_dir, row->name, NULL,
+	    err) != 0)
+		return -1;
+	return castore_save_certs(c, row->name, row->all, false, err);
+}
+
+static int
 keep(struct cli *c, const struct ca_row *row, EVP_PKEY *key, struct err *err)
 {
-	if ((key != NULL && ca_key_save(key, c->conf->ca_dir, row->name, NULL,
-	    err) != 0) || castore_save_certs(c, row->name, row->all, false,
-	    err) != 0)
+	if (keep_files(c, row, key, err) != 0)
 		return -1;
 	return castore_register(c, row, err);
 }
@@ -232,8 +244,10 @@ load(struct cli *c, const char *name, struct certs *all, struct err *err)
 
 struct import {
 	const char	*name, *of;
-	bool		 apart, replace;
+	bool		 apart, replace, listed;
 	struct certs	 all;
+	struct crlbefore list;		/* if listed */
+	struct catoken	 token;
 	EVP_PKEY	*key;		/* NULL: it is apart */
 	X509		*cert;
 };
@@ -247,18 +261,34 @@ take_import(struct cli *c, const struct args *a, struct import *in,
 	in->of = args_get(a, "of");
 	in->apart = args_has(a, "airgap");
 	in->replace = args_has(a, "replace");
-	if (!args_has(a, "cert") || args_has(a, "key") == in->apart)
-		return cli_usage(c, err, "--cert is needed, and --key or "
-		    "--airgap");
+	in->listed = args_has(a, "crl");
+	if (!args_has(a, "cert") || args_has(a, "key") + in->apart +
+	    args_has(a, "token") != 1)
+		return cli_usage(c, err, "--cert is needed, and one of --key, "
+		    "--token, --airgap");
 	if ((in->of != NULL || in->replace) && !in->apart)
 		return cli_usage(c, err, "--of and --replace need --airgap: "
 		    "for a key that is here there is ca install");
 	if (in->of != NULL && in->replace)
 		return cli_usage(c, err, "--of and --replace exclude each "
 		    "other");
-	if (in->apart && args_has(a, "passphrase-file"))
+	if (in->apart && in->listed)
+		return cli_usage(c, err, "--crl excludes --airgap: a vault "
+		    "begins its lists with 1");
+	if (args_has(a, "passphrase-file") && !args_has(a, "key"))
 		return cli_usage(c, err, "--passphrase-file needs --key");
-	return 0;
+	return catoken_take(c, a, &in->token, err);
+}
+
+static int
+read_key(const struct args *a, struct import *in, struct err *err)
+{
+	if (in->apart)
+		return 0;
+	in->key = in->token.key != NULL ? catoken_key(&in->token, err) :
+	    ca_key_load(args_get(a, "key"), args_get(a, "passphrase-file"),
+	    err);
+	return in->key == NULL ? -1 : 0;
 }
 
 /* The files: of one CA, whole up to its root, with its key if it is here. */
@@ -268,10 +298,11 @@ read_import(const struct args *a, struct import *in, struct err *err)
 	if (certs_read(&in->all, args_get(a, "cert"), err) != 0 ||
 	    (args_has(a, "chain") &&
 	    certs_read(&in->all, args_get(a, "chain"), err) != 0) ||
-	    (!in->apart && (in->key = ca_key_load(args_get(a, "key"),
-	    args_get(a, "passphrase-file"), err)) == NULL) ||
+	    read_key(a, in, err) != 0 ||
 	    (in->cert = certs_x509(&in->all, 0, err)) == NULL ||
-	    castore_check(in->cert, in->key, err) != 0)
+	    castore_check(in->cert, in->key, err) != 0 ||
+	    (in->listed && crlbefore_read(args_get(a, "crl"), in->cert,
+	    &in->list, err) != 0))
 		return -1;
 	return castore_check_chain(&in->all, err);
 }
@@ -340,10 +371,29 @@ replace_import(struct cli *c, const struct import *in, struct err *err)
 	return castore_replace(c, &row, err);
 }
 
+/* All rows or none: no list may be made that lacks what is revoked. */
+static int
+register_import(struct cli *c, struct import *in, const struct ca_row *row,
+    struct err *err)
+{
+	bool in_doubt;
+
+	if (db_begin(c->db, err) != 0)
+		return -1;
+	if (castore_register(c, row, err) == 0 && (!in->apart ||
+	    set_apart(c, in->name, err) == 0) && (!in->listed ||
+	    crlbefore_put(c, in->name, &in->list, err) == 0))
+		return db_commit(c->db, &in_doubt, err);
+	db_rollback(c->db);
+	return -1;
+}
+
 /* The first key of a CA, or its next. */
 static int
-add_import(struct cli *c, const struct import *in, struct err *err)
+add_import(struct cli *c, struct import *in, struct err *err)
 {
+	const struct ca_row row = { .name = in->name, .of = in->of,
+	    .all = &in->all };
 	struct certs of = { 0 };
 	int rc = 0;
 
@@ -354,10 +404,9 @@ add_import(struct cli *c, const struct import *in, struct err *err)
 	certs_free(&of);
 	if (rc != 0)
 		return -1;
-	rc = keep(c, &(struct ca_row){ .name = in->name, .of = in->of,
-	    .all = &in->all }, in->key, err);
-	if (rc == 0 && in->apart)
-		rc = set_apart(c, in->name, err);
+	rc = keep_files(c, &row, in->token.key != NULL ? NULL : in->key, err);
+	if (rc == 0)
+		rc = register_import(c, in, &row, err);
 	if (rc != 0)
 		castore_undo(c, in->name, err);
 	return rc;
@@ -376,7 +425,9 @@ cmd_ca_import(struct cli *c, const struct args *a, struct err *err)
 	    add_import(c, &in, err)) == 0)
 		rc = castore_print(c, in.name, &in.all, err);
 	certs_free(&in.all);
+	crlbefore_free(&in.list);
 	EVP_PKEY_free(in.key);
+	catoken_free(&in.token);
 	X509_free(in.cert);
 	return rc;
 }

@@ -145,6 +145,22 @@ cmd_cert_list(struct cli *c, const struct args *a, struct err *err)
 	return rc;
 }
 
+/* Perhaps one that a CA had revoked before it came here. */
+static void
+tell_absent(struct cli *c, const char *serial, struct err *err)
+{
+	PGresult *res = cli_query(c, "earlier_get", &serial, 1, err);
+
+	if (res != NULL && PQntuples(res) == 0)
+		err_set(err, ERR_DENIED, "no certificate %s", serial);
+	else if (res != NULL)
+		err_set(err, ERR_DENIED, "no certificate %s is here: ca %s "
+		    "issued it before it came here; revoked %s, reason %s",
+		    serial, PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1),
+		    PQgetvalue(res, 0, 2));
+	PQclear(res);
+}
+
 /* The row of "cert_get" and its certificate. */
 static PGresult *
 get(struct cli *c, const char *typed, struct buf *der, struct err *err)
@@ -159,7 +175,7 @@ get(struct cli *c, const char *typed, struct buf *der, struct err *err)
 	if ((res = cli_query(c, "cert_get", v, 1, err)) == NULL)
 		return NULL;
 	if (PQntuples(res) == 0)
-		err_set(err, ERR_DENIED, "no certificate %s", serial);
+		tell_absent(c, serial, err);
 	else if (cli_bytea(PQgetvalue(res, 0, SHOW_DER), der, err) == 0)
 		return res;
 	PQclear(res);

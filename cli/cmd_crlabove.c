@@ -4,40 +4,16 @@
  */
 #include "commands.h"
 
-#include <inttypes.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "camake.h"
-#include "derfile.h"
+#include "certfile.h"
+#include "listfile.h"
 #include "x509.h"
 
 #define LIST_MAX	(8 * 1024 * 1024)
-#define FUTURE_S	300	/* between the clocks of two hosts */
-
-static X509_CRL *
-read_list(const char *path, struct err *err)
-{
-	struct buf der = { 0 };
-	const unsigned char *p;
-	X509_CRL *crl;
-
-	if (derfile_read(path, LIST_MAX, &der, err) != 0)
-		return NULL;
-	p = der.p;
-	crl = d2i_X509_CRL(NULL, &p, (long)der.n);
-	if (crl == NULL || p != der.p + der.n) {
-		err_openssl(err, "%.100s: not a revocation list", path);
-		X509_CRL_free(crl);
-		crl = NULL;
-	}
-	buf_free(&der);
-	return crl;
-}
 
 /*
  * Whose list it is: a certificate above one of ours, in hex.  Two may have one
@@ -67,53 +43,6 @@ find_issuer(struct cli *c, X509_CRL *crl, struct buf *hex, struct err *err)
 	if (rc == 0 && hex->n == 0)
 		rc = err_set(err, ERR_DENIED, "the list is not signed by a ca "
 		    "above one of ours");
-	return rc;
-}
-
-/* As the statement takes them: decimal, times in unix seconds. */
-struct list_facts {
-	char	 number[64], this_update[24], next_update[24], entries[24];
-};
-
-static int
-take_facts(X509_CRL *crl, struct list_facts *f, struct err *err)
-{
-	const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
-	ASN1_INTEGER *n = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL,
-	    NULL);
-	BIGNUM *bn = n == NULL ? NULL : ASN1_INTEGER_to_BN(n, NULL);
-	char *text = bn == NULL ? NULL : BN_bn2dec(bn), from[32];
-	int rc = 0;
-
-	/* [RFC5280] 5.1.2.5, 5.2.3: both are required. */
-	if (next == NULL || text == NULL || strlen(text) >= sizeof f->number)
-		rc = err_set(err, ERR_DENIED,
-		    "the list has no nextUpdate or no number");
-	/* Published where the complete one is looked for, it revokes little. */
-	else if (X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0)
-		rc = err_set(err, ERR_DENIED,
-		    "the list is a delta: install the complete one");
-	else if (cert_unix(next) <= time(NULL))
-		rc = err_set(err, ERR_DENIED, "the list has ended");
-	/* Clients would not believe it, and none before it could follow. */
-	else if (cert_unix(X509_CRL_get0_lastUpdate(crl)) > time(NULL) +
-	    FUTURE_S) {
-		utc_text(cert_unix(X509_CRL_get0_lastUpdate(crl)), from);
-		rc = err_set(err, ERR_DENIED, "the list counts from %s on: "
-		    "the clock where it was made is ahead of this one", from);
-	} else {
-		snprintf(f->number, sizeof f->number, "%s", text);
-		snprintf(f->this_update, sizeof f->this_update, "%" PRId64,
-		    cert_unix(X509_CRL_get0_lastUpdate(crl)));
-		snprintf(f->next_update, sizeof f->next_update, "%" PRId64,
-		    cert_unix(next));
-		snprintf(f->entries, sizeof f->entries, "%d",
-		    sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)) < 0 ? 0 :
-		    sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)));
-	}
-	OPENSSL_free(text);
-	BN_free(bn);
-	ASN1_INTEGER_free(n);
 	return rc;
 }
 
@@ -150,6 +79,14 @@ put(struct cli *c, const char *name, const struct list_facts *f,
 	return rc;
 }
 
+static int
+check_lasts(X509_CRL *crl, struct err *err)
+{
+	if (cert_unix(X509_CRL_get0_nextUpdate(crl)) > time(NULL))
+		return 0;
+	return err_set(err, ERR_DENIED, "the list has ended");
+}
+
 int
 cmd_crl_install(struct cli *c, const struct args *a, struct err *err)
 {
@@ -160,8 +97,9 @@ cmd_crl_install(struct cli *c, const struct args *a, struct err *err)
 	int n, rc = -1;
 
 	if (cli_ca_name(c, a->pos[0], err) == 0 &&
-	    (crl = read_list(a->pos[1], err)) != NULL &&
-	    take_facts(crl, &facts, err) == 0 &&
+	    (crl = listfile_read(a->pos[1], LIST_MAX, err)) != NULL &&
+	    listfile_facts(crl, &facts, err) == 0 &&
+	    check_lasts(crl, err) == 0 &&
 	    find_issuer(c, crl, &hex[0], err) == 0 &&
 	    (n = i2d_X509_CRL(crl, &der)) > 0) {
 		buf_hex(&hex[1], der, (size_t)n);

@@ -24,12 +24,16 @@ const struct opt opts_cert_revoke[] = {
 	{ "since", "WHEN", "issued from then on: a time (UTC) or 7d (ago)",
 	    false },
 	{ "until", "WHEN", "issued until then", false },
+	{ "earlier", "CA", "these serial numbers are of certificates that "
+	    "this CA issued before it came here", false },
 	{ "note", "TEXT", "why, for the record", false },
 	{ "dry-run", NULL, "only tell which", false },
 	{ NULL, NULL, NULL, false }
 };
 
 const struct opt opts_cert_release[] = {
+	{ "earlier", "CA", "they are of certificates that this CA issued "
+	    "before it came here", false },
 	{ "note", "TEXT", "why, for the record", false },
 	{ NULL, NULL, NULL, false }
 };
@@ -186,13 +190,21 @@ match_time(struct cli *c, const struct args *a, const char *opt, char out[24],
 	return 0;
 }
 
+static int
+selectors(const struct match *m)
+{
+	int i, n = 0;
+
+	for (i = 0; i < REASON; i++)
+		n += m->v[i] != NULL;
+	return n;
+}
+
 /* At least one thing that selects: nobody revokes all by leaving it out. */
 static int
 match_read(struct cli *c, const struct args *a, struct match *m,
     struct err *err)
 {
-	int i;
-
 	if (match_serials(c, a, m, err) != 0 ||
 	    match_key(c, a, m, err) != 0 ||
 	    match_request(c, a, m, err) != 0 ||
@@ -208,15 +220,17 @@ match_read(struct cli *c, const struct args *a, struct match *m,
 		m->v[BY_SINCE] = m->since;
 	if (m->until[0] != '\0')
 		m->v[BY_UNTIL] = m->until;
-	for (i = 0; i < REASON && m->v[i] == NULL; i++)
-		;
-	if (i == REASON)
+	if (selectors(m) == 0)
 		return cli_usage(c, err, "which certificates: serial "
 		    "numbers, or at least one of --account, --template, "
 		    "--key, --request, --since, --until");
 	if (m->v[BY_SINCE] != NULL && m->v[BY_UNTIL] != NULL &&
 	    strtoll(m->since, NULL, 10) > strtoll(m->until, NULL, 10))
 		return cli_usage(c, err, "--until is before --since");
+	if (args_has(a, "earlier") && (m->v[BY_SERIAL] == NULL ||
+	    selectors(m) != 1))
+		return cli_usage(c, err, "--earlier takes serial numbers "
+		    "alone: of these certificates nothing else is known");
 	m->v[NOTE] = args_get(a, "note");
 	m->v[DRY_RUN] = args_has(a, "dry-run") ? "t" : "f";
 	return 0;
@@ -252,6 +266,31 @@ check_all_there(struct cli *c, const struct args *a, const PGresult *res,
 	return 0;
 }
 
+/* What has a row here is no earlier certificate, whatever was said. */
+static int
+check_none_ours(const PGresult *res, struct err *err)
+{
+	int row;
+
+	for (row = 0; row < PQntuples(res); row++)
+		if (strcmp(PQgetvalue(res, row, OUTCOME), "ours") == 0)
+			return err_set(err, ERR_DENIED, "certificate %s was "
+			    "issued here: without --earlier",
+			    PQgetvalue(res, row, 0));
+	return 0;
+}
+
+static PGresult *
+query(struct cli *c, const struct args *a, const char *const v[MATCH],
+    struct err *err)
+{
+	if (!args_has(a, "earlier"))
+		return cli_query(c, "cert_revoke", v, MATCH, err);
+	return cli_query(c, "earlier_revoke", (const char *[]){
+	    args_get(a, "earlier"), v[BY_SERIAL], v[REASON], v[NOTE],
+	    v[DRY_RUN] }, 5, err);
+}
+
 /* In a transaction, so that what follows can still say no. */
 static PGresult *
 revoke_matching(struct cli *c, const struct args *a, const char *const v[MATCH],
@@ -262,8 +301,9 @@ revoke_matching(struct cli *c, const struct args *a, const char *const v[MATCH],
 
 	if (cli_db(c, err) != 0 || db_begin(c->db, err) != 0)
 		return NULL;
-	res = cli_query(c, "cert_revoke", v, MATCH, err);
-	if (res != NULL && check_all_there(c, a, res, err) == 0 &&
+	res = query(c, a, v, err);
+	if (res != NULL && check_none_ours(res, err) == 0 &&
+	    check_all_there(c, a, res, err) == 0 &&
 	    db_commit(c->db, &in_doubt, err) == 0)
 		return res;
 	PQclear(res);
@@ -479,6 +519,9 @@ judge_release(const char *answer, const char *hex, struct err *err)
 	if (strcmp(answer, "final") == 0)
 		return err_set(err, ERR_DENIED, "certificate %s is revoked "
 		    "for good: only certificateHold ends", hex);
+	if (strcmp(answer, "ours") == 0)
+		return err_set(err, ERR_DENIED, "certificate %s was issued "
+		    "here: without --earlier", hex);
 	if (strcmp(answer, "valid") == 0)
 		return err_set(err, ERR_DENIED,
 		    "certificate %s is not on hold", hex);
@@ -486,15 +529,21 @@ judge_release(const char *answer, const char *hex, struct err *err)
 }
 
 static int
-release(struct cli *c, const char *typed, const char *note, struct out *o,
+release(struct cli *c, const char *typed, const struct args *a, struct out *o,
     struct err *err)
 {
+	const char *earlier = args_get(a, "earlier");
 	char hex[41], *p;
+	/* Without --earlier from the second on. */
+	const char *v[] = { earlier, hex, args_get(a, "note") };
 	PGresult *res;
 	int rc;
 
-	if (serial_parse(c, typed, hex, err) != 0 || (res = cli_query(c,
-	    "cert_release", (const char *[]){ hex, note }, 2, err)) == NULL)
+	if (serial_parse(c, typed, hex, err) != 0)
+		return -1;
+	res = earlier != NULL ? cli_query(c, "earlier_release", v, 3, err) :
+	    cli_query(c, "cert_release", v + 1, 2, err);
+	if (res == NULL)
 		return -1;
 	rc = judge_release(PQgetvalue(res, 0, 0), hex, err);
 	PQclear(res);
@@ -518,7 +567,7 @@ cmd_cert_release(struct cli *c, const struct args *a, struct err *err)
 		return -1;
 	o = out_new(released_cols, OUT_TABLE);
 	for (i = 0; i < a->npos && rc == 0; i++)
-		rc = release(c, a->pos[i], args_get(a, "note"), o, err);
+		rc = release(c, a->pos[i], a, o, err);
 	if (rc == 0)
 		rc = db_commit(c->db, &in_doubt, err);
 	else

@@ -592,6 +592,9 @@ check_contradictions(struct compare *m, struct err *err)
 		    "is not in audit" },
 		{ "verify_above", "list from above", "is not the one that was "
 		    "installed last, says audit" },
+		{ "verify_before_gone", "list that came with ca", "is gone" },
+		{ "verify_before", "list that came with ca", "is not the one "
+		    "that audit tells of" },
 		{ "verify_loose_parts", "list", "has bytes and no row" },
 	};
 

@@ -21,6 +21,7 @@
 #define CA_WORDS WORDS("'ca register', 'ca replace'", \
 	    "split_part(detail, ' ', 1)")
 #define ABOVE_WORDS WORDS("'crl install'", "split_part(detail, ' ', 1)")
+#define BEFORE_WORDS WORDS("'crl before'", "split_part(detail, ' ', 1)")
 
 #define LEDGER_STMTS \
 	{ "snapshot", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, " \
@@ -84,6 +85,13 @@
 	    "AND (split_part(w.detail, ' ', 3) <> l.number::text " \
 	    "OR w.told <> countersign.crl_above_told(l.issuer, l.number, " \
 	    "l.this_update, l.next_update, l.entries, l.der))", 0 }, \
+	{ "verify_before_gone", "SELECT w.name FROM " BEFORE_WORDS \
+	    "LEFT JOIN countersign.crl_before b ON b.ca = w.name " \
+	    "WHERE b.ca IS NULL AND NOT w.lost", 0 }, \
+	{ "verify_before", "SELECT b.ca FROM countersign.crl_before b " \
+	    "LEFT JOIN " BEFORE_WORDS "ON b.ca = w.name " \
+	    "WHERE w.name IS NULL OR (NOT w.lost " \
+	    "AND w.detail <> countersign.crl_before_told(b))", 0 }, \
 	{ "verify_loose_parts", "SELECT DISTINCT p.ca || ' ' || p.number " \
 	    "FROM countersign.crl_part p WHERE NOT EXISTS (SELECT " \
 	    "FROM countersign.crl l WHERE l.ca = p.ca " \
@@ -123,7 +131,10 @@
 	    USEC("r.at") ", r.reason, " USEC("r.not_after") ", " \
 	    "coalesce(c.revoked_by, v.signer, ''), " \
 	    "coalesce(c.revocation_note, ''), c.serial IS NULL, " \
-	    "CASE WHEN c.serial IS NULL THEN v.at IS NOT DISTINCT FROM r.at " \
+	    /* Of an earlier certificate the ledger alone tells. */ \
+	    "CASE WHEN c.serial IS NULL AND v.serial IS NULL " \
+	    "THEN r.not_after = 'infinity' " \
+	    "WHEN c.serial IS NULL THEN v.at IS NOT DISTINCT FROM r.at " \
 	    "AND v.ca = r.ca AND r.reason = 0 AND r.not_after = 'infinity' " \
 	    "ELSE (c.ca, c.revoked_at, c.revocation_reason, c.not_after) " \
 	    "IS NOT DISTINCT FROM (r.ca, r.at, r.reason, r.not_after) END, " \

@@ -28,6 +28,8 @@ const struct db_stmt restore_sql[] = {
 	    "ON CONFLICT DO NOTHING", 5 },
 	{ "revoke", "SELECT countersign.revocation_put_back($1, "
 	    "decode($2, 'hex'), $3, $4, $5, $6)", 6 },
+	{ "earlier", "SELECT countersign.earlier_put_back($1, "
+	    "decode($2, 'hex'), $3, $4)", 4 },
 	{ "release", "SELECT countersign.release_put_back($1, "
 	    "decode($2, 'hex'))", 2 },
 	{ "responder", "INSERT INTO countersign.responder "

@@ -25,8 +25,8 @@ enum { T_CA, T_SERIAL, T_CHANGE, T_AT, T_REASON, T_UNTIL, T_WHO, T_NOTE,
     T_N };
 
 /*
- * By the database's own functions, as "cert revoke" and "cert release"; a
- * serial that is void ("infinity": it has no certificate) goes its own way.
+ * By the database's own functions, as "cert revoke" and "cert release"; what has
+ * no certificate here ("infinity") is void or of a CA before it came here.
  */
 static int
 put_revocation(struct restore *r, struct chr_revocation *rev, struct buf *v,
@@ -34,13 +34,17 @@ put_revocation(struct restore *r, struct chr_revocation *rev, struct buf *v,
 {
 	struct chr_row *row;
 
-	if (rev->octets == CHR_SERIAL && strcmp(buf_str(&v[T_UNTIL]),
-	    "infinity") == 0 && (row = chronicle_serial(r->c,
-	    rev->serial)) != NULL) {
-		r->done->revocations++;
-		return restore_void(r, row, buf_str(&v[T_AT]), err);
-	}
+	bool none = strcmp(buf_str(&v[T_UNTIL]), "infinity") == 0;
+
 	r->done->revocations++;
+	if (none && rev->octets == CHR_SERIAL &&
+	    (row = chronicle_serial(r->c, rev->serial)) != NULL)
+		return restore_void(r, row, buf_str(&v[T_AT]), err);
+	if (none)
+		return restore_run(r, "earlier", (struct db_param[]){
+		    DB_TEXT(buf_str(&v[T_CA])), DB_TEXT(buf_str(&v[T_SERIAL])),
+		    DB_TEXT(buf_str(&v[T_AT])), DB_TEXT(rev->released ? "" :
+		    buf_str(&v[T_REASON])) }, 4, err);
 	if (rev->released)
 		return restore_run(r, "release", (struct db_param[]){
 		    DB_TEXT(buf_str(&v[T_CA])),

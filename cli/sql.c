@@ -79,6 +79,9 @@ const struct db_stmt cli_sql[] = {
 	    "decode($2, 'hex'), " BYTEAS("$3") ", " BYTEAS("$4") ", $5)", 5 },
 	{ "ca_replace", "SELECT countersign.ca_replace($1, "
 	    "decode($2, 'hex'), " BYTEAS("$3") ", " BYTEAS("$4") ")", 4 },
+	{ "crl_before_put", "SELECT countersign.crl_before_put($1, "
+	    "$2::bigint, to_timestamp($3::bigint), decode($4, 'hex'), "
+	    BYTEAS("$5") ", $6::bigint[], $7::smallint[])", 7 },
 	/* A key's CA, and a CA's keys. */
 	{ "ca_key", "SELECT of_ca FROM countersign.ca WHERE name = $1", 1 },
 	{ "ca_keys", "SELECT name, certificate FROM countersign.ca "
@@ -226,6 +229,15 @@ const struct db_stmt cli_sql[] = {
 	    "$10::boolean)", 10 },
 	{ "cert_release", "SELECT countersign.cert_release(decode($1, 'hex'), "
 	    "$2)", 2 },
+	/* Of certificates that a CA issued before it came here. */
+	{ "earlier_get", "SELECT ca, " UTC("at") ", reason "
+	    "FROM countersign.revoked WHERE serial = decode($1, 'hex') "
+	    "AND countersign.is_earlier(serial) ORDER BY ca", 1 },
+	{ "earlier_revoke", "SELECT " SERIAL("number") ", holder, made_from, "
+	    "name, " UTC("ends") ", outcome FROM countersign.earlier_revoke("
+	    "$1, " BYTEAS("$2") ", $3::smallint, $4, $5::boolean)", 5 },
+	{ "earlier_release", "SELECT countersign.earlier_release($1, "
+	    "decode($2, 'hex'), $3)", 3 },
 	/* The last complete list, and the delta behind it if there is one. */
 	{ "crl_list", "SELECT ca, number, " UTC("this_update") ", "
 	    UTC("next_update") ", entries, octets, signer, "

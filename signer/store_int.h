@@ -203,8 +203,12 @@ enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
 	    CRL_STATE("l") ", " CRL_STATE("f") ", " CRL_STATE("p")	\
 	    ", EXISTS (SELECT FROM countersign.crl_part "		\
 	    "WHERE ca = $1 AND number = f.number) "			\
-	    "FROM (SELECT 1) one LEFT JOIN (SELECT * "			\
-	    "FROM countersign.crl WHERE ca = $1 "			\
+	    "FROM (SELECT 1) one LEFT JOIN (SELECT number, "		\
+	    "this_update, next_update, change, base "			\
+	    "FROM countersign.crl WHERE ca = $1 UNION ALL "		\
+	    /* The one that the CA came with. */			\
+	    "SELECT number, this_update, this_update, 0, NULL "	\
+	    "FROM countersign.crl_before WHERE ca = $1 "		\
 	    "ORDER BY number DESC LIMIT 1) l ON true "			\
 	    "LEFT JOIN (" CRL_COMPLETE ") f ON true "			\
 	    "LEFT JOIN (" CRL_COMPLETE " OFFSET 1) p ON true", 1 },	\

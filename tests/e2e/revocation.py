@@ -63,7 +63,7 @@ def question(cert, hash_='sha1', serial=None, nonce=None, issuer=None):
     tbs = {'request_list': [{'req_cert': {
         'hash_algorithm': {'algorithm': hash_, 'parameters': core.Null()},
         'issuer_name_hash': issuer or name, 'issuer_key_hash': key,
-        'serial_number': serial or cert.serial_number}}]}
+        'serial_number': cert.serial_number if serial is None else serial}}]}
     if nonce:
         tbs['request_extensions'] = [{
             'extn_id': 'nonce', 'extn_value': core.OctetString(nonce)}]

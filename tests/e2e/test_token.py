@@ -1,6 +1,7 @@
 """A CA whose key is in a PKCS#11 token, which breaks while all runs.  Nothing
 may be lost, nobody restarts anything."""
 import concurrent.futures
+import datetime
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import time
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 import client
@@ -21,6 +23,8 @@ from conftest import TOP
 from hsm import ENDS, PIN, RETRY, SOFTHSM, SPY, Token, calls
 from schema import check_fault
 from waits import wait_for
+
+PEM = serialization.Encoding.PEM
 
 
 @pytest.fixture(scope='module')
@@ -45,6 +49,21 @@ def token(tokens):
     t.fault()
     t.issues()
     assert t.signer == pid, 'the signer was restarted'
+
+
+def certify(cn, key, root):
+    """As the old CA's root has certified it."""
+    name, root_name = (x509.Name([x509.NameAttribute(
+        x509.NameOID.COMMON_NAME, c)]) for c in (cn, 'Moved Root'))
+    now = datetime.datetime.utcnow()
+    return x509.CertificateBuilder(
+        root_name, name, key, x509.random_serial_number(),
+        now - datetime.timedelta(days=1), now + datetime.timedelta(days=99)
+    ).add_extension(x509.BasicConstraints(True, None), True).add_extension(
+        x509.KeyUsage(False, False, False, False, False, True, True, False,
+                      False), True).add_extension(
+        x509.SubjectKeyIdentifier.from_public_key(key), False).sign(
+            root, hashes.SHA256()).public_bytes(PEM)
 
 
 def verify(key, signature, signed, algorithm):
@@ -348,6 +367,34 @@ def test_request_for_a_key_in_the_token(token):
     assert key.stdout == token.run_it(
         'openssl', 'x509', '-in', token.stack.dir / 'ca/Demo-CA.pem',
         '-pubkey', '-noout').stdout
+
+
+def test_a_ca_comes_with_its_key_in_the_token(token):
+    """Its certificate is another's: the key of a request is certified anew."""
+    make = ('--pin-file', token.pin, '--module', SPY, '--token',
+            'pkcs11:token=HSM;object=moved')
+    ca = token.stack.dir / 'ca'
+    token.ctl('ca', 'request', 'Moved', '--subject', 'CN=Moved', *make)
+    root = ec.generate_private_key(ec.SECP256R1())
+    name, cert = token.dir / 'moved-root.pem', token.dir / 'moved.pem'
+    name.write_bytes(certify('Moved Root', root.public_key(), root))
+    cert.write_bytes(certify('Moved', x509.load_pem_x509_csr(
+        (ca / 'Moved.csr').read_bytes()).public_key(), root))
+    (ca / 'Moved.csr').unlink()
+    take = ('ca', 'import', 'Moved', '--chain', name, '--cert')
+    r = token.ctl(*take, token.stack.dir / 'root.pem', *make, code=1)
+    assert 'does not belong to the certificate' in r.stderr
+    assert 'one of --key, --token' in token.ctl(*take, cert, code=2).stderr
+    assert 'go together' in token.ctl(*take, cert, *make[2:], code=2).stderr
+    token.ctl(*take, cert, *make)
+    assert sorted(p.name for p in ca.glob('Moved*')) == [
+        'Moved.chain.pem', 'Moved.pem']
+    assert 'moved' in token.objects()
+    conf = ('ca "Moved" {\n\tcertificate = "%s/Moved.pem"\n\tchain = '
+            '"%s/Moved.chain.pem"\n\tkey = "pkcs11:token=HSM;object=moved"\n'
+            '\tmodule = "%s"\n\tpin-file = "%s"\n}\n' % (
+                ca, ca, SPY, token.pin))
+    token.test(('\nca "', '\n' + conf + 'ca "'), code=0)
 
 
 @pytest.mark.parametrize('args', [
