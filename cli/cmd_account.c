@@ -342,7 +342,7 @@ cmd_account_show(struct cli *c, const struct args *a, struct err *err)
 	char name[129];
 	PGresult *res;
 
-	if (account_canonical(a->pos[0], name, err) != 0)
+	if (cli_account(c, a->pos[0], name, err) != 0)
 		return -1;
 	v[L_ACCOUNT] = name;
 	if ((res = cli_query(c, "account_list", v, L_COUNT, err)) == NULL)
@@ -372,7 +372,7 @@ cmd_account_list(struct cli *c, const struct args *a, struct err *err)
 		v[L_LIMIT] = limit;
 	if (args_has(a, "after")) {
 		v[L_AFTER] = after;
-		if (account_canonical(args_get(a, "after"), after, err) != 0)
+		if (cli_account(c, args_get(a, "after"), after, err) != 0)
 			return -1;
 	}
 	if ((res = cli_query(c, "account_list", v, L_COUNT, err)) == NULL)

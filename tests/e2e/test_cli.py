@@ -56,6 +56,8 @@ def test_help_everywhere(stack):
     ('ping signer-1', 'too many arguments: signer-1', ' ping\n'),
     ('-c /none ping', '/none: No such file', 'countersign init'),
     ('account enable a"b', 'user name: byte 0x22', 'account enable NAME'),
+    ('account show a"b', 'user name: byte 0x22', 'account show NAME'),
+    ('account list --after a"b', 'user name: byte 0x22', 'account list'),
     ('account group a add b"c', 'a group is 1 to 64', 'add|remove GROUP'),
     ('account passwd a"b --password-stdin', 'user name: byte 0x22', 'NAME'),
     ('request list --account a"b', 'user name: byte 0x22', 'request list'),
