@@ -186,7 +186,7 @@ failed(const struct conn *c, int seconds, const char *what, struct err *err)
 		    "%d seconds", what, seconds);
 	}
 	if (c->ssl != NULL)
-		return err_openssl(err, what);
+		return err_openssl(err, "%s", what);
 	return err_set(err, ERR_UNAVAILABLE, "%s: %s", what, strerror(errno));
 }
 
