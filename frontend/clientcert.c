@@ -36,13 +36,15 @@ unescape(const char *s, struct buf *out, struct err *err)
 static int
 pem_decode(struct slice pem, struct buf *der, struct err *err)
 {
-	size_t	begin = strlen(PEM_BEGIN), end = strlen(PEM_END);
+	size_t	begin = strlen(PEM_BEGIN), end = strlen(PEM_END), n = der->n;
 
 	if (pem.n < begin + end || memcmp(pem.p, PEM_BEGIN, begin) != 0 ||
 	    memcmp(pem.p + pem.n - end, PEM_END, end) != 0)
 		return err_bad(err, 0, WORDS "is not one PEM certificate");
-	return base64_decode((const char *)pem.p + begin,
-	    pem.n - begin - end, CERTAUTH_MAX, der, err);
+	if (base64_decode((const char *)pem.p + begin, pem.n - begin - end,
+	    CERTAUTH_MAX, der, err) == -1)
+		return -1;
+	return der->n > n ? 0 : err_bad(err, 0, WORDS "is empty");
 }
 
 /* "FAILED:reason", "NONE", "SUCCESS"; only the last one is believed. */
