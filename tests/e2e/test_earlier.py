@@ -343,7 +343,7 @@ def told(own):  # noqa: F811
     restart_signers(own)
 
 
-@pytest.mark.parametrize('edit', [
+EDITS = [
     "UPDATE countersign.crl_before SET number = 40",
     "UPDATE countersign.crl_before SET this_update = now()",
     "DELETE FROM countersign.crl_before",
@@ -351,23 +351,26 @@ def told(own):  # noqa: F811
     hex_of(LOST),
     "DELETE FROM countersign.revoked WHERE serial = '\\x%s'" % hex_of(SMALL),
     "INSERT INTO countersign.revoked VALUES ('%s', '\\xabcd', now(), 1, "
-    "'infinity', 1)" % NAME])
-def test_verify_finds_edits(own, moved, root, edit):  # noqa: F811
+    "'infinity', 1)" % NAME]
+EDITED = 'crl_before', 'revoked'
+
+
+def test_verify_finds_edits(own, moved, root):  # noqa: F811
     told(own)
     assert damages(own, own.conf) == (0, [])
     with root() as db:
         change(db, 'BEGIN', *['CREATE TABLE public.was_%s AS TABLE '
-                              'countersign.%s' % (t, t)
-                              for t in ('crl_before', 'revoked')], edit,
+                              'countersign.%s' % (t, t) for t in EDITED],
                'COMMIT')
-        try:
+        for edit in EDITS:
+            change(db, edit)
             code, found = damages(own, own.conf)
+            change(db, 'BEGIN', *['DELETE FROM countersign.%s' % t
+                                  for t in EDITED],
+                   *['INSERT INTO countersign.%s TABLE public.was_%s' % (t, t)
+                     for t in EDITED], 'COMMIT')
             assert code == 4 and found, edit
-        finally:
-            for t in ('crl_before', 'revoked'):
-                change(db, 'BEGIN', 'DELETE FROM countersign.' + t,
-                       'INSERT INTO countersign.%s TABLE public.was_%s' % (
-                           t, t), 'DROP TABLE public.was_' + t, 'COMMIT')
+        change(db, *['DROP TABLE public.was_' + t for t in EDITED])
     assert damages(own, own.conf) == (0, [])
 
 

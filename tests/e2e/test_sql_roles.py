@@ -54,7 +54,7 @@ for r in ROLES[2:4]:
 for r in ROLES[1:4]:
     READS[r] |= {'revoked', 'revocation_change', 'responder',
                  'revocation_event', 'ledger_head', 'rollback',
-                 'blocked_key', 'key_owner', 'released'}
+                 'blocked_key', 'key_owner', 'released', 'crl_before'}
 
 
 @pytest.mark.parametrize('role', ROLES)
@@ -102,7 +102,8 @@ EXECUTES = {
     'countersign_publisher': {'crl_publishing', 'migrations'},
     'countersign_auditor': {'renewal_chain', 'migrations',
                             'passwords_told', 'crl_publishing',
-                            'names_told', 'ca_told', 'crl_above_told'},
+                            'names_told', 'ca_told', 'crl_above_told',
+                            'crl_before_told', 'is_earlier'},
     'countersign_signer': {'make_partitions', 'signer_lease', 'crl_stored',
                            'ocsp_keep', 'ocsp_forget', 'secret_lock',
                            'secret_use', 'exchange_wipe',
@@ -118,7 +119,9 @@ EXECUTES = {
                              'account_set_disabled', 'account_set_group',
                              'ca_register', 'ca_replace', 'ca_activate',
                              'crl_above_put', 'crl_publishing',
-                             'policy_publish', 'cert_revoke',
+                             'crl_before_put', 'crl_before_told',
+                             'is_earlier', 'earlier_revoke',
+                             'earlier_release', 'policy_publish', 'cert_revoke',
                              'cert_release', 'secret_create',
                              'secret_revoke', 'renewal_chain',
                              'key_recover', 'key_block',
