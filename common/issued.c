@@ -8,12 +8,10 @@
 #include "der.h"
 #include "hresult.h"
 #include "issued.h"
+#include "serial.h"
 #include "x509.h"
 
 #define SERIAL_MAX	20	/* [RFC5280] 4.1.2.2 */
-#define DRAWN_LEN	16	/* and when they were: signer/serial.h */
-#define DRAWN_SINCE	1577836800
-#define DRAWN_UNIT	1024
 
 struct issued_set {
 	struct issued	*v;
@@ -200,13 +198,10 @@ read_tbs(struct slice tbs, struct slice *serial, struct slice *validity)
 static bool
 is_drawn(struct slice serial, int64_t not_before)
 {
-	int64_t	at;
+	int64_t	at = serial_drawn(serial);
 
-	if (serial.n != DRAWN_LEN || (serial.p[0] & 0xc0) != 0x40)
-		return false;
-	at = DRAWN_SINCE + (int64_t)DRAWN_UNIT * ((serial.p[0] & 0x3f) << 16 |
-	    serial.p[1] << 8 | serial.p[2]);
-	return at > not_before - DRAWN_UNIT && at <= not_before + ISSUED_EARLY;
+	return at != -1 && at > not_before - SERIAL_UNIT &&
+	    at <= not_before + ISSUED_EARLY;
 }
 
 /* Its number and its times: are they a signer's, and those of the row? */

@@ -28,7 +28,7 @@
 #include <openssl/x509.h>
 
 #define PG_EPOCH	INT64_C(946684800)	/* 2000-01-01, unix */
-#define SERIAL_EPOCH	INT64_C(1577836800)	/* signer/serial.h */
+#define SERIAL_EPOCH	INT64_C(1577836800)	/* common/serial.h */
 #define SERIAL_LEN	16
 #define ROW_MAX		8192
 

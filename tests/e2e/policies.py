@@ -6,6 +6,27 @@ import pytest
 from client import NS
 
 
+USER_OF_CA = '''
+template "%s" {
+	oid = "1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.8125073.1.77"
+	version = "100.1"
+	ca = {"%s"}
+	type = user
+	schema = 3
+	validity = 90d
+	renewal = 10d
+	enroll = {"users"}
+	names = account
+	subject = {"common-name"}
+	san = {"upn?", "email?"}
+	keys = {"rsa:2048", "ec:P-256"}
+	providers = {"Microsoft Software Key Storage Provider"}
+	key-usage = {"digital-signature"}
+	eku = {"client-authentication"}
+}
+'''
+
+
 def published(stack):
     return bytes(stack.sql('SELECT body FROM countersign.policy '
                            'ORDER BY version DESC LIMIT 1')[0][0]).decode()

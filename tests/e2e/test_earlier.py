@@ -17,7 +17,7 @@ from hierarchy import Offline, ca_dir
 from ledger_edits import damages, pg
 from ledgers import (change, own, reconcile, restart_signers,  # noqa: F401
                      restore, root)
-from policies import publish
+from policies import USER_OF_CA, publish
 from revocation import GOOD, REVOKED, UNKNOWN, ask, fetch_crl, hex_serial
 from second_site import reload_nginx
 from waits import wait_for
@@ -178,27 +178,6 @@ def test_no_vault_goes_on_with_one(own, elsewhere):  # noqa: F811
     assert '--crl excludes --airgap' in r.stderr
 
 
-TEMPLATE = '''
-template "MovedUser" {
-	oid = "1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.8125073.1.78"
-	version = "100.1"
-	ca = {"Moved-CA"}
-	type = user
-	schema = 3
-	validity = 90d
-	renewal = 10d
-	enroll = {"users"}
-	names = account
-	subject = {"common-name"}
-	san = {"upn?", "email?"}
-	keys = {"rsa:2048", "ec:P-256"}
-	providers = {"Microsoft Software Key Storage Provider"}
-	key-usage = {"digital-signature"}
-	eku = {"client-authentication"}
-}
-'''
-
-
 def enroll(own):  # noqa: F811
     return client.Client(own.env).enroll(
         client.make_csr(client.ec_key(), template='MovedUser'),
@@ -215,7 +194,8 @@ def moved(own, elsewhere, root, tmp_path_factory):  # noqa: F811
     elsewhere.install(own, elsewhere.last())
     policy = (own.dir / 'etc/policy.conf').read_text()
     section = re.search(r'(?ms)^ca "Demo-CA" \{.*?^\}\n', policy).group(0)
-    publish(own, policy + section.replace('Demo-CA', NAME) + TEMPLATE)
+    publish(own, policy + section.replace('Demo-CA', NAME) +
+            USER_OF_CA % ('MovedUser', NAME))
     give_key(own, NAME)
     site = own.dir / 'etc/site.conf'
     put(own, site, site.read_text().replace(

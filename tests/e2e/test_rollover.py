@@ -18,7 +18,7 @@ import client
 from cakeys import give_key, http_url, put, sign
 from conftest import TOP, own_stack
 from hierarchy import Offline, ca_dir, openssl
-from policies import publish
+from policies import USER_OF_CA, publish
 from revocation import http
 from schema import check_policies, check_rstrc
 from second_site import reload_nginx
@@ -106,27 +106,6 @@ def chain_verifies(reply, root, tmp, n=''):
 
 # A second CA ---------------------------------------------------------------
 
-SECOND_TEMPLATE = '''
-template "SecondUser" {
-	oid = "1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.8125073.1.77"
-	version = "100.1"
-	ca = {"Second-CA"}
-	type = user
-	schema = 3
-	validity = 90d
-	renewal = 10d
-	enroll = {"users"}
-	names = account
-	subject = {"common-name"}
-	san = {"upn?", "email?"}
-	keys = {"rsa:2048", "ec:P-256"}
-	providers = {"Microsoft Software Key Storage Provider"}
-	key-usage = {"digital-signature"}
-	eku = {"client-authentication"}
-}
-'''
-
-
 @pytest.fixture(scope='module')
 def second(own):
     """Another hierarchy, its key on signer 1 alone, with an address."""
@@ -146,7 +125,7 @@ def second(own):
     policy = (own.dir / 'etc/policy.conf').read_text()
     section = re.search(r'(?ms)^ca "Demo-CA" \{.*?^\}\n', policy).group(0)
     publish(own, policy + section.replace('Demo-CA', 'Second-CA') +
-            SECOND_TEMPLATE)
+            USER_OF_CA % ('SecondUser', 'Second-CA'))
     give_key(own, 'Second-CA', [1])
     site = own.dir / 'etc/site.conf'
     put(own, site, site.read_text().replace(

@@ -19,6 +19,12 @@ form(void **state)
 
 	(void)state;
 	assert_int_equal(serial_new(NOW, 0xabcd, s, &err), 0);
+	assert_in_range(NOW - serial_drawn(slice_of(s, SERIAL_LEN)), 0,
+	    SERIAL_UNIT - 1);
+	assert_int_equal(serial_drawn(slice_of(s, SERIAL_LEN - 1)), -1);
+	s[0] ^= 0x40;
+	assert_int_equal(serial_drawn(slice_of(s, SERIAL_LEN)), -1);
+	s[0] ^= 0x40;
 	assert_int_equal((uint32_t)s[0] << 16 | s[1] << 8 | s[2], t);
 	assert_int_equal(s[3], 0xab);
 	assert_int_equal(s[4], 0xcd);

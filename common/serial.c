@@ -10,7 +10,7 @@ int
 serial_new(int64_t now, uint16_t prefix, uint8_t out[SERIAL_LEN],
     struct err *err)
 {
-	int64_t units = (now - SERIAL_EPOCH) / 1024;
+	int64_t units = (now - SERIAL_EPOCH) / SERIAL_UNIT;
 	uint32_t t;
 
 	if (now < SERIAL_EPOCH || units > 0x3fffff)
@@ -26,4 +26,13 @@ serial_new(int64_t now, uint16_t prefix, uint8_t out[SERIAL_LEN],
 	out[3] = (uint8_t)(prefix >> 8);
 	out[4] = (uint8_t)prefix;
 	return 0;
+}
+
+int64_t
+serial_drawn(struct slice s)
+{
+	if (s.n != SERIAL_LEN || (s.p[0] & 0xc0) != 0x40)
+		return -1;
+	return SERIAL_EPOCH + (int64_t)SERIAL_UNIT * ((s.p[0] & 0x3f) << 16 |
+	    s.p[1] << 8 | s.p[2]);
 }

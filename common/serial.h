@@ -12,6 +12,7 @@
 
 #define SERIAL_LEN	16
 #define SERIAL_EPOCH	1577836800	/* 2020-01-01 */
+#define SERIAL_UNIT	1024		/* seconds */
 
 /*
  * now: unix seconds.  ERR_INTERNAL: no randomness, or a time that is not from
@@ -19,5 +20,10 @@
  */
 int	 serial_new(int64_t now, uint16_t prefix, uint8_t out[SERIAL_LEN],
 	    struct err *);
+/*
+ * When one was drawn: then, or less than SERIAL_UNIT seconds later.  -1:
+ * no signer draws such a number.
+ */
+int64_t	 serial_drawn(struct slice);
 
 #endif
