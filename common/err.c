@@ -108,7 +108,7 @@ err_openssl(struct err *err, const char *fmt, ...)
 {
 	va_list		 ap;
 	unsigned long	 code;
-	char		 text[160], reason[120] = "no reason given";
+	char		 text[180], reason[120] = "no reason given";
 
 	/* The oldest entry is the cause, the later ones are the way up. */
 	code = ERR_get_error();
@@ -119,7 +119,7 @@ err_openssl(struct err *err, const char *fmt, ...)
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		text[0] = '\0';
 	va_end(ap);
-	return err_set(err, ERR_INTERNAL, "%.80s: %s", text, reason);
+	return err_set(err, ERR_INTERNAL, "%s: %s", text, reason);
 }
 
 const char *

@@ -109,6 +109,21 @@ openssl_queue_is_emptied(void **state)
 	assert_int_equal(ERR_peek_error(), 0);
 }
 
+/* What is wrong stands behind a file's name, which may be long. */
+static void
+long_name_leaves_the_rule(void **state)
+{
+	struct err	err = ERR_INIT;
+
+	(void)state;
+	ERR_raise(ERR_LIB_EVP, EVP_R_DECODE_ERROR);
+	err_openssl(&err, "%.100s: not a revocation list", "/a/path/to/"
+	    "/a/path/to//a/path/to//a/path/to//a/path/to//a/path/to/"
+	    "/a/path/to//a/path/to//a/path/to//a/path/to//a/path/to/");
+	assert_non_null(strstr(err.text, ": not a revocation list: error:"));
+	assert_non_null(strstr(err.text, "decode error"));
+}
+
 int
 main(void)
 {
@@ -120,6 +135,7 @@ main(void)
 		cmocka_unit_test(text_is_cleaned),
 		cmocka_unit_test(cut_text_stays_utf8),
 		cmocka_unit_test(openssl_queue_is_emptied),
+		cmocka_unit_test(long_name_leaves_the_rule),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
