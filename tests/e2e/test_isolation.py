@@ -16,7 +16,7 @@ import pytest
 import client
 from conftest import START, TOP, Stack
 from second_site import second_site
-from waits import wait_for
+from waits import stand, wait_for
 from workers import patient
 
 BAIT = '192.0.2.80'
@@ -180,7 +180,7 @@ def killed_at_work(stack, demo):
     workers = children(stack.pids('worker')[0])
     got = []
     for pid in signers:
-        os.kill(pid, signal.SIGSTOP)
+        stand(pid)
     try:
         t = threading.Thread(target=lambda: got.append(demo.enroll(csr)))
         t.start()

@@ -15,6 +15,7 @@ import pytest
 
 import client
 from second_site import second_site
+from waits import stand
 from workers import patience  # noqa: F401
 
 CAP = 6
@@ -51,7 +52,7 @@ def test_full_and_back(stack, demo, patience, small):  # noqa: F811
     signers = stack.pids('signer')
     with concurrent.futures.ThreadPoolExecutor(CAP + MORE) as pool:
         for pid in signers:
-            os.kill(pid, signal.SIGSTOP)
+            stand(pid)
         try:
             asked = [pool.submit(ask) for _ in range(CAP + MORE)]
             done = concurrent.futures.as_completed(asked, timeout=300)

@@ -12,7 +12,7 @@ import wire
 from conftest import own_stack
 from policies import publish, published
 from renewals import ACCOUNT, COMMON, Held
-from waits import wait_for
+from waits import stand, wait_for
 from workers import patient
 
 MANY = 28
@@ -47,7 +47,7 @@ def wave(stack, peer, messages):
     [signer] = stack.pids('signer')
     port = int(re.search(r'endpoint = "tcp://.*:(\d+)"', (
         stack.dir / 'etc/worker.conf').read_text())[1])
-    os.kill(signer, signal.SIGSTOP)
+    stand(signer)
     try:
         names = {peer.send(m): name for name, m in messages.items()}
         wait_for(lambda: unread(port) >= sum(map(len, messages.values())),

@@ -1,5 +1,8 @@
 """Waiting for what comes.  A green run waits no longer for long limits: they
 are for a machine on which everything takes ten times as long."""
+import os
+import pathlib
+import signal
 import time
 
 import client
@@ -16,6 +19,15 @@ def wait_for(what, seconds=SOON, every=0.25, said=None):
                 seconds, ': %s' % (said(),) if said else ''))
         time.sleep(every)
     return value
+
+
+def stand(pid):
+    """SIGSTOP, and every thread stands: one that is within a call when the
+    signal comes may read once more."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: all(
+        (t / 'stat').read_text().rsplit(') ', 1)[1].startswith('T')
+        for t in pathlib.Path('/proc/%d/task' % pid).iterdir()), every=0.01)
 
 
 def past_midnight(seconds):
