@@ -168,9 +168,16 @@ static int
 judge_row(const struct issued *row, struct slice der, int64_t now,
     struct err *err)
 {
+	struct slice tbs, alg, sig;
+
 	if (!slice_eq(buf_slice(&row->der), der))
 		return err_deny(err, HR_ACCESS_DENIED, "client certificate: "
 		    "is not the one that was issued with its serial number");
+	/* [security] W8: or who writes rows gives an imported CA's to others. */
+	if (issued_parts(row, &tbs, &alg, &sig) == -1)
+		return err_deny(err, CERT_E_UNTRUSTEDROOT, "client "
+		    "certificate: was made by no signer of ca %.60s: somebody "
+		    "has put it into the database", row->ca);
 	if (row->revoked)
 		return err_deny(err, CRYPT_E_REVOKED,
 		    "client certificate: is revoked");

@@ -24,7 +24,8 @@ struct certauth {
  * DER, no CA certificate, chain to a CA of the policy, client authentication
  * among its EKUs) holds under this policy while from <= now < until, the
  * validity of the certificate and of its anchor.  Whose it is the rule says, or
- * the row: it must be there, byte for byte, and not revoked.  ERR_MALFORMED,
+ * the row: it must be there, byte for byte, with a number and times that a signer
+ * gave it, and not revoked.  ERR_MALFORMED,
  * ERR_TOO_BIG, ERR_DENIED with CERT_E_UNTRUSTEDROOT, CERT_E_EXPIRED,
  * CRYPT_E_REVOKED or HR_ACCESS_DENIED, ERR_UNAVAILABLE.  The account may be
  * disabled: ask it.
@@ -40,8 +41,9 @@ int	 certauth_holder(struct snapshot *, const struct trusted_ca *rule,
 /* INTEGER content; what the row of one of ours is looked up by. */
 int	 certauth_serial(struct slice der, struct slice *serial, struct err *);
 /*
- * Both, as the signer's second look: a certificate that has a row with these very
- * bytes was built by a signer, so its signature and EKU are not read again.
+ * Both, as the signer's second look: of a certificate that has a row with these
+ * very bytes neither signature nor EKU are read again.  The worker has, and one
+ * that lies about that could as well say that a password was right.
  */
 struct certauth_known {
 	struct snapshot		*snapshot;

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as EKU
 
 import client
 from certlogon import CertClient, fresh, maker
+from madeup import put_row  # noqa: F401
 from policies import policy_file, published
 from refusals import refused
 from schema import check_fault, check_policies, check_rstrc
@@ -252,6 +253,20 @@ def test_refused(stack, maker, case):
             refused(r, words=words)
     assert hresult is None or soap[1].hresult == hresult
     assert 'WWW-Authenticate' not in who.headers
+
+
+def test_row_of_before(stack, maker, put_row):  # noqa: F811
+    """What the CA's key signed before it was imported, and a row by which
+    somebody with a signer's role says that it is an administrator's."""
+    cert, key = maker.make(serial=int.from_bytes(
+        b'\x1a\0\0\0\x02' + os.urandom(14), 'big'), days=(-30, 30))
+    put_row(maker.live.public_bytes(serialization.Encoding.DER),
+            cert.public_bytes(serialization.Encoding.DER))
+    soap, who = said(stack, maker.files(cert, key))
+    assert who.status_code == 403 and 'was made by no signer' in who.text
+    for r in soap:
+        refused(r, words='was made by no signer')
+    assert soap[1].hresult == UNTRUSTED
 
 
 def test_server_certificate_of_ours(stack, maker):

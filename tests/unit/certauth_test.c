@@ -2,7 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <inttypes.h>
 
 #include <cmocka.h>
 
@@ -14,6 +14,7 @@
 #include "certlogon.h"
 #include "hresult.h"
 #include "log.h"
+#include "serial.h"
 
 #define POLICY								\
 	"ca \"CA\" { uri \"certificate\" {"				\
@@ -32,6 +33,7 @@ struct leaf {			/* what a made certificate is like */
 	long		 serial, from, to;	/* days */
 	bool		 ca;
 	const char	*uid;		/* in one part with cn */
+	bool		 before;	/* its number is none of ours */
 };
 
 static struct pg	 pg;
@@ -39,6 +41,7 @@ static char		 worker[160], signer[160];
 static struct snapshot	*snap;
 static EVP_PKEY		*ca_key, *other_key, *key;
 static X509		*ca, *other;
+static int64_t		 today;
 
 static void
 owner(const char *sql)
@@ -56,17 +59,40 @@ der_of(X509 *x, struct buf *out)
 	assert_int_equal(i2d_X509(x, &at), n);
 }
 
+/* As a signer draws it when usual() begins, but for what is random. */
+static struct slice
+draw(long serial, uint8_t out[SERIAL_LEN])
+{
+	struct err	err = ERR_INIT;
+
+	assert_int_equal(serial_new(today - 86400, 1, out, &err), 0);
+	memset(out + 5, 0, SERIAL_LEN - 6);
+	out[SERIAL_LEN - 1] = (uint8_t)serial;
+	return slice_of(out, SERIAL_LEN);
+}
+
+static struct slice
+number_of(const struct leaf *l, uint8_t out[SERIAL_LEN])
+{
+	out[0] = (uint8_t)l->serial;
+	return l->before ? slice_of(out, 1) : draw(l->serial, out);
+}
+
 static void
 make(const struct leaf *l, struct buf *der)
 {
 	X509		*x = X509_new();
 	X509_NAME	*n = X509_get_subject_name(x);
+	uint8_t		 drawn[SERIAL_LEN];
+	struct slice	 number = number_of(l, drawn);
+	BIGNUM		*bn = BN_bin2bn(number.p, (int)number.n, NULL);
 
 	buf_reset(der);
 	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), l->serial);
-	X509_gmtime_adj(X509_getm_notBefore(x), l->from * 86400);
-	X509_gmtime_adj(X509_getm_notAfter(x), l->to * 86400);
+	BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(x));
+	BN_free(bn);
+	ASN1_TIME_set(X509_getm_notBefore(x), today + l->from * 86400);
+	ASN1_TIME_set(X509_getm_notAfter(x), today + l->to * 86400);
 	if (l->cn != NULL)
 		X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8,
 		    (const unsigned char *)l->cn, -1, -1, 0);
@@ -92,22 +118,46 @@ static struct leaf
 usual(long serial)
 {
 	return (struct leaf){ ca, ca_key, "clientAuth", NULL, "alice", serial,
-	    -1, 10, false, NULL };
+	    -1, 10, false, NULL, false };
+}
+
+static void
+put_row(struct slice serial, const struct buf *der, const char *account)
+{
+	struct buf	sql = { 0 };
+
+	buf_puts(&sql, "INSERT INTO countersign.certificate (serial, ca,"
+	    " request_id, account, template, subject, san, not_before,"
+	    " not_after, spki_sha256, der) VALUES ('\\x");
+	buf_hex(&sql, serial.p, serial.n);
+	buf_printf(&sql, "', 'CA',"
+	    " '\\x00000000000000000000000000000000', '%s', 'User', '', '',"
+	    " to_timestamp(%" PRId64 "), to_timestamp(%" PRId64 "), sha256(''),"
+	    " '\\x", account, today - 86400, today + 10 * 86400);
+	buf_hex(&sql, der->p, der->n);
+	buf_puts(&sql, "')");
+	owner(buf_str(&sql));
+	buf_free(&sql);
 }
 
 static void
 add_row(long serial, const struct buf *der, const char *account)
 {
-	struct buf	sql = { 0 };
+	uint8_t	drawn[SERIAL_LEN];
 
-	buf_printf(&sql, "INSERT INTO countersign.certificate (serial, ca,"
-	    " request_id, account, template, subject, san, not_before,"
-	    " not_after, spki_sha256, der) VALUES ('\\x%02lx', 'CA',"
-	    " '\\x00000000000000000000000000000000', '%s', 'User', '', '',"
-	    " now() - interval '1 day', now() + interval '10 days', sha256(''),"
-	    " '\\x", serial, account);
-	buf_hex(&sql, der->p, der->n);
-	buf_puts(&sql, "')");
+	put_row(draw(serial, drawn), der, account);
+}
+
+static void
+revoke_row(long serial)
+{
+	struct buf	sql = { 0 };
+	uint8_t		drawn[SERIAL_LEN];
+
+	buf_puts(&sql, "UPDATE countersign.certificate SET revoked_at = now(),"
+	    " revocation_reason = 4 WHERE serial = '\\x");
+	buf_hex(&sql, draw(serial, drawn).p, SERIAL_LEN);
+	buf_addc(&sql, '\'');
 	owner(buf_str(&sql));
 	buf_free(&sql);
 }
@@ -194,6 +244,30 @@ test_row(void **state)
 	buf_free(&der);
 }
 
+/*
+ * What an imported CA's key signed before it came here its old clients have,
+ * and a row of it somebody with a signer's role can write.
+ */
+static void
+test_row_of_before(void **state)
+{
+	struct leaf	l = usual(7);
+	struct buf	der = { 0 };
+
+	(void)state;
+	l.before = true;
+	make(&l, &der);
+	put_row(slice_of("\7", 1), &der, "bob");
+	both(&der, 0, CERT_E_UNTRUSTEDROOT, "made by no signer of ca CA");
+	/* Other times than the row's. */
+	l = usual(8);
+	l.to = 11;
+	make(&l, &der);
+	add_row(8, &der, "bob");
+	both(&der, 0, CERT_E_UNTRUSTEDROOT, "made by no signer of ca CA");
+	buf_free(&der);
+}
+
 static void
 test_revoked(void **state)
 {
@@ -204,8 +278,7 @@ test_revoked(void **state)
 	make(&l, &der);
 	add_row(6, &der, "alice");
 	both(&der, 0, 0, "alice");
-	owner("UPDATE countersign.certificate SET revoked_at = now(),"
-	    " revocation_reason = 4 WHERE serial = '\\x06'");
+	revoke_row(6);
 	both(&der, 0, CRYPT_E_REVOKED, "revoked");
 	buf_free(&der);
 }
@@ -395,8 +468,7 @@ test_remembered(void **state)
 	assert_int_equal(logon(c, &der, 0, &hr), -1);	/* no is not kept */
 	add_row(70, &der, "alice");
 	assert_int_equal(logon(c, &der, 0, &hr), 0);
-	owner("UPDATE countersign.certificate SET revoked_at = now(),"
-	    " revocation_reason = 4 WHERE serial = '\\x46'");
+	revoke_row(70);
 	assert_int_equal(logon(c, &der, 0, &hr), 0);
 	assert_int_equal(logon(c, &der, 11, &hr), -1);
 	assert_int_equal(hr, CERT_E_EXPIRED);
@@ -453,8 +525,10 @@ test_forgotten(void **state)
 static void
 test_signer_role(void **state)
 {
-	const struct slice	 ours[] = { slice_of("\5", 1),
-				    slice_of("\0\5", 2) };
+	uint8_t			 drawn[SERIAL_LEN], padded[1 + SERIAL_LEN],
+				 more[2 + SERIAL_LEN] = { 0 };
+	const struct slice	 ours[] = { draw(5, drawn),
+				    slice_of(padded, sizeof(padded)) };
 	const struct issued	*row;
 	struct issued_set	*set;
 	struct snapshot		*s = snapshot_new(signer, "/nowhere");
@@ -462,12 +536,15 @@ test_signer_role(void **state)
 	size_t			 i;
 
 	(void)state;
+	padded[0] = 0;
+	memcpy(padded + 1, drawn, SERIAL_LEN);
+	memcpy(more + 2, drawn, SERIAL_LEN);
 	for (i = 0; i < 2; i++) {
 		set = snapshot_certificate(s, ours[i], &err);
 		assert_non_null(set);
 		assert_non_null(row = issued_find(set, ours[i]));
 		assert_string_equal(row->account, "bob");
-		assert_null(issued_find(set, slice_of("\0\0\5", 3)));
+		assert_null(issued_find(set, slice_of(more, sizeof(more))));
 		issued_free(set);
 	}
 	set = snapshot_certificate(s, slice_of("\177", 1), &err);
@@ -483,6 +560,7 @@ set_up(void **state)
 	struct buf	sql = { 0 }, der = { 0 };
 
 	(void)state;
+	today = (int64_t)time(NULL);
 	if (pg_new(&pg) != 0)
 		return -1;
 	pg_dsn(&pg, "countersign_worker", worker, sizeof(worker));
@@ -530,6 +608,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_row),
+		cmocka_unit_test(test_row_of_before),
 		cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_purpose),
 		cmocka_unit_test(test_issuer),
