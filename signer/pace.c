@@ -132,19 +132,42 @@ spare(struct buckets *all, const char *name, int64_t each, int64_t most,
 }
 
 /*
+ * Who has hundreds that end soon: half of the rate, so that the other half is
+ * left for others.  Alone, one account has all of it as for new requests.
+ */
+static bool
+leaves_half(struct pace *p, const struct decision *d, int64_t usec)
+{
+	int64_t each = 2 * MINUTE / d->tmpl->rate, most;
+	struct buf key = { 0 };
+	bool yes;
+
+	if (d->subject == NULL)
+		return true;
+	if (each > MINUTE)
+		each = MINUTE;
+	most = SAVED / each > URGENT ? SAVED / each : URGENT;
+	buf_printf(&key, "%s\n%s", d->tmpl->cn, d->subject->name);
+	yes = spare(&p->urgent, buf_str(&key), each, most, usec);
+	buf_free(&key);
+	return yes;
+}
+
+/*
  * Each renewal of a certificate that ends soon passes, and keeps others out:
  * who renews one again and again would keep them out for ever.
  */
 static bool
-is_urgent(struct pace *p, const struct issued *old, int64_t now, int64_t usec)
+is_urgent(struct pace *p, const struct decision *d, int64_t now, int64_t usec)
 {
 	struct buf hex = { 0 };
 	bool yes;
 
-	if (!ends_soon(old, now))
+	if (!ends_soon(d->renews, now))
 		return false;
-	buf_hex(&hex, old->serial.p, old->serial.n);
-	yes = spare(&p->urgent, buf_str(&hex), MINUTE, URGENT, usec);
+	buf_hex(&hex, d->renews->serial.p, d->renews->serial.n);
+	yes = spare(&p->urgent, buf_str(&hex), MINUTE, URGENT, usec) &&
+	    leaves_half(p, d, usec);
 	buf_free(&hex);
 	return yes;
 }
@@ -182,14 +205,14 @@ pace_take(struct pace *p, const struct decision *d, int64_t now, int64_t usec,
 	full = usec + (each > SAVED ? each : SAVED);
 	b = find(&p->templates, t->cn, usec);
 	due = (b->due > usec ? b->due : usec) + each;
-	if (due > full && !is_urgent(p, d->renews, now, usec))
+	if (due > full && !is_urgent(p, d, now, usec))
 		return err_set(err, ERR_UNAVAILABLE, "template %s: "
 		    "rate-per-minute is %u, the next in %" PRId64 " ms",
 		    t->cn, t->rate, (due - full) / 1000 + 1);
 	/* Where less than two are saved there is no half of it. */
 	if (due <= full && 2 * each <= SAVED &&
 	    !has_share(p, d, due, usec) &&
-	    !is_urgent(p, d->renews, now, usec))
+	    !is_urgent(p, d, now, usec))
 		return err_set(err, ERR_UNAVAILABLE, "template %s: "
 		    "rate-per-minute is %u, and what is left is for others "
 		    "than account %s", t->cn, t->rate, d->subject->name);

@@ -24,7 +24,8 @@ bool		 pace_is_soon(int64_t life, int64_t left);
 /*
  * May what was decided be done now?  ERR_UNAVAILABLE: not yet.  The renewal
  * of a certificate that ends soon passes always, three of one certificate at
- * once and one a minute, and what it takes is what others wait for.
+ * once and one a minute, of one account half of the rate, and what it takes is
+ * what others wait for.
  * The last half of what is saved is for accounts that had none of it in this
  * minute.
  *

@@ -271,6 +271,58 @@ test_shares(void **state)
 	pace_free(p);
 }
 
+/* Urgent, 100 a second, each of another certificate that one account has. */
+static int
+hoard(struct pace *p, unsigned rate, int64_t usec)
+{
+	static uint32_t serial;
+	char cn[] = "T", who[] = "mallory";
+	struct account a = { .name = who };
+	struct template t = { .cn = cn, .rate = rate };
+	struct issued old = { .not_before = NOW - 90, .not_after = NOW + 5 };
+	struct decision d = { .tmpl = &t, .subject = &a, .renews = &old };
+	struct err err = ERR_INIT;
+	int rc;
+
+	serial++;
+	buf_add(&old.serial, &serial, sizeof(serial));
+	rc = pace_take(p, &d, NOW, usec, &err);
+	buf_free(&old.serial);
+	return rc;
+}
+
+/* Nor with very many that end soon; and for who has few nothing changes. */
+static void
+test_urgent_hoard(void **state)
+{
+	static const struct {
+		unsigned rate, once, minute;
+	} v[] = { { 1, 3, 1 }, { 60, 10, 60 }, { 600, 100, 600 } };
+	struct pace *p;
+	char name[16];
+	unsigned k, n;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		p = pace_new();
+		for (k = n = 0; k < 1000; k++)
+			n += hoard(p, v[i].rate, SECOND) == 0;
+		assert_in_range(n, v[i].once, v[i].once * 3 / 2 + 1);
+		for (k = n = 0; k < 6000; k++) {
+			n += hoard(p, v[i].rate, (int64_t)k * SECOND / 100 +
+			    2 * SECOND) == 0;
+			snprintf(name, sizeof(name), "a%u", k);
+			if (v[i].rate == 600 && k % 100 == 99)
+				assert_int_equal(take_for(p, name, 600,
+				    (int64_t)k * SECOND / 100 + 2 * SECOND),
+				    0);
+		}
+		assert_in_range(n, v[i].minute / 2, v[i].minute * 3 / 2 + 1);
+		pace_free(p);
+	}
+}
+
 /* One account's refusals: no other's are fewer for it. */
 static void
 test_refused(void **state)
@@ -307,6 +359,7 @@ main(void)
 		cmocka_unit_test(test_urgent_again),
 		cmocka_unit_test(test_wave),
 		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_urgent_hoard),
 		cmocka_unit_test(test_refused)
 	};
 
