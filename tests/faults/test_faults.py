@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -156,10 +157,10 @@ def void(e, revoked):
     """A void serial of a request that has no certificate."""
     for node in e.nodes.values():
         r = node['certificate'].pop()
-        node['void_serial'].append(check.types.SimpleNamespace(
+        node['void_serial'].append(types.SimpleNamespace(
             serial=r.serial, ca=r.ca, request_id=r.request_id, signer='x'))
         if revoked:
-            node['revoked'].append(check.types.SimpleNamespace(
+            node['revoked'].append(types.SimpleNamespace(
                 ca=r.ca, serial=r.serial, reason=0))
 
 
