@@ -480,18 +480,20 @@ judge(struct question *q, const char *ca, struct decision *d,
 	struct decide_ask in = { .policy = q->policy, .ca = ca,
 	    .method = q->method, .request = r, .agency = &q->agency,
 	    .now = time(NULL) };
-	struct slice serial[REQUEST_SIGNERS];
+	struct issued_ask ask[REQUEST_SIGNERS];
 	struct issued_set *set;
 	size_t i;
 	int rc;
 
 	for (i = 0; i < r->nsigner; i++)
-		serial[i] = r->signer[i].serial;
-	set = issued_load(q->cli->db, serial, r->nsigner, why);
+		ask[i] = (struct issued_ask){ r->signer[i].serial,
+		    slice_eq(r->signer[i].cert, r->old_cert) };
+	in.certs = set = issued_load(q->cli->db, ask, r->nsigner, why);
 	if (set == NULL)
 		return -1;
 	for (i = 0; i < r->nsigner; i++)
-		q->agency.row[i] = in.issued[i] = issued_find(set, serial[i]);
+		q->agency.row[i] = in.issued[i] = issued_find(set,
+		    ask[i].serial);
 	rc = judge_all(q, &in, d, why);
 	issued_free(set);
 	return rc;

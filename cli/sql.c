@@ -99,7 +99,7 @@ const struct db_stmt cli_sql[] = {
 	{ "policy_publish", "SELECT countersign.policy_publish($1)", 1 },
 
 	ACCOUNT_STMT_NO_PASSWORD,
-	ISSUED_STMT,
+	ISSUED_STMT, EARLIER_STMT,
 	CERTDB_STMTS,
 	{ "account_list", "SELECT name, machine, disabled, cn, dns, upn, "
 	    "email, dn, sid, " GROUPS ", " UTC("created_at")

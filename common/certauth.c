@@ -376,7 +376,8 @@ certauth_holder(struct snapshot *s, const struct trusted_ca *rule,
 		return by_rule(s, rule, der, out, err);
 	if ((rc = look_up(s, der, now, out, err)) == 0)
 		return err_deny(err, HR_ACCESS_DENIED, "client certificate: "
-		    "is of a ca of the policy, but no record of it is here");
+		    "is of a ca of the policy, but no record of it is here: log "
+		    "on by other means");
 	return rc == -1 ? -1 : 0;
 }
 

@@ -310,6 +310,8 @@ decide_renewal(const struct decide_ask *in, struct judging *j,
 		return 0;
 	if (renewal_judge(in, t, &d->renews, err) == -1)
 		return -1;
+	if (d->renews == NULL)
+		return 0;
 	/* What another template's approver saw counts for nothing here. */
 	if (!t->renew_previous_approval ||
 	    strcasecmp(t->cn, d->renews->template) != 0)
@@ -392,7 +394,7 @@ decide_all(const struct decide_ask *in, struct judging *j,
 	if (decide_subject(in, j, d, err) == -1 ||
 	    decide_archival(t, d->ca, r, err) == -1)
 		return -1;
-	if (d->renews != NULL && d->subject != in->account)
+	if (r->old_cert.n != 0 && d->subject != in->account)
 		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "template "
 		    "%s: nobody renews on behalf of account %s", t->cn,
 		    d->subject->name);

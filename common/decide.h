@@ -24,6 +24,8 @@ struct decide_ask {
 	const struct issued	*issued[REQUEST_SIGNERS];	/* rows of the
 						   certificates of request->signer, or
 						   NULL */
+	const struct issued_set	*certs;		/* those rows, or NULL: then
+						   none is renewed without */
 	int64_t			 now;		/* unix seconds; in the vault,
 						   when the request came */
 	/* A quick yes to issued_prove, of who has a CA's key; or NULL. */

@@ -13,9 +13,16 @@
 
 #define SERIAL_MAX	20	/* [RFC5280] 4.1.2.2 */
 
+struct revoked {
+	char		*key;
+	struct buf	 serial;
+};
+
 struct issued_set {
 	struct issued	*v;
 	size_t		 n;
+	struct revoked	*revoked;	/* without rows */
+	size_t		 nrevoked;
 };
 
 static char *
@@ -50,15 +57,6 @@ read_row(struct issued *c, const PGresult *r, int row, struct err *err)
 	return 0;
 }
 
-/* Ours are positive; the octet that keeps one so is not stored. */
-static struct slice
-stored_form(struct slice serial)
-{
-	if (serial.n > 1 && serial.p[0] == 0)
-		return slice_of(serial.p + 1, serial.n - 1);
-	return serial;
-}
-
 /* As PostgreSQL orders bytea. */
 static bool
 is_before(struct slice a, struct slice b)
@@ -68,18 +66,22 @@ is_before(struct slice a, struct slice b)
 	return c != 0 ? c < 0 : a.n < b.n;
 }
 
-/* As the text of an array: {"\\x01","\\x02"}; and the first and the last. */
+/*
+ * As the text of an array: {"\\x01","\\x02"}; and the first and the last.
+ * rows: of the renewed those that these lack.
+ */
 static void
-put_serials(struct buf *b, const struct slice *serials, size_t n,
-    struct slice bound[2])
+put_serials(struct buf *b, const struct issued_ask *ask, size_t n,
+    const struct issued_set *rows, struct slice bound[2])
 {
 	struct slice	s;
 	size_t		i;
 
 	buf_addc(b, '{');
 	for (i = 0; i < n; i++) {
-		s = stored_form(serials[i]);
-		if (s.n == 0 || s.n > SERIAL_MAX)
+		s = serial_stored(ask[i].serial);
+		if (s.n == 0 || s.n > SERIAL_MAX || (rows != NULL &&
+		    (!ask[i].renewed || issued_find(rows, s) != NULL)))
 			continue;
 		if (b->n == 1 || is_before(s, bound[0]))
 			bound[0] = s;
@@ -108,8 +110,32 @@ read_rows(const PGresult *r, struct err *err)
 	return NULL;
 }
 
+static int
+load_revoked(struct db *db, const struct issued_ask *ask, size_t n,
+    struct issued_set *set, struct err *err)
+{
+	struct slice	 bound[2] = { { NULL, 0 }, { NULL, 0 } };
+	struct buf	 list = { 0 };
+	struct db_param	 p;
+	PGresult	*r;
+	char		*key;
+	int		 i;
+
+	put_serials(&list, ask, n, set, bound);
+	p = DB_TEXT(buf_str(&list));
+	r = bound[0].n > 0 ? db_exec_bin(db, "earlier", &p, 1, err) : NULL;
+	buf_free(&list);
+	for (i = 0; r != NULL && i < PQntuples(r); i++) {
+		key = text_of(r, i, 0);
+		issued_add_revoked(set, key, db_field(r, i, 1));
+		free(key);
+	}
+	PQclear(r);
+	return r == NULL && bound[0].n > 0 ? -1 : 0;
+}
+
 struct issued_set *
-issued_load(struct db *db, const struct slice *serials, size_t n,
+issued_load(struct db *db, const struct issued_ask *ask, size_t n,
     struct err *err)
 {
 	struct issued_set	*set;
@@ -118,7 +144,7 @@ issued_load(struct db *db, const struct slice *serials, size_t n,
 	struct db_param		 p[3];
 	PGresult		*r = NULL;
 
-	put_serials(&list, serials, n, bound);
+	put_serials(&list, ask, n, NULL, bound);
 	p[0] = DB_TEXT(buf_str(&list));
 	p[1] = DB_BIN(bound[0].p, bound[0].n);
 	p[2] = DB_BIN(bound[1].p, bound[1].n);
@@ -127,7 +153,10 @@ issued_load(struct db *db, const struct slice *serials, size_t n,
 	set = r == NULL && bound[0].n > 0 ? NULL : read_rows(r, err);
 	buf_free(&list);
 	PQclear(r);
-	return set;
+	if (set == NULL || load_revoked(db, ask, n, set, err) == 0)
+		return set;
+	issued_free(set);
+	return NULL;
 }
 
 struct issued_set *
@@ -144,16 +173,55 @@ issued_add(struct issued_set *set, struct issued *c)
 	memset(c, 0, sizeof(*c));
 }
 
+void
+issued_add_revoked(struct issued_set *set, const char *key,
+    struct slice serial)
+{
+	struct revoked	*r;
+
+	set->revoked = xreallocarray(set->revoked, set->nrevoked + 1,
+	    sizeof(*set->revoked));
+	r = &set->revoked[set->nrevoked++];
+	*r = (struct revoked){ .key = xstrdup(key) };
+	serial = serial_stored(serial);
+	buf_add(&r->serial, serial.p, serial.n);
+}
+
+bool
+issued_is_revoked(const struct issued_set *set, const char *key,
+    struct slice serial)
+{
+	size_t	i;
+
+	serial = serial_stored(serial);
+	for (i = 0; i < set->nrevoked; i++)
+		if (strcmp(set->revoked[i].key, key) == 0 &&
+		    slice_eq(buf_slice(&set->revoked[i].serial), serial))
+			return true;
+	return false;
+}
+
 const struct issued *
 issued_find(const struct issued_set *set, struct slice serial)
 {
 	size_t	i;
 
-	serial = stored_form(serial);
+	serial = serial_stored(serial);
 	for (i = 0; set != NULL && i < set->n; i++)
 		if (slice_eq(buf_slice(&set->v[i].serial), serial))
 			return &set->v[i];
 	return NULL;
+}
+
+void
+issued_clear(struct issued *c)
+{
+	buf_free(&c->serial);
+	buf_free(&c->der);
+	free(c->ca);
+	free(c->account);
+	free(c->template);
+	memset(c, 0, sizeof(*c));
 }
 
 void
@@ -163,14 +231,14 @@ issued_free(struct issued_set *set)
 
 	if (set == NULL)
 		return;
-	for (i = 0; i < set->n; i++) {
-		buf_free(&set->v[i].serial);
-		buf_free(&set->v[i].der);
-		free(set->v[i].ca);
-		free(set->v[i].account);
-		free(set->v[i].template);
+	for (i = 0; i < set->n; i++)
+		issued_clear(&set->v[i]);
+	for (i = 0; i < set->nrevoked; i++) {
+		buf_free(&set->revoked[i].serial);
+		free(set->revoked[i].key);
 	}
 	free(set->v);
+	free(set->revoked);
 	free(set);
 }
 
@@ -190,13 +258,8 @@ read_tbs(struct slice tbs, struct slice *serial, struct slice *validity)
 	return der_tlv(&d, DER_SEQ, validity, "validity", &ignored);
 }
 
-/*
- * By a signer, when the certificate begins?  What the key of a CA signed
- * before that was imported its old clients have, and no row is there that
- * would keep a made-up one out.
- */
-static bool
-is_drawn(struct slice serial, int64_t not_before)
+bool
+issued_drawn(struct slice serial, int64_t not_before)
 {
 	int64_t	at = serial_drawn(serial);
 
@@ -220,7 +283,7 @@ is_ours(const struct issued *c, struct slice tbs)
 	der_put_time(&want, c->not_after);
 	der_close(&want, mark);
 	is = slice_eq(validity, buf_slice(&want)) &&
-	    is_drawn(serial, c->not_before);
+	    issued_drawn(serial, c->not_before);
 	buf_free(&want);
 	return is;
 }

@@ -24,6 +24,14 @@ struct issued {
 
 struct issued_set;
 
+/* A certificate to look up. */
+struct issued_ask {
+	struct slice	 serial;	/* INTEGER content, lent */
+	bool		 renewed;	/* by a request: one without a row may
+					   be of before its CA came here, see
+					   earlier.h */
+};
+
 /*
  * A program that looks certificates up puts this into its list.  The bounds
  * leave the partitions out that the serials' months are not of; LIMIT keeps
@@ -43,19 +51,45 @@ struct issued_set;
 	    "LIMIT 1) c", 3 }
 
 /*
- * The rows of these serials (INTEGER contents); one that is no serial of ours
- * is passed over, and nothing is asked when none is left.  NULL only on
- * failure, as db_exec; issued_free by the caller.
+ * Of those without a row: which of them are revoked, and of which key.  For who
+ * judges renewals.
  */
-struct issued_set *issued_load(struct db *, const struct slice *serials,
+#define EARLIER_STMT							\
+	{ "earlier", "SELECT v.* FROM unnest($1::bytea[]) k(serial) "	\
+	    "CROSS JOIN countersign.ca c CROSS JOIN LATERAL (SELECT "	\
+	    "r.ca, r.serial FROM countersign.revoked r "		\
+	    "WHERE r.ca = c.name AND r.serial = k.serial LIMIT 1) v", 1 }
+
+/*
+ * The rows of these; one that is no serial of ours is passed over, and nothing
+ * is asked when none is left.  EARLIER_STMT is needed for renewed ones, and run
+ * if one of them has no row.  NULL only on failure, as db_exec; issued_free by
+ * the caller.
+ */
+struct issued_set *issued_load(struct db *, const struct issued_ask *,
 		    size_t n, struct err *);
 /* A set without a database: empty, and one row more, whose parts it takes. */
 struct issued_set *issued_new(void);
 void		 issued_add(struct issued_set *, struct issued *);
+/* Without a row, and revoked; copied. */
+void		 issued_add_revoked(struct issued_set *, const char *key,
+		    struct slice serial);
 /* Lent by the set (may be NULL), or NULL. */
 const struct issued *issued_find(const struct issued_set *,
 		    struct slice serial);
+/* Is this one without a row known to be revoked, as that key's? */
+bool		 issued_is_revoked(const struct issued_set *,
+		    const char *key, struct slice serial);
 void		 issued_free(struct issued_set *);
+/* What it holds, not itself. */
+void		 issued_clear(struct issued *);
+
+/*
+ * Is the number one that a signer draws for a certificate which begins then?
+ * What the key of a CA signed before that was imported its old clients have,
+ * and no row is there that would keep a made-up one out.
+ */
+bool		 issued_drawn(struct slice serial, int64_t not_before);
 
 /*
  * The parts of its certificate, lent ([RFC5280] 4.1): the first two whole, of

@@ -1,13 +1,15 @@
 /*
  * The rules of a renewal: here it is checked whether an old certificate still
- * counts, and for whom.  Part of decide(), which signers run, the vault and
- * "countersign explain"; no worker does.  The signatures were verified before
- * (cmsprove.c), the row comes from issued.c.
+ * counts, and for whom; one of before its CA came here counts for nobody
+ * (earlier.c).  Part of decide(), which signers run, the vault and "countersign
+ * explain"; no worker does.  The signatures were verified before (cmsprove.c),
+ * the row comes from issued.c.
  */
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
+#include "earlier.h"
 #include "hresult.h"
 #include "namerule.h"
 #include "renewal.h"
@@ -47,11 +49,15 @@ old_signer(const struct request *r)
 int
 renewal_claimed(const struct request *r, struct err *err)
 {
-	if (r != NULL && r->old_cert.n != 0 && r->nsigner != 0)
+	if (r == NULL || r->old_cert.n == 0 || r->nsigner == 0)
+		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
+		    "this address only renews: the request carries no "
+		    "certificate to renew and no signature by its key");
+	if (!earlier_looks(r->old_cert))
 		return 0;
-	return err_deny(err, CERTSRV_E_ENROLL_DENIED,
-	    "this address only renews: the request carries no certificate "
-	    "to renew and no signature by its key");
+	return err_deny(err, CERT_E_UNTRUSTEDROOT, "this address only renews, "
+	    "and the certificate was not issued by a signer: log on at "
+	    "another address and ask for a new one");
 }
 
 const struct issued *
@@ -70,10 +76,30 @@ renewal_holder(const struct decide_ask *in)
 	return c;
 }
 
-/* Not ours: unknown serial, another CA, or other bytes under our serial. */
+/*
+ * Not ours: another CA, other bytes under our serial, or an unknown serial,
+ * unless it is of before the CA came here: 0, and *earlier is filled.
+ */
+static int
+not_ours(const struct decide_ask *in, size_t i, struct issued *earlier,
+    struct err *err)
+{
+	struct serial_text	number = show(in->request->signer[i].serial);
+	int			rc = 0;
+
+	if (in->certs != NULL && in->issued[i] == NULL)
+		rc = earlier_read(in, number.s, earlier, err);
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: certificate %s "
+	    "was not issued by ca %.60s: ask for a new one without it",
+	    number.s, in->ca);
+}
+
+/* *out is NULL when it is earlier. */
 static int
 check_ours(const struct decide_ask *in, const struct issued **out,
-    struct err *err)
+    struct issued *earlier, struct err *err)
 {
 	size_t	i = old_signer(in->request);
 
@@ -81,11 +107,7 @@ check_ours(const struct decide_ask *in, const struct issued **out,
 		return err_deny(err, CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE,
 		    "the renewed certificate is not a signer");
 	*out = renewal_holder(in);
-	if (*out != NULL)
-		return 0;
-	return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: certificate %s "
-	    "was not issued by ca %.60s",
-	    show(in->request->signer[i].serial).s, in->ca);
+	return *out != NULL ? 0 : not_ours(in, i, earlier, err);
 }
 
 static int
@@ -173,14 +195,55 @@ check_chain(const struct decide_ask *in, const struct template *t,
 	    (long long)t->renew_max_age);
 }
 
+/*
+ * It says nothing of whose it was: who asks must be an account without it, and
+ * may ask for a new one in the same way.
+ */
+static int
+check_asks_anew(const struct decide_ask *in, const struct issued *c,
+    struct err *err)
+{
+	const struct policy_ca	*ca = policy_ca_find(in->policy, in->ca);
+	struct err		 why = ERR_INIT;
+
+	if (in->account != NULL && in->method != AUTH_ANONYMOUS &&
+	    decide_method(ca, in->method, false, &why) == 0)
+		return 0;
+	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "renewal: certificate "
+	    "%s is of before ca %.60s came here: log on at an address that "
+	    "does not only renew, and ask for a new one", SHOW(c), in->ca);
+}
+
+/* A new request, which its rules and [MS-WCCE] let say what it replaces. */
+static int
+judge_earlier(const struct decide_ask *in, const struct template *t,
+    const struct issued *c, struct err *err)
+{
+	if (issued_is_revoked(in->certs, c->ca, buf_slice(&c->serial)))
+		return err_deny(err, CRYPT_E_REVOKED,
+		    "renewal: certificate %s is revoked", SHOW(c));
+	if (check_time(in, t, c, err) == -1 ||
+	    check_template(t, c, err) == -1 ||
+	    check_asks_anew(in, c, err) == -1)
+		return -1;
+	return check_key(in, t, c, err);
+}
+
 int
 renewal_judge(const struct decide_ask *in, const struct template *t,
     const struct issued **out, struct err *err)
 {
-	const struct issued	*c;
+	const struct issued	*c = NULL;
+	struct issued		 earlier;
+	int			 rc;
 
-	if (check_ours(in, &c, err) == -1)
+	if (check_ours(in, &c, &earlier, err) == -1)
 		return -1;
+	if (c == NULL) {
+		rc = judge_earlier(in, t, &earlier, err);
+		issued_clear(&earlier);
+		return rc;
+	}
 	if (c->revoked)
 		return err_deny(err, CRYPT_E_REVOKED,
 		    "renewal: certificate %s is revoked", SHOW(c));

@@ -36,3 +36,11 @@ serial_drawn(struct slice s)
 	return SERIAL_EPOCH + (int64_t)SERIAL_UNIT * ((s.p[0] & 0x3f) << 16 |
 	    s.p[1] << 8 | s.p[2]);
 }
+
+struct slice
+serial_stored(struct slice s)
+{
+	if (s.n > 1 && s.p[0] == 0)
+		return slice_of(s.p + 1, s.n - 1);
+	return s;
+}

@@ -25,5 +25,10 @@ int	 serial_new(int64_t now, uint16_t prefix, uint8_t out[SERIAL_LEN],
  * no signer draws such a number.
  */
 int64_t	 serial_drawn(struct slice);
+/*
+ * An INTEGER's content as rows have it: all are positive, and the octet that
+ * keeps one so is not there.  Lent.
+ */
+struct slice serial_stored(struct slice);
 
 #endif

@@ -501,6 +501,7 @@ snapshot_account_put(struct snapshot *s, const struct account *account)
 struct issued_set *
 snapshot_certificate(struct snapshot *s, struct slice serial, struct err *err)
 {
+	const struct issued_ask ask = { .serial = serial };
 	struct issued_set *set = NULL;
 	bool quiet;
 
@@ -509,7 +510,7 @@ snapshot_certificate(struct snapshot *s, struct slice serial, struct err *err)
 	quiet = db_quiet(s->db);
 	(void)pthread_mutex_lock(&s->lock);
 	if (refresh(s, quiet, err) == 0)
-		set = issued_load(s->db, &serial, 1, err);
+		set = issued_load(s->db, &ask, 1, err);
 	(void)pthread_mutex_unlock(&s->lock);
 	return set;
 }

@@ -247,7 +247,7 @@ find_copies(struct batch *b, size_t i)
 static int
 parse_all(struct signer *s, struct batch *b, struct err *err)
 {
-	struct slice serials[BATCH_MAX * JOB_SERIALS];
+	struct issued_ask ask[BATCH_MAX * JOB_SERIALS];
 	size_t i, n = 0;
 
 	for (i = 0; i < b->n; i++) {
@@ -255,11 +255,11 @@ parse_all(struct signer *s, struct batch *b, struct err *err)
 			continue;
 		if (job_is_issue(b->job[i]) && !b->job[i]->parsed)
 			job_parse(b->job[i]);
-		n += job_serials(b->job[i], serials + n);
+		n += job_serials(b->job[i], ask + n);
 	}
 	if (n == 0)
 		return 0;
-	s->issued = store_issued(s->store, serials, n, err);
+	s->issued = store_issued(s->store, ask, n, err);
 	if (s->issued == NULL)
 		return -1;
 	for (i = 0; i < b->n; i++) {

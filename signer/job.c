@@ -154,10 +154,10 @@ job_token_sha256(const struct job *j, uint8_t out[32])
 }
 
 /* Rows of an approval are its own, all others are looked up together. */
-static const struct issued *
-find_issued(const struct signer *s, const struct job *j, struct slice serial)
+static const struct issued_set *
+issued_of(const struct signer *s, const struct job *j)
 {
-	return issued_find(j->pending != NULL ? j->issued : s->issued, serial);
+	return j->pending != NULL ? j->issued : s->issued;
 }
 
 static const struct issued *
@@ -168,7 +168,7 @@ evidence_row(const struct signer *s, const struct job *j)
 
 	if (certauth_serial(j->ask.evidence, &serial, &ignored) == -1)
 		return NULL;
-	return find_issued(s, j, serial);
+	return issued_find(issued_of(s, j), serial);
 }
 
 /* Who logged on with a certificate is proven by it here too. */
@@ -284,15 +284,17 @@ job_parse(struct job *j)
 }
 
 size_t
-job_serials(const struct job *j, struct slice serial[JOB_SERIALS])
+job_serials(const struct job *j, struct issued_ask ask[JOB_SERIALS])
 {
 	struct err ignored = ERR_INIT;
 	size_t n;
 
 	for (n = 0; j->req != NULL && n < j->req->nsigner; n++)
-		serial[n] = j->req->signer[n].serial;
+		ask[n] = (struct issued_ask){ j->req->signer[n].serial,
+		    slice_eq(j->req->signer[n].cert, j->req->old_cert) };
+	ask[n].renewed = false;
 	if (j->ask.evidence.n > 0 && certauth_serial(j->ask.evidence,
-	    &serial[n], &ignored) == 0)
+	    &ask[n].serial, &ignored) == 0)
 		n++;
 	return n;
 }
@@ -313,12 +315,13 @@ input(const struct signer *s, const struct job *j)
 {
 	struct decide_ask in = { .policy = s->policy, .ca = j->ca->of,
 	    .account = j->acct, .method = j->ask.method, .request = j->req,
-	    .agency = &j->agency, .now = j->received / 1000000,
+	    .agency = &j->agency, .certs = issued_of(s, j),
+	    .now = j->received / 1000000,
 	    .proves = is_ours, .prover = s };
 	size_t i;
 
 	for (i = 0; j->req != NULL && i < j->req->nsigner; i++)
-		in.issued[i] = find_issued(s, j, j->req->signer[i].serial);
+		in.issued[i] = issued_find(in.certs, j->req->signer[i].serial);
 	return in;
 }
 
@@ -341,14 +344,14 @@ job_identify(const struct signer *s, struct job *j)
 static int
 look_up_alone(struct signer *s, struct job *j, struct err *err)
 {
-	struct slice serial[JOB_SERIALS];
+	struct issued_ask ask[JOB_SERIALS];
 	size_t n;
 
 	if (j->pending == NULL || j->req != NULL)
 		return 0;
 	job_parse(j);
-	n = job_serials(j, serial);
-	j->issued = store_issued(s->store, serial, n, err);
+	n = job_serials(j, ask);
+	j->issued = store_issued(s->store, ask, n, err);
 	if (j->issued == NULL)
 		return -1;
 	if (j->req == NULL)

@@ -107,12 +107,12 @@ void		 job_policy(struct signer *, struct job *);
  */
 void		 job_parse(struct job *);
 /*
- * Serials (INTEGER content, lent by the job) of the certificates it is signed
- * with, and of the one that logged on: how many.
+ * The certificates it is signed with, and the one that logged on, lent by the
+ * job: how many.
  */
 #define JOB_SERIALS	(REQUEST_SIGNERS + 1)
 size_t		 job_serials(const struct job *,
-		    struct slice serial[JOB_SERIALS]);
+		    struct issued_ask[JOB_SERIALS]);
 /* Whoever renews anonymously is the account of the old certificate. */
 void		 job_identify(const struct signer *, struct job *);
 /*

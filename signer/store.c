@@ -53,7 +53,7 @@ static const struct db_stmt statements[] = {
 	    "WHERE o.spki_sha256 = u.key LIMIT 1) o) k", 7 },
 	POLL_STATEMENTS,
 	APPROVAL_STATEMENTS, KEY_STATEMENTS, AIRGAP_STATEMENTS,
-	ISSUED_STMT,
+	ISSUED_STMT, EARLIER_STMT,
 	{ "void", "INSERT INTO countersign.void_serial "
 	    "(serial, ca, request_id, signer) VALUES ($1, $2, $3, $4) "
 	    "ON CONFLICT DO NOTHING", 4 },
@@ -426,19 +426,20 @@ int
 store_found(struct store *st, PGresult *r, struct found *out, struct err *err)
 {
 	struct found f = { r, NULL };
-	struct slice *serials, leaf;
+	struct issued_ask *ask;
+	struct slice leaf;
 	size_t i, n = 0;
 
 	if (r == NULL)
 		return -1;
-	serials = xcalloc(found_count(&f), sizeof(*serials));
+	ask = xcalloc(found_count(&f), sizeof(*ask));
 	for (i = 0; i < found_count(&f); i++) {
-		serials[n] = found_column(&f, i, STORED_SERIAL);
-		n += serials[n].n > 0 && cmcresp_leaf(found_column(&f, i,
-		    STORED_RESPONSE), serials[n], &leaf) == -1;
+		ask[n].serial = found_column(&f, i, STORED_SERIAL);
+		n += ask[n].serial.n > 0 && cmcresp_leaf(found_column(&f, i,
+		    STORED_RESPONSE), ask[n].serial, &leaf) == -1;
 	}
-	f.certificates = issued_load(st->db, serials, n, err);
-	free(serials);
+	f.certificates = issued_load(st->db, ask, n, err);
+	free(ask);
 	if (f.certificates == NULL) {
 		found_free(&f);
 		return -1;
@@ -565,10 +566,10 @@ put_rest(struct store *st, struct job *const *jobs, size_t n,
 }
 
 struct issued_set *
-store_issued(struct store *st, const struct slice *serials, size_t n,
+store_issued(struct store *st, const struct issued_ask *ask, size_t n,
     struct err *err)
 {
-	return issued_load(st->db, serials, n, err);
+	return issued_load(st->db, ask, n, err);
 }
 
 int

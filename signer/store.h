@@ -133,7 +133,7 @@ int		 store_pending(struct store *, const struct job *,
 int		 found_pending(const struct found *, struct stored *,
 		    struct err *);
 /* Rows of certificates that requests are signed with. */
-struct issued_set *store_issued(struct store *, const struct slice *serials,
+struct issued_set *store_issued(struct store *, const struct issued_ask *,
 		    size_t n, struct err *);
 
 /*

@@ -1,5 +1,6 @@
 """A CA whose key has no network, on a stack of its own: rounds, polls,
 approvals, renewals and revocations."""
+import datetime
 import hashlib
 import os
 import pathlib
@@ -252,6 +253,48 @@ def test_key_of_another_account(gap, gap_user):
                    'ON CONFLICT DO NOTHING')
 
 
+def of_before(gap, serial):
+    """What the vault's key signed elsewhere, and the key of it."""
+    ca = x509.load_pem_x509_certificate(
+        (gap.vault_dir / 'ca.pem').read_bytes())
+    vault_key = serialization.load_pem_private_key(
+        (gap.vault_dir / 'ca.key').read_bytes(),
+        (gap.vault_dir / 'ca.pass').read_bytes().strip())
+    key, now = client.ec_key(), datetime.datetime.utcnow()
+    b = x509.CertificateBuilder(
+        ca.subject, x509.Name([]), key.public_key(), serial,
+        now - datetime.timedelta(200), now + datetime.timedelta(20))
+    return key, b.add_extension(client.template_v1('VaultUser'), False).sign(
+        vault_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def test_renewal_of_before_it_came(gap):
+    """Desk and vault alike: a new request, and refused when it is revoked."""
+    who = gap.account('gap-moved', groups=['users'], cn='Moved')
+    key, old = of_before(gap, 0x8F00000000000001)
+    n = gap.pending(who, renew(key, old)[1], pkcs10=False)
+    gap.round()
+    r = gap.poll(who, n)
+    assert r.certificate is not None, r.text
+    assert gap.sql(
+        'SELECT renewals, chain_start, account FROM countersign.certificate '
+        'WHERE serial = %s', r.certificate.serial_number.to_bytes(
+            16, 'big')) == [(0, None, who.user)]
+    gap.pending(who, renew(key, old)[1], pkcs10=False)
+    revoked_first(gap, '8F00000000000001')
+    gap.sign()
+    gap.take()
+    gap.ctl('cert', 'revoke', '--earlier', 'Vault-CA', '8F00000000000001',
+            '--reason', 'superseded')
+    r = gap.ask(who, renew(key, old)[1], pkcs10=False)
+    assert r.hresult == REVOKED, r.reason
+    key, old = of_before(gap, 0x8F00000000000002)
+    n = gap.pending(who, renew(key, old)[1], pkcs10=False)
+    gap.round()
+    assert gap.poll(who, n).certificate is not None
+    gap.verify()
+
+
 def test_renewal_and_revocation(gap):
     who = gap.account('gap-renewer', groups=['users'])
     key = client.ec_key()
@@ -289,18 +332,8 @@ def test_renewal_and_revocation(gap):
     gap.verify()
 
 
-def test_vault_knows_revocation(gap):
-    """The orders of a round before count when a renewal is judged."""
-    who = gap.account('gap-revoked', groups=['users'])
-    key = client.ec_key()
-    n = gap.pending(who, client.make_csr(key, template='VaultUser'))
-    gap.round()
-    old = gap.poll(who, n).leaf
-    serial = '%032X' % x509.load_der_x509_certificate(old).serial_number
-    n = gap.pending(who, renew(key, old)[1], pkcs10=False)
-    stack_row = gap.sql('SELECT day, id FROM countersign.request '
-                        'WHERE number = %s', int(n))
-    assert stack_row
+def revoked_first(gap, serial):
+    """A copy of the vault takes an order, then judges what waits."""
     gap.export()
     b = Bundle(gap.request.read_bytes())
     at = b.records.index(b.all(WISH)[0])
@@ -310,7 +343,6 @@ def test_vault_knows_revocation(gap):
                      (2, b'\x01'), (2, b'\0'), (12, b'me'), (12, b'')]]
     b.records.insert(at, order)
     raw = b.signed(gap.desk_key)
-    # A copy of the vault takes the order first, then judges the renewal.
     copy = vault_copy(gap, 'revoked')
     first = Bundle(raw)
     first.records = [r for r in first.records if r[0] != ITEM]
@@ -326,6 +358,21 @@ def test_vault_knows_revocation(gap):
     [result] = [r for r in Bundle(out.read_bytes()).all(RESULT)]
     assert result[1][1] == (10, b'\x03')
     assert b'is revoked' in result[1][7][1]
+
+
+def test_vault_knows_revocation(gap):
+    """The orders of a round before count when a renewal is judged."""
+    who = gap.account('gap-revoked', groups=['users'])
+    key = client.ec_key()
+    n = gap.pending(who, client.make_csr(key, template='VaultUser'))
+    gap.round()
+    old = gap.poll(who, n).leaf
+    serial = '%032X' % x509.load_der_x509_certificate(old).serial_number
+    n = gap.pending(who, renew(key, old)[1], pkcs10=False)
+    stack_row = gap.sql('SELECT day, id FROM countersign.request '
+                        'WHERE number = %s', int(n))
+    assert stack_row
+    revoked_first(gap, serial)
     gap.sign()
     gap.take()
 

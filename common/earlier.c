@@ -1,0 +1,183 @@
+/*
+ * Certificates of before their CA came here: telling them from those of
+ * strangers, and from ours whose row is lost.  Judged by renewal.c.
+ */
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "der.h"
+#include "digest.h"
+#include "earlier.h"
+#include "hresult.h"
+#include "oid.h"
+#include "serial.h"
+#include "x509.h"
+
+static struct slice
+serial_of(const X509 *x)
+{
+	const ASN1_INTEGER	*n = X509_get0_serialNumber(x);
+
+	return slice_of(ASN1_STRING_get0_data(n),
+	    (size_t)ASN1_STRING_length(n));
+}
+
+static bool
+has_begun(const X509 *x, int64_t *from)
+{
+	return x509_unix(X509_get0_notBefore(x), from) == 0;
+}
+
+bool
+earlier_looks(struct slice cert)
+{
+	X509	*x = x509_read(cert);
+	int64_t	 from;
+	bool	 is;
+
+	is = x == NULL || !has_begun(x, &from) ||
+	    !issued_drawn(serial_of(x), from);
+	X509_free(x);
+	ERR_clear_error();
+	return is;
+}
+
+/* The key of that CA that has signed it, or NULL. */
+static const struct policy_key *
+signed_by(const struct policy_ca *ca, X509 *x)
+{
+	const struct policy_key	*found = NULL;
+	size_t			 i;
+
+	for (i = 0; i < ca->nkeys && found == NULL; i++)
+		if (ca->keys[i].pub != NULL &&
+		    X509_verify(x, ca->keys[i].pub) == 1)
+			found = &ca->keys[i];
+	ERR_clear_error();
+	return found;
+}
+
+static bool
+get_extension(const X509 *x, struct slice oid, struct slice *value)
+{
+	const ASN1_OCTET_STRING	*s;
+	const ASN1_OBJECT	*o;
+	X509_EXTENSION		*e;
+	int			 i;
+
+	for (i = 0; i < X509_get_ext_count(x); i++) {
+		e = X509_get_ext(x, i);
+		o = X509_EXTENSION_get_object(e);
+		s = X509_EXTENSION_get_data(e);
+		*value = slice_of(ASN1_STRING_get0_data(s),
+		    (size_t)ASN1_STRING_length(s));
+		if (slice_eq(slice_of(OBJ_get0_data(o), OBJ_length(o)), oid))
+			return true;
+	}
+	return false;
+}
+
+/* [MS-WCCE] 2.2.2.7.7.2; versions behind it count for nothing here. */
+static char *
+by_oid(const struct policy *p, struct slice value, struct err *err)
+{
+	const struct template	*t;
+	struct der		 d;
+	struct slice		 oid;
+	char			 text[256];
+
+	if (der_only(value, DER_SEQ, &d, "template", err) == -1 ||
+	    der_get(&d, DER_OID, &oid, "template", err) == -1 ||
+	    oid_text(oid, text, sizeof(text)) == -1)
+		return NULL;
+	t = policy_template_by_oid(p, text);
+	return xstrdup(t != NULL ? t->cn : text);
+}
+
+/* [MS-WCCE] 2.2.2.7.7.1, as AD CS writes it: a string alone. */
+static char *
+by_name(struct slice value, struct err *err)
+{
+	struct der	d;
+	struct slice	content;
+	int		tag;
+
+	der_init(&d, value);
+	if (der_any(&d, &tag, NULL, &content, "template", err) == -1 ||
+	    der_end(&d, "template", err) == -1)
+		return NULL;
+	return name_string(tag, content, "template", err);
+}
+
+static char *
+template_of(const struct policy *p, const X509 *x)
+{
+	struct err	ignored = ERR_INIT;
+	struct slice	value;
+
+	if (get_extension(x, OID_TEMPLATE_OID, &value))
+		return by_oid(p, value, &ignored);
+	if (get_extension(x, OID_TEMPLATE_NAME, &value))
+		return by_name(value, &ignored);
+	return NULL;
+}
+
+static int
+read_parts(X509 *x, const char *number, struct issued *c, struct err *err)
+{
+	struct slice	serial = serial_of(x);
+	struct buf	spki = { 0 };
+
+	if (!has_begun(x, &c->not_before) ||
+	    x509_unix(X509_get0_notAfter(x), &c->not_after) == -1 ||
+	    x509_spki(x, &spki) == -1) {
+		ERR_clear_error();
+		return err_deny(err, CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE,
+		    "renewal: certificate %s has no validity or no key",
+		    number);
+	}
+	digest_sha256(buf_slice(&spki), c->spki);
+	buf_free(&spki);
+	buf_add(&c->serial, serial.p, serial.n);
+	return 0;
+}
+
+static int
+read_cert(const struct decide_ask *in, X509 *x, const char *number,
+    struct issued *c, struct err *err)
+{
+	if (read_parts(x, number, c, err) == -1)
+		return -1;
+	if (issued_drawn(buf_slice(&c->serial), c->not_before))
+		return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: "
+		    "certificate %s was issued by a signer of ca %.60s, but "
+		    "no record of it is here", number, in->ca);
+	c->template = template_of(in->policy, x);
+	return c->template != NULL ? 0 : err_deny(err,
+	    CERTSRV_E_TEMPLATE_CONFLICT, "renewal: certificate %s names no "
+	    "template: ask for a new one without it", number);
+}
+
+int
+earlier_read(const struct decide_ask *in, const char *number,
+    struct issued *out, struct err *err)
+{
+	const struct policy_ca	*ca = policy_ca_find(in->policy, in->ca);
+	const struct policy_key	*key = NULL;
+	struct issued		 c = { .renewals = 0 };
+	X509			*x = x509_read(in->request->old_cert);
+	int			 rc = 0;
+
+	ERR_clear_error();
+	if (ca != NULL && x != NULL && (key = signed_by(ca, x)) != NULL) {
+		c.ca = xstrdup(key->name);
+		rc = read_cert(in, x, number, &c, err) == 0 ? 1 : -1;
+	}
+	X509_free(x);
+	if (rc == 1)
+		*out = c;
+	else
+		issued_clear(&c);
+	return rc;
+}
