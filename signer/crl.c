@@ -16,6 +16,7 @@
 #define SERIAL_MAX	20
 #define DAY		INT64_C(86400)
 #define YEAR_2050	INT64_C(2524608000)
+#define YEAR_10000	INT64_C(253402300800)
 /* SEQUENCE { SEQUENCE { reasonCode, OCTET STRING { ENUMERATED } } } */
 #define REASON_OCTETS	14
 
@@ -230,9 +231,10 @@ crl_add(struct crl *c, const struct crl_entry *e, struct err *err)
 	size_t n = crl_entry_octets(&shape);
 	uint8_t *p;
 
-	/* [RFC5280] 4.1.2.2; negative times have no form. */
+	/* [RFC5280] 4.1.2.2; times before 1970 or without end have no form. */
 	if (e->serial.n == 0 || e->serial.n > SERIAL_MAX || e->at < 0 ||
-	    e->reason > 10 || (e->serial.n > 1 && e->serial.p[0] == 0))
+	    e->at >= YEAR_10000 || e->reason > 10 ||
+	    (e->serial.n > 1 && e->serial.p[0] == 0))
 		return err_set(err, ERR_INTERNAL, "crl: impossible entry");
 	if (c->b.n + n > CHUNK && flush(c, err) == -1)
 		return -1;

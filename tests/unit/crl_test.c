@@ -220,6 +220,7 @@ wrong_use(void **state)
 	const struct crl_entry bad[] = {
 		{ { plain, 0 }, NOW, 0 }, { { high, 21 }, NOW, 0 },
 		{ { plain, 16 }, -1, 0 }, { { plain, 16 }, NOW, 11 },
+		{ { plain, 16 }, INT64_C(253402300800), 0 },
 	};
 	struct crl_head h;
 	struct buf b = { 0 }, digest = { 0 };
