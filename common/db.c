@@ -91,7 +91,7 @@ db_drop(struct db *db)
 {
 	atomic_store(&db->fd, -1);
 	if (db->conn != NULL)
-		db->first = db_hosts_after(db->dsn, db->conn);
+		db->first = db_hosts_of(db->dsn, db->conn, 1);
 	PQfinish(db->conn);
 	db->conn = NULL;
 	db->wait.silent = false;
@@ -103,6 +103,13 @@ void
 db_next_host(struct db *db)
 {
 	db_drop(db);
+}
+
+void
+db_follow(struct db *db, const struct db *other)
+{
+	db_drop(db);
+	db->first = db_hosts_of(db->dsn, other->conn, 0);
 }
 
 void

@@ -51,6 +51,8 @@ void		 db_close(struct db *);
 void		 db_patience(struct db *, int ms, int commit_ms);
 /* Drop the connection, as if the server had. */
 void		 db_next_host(struct db *);
+/* The same, but the next attempt begins with the server of the other one. */
+void		 db_follow(struct db *, const struct db *other);
 
 /* Connect or reconnect if needed; ERR_UNAVAILABLE on failure. */
 int	 db_ready(struct db *, struct err *);

@@ -93,11 +93,11 @@ is_element(const char *list, size_t n, const char *what)
 }
 
 size_t
-db_hosts_after(const char *dsn, const PGconn *conn)
+db_hosts_of(const char *dsn, const PGconn *conn, size_t ahead)
 {
 	struct db_hosts h;
 	const char *list;
-	size_t i, n, next = 0;
+	size_t i, n, found = 0;
 
 	if (conn == NULL || db_hosts_from(dsn, 0, &h) == -1)
 		return 0;
@@ -106,10 +106,10 @@ db_hosts_after(const char *dsn, const PGconn *conn)
 	for (i = 0; i < n; i++) {
 		if (is_element(list, i, PQhost(conn)) &&
 		    is_element(h.port, i, PQport(conn))) {
-			next = (i + 1) % n;
+			found = (i + ahead) % n;
 			break;
 		}
 	}
 	db_hosts_free(&h);
-	return next;
+	return found;
 }

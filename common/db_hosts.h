@@ -23,9 +23,10 @@ struct db_hosts {
 int	 db_hosts_from(const char *dsn, size_t first, struct db_hosts *);
 void	 db_hosts_free(struct db_hosts *);
 /*
- * The number of the server that stands behind the one of this connection (may
- * be NULL), which is the first again behind the last and when there is one.
+ * The number of the server of this connection (may be NULL), or of one that
+ * stands so far behind it, the first again behind the last; 0 when there is one,
+ * or when it is none of them.
  */
-size_t	 db_hosts_after(const char *dsn, const PGconn *);
+size_t	 db_hosts_of(const char *dsn, const PGconn *, size_t ahead);
 
 #endif

@@ -60,7 +60,7 @@ static size_t
 after(const char *dsn, const char *connected)
 {
 	PGconn *c = PQconnectdb(connected);
-	size_t n = db_hosts_after(dsn, c);
+	size_t n = db_hosts_of(dsn, c, 1);
 
 	PQfinish(c);
 	return n;
@@ -82,7 +82,7 @@ next_in_turn(void **state)
 	assert_int_equal(after("dbname=x", "host=/none/a"), 0);
 	assert_int_equal(after("hostaddr=127.0.0.1,127.0.0.2 port=1",
 	    "hostaddr=127.0.0.1 port=1"), 1);
-	assert_int_equal(db_hosts_after(dsn, NULL), 0);
+	assert_int_equal(db_hosts_of(dsn, NULL, 1), 0);
 }
 
 static const struct db_stmt stmts[] = {
@@ -111,9 +111,9 @@ lost(void **state)
 	struct pollfd mute = { socket(AF_INET, SOCK_STREAM, 0), POLLIN, 0 };
 	socklen_t len = sizeof(a);
 	struct err err = ERR_INIT;
-	char dsn[400], one[160];
+	char dsn[400], turn[400], one[160];
 	struct pg pg;
-	struct db *db;
+	struct db *db, *follower;
 
 	(void)state;
 	if (!pg_installed("db_hosts_test"))
@@ -125,9 +125,15 @@ lost(void **state)
 	snprintf(dsn, sizeof(dsn), "%s host=%s,127.0.0.1 port=5432,%u "
 	    "connect_timeout=2", pg_dsn(&pg, "owner", one, sizeof(one)),
 	    pg.dir, ntohs(a.sin_port));
+	snprintf(turn, sizeof(turn), "%s host=127.0.0.1,%s port=%u,5432 "
+	    "connect_timeout=2", one, pg.dir, ntohs(a.sin_port));
 	db = db_open(dsn, stmts, NULL);
 	assert_answers(db);
+	follower = db_open(turn, stmts, NULL);
+	db_follow(follower, db);
+	assert_answers(follower);
 	assert_int_equal(poll(&mute, 1, 0), 0);
+	db_close(follower);
 	assert_null(db_exec(db, "kill", NULL, 0, &err));
 	assert_answers(db);
 	assert_int_equal(poll(&mute, 1, 0), 1);
