@@ -94,9 +94,9 @@ most(int64_t cost)
 static int
 gather(struct signer *s, struct batch *b, struct err *err)
 {
-	int wait = s->revocations_wait ? 0 : audittable_wait(s, IDLE_MS);
+	int wait = s->lists_wait ? 0 : audittable_wait(s, IDLE_MS);
 
-	s->revocations_wait = false;	/* once: no loop that burns */
+	s->lists_wait = false;	/* once: no loop that burns */
 	s->cost = ca_cost(s->cas, s->ncas);
 	if (queue_fill(s, s->queue, wait, err) == -1)
 		return -1;

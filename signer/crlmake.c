@@ -1,7 +1,13 @@
 /*
  * When a list is due, and making it: crl_round between two batches, from the
  * rows of revocations to the parts that "countersign crl publish" shows.
+ *
+ * All of a list is one transaction, of a session of its own; what is committed
+ * by the batches between its pages, revocations too, it does not see.  Where
+ * this process dies before its end, nothing is left but perhaps the intent in
+ * the ledger, which is a number given away.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "blocked.h"
@@ -22,18 +28,31 @@
 /* One list being made. */
 struct making {
 	struct signer		*s;
-	struct ca		*ca;
+	struct ca		*ca;	/* NULL: none is */
 	const struct policy_ca	*policy;
 	int64_t			 now;
 	struct crl_state	 state;
+	bool			 claimed, begun;	/* see store_crl.h */
+	unsigned long		 session;	/* of the batches */
+	struct crl_walk		 walk;	/* through its entries, twice */
+	struct crl		*crl;	/* NULL: they are being counted */
 	struct crl_made		 made;
 	unsigned		 parts;
 	struct buf		 row;	/* as it was stored */
+	int64_t			 t0, worked;	/* us: since, and before */
+};
+
+/* One after the other, each CA of the signer, and whatever batches between. */
+struct crl_turn {
+	const struct policy	*policy;	/* for all of them */
+	size_t			 nth;
+	bool			 again;	/* one has more for the ledger */
+	struct making		 m;
 };
 
 /*
  * Some seconds after the last one of either kind; where lists are long, a tenth
- * of the time is theirs: nothing is issued meanwhile.
+ * of the time is theirs.
  */
 static bool
 has_news(const struct making *m)
@@ -88,7 +107,7 @@ put_part(void *arg, struct slice body, struct err *err)
 	struct making *m = arg;
 
 	m->made.octets += body.n;
-	return store_crl_part(m->s->store, &m->made, ++m->parts, body, err);
+	return store_crl_part(m->s->lists, &m->made, ++m->parts, body, err);
 }
 
 /*
@@ -154,23 +173,23 @@ tell_ledger(struct making *m, struct err *err)
 }
 
 static int
-finish(struct making *m, struct crl *crl, struct err *err)
+sign(struct making *m, struct err *err)
 {
+	struct store *st = m->s->lists;
 	struct buf first = { 0 }, last = { 0 }, digest = { 0 };
-	int rc = crl_end(crl, &digest, err);
+	int rc = crl_end(m->crl, &digest, err);
 
+	m->made.entries = m->walk.entries;
 	m->made.digest = buf_slice(&digest);
 	if (rc == 0 && (rc = tell_ledger(m, err)) == 0)
 		fail_point("list-told");
-	if (rc == 0 && (rc = crl_sign(crl, &first, &last, err)) == 0 &&
+	if (rc == 0 && (rc = crl_sign(m->crl, &first, &last, err)) == 0 &&
 	    (rc = put_part(m, buf_slice(&last), err)) == 0) {
 		m->made.octets += first.n;
-		rc = store_crl_part(m->s->store, &m->made, 0,
-		    buf_slice(&first), err);
+		rc = store_crl_part(st, &m->made, 0, buf_slice(&first), err);
 	}
-	if (rc == 0 &&
-	    (rc = store_crl_put(m->s->store, &m->made, err)) == 0)
-		rc = store_crl_row(m->s->store, &m->made, &m->row, err);
+	if (rc == 0 && (rc = store_crl_put(st, &m->made, err)) == 0)
+		rc = store_crl_row(st, &m->made, &m->row, err);
 	fail_point("list-signed");
 	m->made.digest = slice_of(NULL, 0);
 	buf_free(&first);
@@ -196,31 +215,41 @@ query_of(const struct making *m)
 	return q;
 }
 
+/* What stands before the entries, when it is known how long they are. */
+static int
+open_list(struct making *m, struct err *err)
+{
+	struct crl_head h = {
+		.ca = m->ca, .number = m->made.number, .base = m->made.base,
+		.freshest = &m->policy->cdp_delta,
+		.this_update = m->made.this_update,
+		.next_update = m->made.next_update,
+		.octets = m->walk.octets
+	};
+
+	store_crl_rewind(&m->walk);
+	m->crl = crl_new(&h, (struct crl_sink){ put_part, m }, err);
+	return m->crl == NULL ? -1 : 0;
+}
+
+/*
+ * Up to the end of a full page, of which the next has to wait for a batch, or
+ * to the signature: 1, or 0.
+ */
 static int
 make(struct making *m, struct err *err)
 {
-	struct crl_query q;
-	struct crl_head h = { .ca = m->ca };
-	struct crl *crl;
-	int rc = -1;
+	struct store *st = m->s->lists;
+	int more = 0;
 
-	if (plan(m, err) == -1)
-		return -1;
-	q = query_of(m);
-	if (store_crl_count(m->s->store, &q, &m->made.entries, &h.octets,
-	    err) == -1)
-		return -1;
-	h.number = m->made.number;
-	h.base = m->made.base;
-	h.freshest = &m->policy->cdp_delta;
-	h.this_update = m->made.this_update;
-	h.next_update = m->made.next_update;
-	crl = crl_new(&h, (struct crl_sink){ put_part, m }, err);
-	if (crl != NULL &&
-	    store_crl_entries(m->s->store, &q, crl, err) == 0)
-		rc = finish(m, crl, err);
-	crl_free(crl);
-	return rc;
+	if (m->crl == NULL) {
+		if ((more = store_crl_page(st, &m->walk, NULL, err)) != 0)
+			return more;
+		if (open_list(m, err) == -1)
+			return -1;
+	}
+	more = store_crl_page(st, &m->walk, m->crl, err);
+	return more != 0 ? more : sign(m, err);
 }
 
 /*
@@ -249,7 +278,7 @@ tell_listed(struct making *m)
 static int
 begin(struct making *m, struct err *err)
 {
-	struct store *st = m->s->store;
+	struct store *st = m->s->lists;
 	int got, i;
 
 	for (i = 0; i < TRIES; i++) {
@@ -260,33 +289,17 @@ begin(struct making *m, struct err *err)
 			return -1;
 		if ((got = store_crl_begin(st, m->ca->name, err)) != 1)
 			return got;
-		got = store_revocations_untold(st, m->ca->name, err);
+		m->begun = true;
+		if ((got = store_revocations_untold(st, m->ca->name,
+		    err)) == -1)
+			return -1;
 		if (got == 0)
 			return 1;
 		store_crl_rollback(st);
-		if (got == -1)
-			return -1;
+		m->begun = false;
 	}
 	return err_set(err, ERR_UNAVAILABLE, "ca %s: a list between all these "
 	    "revocations has to wait", m->ca->name);
-}
-
-/* m->made.number stays 0 when there is none to be made any more. */
-static int
-make_alone(struct making *m, struct err *err)
-{
-	struct store *st = m->s->store;
-	int got;
-
-	if ((got = begin(m, err)) != 1)
-		return got;
-	/* Another signer may have made one meanwhile. */
-	if (store_crl_state(st, m->ca->name, &m->state, err) == -1 ||
-	    (is_due(m) && make(m, err) == -1)) {
-		store_crl_rollback(st);
-		return -1;
-	}
-	return store_crl_commit(st, err);
 }
 
 /*
@@ -294,89 +307,193 @@ make_alone(struct making *m, struct err *err)
  * between batches, not all before the next: is there nothing left?  1, 0, -1.
  */
 static int
-told_most(struct making *m, struct err *err)
+told_most(struct crl_turn *t, struct err *err)
 {
-	int more = journal_revocations_page(m->s, m->ca, err);
+	int more = journal_revocations_page(t->m.s, t->m.ca, err);
 
 	if (more == 1)
-		m->s->revocations_wait = true;
+		t->again = true;
 	return more == -1 ? -1 : !more;
 }
 
+/* 1: a list is begun, 0: there is nothing to be made, or -1. */
 static int
-make_if_due(struct making *m, struct err *err)
+begin_if_due(struct crl_turn *t, struct err *err)
 {
-	struct store *st = m->s->store;
-	int64_t t = log_usec();
+	struct making *m = &t->m;
 	int got;
 
-	if (store_crl_state(st, m->ca->name, &m->state, err) == -1)
+	if (store_crl_state(m->s->store, m->ca->name, &m->state, err) == -1)
 		return -1;
 	if (!is_due(m))
 		return 0;
+	m->session = store_session(m->s->store);
+	store_follow(m->s->lists, m->s->store);
 	/* A number given away twice cannot be taken back. */
 	if (rollback_check(m->s, err) == -1)
 		return -1;
 	/* Copying a crowd of revocations takes long: the others go on. */
-	if ((got = store_crl_claim(st, m->ca->name, err)) != 1)
+	if ((got = store_crl_claim(m->s->lists, m->ca->name, err)) != 1)
 		return got;
-	if ((got = told_most(m, err)) == 1)
-		got = make_alone(m, err);
-	store_crl_yield(st, m->ca->name);
-	if (got == -1 || m->made.number == 0)
+	m->claimed = true;
+	if ((got = told_most(t, err)) != 1 || (got = begin(m, err)) != 1)
 		return got;
+	/* Another signer may have made one meanwhile. */
+	if (store_crl_state(m->s->lists, m->ca->name, &m->state, err) == -1)
+		return -1;
+	if (!is_due(m))
+		return 0;
+	if (plan(m, err) == -1)
+		return -1;
+	m->walk.q = query_of(m);
+	return 1;
+}
+
+/* Of what the batches found a new session tells nothing: see signer_ready. */
+static int
+same_session(const struct making *m, struct err *err)
+{
+	if (store_session(m->s->store) == m->session)
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE, "database: another session");
+}
+
+static int
+end(struct making *m, struct err *err)
+{
+	int64_t took;
+
+	m->begun = false;
+	if (store_crl_commit(m->s->lists, err) == -1)
+		return -1;
 	fail_point("list-stored");
-	m->ca->crl_took = (log_usec() - t) / 1000000;
 	tell_listed(m);
+	took = m->worked + log_usec() - m->t0;
+	m->ca->crl_took = took / 1000000;
 	log_note("crl", "ca %s: %snumber %llu, %llu entries, %llu octets, "
 	    "%lld us", m->ca->name, m->made.base != 0 ? "delta, " : "",
 	    (unsigned long long)m->made.number,
 	    (unsigned long long)m->made.entries,
-	    (unsigned long long)m->made.octets, (long long)(log_usec() - t));
+	    (unsigned long long)m->made.octets, (long long)took);
 	return 0;
+}
+
+/* 1: the rest behind the next batch, 0: the list is there, or needs not be. */
+static int
+go_on(struct crl_turn *t, struct err *err)
+{
+	struct making *m = &t->m;
+	int got;
+
+	m->t0 = log_usec();
+	if (m->begun)
+		got = same_session(m, err) == -1 ? -1 : 1;
+	else
+		got = begin_if_due(t, err);
+	if (got == 1 && (got = make(m, err)) == 0)
+		got = end(m, err);
+	m->worked += log_usec() - m->t0;
+	return got;
+}
+
+/* Nothing is left of what did not come to its end. */
+static void
+leave(struct making *m)
+{
+	if (m->begun)
+		store_crl_rollback(m->s->lists);
+	if (m->claimed)
+		store_crl_yield(m->s->lists, m->ca->name);
+	store_crl_rewind(&m->walk);
+	crl_free(m->crl);
+	buf_free(&m->row);
+	memset(m, 0, sizeof(*m));
+}
+
+/* Is there something to be done for the CA? */
+static bool
+enter(struct signer *s, struct crl_turn *t, int64_t now)
+{
+	struct ca *ca = s->cas[t->nth];
+	const struct policy_ca *p = policy_key_find(t->policy, ca->name, NULL);
+
+	/* One that is apart comes with a bundle. */
+	if (p == NULL || ca->apart || now >= ca->not_after)
+		return false;	/* after its end nothing is left to revoke */
+	/* It has told already that its token is away. */
+	if (cakey_ready(ca->key, &(struct err)ERR_INIT) == -1)
+		return false;
+	t->m = (struct making){ .s = s, .ca = ca, .policy = p, .now = now };
+	return true;
+}
+
+/* Of one CA; false: there is more, behind the next batch. */
+static bool
+serve(struct signer *s, struct crl_turn *t, int64_t now)
+{
+	struct err err = ERR_INIT;
+	struct making *m = &t->m;
+	int got;
+
+	if (m->ca == NULL && !enter(s, t, now))
+		return true;
+	if ((got = go_on(t, &err)) == 1)
+		return false;
+	if (got == -1 || ocsp_ahead(s, m->ca, m->policy, now, &err) == -1)
+		log_note("crl", "ca %s: %s", m->ca->name, err.text);
+	leave(m);
+	return true;
+}
+
+static struct crl_turn *
+new_turn(struct signer *s)
+{
+	struct err err = ERR_INIT;
+	const struct policy *p;
+	struct crl_turn *t;
+
+	p = snapshot_policy(s->snapshot, false, &err);
+	if (p == NULL) {
+		log_note("crl", "no list can be made: %s", err.text);
+		return NULL;
+	}
+	caset_look(s, p);
+	t = xcalloc(1, sizeof(*t));
+	t->policy = p;
+	return t;
+}
+
+void
+crl_leave(struct signer *s)
+{
+	if (s->turn == NULL)
+		return;
+	leave(&s->turn->m);
+	snapshot_put(s->snapshot, s->turn->policy);
+	free(s->turn);
+	s->turn = NULL;
 }
 
 void
 crl_round(struct signer *s, int64_t now)
 {
-	const struct policy *p;
-	struct making m;
+	struct crl_turn *t;
 	struct err err = ERR_INIT;
-	size_t i;
 
 	if (signer_ready(s, &err) == -1)
 		return;
 	s->next_crl = log_usec() / 1000000 + LOOK_S;
-	s->revocations_wait = false;
+	s->lists_wait = false;
 	if (blocked_refresh(s, &err) == -1)
 		log_note("blocked", "%s", err.text);
-	memset(&err, 0, sizeof(err));
-	p = snapshot_policy(s->snapshot, false, &err);
-	if (p == NULL) {
-		log_note("crl", "no list can be made: %s", err.text);
+	if (s->turn == NULL && (s->turn = new_turn(s)) == NULL)
 		return;
-	}
-	caset_look(s, p);
-	for (i = 0; i < s->ncas; i++) {
-		memset(&m, 0, sizeof(m));
-		m.s = s;
-		m.ca = s->cas[i];
-		if (m.ca->apart)
-			continue;	/* comes with a bundle */
-		m.now = now;
-		m.policy = policy_key_find(p, m.ca->name, NULL);
-		/* It has told already that its token is away. */
-		if (cakey_ready(m.ca->key, &(struct err)ERR_INIT) == -1)
-			continue;
-		/* After its end there is nothing left to revoke. */
-		if (m.policy != NULL && now < m.ca->not_after &&
-		    (make_if_due(&m, &err) == -1 ||
-		    ocsp_ahead(s, m.ca, m.policy, now, &err) == -1))
-			log_note("crl", "ca %s: %s", m.ca->name, err.text);
-		buf_free(&m.row);
-		memset(&err, 0, sizeof(err));
-	}
-	if (s->revocations_wait)
+	t = s->turn;
+	while (t->nth < s->ncas && serve(s, t, now))
+		t->nth++;
+	s->lists_wait = t->nth < s->ncas || t->again;
+	if (s->lists_wait)
 		s->next_crl = 0;
-	snapshot_put(s->snapshot, p);
+	if (t->nth == s->ncas)
+		crl_leave(s);
 }

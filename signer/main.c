@@ -16,6 +16,7 @@
 #include "blocked.h"
 #include "caset.h"
 #include "clock.h"
+#include "crlmake.h"
 #include "failpoint.h"
 #include "heads.h"
 #include "journal.h"
@@ -101,6 +102,7 @@ open_store(struct signer *s, struct err *err)
 	int i, rc;
 
 	s->store = store_open(s->conf->database, s->conf->name);
+	s->lists = store_beside(s->conf->database, s->conf->name);
 	rc = store_ready(s->store, &last);
 	for (i = 0; rc == -1 && i < START_TRIES; i++) {
 		if (i == 0)
@@ -226,10 +228,12 @@ close_all(struct signer *s)
 	size_t i;
 
 	link_server_free(s->link);
+	crl_leave(s);
 	if (s->policy != NULL)
 		snapshot_put(s->snapshot, s->policy);
 	snapshot_free(s->snapshot);
 	pace_free(s->pace);
+	store_close(s->lists);
 	store_close(s->store);
 	ledger_close(s->ledger);
 	for (i = 0; i < s->ncas; i++)

@@ -26,6 +26,10 @@ struct signer {
 	struct snapshot		*snapshot;
 	struct pace		*pace;		/* NULL: the vault */
 	struct store		*store;
+	struct store		*lists;		/* NULL: none are made; beside
+						   the first, while batches go
+						   on */
+	struct crl_turn		*turn;		/* of CAs, see crlmake.c */
 	struct ledger		*ledger;
 	struct link_server	*link;
 	struct queue		*queue;		/* NULL but in batch_loop */
@@ -52,7 +56,7 @@ struct signer {
 	int64_t			 next_check;	/* of settings, clock, rows */
 	int64_t			 next_partitions;
 	int64_t			 next_crl;	/* crl_round */
-	bool			 revocations_wait;	/* for the ledger */
+	bool			 lists_wait;	/* crl_round has more to do */
 	int64_t			 next_force;	/* reading the policy again */
 	int64_t			 away_since;	/* monotonic us; 0 = ready */
 	int64_t			 clock;		/* unix seconds minus those of

@@ -71,6 +71,24 @@ store_open(const char *dsn, const char *signer)
 	return st;
 }
 
+struct store *
+store_beside(const char *dsn, const char *signer)
+{
+	struct store *st = store_open(dsn, signer);
+
+	st->beside = true;
+	return st;
+}
+
+void
+store_follow(struct store *st, const struct store *first)
+{
+	if (st->followed == first->sessions)
+		return;
+	db_follow(st->db, first->db);
+	st->followed = first->sessions;
+}
+
 void
 store_close(struct store *st)
 {
@@ -225,8 +243,9 @@ store_ready(struct store *st, struct err *err)
 	st->session = false;
 	if (changed == -1 ||
 	    store_run(st, "session", NULL, 0, err) == -1 ||
-	    take_lock(st, err) == -1 || store_settings(st, err) == -1 ||
-	    check_lease(st, err) == -1)
+	    (!st->beside && take_lock(st, err) == -1) ||
+	    store_settings(st, err) == -1 ||
+	    (!st->beside && check_lease(st, err) == -1))
 		return -1;
 	st->session = true;
 	st->settled = 0;

@@ -20,6 +20,14 @@ struct store;
 
 /* Connects lazily; signer is the name whose lock is held while connected. */
 struct store	*store_open(const char *dsn, const char *signer);
+/*
+ * A second session of that process, for a transaction beside those of the
+ * batches: the name's lock and lease are the first one's.  store_follow: after
+ * each new session of that one begin anew, where it is.  A former primary may
+ * take connections, and be waited for.
+ */
+struct store	*store_beside(const char *dsn, const char *signer);
+void		 store_follow(struct store *beside, const struct store *first);
 void		 store_close(struct store *);
 
 /*

@@ -9,6 +9,8 @@
 #include "store_crl.h"
 #include "store_int.h"
 
+#define PG_EPOCH	INT64_C(946684800)	/* 2000-01-01 in unix time */
+
 struct number {
 	char	 text[24];
 };
@@ -94,6 +96,7 @@ store_crl_begin(struct store *st, const char *ca, struct err *err)
 	if (store_begin(st, err) == -1)
 		return -1;
 	if (store_run(st, "crl_snapshot", NULL, 0, err) == 0 &&
+	    store_run(st, "crl_idle", NULL, 0, err) == 0 &&
 	    (r = db_exec(st->db, "crl_lock", p, 1, err)) != NULL)
 		got = *PQgetvalue(r, 0, 0) == 't';
 	PQclear(r);
@@ -117,96 +120,98 @@ store_crl_rollback(struct store *st)
 	db_rollback(st->db);
 }
 
-int
-store_crl_count(struct store *st, const struct crl_query *q,
-    uint64_t *entries, uint64_t *octets, struct err *err)
+/* timestamptz: us since 2000 */
+static int64_t
+seconds(int64_t at)
 {
-	struct number since = number(q->delta ? q->since : q->valid_at);
-	struct db_param p[] = { DB_TEXT(q->ca), DB_TEXT(since.text) };
-	PGresult *r = db_exec(st->db, q->delta ? "delta_shapes" :
-	    "crl_shapes", p, 2, err);
-	struct crl_shape shape;
-	uint64_t n;
-	int i;
-
-	if (r == NULL)
-		return -1;
-	*entries = *octets = 0;
-	for (i = 0; i < PQntuples(r); i++) {
-		shape.serial_octets = (size_t)cell(r, i, 0);
-		shape.high = *PQgetvalue(r, i, 1) == 't';
-		shape.generalized = *PQgetvalue(r, i, 2) == 't';
-		shape.reason = *PQgetvalue(r, i, 3) == 't';
-		n = (uint64_t)cell(r, i, 4);
-		*entries += n;
-		*octets += n * crl_entry_octets(&shape);
-	}
-	PQclear(r);
-	return 0;
+	return at / 1000000 - (at % 1000000 < 0) + PG_EPOCH;
 }
 
-/* Where a page ended. */
-struct place {
-	struct buf	 serial;
-	int64_t		 change;
-};
-
 static int
-add_page(const PGresult *r, struct crl *crl, struct place *last,
+take_row(const PGresult *r, int row, struct crl_walk *w, struct crl *crl,
     struct err *err)
 {
-	struct crl_entry e;
-	int i, n = PQntuples(r);
+	struct crl_entry e = {
+		.serial = db_field(r, row, 0),
+		.at = seconds(db_int(r, row, 1)),
+		.reason = (unsigned)db_int(r, row, 2)
+	};
+	struct crl_shape shape = crl_shape_of(&e);
 
-	for (i = 0; i < n; i++) {
-		e.serial = db_field(r, i, 0);
-		e.at = db_int(r, i, 1);
-		e.reason = (unsigned)db_int(r, i, 2);
-		if (crl_add(crl, &e, err) == -1)
+	if (db_int(r, row, 4) == 0)
+		return 0;
+	w->entries++;
+	w->octets += crl_entry_octets(&shape);
+	return crl == NULL ? 0 : crl_add(crl, &e, err);
+}
+
+static int
+take_page(const PGresult *r, struct crl_walk *w, struct crl *crl,
+    struct err *err)
+{
+	int i, n = PQntuples(r);
+	struct slice last;
+
+	for (i = 0; i < n; i++)
+		if (take_row(r, i, w, crl, err) == -1)
 			return -1;
-	}
 	if (n > 0) {
-		buf_reset(&last->serial);
-		buf_add(&last->serial, e.serial.p, e.serial.n);
-		last->change = db_int(r, n - 1, 3);
+		last = db_field(r, n - 1, 0);
+		buf_reset(&w->serial);
+		buf_add(&w->serial, last.p, last.n);
+		w->change = db_int(r, n - 1, 3);
 	}
 	return n;
 }
 
-/* Of one table, in the order of the statement. */
-static int
-add_pages(struct store *st, const char *stmt, const struct crl_query *q,
-    struct crl *crl, struct err *err)
+/* Before the first row of a table. */
+static void
+first_place(struct crl_walk *w)
 {
-	struct place last = { .change = q->since + 1 };
-	struct number from;
-	struct db_param p[3];
-	PGresult *r;
-	int n;
+	buf_extend(&w->serial, 1);	/* never NULL, which is SQL's NULL */
+	buf_reset(&w->serial);
+	w->change = w->q.since + 1;
+}
 
-	buf_extend(&last.serial, 1);	/* never NULL, which is SQL's NULL */
-	buf_reset(&last.serial);
-	do {
-		from = number(q->delta ? last.change : q->valid_at);
-		p[0] = DB_TEXT(q->ca);
-		p[1] = DB_BIN(last.serial.p, last.serial.n);
-		p[2] = DB_TEXT(from.text);
-		r = db_exec_bin(st->db, stmt, p, 3, err);
-		n = r == NULL ? -1 : add_page(r, crl, &last, err);
-		PQclear(r);
-	} while (n > 0);
-	buf_free(&last.serial);
+/* Of one table: how many rows. */
+static int
+next_page(struct store *st, struct crl_walk *w, struct crl *crl,
+    struct err *err)
+{
+	const struct crl_query *q = &w->q;
+	struct number from = number(q->delta ? w->change : q->valid_at);
+	struct db_param p[] = { DB_TEXT(q->ca),
+	    DB_BIN(w->serial.p, w->serial.n), DB_TEXT(from.text) };
+	PGresult *r = db_exec_bin(st->db, !q->delta ? "crl_page" :
+	    w->released ? "released_page" : "delta_page", p, 3, err);
+	int n = r == NULL ? -1 : take_page(r, w, crl, err);
+
+	PQclear(r);
 	return n;
 }
 
 int
-store_crl_entries(struct store *st, const struct crl_query *q,
-    struct crl *crl, struct err *err)
+store_crl_page(struct store *st, struct crl_walk *w, struct crl *crl,
+    struct err *err)
 {
-	if (!q->delta)
-		return add_pages(st, "crl_page", q, crl, err);
-	return add_pages(st, "delta_page", q, crl, err) == -1 ? -1 :
-	    add_pages(st, "released_page", q, crl, err);
+	int n;
+
+	if (w->serial.p == NULL)
+		first_place(w);
+	n = next_page(st, w, crl, err);
+	if (n >= 0 && n < atoi(CRL_PAGE) && w->q.delta && !w->released) {
+		w->released = true;
+		first_place(w);
+		n = next_page(st, w, crl, err);
+	}
+	return n == -1 ? -1 : n == atoi(CRL_PAGE);
+}
+
+void
+store_crl_rewind(struct crl_walk *w)
+{
+	buf_free(&w->serial);
+	*w = (struct crl_walk){ .q = w->q };
 }
 
 int

@@ -49,12 +49,22 @@ struct crl_query {
 	int64_t		 valid_at;	/* complete: unix seconds */
 	int64_t		 since;		/* delta: changes its base has */
 };
-/* How many, and the octets of their DER. */
-int	 store_crl_count(struct store *, const struct crl_query *,
-	    uint64_t *entries, uint64_t *octets, struct err *);
-/* In the order of an index, some thousand in memory at a time. */
-int	 store_crl_entries(struct store *, const struct crl_query *,
-	    struct crl *, struct err *);
+/* A walk through them, and where it is; all zero but q before the first. */
+struct crl_walk {
+	struct crl_query q;
+	bool		 released;	/* of a delta, its second part */
+	struct buf	 serial;	/* of the last row; owned */
+	int64_t		 change;
+	uint64_t	 entries, octets;	/* so far, of their DER */
+};
+/*
+ * The next page, in the order of an index, is counted and, where crl is not
+ * NULL, added to it.  1: there may be more, 0: that was all, or -1.
+ */
+int	 store_crl_page(struct store *, struct crl_walk *, struct crl *,
+	    struct err *);
+/* To the first row again; frees what the walk owns. */
+void	 store_crl_rewind(struct crl_walk *);
 
 struct crl_made {		/* times, seen, base as in struct crl_list */
 	const char	*ca;

@@ -13,8 +13,10 @@
 struct store {
 	struct db	*db;
 	char		*signer;
+	bool		 beside;	/* without the name's lock and lease */
 	bool		 session;	/* this connection is set up */
 	unsigned long	 sessions;	/* set up so far */
+	unsigned long	 followed;	/* beside that one of the first's */
 	bool		 reserved;	/* a transaction with locks is open */
 	bool		 fenced;	/* another process has the lease */
 	struct lease	 lease;		/* epoch 0: none yet */
@@ -156,7 +158,7 @@ enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
 	    "FROM countersign.revocation_event WHERE ca = $1)", 1 }
 
 #define CRL_LOCK_CLASS	"71200104"
-#define CRL_PAGE	"8192"		/* rows at a time */
+#define CRL_PAGE	"8192"		/* rows between two batches */
 
 /* Keys' part; see store_key.c.  A day is left for the client to use it. */
 #define KEY_STATEMENTS							\
@@ -214,39 +216,27 @@ enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
 	    "LEFT JOIN (" CRL_COMPLETE " OFFSET 1) p ON true", 1 },	\
 	{ "crl_snapshot", "SET TRANSACTION ISOLATION LEVEL "		\
 	    "REPEATABLE READ", 0 },					\
+	/* A process that is stopped shall not keep others from it. */	\
+	{ "crl_idle", "SET LOCAL idle_in_transaction_session_timeout "	\
+	    "= '60s'", 0 },						\
 	{ "crl_lock", "SELECT pg_try_advisory_xact_lock("		\
 	    CRL_LOCK_CLASS ", hashtext($1))", 1 },			\
 	{ "crl_claim", "SELECT pg_try_advisory_lock("			\
 	    CRL_LOCK_CLASS ", hashtext($1))", 1 },			\
 	{ "crl_yield", "SELECT pg_advisory_unlock("			\
 	    CRL_LOCK_CLASS ", hashtext($1))", 1 },			\
-	{ "crl_shapes", "SELECT length(serial), "			\
-	    "get_byte(serial, 0) >= 128, at >= '2050-01-01 00:00:00Z', " \
-	    "reason <> 0, count(*) FROM countersign.revoked "		\
-	    "WHERE ca = $1 AND not_after > to_timestamp($2::bigint) "	\
-	    "GROUP BY 1, 2, 3, 4", 2 },					\
-	{ "delta_shapes", "SELECT length(serial), "			\
-	    "get_byte(serial, 0) >= 128, at >= '2050-01-01 00:00:00Z', " \
-	    "reason <> 0, count(*) FROM (SELECT serial, at, reason "	\
-	    "FROM countersign.revoked WHERE ca = $1 "			\
-	    "AND change > $2::bigint UNION ALL SELECT serial, at, 8 "	\
-	    "FROM countersign.released x WHERE ca = $1 "		\
-	    "AND change > $2::bigint " NOT_REVOKED ") d "		\
-	    "GROUP BY 1, 2, 3, 4", 2 },					\
-	{ "delta_page", "SELECT serial, "				\
-	    "floor(extract(epoch FROM at))::bigint, reason::int4, change " \
+	{ "delta_page", "SELECT serial, at, reason::int4, change, true " \
 	    "FROM countersign.revoked WHERE ca = $1 "			\
 	    "AND (change, serial) > ($3::bigint, $2) "			\
 	    "ORDER BY change, serial LIMIT " CRL_PAGE, 3 },		\
-	{ "released_page", "SELECT serial, "				\
-	    "floor(extract(epoch FROM at))::bigint, 8, change "		\
+	{ "released_page", "SELECT serial, at, 8, change, true "	\
 	    "FROM countersign.released x WHERE ca = $1 "		\
 	    "AND (change, serial) > ($3::bigint, $2) " NOT_REVOKED	\
 	    "ORDER BY change, serial LIMIT " CRL_PAGE, 3 },		\
-	{ "crl_page", "SELECT serial, "					\
-	    "floor(extract(epoch FROM at))::bigint, reason::int4, change " \
+	/* Of those that have ended, too: a page shall not take long. */ \
+	{ "crl_page", "SELECT serial, at, reason::int4, 0::bigint, "	\
+	    "not_after > to_timestamp($3::bigint) "			\
 	    "FROM countersign.revoked WHERE ca = $1 AND serial > $2 "	\
-	    "AND not_after > to_timestamp($3::bigint) "			\
 	    "ORDER BY serial LIMIT " CRL_PAGE, 3 },			\
 	{ "crl_part", "INSERT INTO countersign.crl_part "		\
 	    "(ca, number, part, body) VALUES ($1, $2, $3, $4)", 4 },	\

@@ -1,9 +1,11 @@
 """What cannot wait is served before what can, where a slow key makes a queue:
-a signer that did not run finds more than it can sign at once."""
+a signer that did not run finds more than it can sign at once.  And all of it
+between the pages of a long list."""
 import os
 import re
 import signal
 
+import psycopg
 import pytest
 from asn1crypto import core
 
@@ -97,4 +99,42 @@ def test_who_cannot_wait(slow):
             break
     else:
         pytest.fail('never: %s' % orders)
+    peer.close()
+
+
+# The transaction of a list, by its session and its begin.
+LIST = '''SELECT a.pid, a.xact_start FROM pg_stat_activity a
+    JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'advisory'
+    AND l.classid = 71200104 WHERE a.xact_start IS NOT NULL'''
+
+
+def test_a_long_list_lets_others_through(slow):
+    """Asked when a list is being made, answered while it is the same one."""
+    peer = wire.Peer(slow, 'worker')
+    dsn = psycopg.conninfo.make_conninfo(slow.env['CS_DSN'], user='postgres')
+    with psycopg.connect(dsn, autocommit=True) as root:
+        # No audit, no ledger: rows are all that a list is made of.
+        root.execute('SET session_replication_role = replica')
+        root.execute("INSERT INTO countersign.revoked SELECT name, '\\x41' || "
+                     "substr(sha256(int4send(i)), 1, 15), now(), 1, "
+                     "'infinity', 1 FROM countersign.ca, "
+                     'generate_series(1, 60000) i')
+
+        def making():
+            return root.execute(LIST).fetchone()
+
+        def let_through():
+            root.execute('SELECT countersign.revocation_next(name) '
+                         'FROM countersign.ca')
+            csr = client.make_csr(client.ec_key(), 'long.demo.example',
+                                  ['long.demo.example'],
+                                  slow.env['CS_TEMPLATE'])
+            message = wire.ask(slow, wire.ISSUE, wire.PASSWORD,
+                               slow.env['CS_USER'], csr)
+            begun = wait_for(making, every=0.001)
+            assert wire.status(peer.ask(message)) == ISSUED
+            return making() == begun
+        wait_for(let_through)
+        wait_for(lambda: root.execute('SELECT max(entries) FROM '
+                                      'countersign.crl').fetchone()[0] > 59999)
     peer.close()

@@ -84,13 +84,13 @@ crowd_in_pages(void **state)
 	    "int4send(i), 'Fixture', '', 'x' FROM generate_series(1, 2500) i");
 	assert_int_equal(look(STEP), n);
 	assert_int_equal(untold(), 1500);
-	assert_true(signer.revocations_wait);
+	assert_true(signer.lists_wait);
 	assert_int_equal(signer.next_crl, 0);
 	assert_int_equal(look(0), n);
 	assert_int_equal(untold(), 500);
 	assert_int_equal(look(0), n + 1);
 	assert_int_equal(untold(), 0);
-	assert_false(signer.revocations_wait);
+	assert_false(signer.lists_wait);
 	assert_true(signer.next_crl > 0);
 	assert_int_equal(entries(), before + 2500);
 	/* Where a list takes three seconds the next has to wait. */
@@ -270,6 +270,150 @@ another_signer(void **state)
 	store_close(other);
 }
 
+#define FILLED 20000		/* rows; a page has fewer than half of them */
+
+/* A list as long as that; the first page of it is read. */
+static uint64_t
+begin_long(void)
+{
+	uint64_t n = state_of().last.number;
+
+	sql("INSERT INTO countersign.revoked SELECT 'Fixture', "
+	    "'\\x46'::bytea || int4send(i), now(), 1, 'infinity', 1 "
+	    "FROM generate_series(1, 20000) i ON CONFLICT DO NOTHING");
+	sql("SELECT countersign.revocation_next('Fixture')");
+	assert_int_equal(look(60 + STEP), n);
+	assert_true(signer.lists_wait);
+	assert_int_equal(signer.next_crl, 0);
+	return n;
+}
+
+/* Parts that belong to no list. */
+static void
+nothing_half_done(void)
+{
+	sql("DO $$ BEGIN IF EXISTS (SELECT FROM countersign.crl_part p "
+	    "WHERE NOT EXISTS (SELECT FROM countersign.crl c "
+	    "WHERE c.ca = p.ca AND c.number = p.number)) "
+	    "THEN RAISE 'a part'; END IF; END $$");
+}
+
+/* The rest of it; how many batches had their turn. */
+static int
+to_the_end(void)
+{
+	int turns = 0;
+
+	while (signer.lists_wait) {
+		assert_true(turns++ < 100);
+		look(1);
+	}
+	return turns;
+}
+
+/* Batches come between its pages; what they commit is for the next one. */
+static void
+long_list(void **state)
+{
+	struct store *other = store_open(dsn, "signer-2");
+	struct err err = ERR_INIT;
+	int before = entries();
+	uint64_t n = begin_long();
+	int64_t begun = now;
+
+	(void)state;
+	look(1);
+	assert_int_equal(store_barrier(signer.store, &err), 0);
+	sql("INSERT INTO countersign.void_serial VALUES ('\\x4601', "
+	    "'Fixture', '', 'x')");
+	assert_int_equal(store_crl_claim(other, "Fixture", &err), 0);
+	assert_true(to_the_end() >= 3);
+	assert_int_equal(state_of().last.number, n + 1);
+	assert_int_equal(state_of().last.this_update, begun);
+	assert_int_equal(entries(), before + FILLED);
+	assert_true(signer.next_crl > 0);
+	assert_int_equal(store_crl_claim(other, "Fixture", &err), 1);
+	store_crl_yield(other, "Fixture");
+	look(60 + STEP);
+	to_the_end();
+	assert_int_equal(state_of().last.number, n + 2);
+	assert_int_equal(entries(), before + FILLED + 1);
+	nothing_half_done();
+	store_close(other);
+}
+
+/* The process ends between two pages. */
+static void
+long_list_left(void **state)
+{
+	uint64_t n = begin_long();
+
+	(void)state;
+	look(1);
+	look(1);
+	look(1);		/* entries have been stored by now */
+	assert_true(signer.lists_wait);
+	assert_int_equal(state_of().last.number, n);
+	close_signer();
+	open_signer();
+	nothing_half_done();
+	look(1);
+	to_the_end();
+	assert_int_equal(state_of().last.number, n + 1);
+	nothing_half_done();
+}
+
+static void
+as_root(const char *text)
+{
+	assert_int_equal(pg_sql(&pg, "postgres", text), 0);
+}
+
+static void
+end_sessions(const char *which)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "SELECT pg_terminate_backend(pid, "
+	    "180000) FROM pg_stat_activity WHERE usename = "
+	    "'countersign_signer' AND state %s 'idle in transaction'", which);
+	as_root(text);
+}
+
+/* Its session, or the one that knows of the batches, ends. */
+static void
+long_list_lost(void **state)
+{
+	const char *which[] = { "=", "<>" };
+	uint64_t n;
+	int i, tries;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		n = begin_long();
+		as_root("DROP TABLE IF EXISTS old; CREATE TABLE old AS "
+		    "SELECT pid FROM pg_stat_activity "
+		    "WHERE usename = 'countersign_signer'");
+		end_sessions(which[i]);
+		for (tries = 0; signer.turn != NULL; tries++) {
+			assert_true(tries < 100);
+			look(1);
+			assert_int_equal(state_of().last.number, n);
+		}
+		nothing_half_done();
+		do {
+			assert_true(tries++ < 200);
+			look(1);
+			to_the_end();
+		} while (state_of().last.number == n);
+		assert_int_equal(state_of().last.number, n + 1);
+	}
+	/* One follows the other to another server. */
+	as_root("DO $$ BEGIN IF EXISTS (SELECT FROM old "
+	    "JOIN pg_stat_activity USING (pid)) THEN RAISE 'it stayed'; "
+	    "END IF; END $$");
+}
+
 /* A database that is busy is asked again, as by whoever needs an answer. */
 static struct responder *
 get(int64_t at)
@@ -447,6 +591,8 @@ main(void)
 		cmocka_unit_test(clock_backwards),
 		cmocka_unit_test(another_signer),
 		cmocka_unit_test(crowd_in_pages),
+		cmocka_unit_test(long_list), cmocka_unit_test(long_list_left),
+		cmocka_unit_test(long_list_lost),
 		cmocka_unit_test(answers_ahead), cmocka_unit_test(responder),
 		cmocka_unit_test(responder_without_key),
 	};

@@ -96,6 +96,7 @@ start_signer(struct err *err)
 	signer.cas = cas;
 	signer.ncas = 1;
 	signer.store = store_open(dsn, signer_name);
+	signer.lists = store_beside(dsn, signer_name);
 	assert_int_equal(store_ready(signer.store, err), 0);
 	signer.snapshot = snapshot_new(dsn, policy_path);
 	signer.ledger = ledger_open(dir, err);
@@ -114,12 +115,14 @@ open_signer(void)
 static inline void
 close_signer(void)
 {
+	crl_leave(&signer);
 	blocked_free(signer.blocked);
 	signer.blocked = NULL;
 	ledger_close(signer.ledger);
 	intents_free(&signer.unresolved);
 	intents_free(&signer.marks);
 	snapshot_free(signer.snapshot);
+	store_close(signer.lists);
 	store_close(signer.store);
 }
 
