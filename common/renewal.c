@@ -206,7 +206,7 @@ check_asks_anew(const struct decide_ask *in, const struct issued *c,
 	const struct policy_ca	*ca = policy_ca_find(in->policy, in->ca);
 	struct err		 why = ERR_INIT;
 
-	if (in->account != NULL && in->method != AUTH_ANONYMOUS &&
+	if (in->account != NULL &&
 	    decide_method(ca, in->method, false, &why) == 0)
 		return 0;
 	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "renewal: certificate "

@@ -1,5 +1,6 @@
 """A CA that comes from elsewhere with its key and its last list."""
 import datetime
+import os
 import re
 
 import pytest
@@ -46,6 +47,28 @@ def hex_of(serial):
 
 def name(cn):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)])
+
+
+def key_of_ca(path):
+    """Of a CA in files: its certificate and its key."""
+    return (x509.load_pem_x509_certificate(
+        path.with_suffix('.pem').read_bytes()),
+        serialization.load_pem_private_key(
+            path.with_suffix('.key').read_bytes(),
+            path.with_suffix('.pass').read_bytes().strip()))
+
+
+def sign_before(ca, ca_key, *extensions, serial=None, days=(-300, 65),
+                cn='OLD\\somebody'):
+    """A key and its certificate, numbered as AD CS does."""
+    key = client.ec_key()
+    b = x509.CertificateBuilder(
+        ca.subject, name(cn), key.public_key(),
+        serial or int.from_bytes(b'\x61' + os.urandom(18), 'big'),
+        NOW + days[0] * DAY, NOW + days[1] * DAY)
+    for e in extensions:
+        b = b.add_extension(e, False)
+    return key, b.sign(ca_key, hashes.SHA256()).public_bytes(DER)
 
 
 class Elsewhere:

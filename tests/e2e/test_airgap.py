@@ -1,6 +1,5 @@
 """A CA whose key has no network, on a stack of its own: rounds, polls,
 approvals, renewals and revocations."""
-import datetime
 import hashlib
 import os
 import pathlib
@@ -20,6 +19,7 @@ import archives
 import client
 from airgap import check_cmc, cmc_status, crl, refused, renew, vault_copy
 from bundle import ITEM, ORDER, RESULT, WISH, Bundle, integer, split
+from earlier import key_of_ca, sign_before
 from keypairs import twin
 from ledger_edits import rehash
 from ledgers import lines_of
@@ -253,25 +253,12 @@ def test_key_of_another_account(gap, gap_user):
                    'ON CONFLICT DO NOTHING')
 
 
-def of_before(gap, serial):
-    """What the vault's key signed elsewhere, and the key of it."""
-    ca = x509.load_pem_x509_certificate(
-        (gap.vault_dir / 'ca.pem').read_bytes())
-    vault_key = serialization.load_pem_private_key(
-        (gap.vault_dir / 'ca.key').read_bytes(),
-        (gap.vault_dir / 'ca.pass').read_bytes().strip())
-    key, now = client.ec_key(), datetime.datetime.utcnow()
-    b = x509.CertificateBuilder(
-        ca.subject, x509.Name([]), key.public_key(), serial,
-        now - datetime.timedelta(200), now + datetime.timedelta(20))
-    return key, b.add_extension(client.template_v1('VaultUser'), False).sign(
-        vault_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-
-
 def test_renewal_of_before_it_came(gap):
     """Desk and vault alike: a new request, and refused when it is revoked."""
     who = gap.account('gap-moved', groups=['users'], cn='Moved')
-    key, old = of_before(gap, 0x8F00000000000001)
+    ca = key_of_ca(gap.vault_dir / 'ca')
+    of_user = client.template_v1('VaultUser')
+    key, old = sign_before(*ca, of_user, serial=0x8F00000000000001)
     n = gap.pending(who, renew(key, old)[1], pkcs10=False)
     gap.round()
     r = gap.poll(who, n)
@@ -288,7 +275,7 @@ def test_renewal_of_before_it_came(gap):
             '--reason', 'superseded')
     r = gap.ask(who, renew(key, old)[1], pkcs10=False)
     assert r.hresult == REVOKED, r.reason
-    key, old = of_before(gap, 0x8F00000000000002)
+    key, old = sign_before(*ca, of_user, serial=0x8F00000000000002)
     n = gap.pending(who, renew(key, old)[1], pkcs10=False)
     gap.round()
     assert gap.poll(who, n).certificate is not None

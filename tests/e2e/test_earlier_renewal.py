@@ -1,18 +1,16 @@
 """Renewing with certificates that a CA's key signed before the CA moved here:
 to who logs on by other means they are requests for new ones, to nobody more."""
-import os
 import uuid
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID as EKU
 
 import client
 from cakeys import put
 from certlogon import CertClient, Maker
-from earlier import (DAY, DER, HELD, HELD_TOO, NAME, NOW, PEM,  # noqa: F401
-                     PLAIN, elsewhere, hex_of, moved, name)
+from earlier import (HELD, HELD_TOO, NAME, PEM, PLAIN,  # noqa: F401
+                     elsewhere, hex_of, moved, sign_before)
 from fcgi import fastcgi, framed
 from ledgers import lines_of, own, restart_signers, root  # noqa: F401
 from onetime import create
@@ -83,23 +81,18 @@ def of_template(template):
 @pytest.fixture(scope='module')
 def old(moved, demo):  # noqa: F811
     """Certificates as AD CS made them."""
-    def make(template='MvPlain', days=(-300, 65), serial=None, c=None,
-             cn='OLD\\somebody', ext=True, by=None, eku=EKU.CLIENT_AUTH, **kw):
+    def make(template='MvPlain', c=None, ext=True, by=None,
+             eku=EKU.CLIENT_AUTH, how={}, **kw):
         h = Held.__new__(Held)
         h.c, h.name, h.kw = c or demo, template, kw
-        h.key = client.ec_key()
-        b = x509.CertificateBuilder(
-            moved.cert.subject, name(cn), h.key.public_key(),
-            serial or int.from_bytes(b'\x61' + os.urandom(18), 'big'),
-            NOW + days[0] * DAY, NOW + days[1] * DAY)
-        b = b.add_extension(x509.ExtendedKeyUsage([eku]), False)
+        extensions = [x509.ExtendedKeyUsage([eku])]
         if kw.get('dns'):
-            b = b.add_extension(x509.SubjectAlternativeName(
-                [x509.DNSName(d) for d in kw['dns']]), False)
+            extensions.append(x509.SubjectAlternativeName(
+                [x509.DNSName(d) for d in kw['dns']]))
         if ext:
-            b = b.add_extension(of_template(template) if ext is True else ext,
-                                False)
-        h.der = b.sign(by or moved.key, hashes.SHA256()).public_bytes(DER)
+            extensions.append(of_template(template) if ext is True else ext)
+        h.key, h.der = sign_before(moved.cert, by or moved.key, *extensions,
+                                   **how)
         return h
     return make
 
@@ -164,7 +157,7 @@ def test_same_key_and_the_old_form_of_templates(site, old):
 @both
 def test_it_gives_nobody_elses_names(site, old, form):
     """Whosever it was: the account gets what it gets without."""
-    h = old(cn='Administrator')
+    h = old(how=dict(cn='Administrator'))
     r = h.renew(form)
     assert row(site, r)['account'] == h.c.user
     new = client.Client(h.c.env).enroll(client.make_csr(
@@ -235,7 +228,7 @@ def test_logged_on_by_one_of_ours(site, old, tmp_path):
 @both
 def test_revoked(site, old, form, tmp_path):
     for serial in PLAIN, HELD:
-        refused_alike(site, tmp_path, old(serial=serial), REVOKED,
+        refused_alike(site, tmp_path, old(how=dict(serial=serial)), REVOKED,
                       'is revoked', form)
     h = old()
     # Under its number, but by another CA.
@@ -250,7 +243,7 @@ def test_revoked(site, old, form, tmp_path):
 
 
 def test_a_hold_of_before_ends(site, old):
-    h = old(serial=HELD_TOO)
+    h = old(how=dict(serial=HELD_TOO))
     refused(h.renew(), REVOKED, 'is revoked')
     site.ctl('cert', 'release', '--earlier', NAME, hex_of(HELD_TOO))
     assert row(site, h.renew())['state'] == 'issued'
@@ -258,14 +251,14 @@ def test_a_hold_of_before_ends(site, old):
 
 @both
 def test_its_time(site, old, form, tmp_path):
-    refused_alike(site, tmp_path, old(days=(-300, -1)), EXPIRED,
+    refused_alike(site, tmp_path, old(how=dict(days=(-300, -1))), EXPIRED,
                   'renewal-grace is 0 s', form)
-    refused_alike(site, tmp_path, old(days=(1, 65)), EXPIRED,
+    refused_alike(site, tmp_path, old(how=dict(days=(1, 65))), EXPIRED,
                   'not valid yet', form)
-    h = old('MvGrace', days=(-300, -1))
+    h = old('MvGrace', how=dict(days=(-300, -1)))
     assert row(site, h.renew(form))['state'] == 'issued'
-    refused_alike(site, tmp_path, old('MvGrace', days=(-300, -31)), EXPIRED,
-                  'renewal-grace is', form)
+    refused_alike(site, tmp_path, old('MvGrace', how=dict(days=(-300, -31))),
+                  EXPIRED, 'renewal-grace is', form)
 
 
 @both
@@ -320,7 +313,7 @@ def test_a_row_that_is_lost(site, old, moved, form, tmp_path):  # noqa: F811
 
 @both
 def test_other_bytes_of_a_row(site, old, moved, form, tmp_path):  # noqa: F811
-    h = old(serial=ours(site, old).cert.serial_number)
+    h = old(how=dict(serial=ours(site, old).cert.serial_number))
     refused_alike(site, tmp_path, h, UNTRUSTED, 'was not issued by', form)
 
 

@@ -14,6 +14,7 @@ import client
 import realm
 import tickets
 from adfile import computer, entry
+from earlier import key_of_ca, sign_before
 from realm import authorization, self_signed, survives, whoami  # noqa: F401
 from renewals import Held
 from schema import check_policies, check_rstrc
@@ -175,6 +176,25 @@ def test_renewal(krb, alice, machine, form):
     # Nor does a ticket of somebody else's renew it.
     r = held.renew(form, c=machine)
     assert r.fault is not None and r.hresult
+
+
+@pytest.mark.parametrize('form', ['cmc', 'cms'])
+def test_renewal_of_before_the_ca_came(krb, machine, form):
+    """As autoenrollment does when AD CS has moved here with its key."""
+    held = Held.__new__(Held)
+    held.c, held.name, held.kw = machine, 'Computer', {}
+    held.key, held.der = sign_before(
+        *key_of_ca(krb.stack.dir / 'ca/Demo-CA'), client.template_v2(
+            '1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.8125073.1.2',
+            99, 1), cn='pc1.demo.example')
+    r = held.renew(form, key=client.ec_key())
+    got = row(krb, r)
+    assert (got['account'], got['method'], got['renews']) == (
+        'pc1$@demo.example', 'kerberos', None)
+    assert r.certificate.subject.rfc4514_string() == 'CN=pc1.demo.example'
+    # The account counts, and the other's may not ask for this.
+    other = held.renew(form, c=krb.client('alice'))
+    assert 'is in none of the groups' in other.reason
 
 
 def test_two_ways_are_one_account(krb):

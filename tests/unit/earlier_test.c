@@ -93,6 +93,9 @@ test_earlier(void **state)
 	/* Whoever does not log on, or may not ask for a new one there. */
 	ask_earlier(&q, "Plain", set);
 	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "is of before ca CA came here");
+	ask_earlier(&q, "Plain", set);
+	q.in.method = AUTH_OPERATOR;
 	q.in.account = NULL;
 	denies(&q, CERTSRV_E_ENROLL_DENIED, "is of before ca CA came here");
 	ask_earlier(&q, "Plain", set);
