@@ -298,19 +298,6 @@ nothing_half_done(void)
 	    "THEN RAISE 'a part'; END IF; END $$");
 }
 
-/* The rest of it; how many batches had their turn. */
-static int
-to_the_end(void)
-{
-	int turns = 0;
-
-	while (signer.lists_wait) {
-		assert_true(turns++ < 100);
-		look(1);
-	}
-	return turns;
-}
-
 /* Batches come between its pages; what they commit is for the next one. */
 static void
 long_list(void **state)

@@ -179,6 +179,32 @@ bad_deltas(void **state)
 	buf_free(&b);
 }
 
+/* More than a page of what is revoked, and behind it what is not any more. */
+static void
+long_delta(void **state)
+{
+	uint64_t n = state_of().last.number, base = state_of().complete.number;
+	int before;
+
+	(void)state;
+	sql(HOLD("\\x4503"));
+	assert_int_equal(look(STEP), ++n);
+	sql(RELEASE("\\x4503"));
+	assert_int_equal(look(STEP), ++n);
+	assert_int_equal(reason_of(0x45, 3), CRL_REMOVE);
+	before = entries();
+	sql("INSERT INTO countersign.revoked SELECT 'Fixture', "
+	    "'\\x46'::bytea || int4send(i), now(), 1, 'infinity', c "
+	    "FROM (SELECT " NEXT " AS c) s, generate_series(1, 9000) i");
+	assert_int_equal(look(STEP), n);
+	assert_true(to_the_end() > 0);
+	assert_int_equal(state_of().last.number, n + 1);
+	assert_int_equal(extension(NID_delta_crl), base);
+	assert_int_equal(entries(), before + 9000);
+	assert_int_equal(reason_of(0x45, 3), CRL_REMOVE);
+	sql("DELETE FROM countersign.revoked WHERE get_byte(serial, 0) = 70");
+}
+
 /* No deltas any more: a complete list at once, and then as before. */
 static void
 no_deltas(void **state)
@@ -208,7 +234,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(deltas), cmocka_unit_test(next_base),
-		cmocka_unit_test(bad_deltas), cmocka_unit_test(no_deltas),
+		cmocka_unit_test(bad_deltas), cmocka_unit_test(long_delta),
+		cmocka_unit_test(no_deltas),
 	};
 
 	return RUN_LISTS("delta_test", tests);
