@@ -439,6 +439,9 @@ def test_it_needs_a_database_that_tells(site, old, root):  # noqa: F811
         db.execute('REVOKE SELECT ON countersign.revoked '
                    'FROM countersign_signer')
         try:
+            # Of others nothing more is asked.
+            h = ours(site, old)
+            assert row(site, h.renew())['renews'] == h.serial
             r = old().renew()
             assert r.fault is not None and r.leaf is None
         finally:
