@@ -100,7 +100,7 @@ take_entry(const X509_REVOKED *r, struct entry *e, struct err *err)
 	e->at = cert_unix(X509_REVOKED_get0_revocationDate(r));
 	e->reason = reason_of(r);
 	if (ASN1_STRING_type(n) == V_ASN1_NEG_INTEGER || e->serial.n == 0 ||
-	    e->serial.n > SERIAL_MAX || e->at == 0 || e->reason < 0 ||
+	    e->serial.n > SERIAL_MAX || e->at <= 0 || e->reason < 0 ||
 	    has_critical(r)) {
 		buf_hex(&hex, e->serial.p, e->serial.n < 64 ? e->serial.n :
 		    64);

@@ -47,6 +47,9 @@ def changed(e, serials):
     (lambda e: changed(e, [LOST, -5]), 'entry of serial number'),
     (lambda e: e.crl({LOST: (NOW, None)}, entry=(x509.CertificateIssuer(
         [x509.DirectoryName(name('Other CA'))]), True)), hex_of(LOST).lower()),
+    # No list of ours has such a date: none could be made any more.
+    (lambda e: e.crl({LOST: (datetime.datetime(1965, 1, 1), None)}),
+     hex_of(LOST).lower()),
     (lambda e: changed(e, [LOST, LOST]),
      'two entries of one serial number')])
 def test_a_list_that_is_not_all(own, elsewhere, make, text):  # noqa: F811
