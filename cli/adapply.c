@@ -225,9 +225,8 @@ adapply_stragglers(struct adapply *a, struct err *err)
 	PGresult	*res;
 	bool		 in_doubt;
 
-	if (a->replaced)
-		revoke_settle();
-	if (db_begin(a->c->db, err) != 0)
+	if ((a->replaced && revoke_settle(a->c, err) != 0) ||
+	    db_begin(a->c->db, err) != 0)
 		return -1;
 	res = cli_query(a->c, "import_stragglers", NULL, 0, err);
 	if (res == NULL) {

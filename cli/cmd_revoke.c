@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "account.h"
+#include "log.h"
 #include "progress.h"
 
 const struct opt opts_cert_revoke[] = {
@@ -46,6 +47,7 @@ static const struct out_col cols[] = {
 };
 #define OUTCOME	5	/* its column */
 #define STEP	1000	/* certificates revoked in one transaction */
+#define SETTLE_S	30	/* as long as db.c waits for an answer */
 
 static const struct out_col released_cols[] = {
 	{ "serial", OUT_TEXT }, { "outcome", OUT_TEXT }, { NULL, OUT_TEXT }
@@ -479,12 +481,40 @@ revoke_account(struct cli *c, const struct revocation *r, struct err *err)
 	return n;
 }
 
-void
-revoke_settle(void)
+/* 1: some of them go on; 0; or -1. */
+static int
+still_issuing(struct cli *c, const char *which, struct err *err)
 {
-	const struct timespec one = { 1, 0 };
+	PGresult *res = cli_query(c, "issuing_still", &which, 1, err);
+	int rc = res == NULL ? -1 : *PQgetvalue(res, 0, 0) == 't';
+
+	PQclear(res);
+	return rc;
+}
+
+/*
+ * A COMMIT that waits for a standby, or for somebody's lock, takes as long as
+ * it likes, and until then nobody sees its rows.
+ */
+int
+revoke_settle(struct cli *c, struct err *err)
+{
+	const struct timespec one = { 1, 0 }, pause = { 0, 100000000 };
+	int64_t end;
+	PGresult *res;
+	int rc;
 
 	(void)nanosleep(&one, NULL);
+	if ((res = cli_query(c, "issuing", NULL, 0, err)) == NULL)
+		return -1;
+	end = log_usec() + SETTLE_S * INT64_C(1000000);
+	while ((rc = still_issuing(c, PQgetvalue(res, 0, 0), err)) == 1 &&
+	    log_usec() < end)
+		(void)nanosleep(&pause, NULL);
+	PQclear(res);
+	return rc != 1 ? rc : err_set(err, ERR_UNAVAILABLE, "that is done, "
+	    "but a signer's transaction does not end for %d seconds: repeat "
+	    "the command for what comes out of it", SETTLE_S);
 }
 
 int
@@ -493,8 +523,7 @@ revoke_again(struct cli *c, const struct revocation *r, struct err *err)
 	bool in_doubt;
 	int n;
 
-	revoke_settle();
-	if (db_begin(c->db, err) != 0)
+	if (revoke_settle(c, err) != 0 || db_begin(c->db, err) != 0)
 		return -1;
 	if ((n = revoke_account(c, r, err)) < 0) {
 		db_rollback(c->db);

@@ -130,11 +130,15 @@ int	 revoke_account(struct cli *, const struct revocation *, struct err *);
 /*
  * Signers go by an account as it was until they see the COMMIT, and have a
  * batch at hand then: what they issued meanwhile nobody has looked at.  The
- * same once more, behind the COMMIT and a moment later, which revoke_settle
- * waits for; in a transaction of its own.
+ * same once more, behind the COMMIT and what revoke_settle waits for; in a
+ * transaction of its own.
  */
 int	 revoke_again(struct cli *, const struct revocation *, struct err *);
-void	 revoke_settle(void);
+/*
+ * A moment, and the end of all transactions with certificates in them.
+ * ERR_UNAVAILABLE: one goes on and on.
+ */
+int	 revoke_settle(struct cli *, struct err *);
 /* People are told. */
 void	 revoke_tell(const struct cli *, int n);
 

@@ -59,6 +59,12 @@
 #define NAMED(p) "(" p "::text IS NULL OR position(lower(" p ") IN " \
 	"lower(concat_ws(' ', subject, san))) > 0)"
 
+/* Who writes to a table has this lock on it until its rows are seen. */
+#define ISSUING "FROM pg_locks WHERE granted AND mode = 'RowExclusiveLock' " \
+	"AND database = (SELECT oid FROM pg_database " \
+	"WHERE datname = current_database()) " \
+	"AND relation = 'countersign.certificate'::regclass "
+
 /* Who has the name of a new secret; each of two ways by its own index. */
 #define CLASH "name, dns, machine, disabled, one_time_template " \
 	"FROM countersign.account"
@@ -229,6 +235,11 @@ const struct db_stmt cli_sql[] = {
 	    "$10::boolean)", 10 },
 	{ "cert_release", "SELECT countersign.cert_release(decode($1, 'hex'), "
 	    "$2)", 2 },
+	/* Transactions that certificates are put in, and those that last. */
+	{ "issuing", "SELECT coalesce(array_agg(DISTINCT virtualtransaction), "
+	    "'{}') " ISSUING, 0 },
+	{ "issuing_still", "SELECT EXISTS (SELECT " ISSUING
+	    "AND virtualtransaction = ANY ($1::text[]))", 1 },
 	/* Of certificates that a CA issued before it came here. */
 	{ "earlier_get", "SELECT ca, " UTC("at") ", reason "
 	    "FROM countersign.revoked WHERE serial = decode($1, 'hex') "

@@ -364,21 +364,6 @@ sign_all(struct signer *s, struct batch *b)
 	}
 }
 
-static bool
-is_disabled(struct signer *s, const char *name)
-{
-	struct err ignored = ERR_INIT;
-	const struct account *a = NULL;
-	bool is;
-
-	if (name[0] == '\0' || snapshot_account(s->snapshot, name, &a,
-	    &ignored) == -1)
-		return false;
-	is = a == NULL || a->disabled;
-	snapshot_account_put(s->snapshot, a);
-	return is;
-}
-
 /*
  * "account disable --revoke" looks for what was at hand a second later: what a
  * slow token has signed would come behind that.
@@ -396,12 +381,8 @@ judge_again(struct signer *s, struct batch *b)
 		    j->exchange != NULL || log_usec() - j->t0 < SLOW_BATCH)
 			continue;
 		memset(&err, 0, sizeof(err));
-		if (!is_disabled(s, j->account) &&
-		    !is_disabled(s, job_owner(j)))
-			continue;
-		err_set(&err, ERR_UNAVAILABLE, "account %.100s was disabled "
-		    "while its certificate was signed", j->account);
-		leave(s, j, &err);
+		if (job_disabled(s, j, &err))
+			leave(s, j, &err);
 	}
 }
 

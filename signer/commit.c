@@ -188,6 +188,24 @@ look_up_patiently(struct signer *s, struct job **v, size_t *n,
 	return -1;
 }
 
+/* They were judged before the database was waited for. */
+static size_t
+leave_disabled(struct signer *s, struct job **v, size_t n)
+{
+	struct err why;
+	size_t i, left = 0;
+
+	for (i = 0; i < n; i++) {
+		memset(&why, 0, sizeof(why));
+		if (v[i]->status == MSG_ISSUED && v[i]->exchange == NULL &&
+		    job_disabled(s, v[i], &why))
+			commit_leave(s, v[i], why.text);
+		else
+			v[left++] = v[i];
+	}
+	return left;
+}
+
 struct ahead {
 	struct signer	*s;
 	struct job	**v;
@@ -245,6 +263,7 @@ commit(struct signer *s, struct job **v, size_t n, int64_t deadline)
 			if (log_usec() > deadline ||
 			    look_up_patiently(s, v, &n, deadline) == -1)
 				break;
+			n = leave_disabled(s, v, n);
 		} else if (n > 1) {	/* who sends bad ones pays for few */
 			commit(s, v, n / 2, deadline);
 			commit(s, v + n / 2, n - n / 2, deadline);

@@ -14,8 +14,9 @@
 /*
  * Insert the rows of v, at most BATCH_MAX; v is worked upon and in no order
  * afterwards.  A database that is away is waited for until the deadline
- * (log_usec), and what it then lacks is inserted again: the certificates are
- * the same, no serial is used twice.  A database that refuses is asked for each
+ * (log_usec), and what it then lacks is inserted again, but for accounts that
+ * were disabled meanwhile: the certificates are the same, no serial is used
+ * twice.  A database that refuses is asked for each
  * half of them, and so on, so that one bad row does not take the others with
  * it, nor cost each of them a COMMIT of its own.
  *

@@ -215,6 +215,31 @@ job_account(struct signer *s, struct job *j, struct err *err)
 	return check_evidence(s, j, err);
 }
 
+static bool
+is_disabled(struct signer *s, const char *name)
+{
+	struct err ignored = ERR_INIT;
+	const struct account *a = NULL;
+	bool is;
+
+	if (name[0] == '\0' || snapshot_account(s->snapshot, name, &a,
+	    &ignored) == -1)
+		return false;
+	is = a == NULL || a->disabled;
+	snapshot_account_put(s->snapshot, a);
+	return is;
+}
+
+bool
+job_disabled(struct signer *s, const struct job *j, struct err *why)
+{
+	if (!is_disabled(s, j->account) && !is_disabled(s, job_owner(j)))
+		return false;
+	err_set(why, ERR_UNAVAILABLE, "account %.100s was disabled while its "
+	    "certificate was made", j->account);
+	return true;
+}
+
 /* The certificate that CEP shows must be the one we sign with. */
 static int
 check_ca(const struct signer *s, const struct job *j,

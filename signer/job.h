@@ -121,6 +121,12 @@ void		 job_identify(const struct signer *, struct job *);
  */
 int		 job_account(struct signer *, struct job *, struct err *);
 /*
+ * Is who asks, or whom it is for, disabled by now?  Then *why is
+ * ERR_UNAVAILABLE.  What cannot be looked up is not.
+ */
+bool		 job_disabled(struct signer *, const struct job *,
+		    struct err *why);
+/*
  * The same, and may they by this method?  *ca is the policy's.  Also
  * ERR_UNAVAILABLE when the CA's certificate is another.
  */

@@ -252,6 +252,97 @@ def test_issued_while_it_is_disabled(stack, issue):
         assert ask(cert).revocation_reason == x509.ReasonFlags.key_compromise
 
 
+LASTING = """
+CREATE TABLE public.go_on ();
+CREATE FUNCTION public.last() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER AS $$
+BEGIN
+	WHILE NOT EXISTS (SELECT FROM public.go_on) LOOP
+		%s;
+	END LOOP;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER lasting AFTER INSERT ON countersign.certificate FOR EACH ROW
+    WHEN (NEW.account = '%s') EXECUTE FUNCTION public.last();
+"""
+
+
+@pytest.fixture
+def root(stack):
+    """A superuser, who sees what the others wait for."""
+    dsn = psycopg.conninfo.make_conninfo(stack.env['CS_DSN'], user='postgres')
+    with psycopg.connect(dsn, autocommit=True) as db:
+        yield db
+
+
+@pytest.fixture
+def lasting(root):
+    """lasting(name): the transactions with its certificates last, or do what
+    is said, until go_on is called, which is what lasting() gives."""
+    def go_on():
+        root.execute('INSERT INTO public.go_on DEFAULT VALUES')
+
+    def last(name, does='PERFORM pg_sleep(0.05)'):
+        root.execute(LASTING % (does, name))
+        return go_on
+    yield last
+    go_on()
+    root.execute('DROP TRIGGER lasting ON countersign.certificate')
+    root.execute('DROP FUNCTION public.last(); DROP TABLE public.go_on')
+
+
+def test_a_transaction_that_lasts_while_it_is_disabled(
+        stack, issue, root, lasting):
+    """Nobody sees its rows yet: the command waits for its end."""
+    def one(sql, *p):
+        return root.execute(sql, p).fetchone()
+    name = 'lasting%d' % time.time_ns()
+    user = stack.account(name, groups=['web-admins'])
+    issue(user)
+    go_on = lasting(name)
+    csr = client.make_csr(client.ec_key(), 'x.demo.example', [],
+                          stack.env['CS_TEMPLATE'])
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        late = pool.submit(user.enroll, csr)
+        wait_for(lambda: one("SELECT 1 FROM pg_stat_activity WHERE usename = "
+                             "'countersign_signer' AND wait_event = "
+                             "'PgSleep'"))
+        began, = one('SELECT now()')
+        done = pool.submit(stack.ctl, 'account', 'disable', name, '--revoke',
+                           'keyCompromise')
+        since = wait_for(lambda: one('SELECT now() FROM countersign.account '
+                                     'WHERE disabled AND name = %s', name))
+        # It has asked what there is, or looks for what it shall revoke.
+        wait_for(lambda: done.done() or one(
+            "SELECT 1 FROM pg_stat_activity WHERE usename = 'countersign_"
+            "operator' AND query_start > %s AND backend_start > %s", *since,
+            began))
+        go_on()
+        late.result()
+        assert '2 certificates revoked' in done.result().stderr
+    assert stack.sql('SELECT revocation_reason FROM countersign.certificate '
+                     'WHERE account = %s', name) == [(1,), (1,)]
+
+
+def test_a_transaction_that_is_begun_anew(stack, issue, lasting):
+    """What it failed of is over, and its account is disabled by now."""
+    name = 'anew%d' % time.time_ns()
+    user = stack.account(name, groups=['web-admins'])
+    issue(user)
+    go_on = lasting(name, 'RAISE lock_not_available')
+    seen = len(stack.log('signer'))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        late = pool.submit(user.enroll, client.make_csr(
+            client.ec_key(), 'x.demo.example', [], stack.env['CS_TEMPLATE']))
+        wait_for(lambda: 'event=commit' in stack.log('signer')[seen:])
+        stack.ctl('account', 'disable', name)
+        go_on()
+        late.result()
+    assert 'was disabled while its' in stack.log('signer')[seen:]
+    assert stack.sql('SELECT count(*) FROM countersign.certificate WHERE '
+                     'account = %s', name) == [(1,)]
+
+
 # OCSP ---------------------------------------------------------------------
 
 def test_unknown_serial_is_never_good(issue):
