@@ -51,6 +51,31 @@ def test_a_key_is_certified_for_one_account(pg):
             '%s', (key,)).fetchall() == [('ann',)]
 
 
+def test_no_answer_is_kept_of_a_hold_that_ends(pg, owner):
+    """Of a certificate of before nothing but the hold itself is here."""
+    owner.execute("SELECT ca_register('Held', 'x', '{}')")
+    owner.execute("SELECT crl_before_put('Held', 1, now(), '', "
+                  "ARRAY['\\x0a', '\\x0b']::bytea[], '{1, 1}', '{6, 6}')")
+    keep = ("SELECT countersign.ocsp_keep('Held', %s, 1::smallint, 6::smallint,"
+            " now(), now() + interval '1 day', 'x')")
+    with pg.connect('countersign_signer') as signer, \
+            pg.connect('countersign_operator') as operator, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert signer.execute(keep, (b'\x0b',)).fetchone() == (True,)
+        with operator.transaction():
+            assert operator.execute(
+                "SELECT countersign.earlier_release('Held', '\\x0a', NULL)"
+            ).fetchone() == ('released',)
+            kept = pool.submit(signer.execute, keep, (b'\x0a',))
+            wait_for(lambda: kept.done() or owner.execute(
+                'SELECT 1 FROM pg_stat_activity WHERE pid = %s AND '
+                "wait_event_type = 'Lock'", (signer.info.backend_pid,)
+            ).fetchone())
+        assert kept.result(300).fetchone() == (False,)
+    assert owner.execute("SELECT serial FROM ocsp WHERE ca = 'Held'"
+                         ).fetchall() == [(b'\x0b',)]
+
+
 def test_pages_of_audit(pg, owner):
     """1,000 rows or a MiB, each once and in order; nobody waits for a reader,
     and who is writing holds back what comes behind."""
