@@ -12,6 +12,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "certauth.h"
 #include "constraint.h"
 #include "hresult.h"
 #include "keyblob.h"
@@ -26,6 +27,7 @@
 #define WEEK		((int64_t)7 * 86400)
 #define ACCOUNT		"<exchange>"	/* no account can have this name */
 #define TEMPLATE	"CAExchange"
+#define PURPOSE		"1.3.6.1.4.1.311.21.5"
 
 /*
  * Derived from the CA's key: every signer of the ca opens what one has sealed,
@@ -134,7 +136,7 @@ fill_template(struct template *t, const struct ca *ca)
 	t->validity = WEEK;
 	t->key_usage = USAGE_KEY_ENCIPHERMENT;
 	t->key_usage_critical = true;
-	strlist_add(&t->eku, "1.3.6.1.4.1.311.21.5");
+	strlist_add(&t->eku, PURPOSE);
 	strlist_add(&t->cas, ca->of);
 }
 
@@ -211,6 +213,42 @@ make(struct signer *s, struct job *j, const struct policy_ca *ca,
 	return job_build(s, j, j->exchange->key, err);
 }
 
+static bool
+is_for_keys(struct slice der)
+{
+	X509 *x = x509_read(der);
+	bool is = x != NULL && x509_purpose(x, PURPOSE);
+
+	X509_free(x);
+	return is;
+}
+
+/*
+ * Private keys are sealed for it, and requests can be read by who writes rows:
+ * made by a signer, and not for a user who asked for a certificate.
+ */
+static int
+check_current(struct signer *s, struct slice der, struct err *err)
+{
+	struct issued_ask ask = { .renewed = false };
+	struct issued_set *set;
+	const struct issued *row;
+	int rc = -1;
+
+	if (certauth_serial(der, &ask.serial, err) == -1 ||
+	    (set = store_issued(s->store, &ask, 1, err)) == NULL)
+		return -1;
+	row = issued_find(set, ask.serial);
+	if (row == NULL || !slice_eq(buf_slice(&row->der), der) ||
+	    !is_for_keys(der))
+		err_deny(err, CERT_E_UNTRUSTEDROOT, "the exchange certificate "
+		    "in the database is none: somebody has put it there");
+	else
+		rc = issued_prove(row, s->policy, err);
+	issued_free(set);
+	return rc;
+}
+
 /*
  * The one in use into j->cert, or one being made.  As with AD CS it is there
  * for whoever asks, before any template needs it.
@@ -229,7 +267,8 @@ find_or_make(struct signer *s, struct job *j, struct err *err)
 	if (store_exchange_current(s->store, j->ca->name, &j->cert,
 	    err) == -1)
 		return -1;
-	return j->cert.n != 0 ? 0 : make(s, j, ca, err);
+	return j->cert.n != 0 ? check_current(s, buf_slice(&j->cert), err) :
+	    make(s, j, ca, err);
 }
 
 void

@@ -6,10 +6,11 @@ import os
 import struct
 import uuid
 
+import psycopg
 import pytest
 from asn1crypto import core
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding  # noqa: F401
 
 import client
@@ -17,6 +18,7 @@ from agents import refused
 from archives import (ARC, DER, KEY_HASH, TEMPLATE, enveloped, exchanged, ket,
                       pkcs8, recover, recovery_agent, request, with_archive)
 from client import NS
+from madeup import put_row, serial  # noqa: F401
 from policies import in_force, published
 from schema import check_rstrc
 
@@ -113,6 +115,48 @@ def test_ket_is_the_same_for_a_week(alice, exchange):
     assert exchanged(r) == exchange
     assert r.findtext('.//e:DispositionMessage') is None
     assert r.request_id is None
+
+
+def made_up(exchange):
+    """As the exchange certificate, but of the caller's own key."""
+    key = client.rsa_key(2048, 'made-up')
+    b = (x509.CertificateBuilder().subject_name(exchange.subject)
+         .issuer_name(exchange.issuer).public_key(key.public_key())
+         .serial_number(exchange.serial_number + 1)
+         .not_valid_before(exchange.not_valid_before)
+         .not_valid_after(exchange.not_valid_after))
+    for e in exchange.extensions:
+        b = b.add_extension(e.value, e.critical)
+    return b.sign(key, hashes.SHA256()).public_bytes(DER)
+
+
+@pytest.mark.parametrize('whose', ['nobody', 'user'])
+def test_no_key_is_sealed_for_who_writes_rows(
+        stack, alice, exchange, put_row, whose):  # noqa: F811
+    """A signer's role reads requests: with a certificate of its own for this
+    it would read the private keys in them, too."""
+    if whose == 'nobody':
+        der, words = made_up(exchange), 'made by no signer'
+        put_row(exchange.public_bytes(DER), der)
+    else:
+        der, words = alice.enroll(client.make_csr(
+            client.rsa_key(2048, 'own'), template='NotArchived')
+            ).leaf, 'is none'
+    dsn = psycopg.conninfo.make_conninfo(stack.env['CS_DSN'],
+                                         user='countersign_signer')
+    with psycopg.connect(dsn) as db:
+        db.execute("INSERT INTO countersign.exchange_key SELECT %s, ca, "
+                   "'sealed', not_after + interval '1 year' FROM "
+                   'countersign.exchange_key LIMIT 1', (serial(der),))
+    try:
+        refused(ket(alice), 0x800b0109, words)
+    finally:
+        with psycopg.connect(psycopg.conninfo.make_conninfo(
+                dsn, user='postgres')) as db:
+            db.execute('SET session_replication_role = replica')
+            db.execute('DELETE FROM countersign.exchange_key WHERE serial = '
+                       '%s', (serial(der),))
+    assert exchanged(ket(alice)) == exchange
 
 
 def test_ledger_knows_it(stack, exchange):
