@@ -43,15 +43,19 @@ earlier_looks(struct slice cert)
 	return is;
 }
 
-/* The key of that CA that has signed it, or NULL. */
+/*
+ * The key that has signed it, of those of that CA that came here with a list
+ * ([security] W8: of all others each certificate has a row); or NULL.
+ */
 static const struct policy_key *
-signed_by(const struct policy_ca *ca, X509 *x)
+signed_by(const struct policy_ca *ca, const struct issued_set *certs, X509 *x)
 {
 	const struct policy_key	*found = NULL;
 	size_t			 i;
 
 	for (i = 0; i < ca->nkeys && found == NULL; i++)
 		if (ca->keys[i].pub != NULL &&
+		    issued_came(certs, ca->keys[i].name) != 0 &&
 		    X509_verify(x, ca->keys[i].pub) == 1)
 			found = &ca->keys[i];
 	ERR_clear_error();
@@ -153,6 +157,10 @@ read_cert(const struct decide_ask *in, X509 *x, const char *number,
 		return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: "
 		    "certificate %s was issued by a signer of ca %.60s, but "
 		    "no record of it is here", number, in->ca);
+	if (c->not_before > issued_came(in->certs, c->ca))
+		return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: "
+		    "certificate %s was issued elsewhere since ca %.60s came "
+		    "here: somebody has its key", number, in->ca);
 	c->template = template_of(in->policy, x);
 	return c->template != NULL ? 0 : err_deny(err,
 	    CERTSRV_E_TEMPLATE_CONFLICT, "renewal: certificate %s names no "
@@ -170,7 +178,8 @@ earlier_read(const struct decide_ask *in, const char *number,
 	int			 rc = 0;
 
 	ERR_clear_error();
-	if (ca != NULL && x != NULL && (key = signed_by(ca, x)) != NULL) {
+	if (ca != NULL && x != NULL && (key = signed_by(ca,
+	    in->certs, x)) != NULL) {
 		c.ca = xstrdup(key->name);
 		rc = read_cert(in, x, number, &c, err) == 0 ? 1 : -1;
 	}

@@ -13,6 +13,11 @@
 
 #define SERIAL_MAX	20	/* [RFC5280] 4.1.2.2 */
 
+struct came {
+	char		*key;
+	int64_t		 at;
+};
+
 struct revoked {
 	char		*key;
 	struct buf	 serial;
@@ -21,6 +26,8 @@ struct revoked {
 struct issued_set {
 	struct issued	*v;
 	size_t		 n;
+	struct came	*came;
+	size_t		 ncame;
 	struct revoked	*revoked;	/* without rows */
 	size_t		 nrevoked;
 };
@@ -110,26 +117,34 @@ read_rows(const PGresult *r, struct err *err)
 	return NULL;
 }
 
+static void
+read_earlier(const PGresult *r, int row, struct issued_set *set)
+{
+	char		*key = text_of(r, row, 0);
+	struct slice	 serial = db_field(r, row, 2);
+
+	issued_add_came(set, key, db_int(r, row, 1));
+	if (serial.n > 0)
+		issued_add_revoked(set, key, serial);
+	free(key);
+}
+
 static int
-load_revoked(struct db *db, const struct issued_ask *ask, size_t n,
+load_earlier(struct db *db, const struct issued_ask *ask, size_t n,
     struct issued_set *set, struct err *err)
 {
 	struct slice	 bound[2] = { { NULL, 0 }, { NULL, 0 } };
 	struct buf	 list = { 0 };
 	struct db_param	 p;
 	PGresult	*r;
-	char		*key;
 	int		 i;
 
 	put_serials(&list, ask, n, set, bound);
 	p = DB_TEXT(buf_str(&list));
 	r = bound[0].n > 0 ? db_exec_bin(db, "earlier", &p, 1, err) : NULL;
 	buf_free(&list);
-	for (i = 0; r != NULL && i < PQntuples(r); i++) {
-		key = text_of(r, i, 0);
-		issued_add_revoked(set, key, db_field(r, i, 1));
-		free(key);
-	}
+	for (i = 0; r != NULL && i < PQntuples(r); i++)
+		read_earlier(r, i, set);
 	PQclear(r);
 	return r == NULL && bound[0].n > 0 ? -1 : 0;
 }
@@ -153,7 +168,7 @@ issued_load(struct db *db, const struct issued_ask *ask, size_t n,
 	set = r == NULL && bound[0].n > 0 ? NULL : read_rows(r, err);
 	buf_free(&list);
 	PQclear(r);
-	if (set == NULL || load_revoked(db, ask, n, set, err) == 0)
+	if (set == NULL || load_earlier(db, ask, n, set, err) == 0)
 		return set;
 	issued_free(set);
 	return NULL;
@@ -171,6 +186,25 @@ issued_add(struct issued_set *set, struct issued *c)
 	set->v = xreallocarray(set->v, set->n + 1, sizeof(*set->v));
 	set->v[set->n++] = *c;
 	memset(c, 0, sizeof(*c));
+}
+
+void
+issued_add_came(struct issued_set *set, const char *key, int64_t at)
+{
+	set->came = xreallocarray(set->came, set->ncame + 1,
+	    sizeof(*set->came));
+	set->came[set->ncame++] = (struct came){ xstrdup(key), at };
+}
+
+int64_t
+issued_came(const struct issued_set *set, const char *key)
+{
+	size_t	i;
+
+	for (i = 0; i < set->ncame; i++)
+		if (strcmp(set->came[i].key, key) == 0)
+			return set->came[i].at;
+	return 0;
 }
 
 void
@@ -237,7 +271,10 @@ issued_free(struct issued_set *set)
 		buf_free(&set->revoked[i].serial);
 		free(set->revoked[i].key);
 	}
+	for (i = 0; i < set->ncame; i++)
+		free(set->came[i].key);
 	free(set->v);
+	free(set->came);
 	free(set->revoked);
 	free(set);
 }

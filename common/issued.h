@@ -51,14 +51,18 @@ struct issued_ask {
 	    "LIMIT 1) c", 3 }
 
 /*
- * Of those without a row: which of them are revoked, and of which key.  For who
- * judges renewals.
+ * Which CAs came here with a list, when, and what of those without a row is
+ * revoked for each: once with NULL where nothing is.  For who judges renewals.
  */
 #define EARLIER_STMT							\
-	{ "earlier", "SELECT v.* FROM unnest($1::bytea[]) k(serial) "	\
-	    "CROSS JOIN countersign.ca c CROSS JOIN LATERAL (SELECT "	\
-	    "r.ca, r.serial FROM countersign.revoked r "		\
-	    "WHERE r.ca = c.name AND r.serial = k.serial LIMIT 1) v", 1 }
+	{ "earlier", "SELECT b.ca, "					\
+	    "floor(extract(epoch FROM c.created_at))::bigint, r.serial " \
+	    "FROM countersign.crl_before b "				\
+	    "JOIN countersign.ca c ON c.name = b.ca LEFT JOIN LATERAL "	\
+	    "(SELECT v.serial FROM unnest($1::bytea[]) k(serial) "	\
+	    "CROSS JOIN LATERAL (SELECT r.serial "			\
+	    "FROM countersign.revoked r WHERE r.ca = b.ca "		\
+	    "AND r.serial = k.serial LIMIT 1) v) r ON true", 1 }
 
 /*
  * The rows of these; one that is no serial of ours is passed over, and nothing
@@ -71,12 +75,17 @@ struct issued_set *issued_load(struct db *, const struct issued_ask *,
 /* A set without a database: empty, and one row more, whose parts it takes. */
 struct issued_set *issued_new(void);
 void		 issued_add(struct issued_set *, struct issued *);
+/* A key that came here with a list, at that unix time; copied. */
+void		 issued_add_came(struct issued_set *, const char *key,
+		    int64_t at);
 /* Without a row, and revoked; copied. */
 void		 issued_add_revoked(struct issued_set *, const char *key,
 		    struct slice serial);
 /* Lent by the set (may be NULL), or NULL. */
 const struct issued *issued_find(const struct issued_set *,
 		    struct slice serial);
+/* When that key came, or 0: none of its certificates is of before. */
+int64_t		 issued_came(const struct issued_set *, const char *key);
 /* Is this one without a row known to be revoked, as that key's? */
 bool		 issued_is_revoked(const struct issued_set *,
 		    const char *key, struct slice serial);

@@ -16,7 +16,6 @@
 #include "hresult.h"
 #include "issued.h"
 #include "rows.h"
-#include "serial.h"
 #include "x509.h"
 
 #define DAY_S		INT64_C(86400)
@@ -173,18 +172,10 @@ item_snapshot(struct vault *v)
 	return snapshot_of(&source);
 }
 
-/* Of before the CA came here, the list says which are revoked. */
-static void
-add_revoked(struct vault *v, struct slice serial, struct issued_set *set)
-{
-	serial = serial_stored(serial);
-	if (issued_find(set, serial) == NULL &&
-	    book_is_revoked(v->book, serial))
-		issued_add_revoked(set, book_revoked(v->book, serial)->ca,
-		    serial);
-}
-
-/* What a renewal, an agent and a log-on are judged by. */
+/*
+ * What a renewal, an agent and a log-on are judged by.  No CA comes here with a
+ * list, so that each of its certificates has to be in the book.
+ */
 static int
 find_issued(struct vault *v, struct item *i, struct err *err)
 {
@@ -192,12 +183,9 @@ find_issued(struct vault *v, struct item *i, struct err *err)
 	size_t n, count = job_serials(i->job, ask);
 
 	i->job->issued = issued_new();
-	for (n = 0; n < count; n++) {
+	for (n = 0; n < count; n++)
 		if (add_issued(v, ask[n].serial, i->job->issued, err) == -1)
 			return -1;
-		if (ask[n].renewed)
-			add_revoked(v, ask[n].serial, i->job->issued);
-	}
 	return 0;
 }
 

@@ -253,8 +253,9 @@ def test_a_hold_of_before_ends(site, old):
 def test_its_time(site, old, form, tmp_path):
     refused_alike(site, tmp_path, old(how=dict(days=(-300, -1))), EXPIRED,
                   'renewal-grace is 0 s', form)
-    refused_alike(site, tmp_path, old(how=dict(days=(1, 65))), EXPIRED,
-                  'not valid yet', form)
+    # Somebody else still has the key.
+    refused_alike(site, tmp_path, old(how=dict(days=(1, 65))), UNTRUSTED,
+                  'was issued elsewhere since ca', form)
     h = old('MvGrace', how=dict(days=(-300, -1)))
     assert row(site, h.renew(form))['state'] == 'issued'
     refused_alike(site, tmp_path, old('MvGrace', how=dict(days=(-300, -31))),
@@ -282,6 +283,17 @@ def test_not_of_this_ca(site, old, form, tmp_path):
                   'was not issued by ca ' + NAME, form)
     refused_alike(site, tmp_path, old(by=Maker(site, tmp_path).ca_key),
                   UNTRUSTED, 'was not issued by ca ' + NAME, form)
+
+
+@both
+def test_of_a_ca_that_was_made_here(site, old, form, tmp_path):
+    """It brought no list: each of its certificates has a row."""
+    h, m = old(), Maker(site, tmp_path)
+    h.name = 'User'
+    h.key, h.der = sign_before(m.ca, m.ca_key, client.template_v1('User'))
+    h.c = client.Client(site.env)
+    r = h.renew(form)
+    refused(r, UNTRUSTED, 'was not issued by ca Demo-CA')
 
 
 @both

@@ -43,6 +43,19 @@ ask_earlier(struct ask *q, const char *tmpl, struct issued_set *set)
 	q->in.certs = set;
 }
 
+#define CAME	(NOW - 3600)
+
+static struct issued_set *
+new_set(int64_t came)
+{
+	struct issued_set *set = issued_new();
+
+	issued_add_came(set, "Two", NOW);
+	if (came != 0)
+		issued_add_came(set, "CA", came);
+	return set;
+}
+
 static void
 grants_anew(struct ask *q, bool pending)
 {
@@ -67,7 +80,7 @@ number_of_old(uint8_t out[SERIAL_LEN])
 static void
 test_earlier(void **state)
 {
-	struct issued_set *set = issued_new();
+	struct issued_set *set = new_set(CAME), *other;
 	uint8_t number[SERIAL_LEN];
 	struct buf real = old_der;
 	struct ask q;
@@ -79,6 +92,14 @@ test_earlier(void **state)
 	grants_anew(&q, false);
 	ask_earlier(&q, "Plain", NULL);		/* nobody looked */
 	denies(&q, CERT_E_UNTRUSTEDROOT, "4001 was not issued by ca CA");
+	other = new_set(0);		/* no list says that it came here */
+	ask_earlier(&q, "Plain", other);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	issued_free(other);
+	other = new_set(NOW - 86400 - 1);	/* and begins behind that */
+	ask_earlier(&q, "Plain", other);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "since ca CA came here");
+	issued_free(other);
 	ask_earlier(&q, "Plain", set);
 	q.request.signer[0].verified = false;
 	denies(&q, CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE, "not a signer");
@@ -148,7 +169,7 @@ test_earlier_forms(void **state)
 		{ "1.3.6.1.4.1.311.21.8", V2("\x01"), "names no template", 20 }
 	};
 	const int early = ISSUED_EARLY;
-	struct issued_set *set = issued_new();
+	struct issued_set *set = new_set(CAME);
 	struct buf real = old_der;
 	struct ask q;
 	size_t i;
