@@ -160,17 +160,19 @@ publish(struct publication *p, const struct list *l, struct err *err)
 
 	if (!l->ours)
 		rc = read_above(p->c, l->ca, &list, &cert, err);
-	else if ((rc = read_chain(p->c, l->ca, &cert, &root, err)) == 0 &&
-	    (rc = read_parts(p->c, l, &list, err)) == 0)
+	else if ((rc = read_chain(p->c, l->ca, &cert, &root, err)) == 0)
+		rc = read_parts(p->c, l, &list, err);
+	item.kind = !l->ours ? PUBLISH_ABOVE : l->delta ? PUBLISH_DELTA :
+	    PUBLISH_COMPLETE;
+	item.list = buf_slice(&list);
+	item.cert = buf_slice(&cert);
+	item.root = buf_slice(&root);
+	/* Those from above were looked at when they were installed. */
+	if (rc == 0 && l->ours &&
+	    (rc = publish_is_itself(&item, err)) == 0)
 		rc = make_durable(p->c, l->ca, l->number, err);
-	if (rc == 0) {
-		item.kind = !l->ours ? PUBLISH_ABOVE : l->delta ?
-		    PUBLISH_DELTA : PUBLISH_COMPLETE;
-		item.list = buf_slice(&list);
-		item.cert = buf_slice(&cert);
-		item.root = buf_slice(&root);
+	if (rc == 0)
 		rc = p->publisher->type->put(p->publisher, &item, err);
-	}
 	buf_free(&list);
 	buf_free(&cert);
 	buf_free(&root);

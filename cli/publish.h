@@ -59,6 +59,13 @@ struct publish_options {
 int	 publish_is_next(struct slice there, const struct publish_item *,
 	    struct err *);
 
+/*
+ * Is the list what its row says?  Who writes rows with a signer's role could put
+ * an old one under a new number, which has those for good that were revoked
+ * since.  ERR_DENIED.
+ */
+int	 publish_is_itself(const struct publish_item *, struct err *);
+
 bool	 publish_is_ldap(const char *to);	/* ldap, ldaps, ldapi */
 bool	 publish_is_ldif(const char *to);	/* ends with .ldif */
 /*

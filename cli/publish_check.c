@@ -4,7 +4,6 @@
 
 #include "der.h"
 #include "oid.h"
-#include "pubkey.h"
 #include "publish.h"
 #include "x509.h"
 
@@ -68,20 +67,12 @@ read_list(struct slice list, struct crl *c, struct err *err)
 }
 
 static bool
-is_signed_by(const struct crl *c, struct slice cert, struct err *err)
+is_signed_by(const struct crl *c, struct slice cert)
 {
 	X509 *x = x509_read(cert);
-	struct buf spki = { 0 };
-	struct pubkey *key = NULL;
-	bool is = false;
+	bool is = x != NULL && x509_signed(c->alg, c->tbs, c->sig,
+	    X509_get0_pubkey(x));
 
-	if (x509_spki(x, &spki) == 0)
-		key = pubkey_parse(buf_slice(&spki), err);
-	if (key != NULL)
-		is = pubkey_verify(key, c->alg, slice_of(NULL, 0), c->tbs,
-		    c->sig, err) == 0;
-	pubkey_free(key);
-	buf_free(&spki);
 	X509_free(x);
 	ERR_clear_error();
 	return is;
@@ -94,10 +85,23 @@ number_of(struct slice list, struct slice cert)
 	struct err ignored = ERR_INIT;
 	struct crl c;
 
-	if (read_list(list, &c, &ignored) == -1 ||
-	    !is_signed_by(&c, cert, &ignored))
+	if (read_list(list, &c, &ignored) == -1 || !is_signed_by(&c, cert))
 		return NULL;
 	return BN_bin2bn(c.number.p, (int)c.number.n, NULL);
+}
+
+int
+publish_is_itself(const struct publish_item *i, struct err *err)
+{
+	BIGNUM *has = number_of(i->list, i->cert), *says = NULL;
+	bool is = has != NULL && BN_dec2bn(&says, i->number) > 0 &&
+	    BN_cmp(has, says) == 0;
+
+	BN_free(has);
+	BN_free(says);
+	return is ? 0 : err_set(err, ERR_DENIED, "ca %.40s: list %.20s in the "
+	    "database is not the one that its key signed with this number: "
+	    "run countersign ledger verify", i->name, i->number);
 }
 
 /*

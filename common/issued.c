@@ -341,37 +341,13 @@ issued_parts(const struct issued *c, struct slice *tbs, struct slice *alg,
 	return der_bits(&d, sig, "signatureValue", &ignored);
 }
 
-/* NULL: of a kind that nobody here signs with. */
-static const EVP_MD *
-signed_with(struct slice alg)
-{
-	const uint8_t	*p = alg.p;
-	X509_ALGOR	*a;
-	int		 md;
-
-	a = d2i_X509_ALGOR(NULL, &p, (long)alg.n);
-	if (a == NULL || OBJ_find_sigid_algs(OBJ_obj2nid(a->algorithm), &md,
-	    NULL) != 1)
-		md = NID_undef;
-	X509_ALGOR_free(a);
-	return md == NID_undef ? NULL : EVP_get_digestbynid(md);
-}
-
 static bool
 is_signed_by(const struct issued *c, EVP_PKEY *pub)
 {
-	EVP_MD_CTX	*ctx = EVP_MD_CTX_new();
-	struct slice	 tbs, alg, sig;
-	const EVP_MD	*md;
-	bool		 is;
+	struct slice	tbs, alg, sig;
 
-	is = ctx != NULL && issued_parts(c, &tbs, &alg, &sig) == 0 &&
-	    (md = signed_with(alg)) != NULL &&
-	    EVP_DigestVerifyInit(ctx, NULL, md, NULL, pub) == 1 &&
-	    EVP_DigestVerify(ctx, sig.p, sig.n, tbs.p, tbs.n) == 1;
-	EVP_MD_CTX_free(ctx);
-	ERR_clear_error();
-	return is;
+	return issued_parts(c, &tbs, &alg, &sig) == 0 &&
+	    x509_signed(alg, tbs, sig, pub);
 }
 
 int

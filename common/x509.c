@@ -1,6 +1,8 @@
 /* Certificates and public keys as OpenSSL has them. */
 #include "x509.h"
 
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
 #include <time.h>
@@ -71,4 +73,36 @@ x509_unix(const ASN1_TIME *t, int64_t *out)
 		return -1;
 	*out = timegm(&tm);
 	return 0;
+}
+
+/* NULL: of a kind that nobody here signs with. */
+static const EVP_MD *
+signed_with(struct slice alg)
+{
+	const uint8_t	*p = alg.p;
+	X509_ALGOR	*a;
+	int		 md;
+
+	a = d2i_X509_ALGOR(NULL, &p, (long)alg.n);
+	if (a == NULL || OBJ_find_sigid_algs(OBJ_obj2nid(a->algorithm), &md,
+	    NULL) != 1)
+		md = NID_undef;
+	X509_ALGOR_free(a);
+	return md == NID_undef ? NULL : EVP_get_digestbynid(md);
+}
+
+bool
+x509_signed(struct slice alg, struct slice tbs, struct slice sig,
+    EVP_PKEY *key)
+{
+	const EVP_MD	*md = signed_with(alg);
+	EVP_MD_CTX	*ctx = EVP_MD_CTX_new();
+	bool		 is;
+
+	is = ctx != NULL && md != NULL && key != NULL &&
+	    EVP_DigestVerifyInit(ctx, NULL, md, NULL, key) == 1 &&
+	    EVP_DigestVerify(ctx, sig.p, sig.n, tbs.p, tbs.n) == 1;
+	EVP_MD_CTX_free(ctx);
+	ERR_clear_error();
+	return is;
 }

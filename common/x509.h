@@ -21,6 +21,12 @@ int	 x509_spki(const X509 *, struct buf *);
 int	 x509_key_spki(const EVP_PKEY *, struct buf *);
 /* Is this OID one of the purposes it lists?  false where it lists none. */
 bool	 x509_purpose(X509 *, const char *dotted);
+/*
+ * Is that the signature of this key (NULL is none's) over it?  alg is the
+ * AlgorithmIdentifier, of the hash before a plain signature, as CAs use it.
+ */
+bool	 x509_signed(struct slice alg, struct slice tbs, struct slice sig,
+	    EVP_PKEY *key);
 /* Seconds since 1970; -1, and *out as it was, when it is no time. */
 int	 x509_unix(const ASN1_TIME *, int64_t *out);
 

@@ -644,6 +644,41 @@ def test_show_and_publish(stack, tmp_path, issue):
     assert not (tmp_path.parent / 'elsewhere.crl').exists()
 
 
+def test_an_old_list_under_a_new_number(stack, tmp_path, issue, root):
+    """Who writes rows with a signer's role has no list for it."""
+    def publish(ok=True):
+        r = stack.ctl('crl', 'publish', '--to', str(tmp_path), ok=ok)
+        return r, x509.load_der_x509_crl(path.read_bytes())
+    cert = issue()
+    ca = stack.ctl_json('crl', 'show')[0]['ca']
+    path = tmp_path / (ca + '.crl')
+    publish()
+    old = path.read_bytes()
+    stack.ctl('cert', 'revoke', hex_serial(cert), '--reason', 'keyCompromise')
+    wait_for(lambda: publish()[1].get_revoked_certificate_by_serial_number(
+        cert.serial_number))
+    path.unlink()
+    with psycopg.connect(psycopg.conninfo.make_conninfo(
+            stack.env['CS_DSN'], user='countersign_signer')) as db:
+        number, = db.execute(
+            'INSERT INTO countersign.crl SELECT ca, number + 1, now(), '
+            'next_update, entries, octets, tbs_digest, change, signer, base '
+            'FROM countersign.crl WHERE ca = %s ORDER BY number DESC LIMIT 1 '
+            'RETURNING number', (ca,)).fetchone()
+        db.execute('INSERT INTO countersign.crl_part VALUES (%s, %s, 0, %s)',
+                   (ca, number, old))
+    try:
+        r = stack.ctl('crl', 'publish', '--to', str(tmp_path), ok=1)
+        assert 'is not the one that its key signed' in r.stderr
+        assert not path.exists()
+    finally:
+        root.execute('SET session_replication_role = replica')
+        for t in 'crl', 'crl_part':
+            root.execute('DELETE FROM countersign.%s WHERE ca = %%s AND '
+                         'number = %%s' % t, (ca, number))
+    publish()
+
+
 def test_the_publisher_of_a_web_host(stack, tmp_path, issue):
     """With a role for that alone and no keys, as docs/operations.md has it."""
     issue()
