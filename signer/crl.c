@@ -30,6 +30,7 @@ struct crl {
 	char		 date[9];	/* "20261124" */
 	uint8_t		 digest[EVP_MAX_MD_SIZE];
 	unsigned	 ndigest;	/* 0 before crl_end */
+	struct buf	 back;		/* what ends it; its length is in front */
 	struct buf	 b;
 };
 
@@ -130,7 +131,7 @@ struct crl *
 crl_new(const struct crl_head *h, struct crl_sink sink, struct err *err)
 {
 	struct crl *c = xcalloc(1, sizeof(*c));
-	struct buf front = { 0 }, back = { 0 };
+	struct buf front = { 0 };
 
 	c->head = *h;
 	c->sink = sink;
@@ -142,11 +143,10 @@ crl_new(const struct crl_head *h, struct crl_sink sink, struct err *err)
 		return NULL;
 	}
 	put_front(&front, h);
-	put_extensions(&back, h);
-	put_head(&c->b, DER_SEQ, front.n + h->octets + back.n);
+	put_extensions(&c->back, h);
+	put_head(&c->b, DER_SEQ, front.n + h->octets + c->back.n);
 	buf_add(&c->b, front.p, front.n);
 	buf_free(&front);
-	buf_free(&back);
 	return c;
 }
 
@@ -156,6 +156,7 @@ crl_free(struct crl *c)
 	if (c == NULL)
 		return;
 	EVP_MD_CTX_free(c->md);
+	buf_free(&c->back);
 	buf_free(&c->b);
 	free(c);
 }
@@ -261,7 +262,7 @@ crl_end(struct crl *c, struct buf *digest, struct err *err)
 		    "crl: %llu octets of entries, %llu announced",
 		    (unsigned long long)c->entries,
 		    (unsigned long long)c->head.octets);
-	put_extensions(&c->b, &c->head);
+	buf_add(&c->b, c->back.p, c->back.n);
 	if (flush(c, err) == -1)
 		return -1;
 	if (EVP_DigestFinal_ex(c->md, c->digest, &c->ndigest) != 1)

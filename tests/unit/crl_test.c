@@ -61,6 +61,8 @@ head_of(const struct ca *ca, uint64_t n)
 	};
 }
 
+static struct buf *exchanged;	/* a key identifier, while a list is made */
+
 static void
 list_of(const struct ca *ca, const struct crl_entry *e, size_t n,
     struct buf *out)
@@ -74,6 +76,8 @@ list_of(const struct ca *ca, const struct crl_entry *e, size_t n,
 	assert_non_null(c);
 	for (i = 0; i < n; i++)
 		assert_int_equal(crl_add(c, &e[i], &err), 0);
+	if (exchanged != NULL)
+		buf_addc(exchanged, 'x');
 	assert_int_equal(crl_end(c, &digest, &err), 0);
 	assert_int_equal(crl_sign(c, out, &last, &err), 0);
 	crl_free(c);
@@ -154,6 +158,26 @@ empty_lists(void **state)
 		ca_free(ca);
 		fixture_remove(&f);
 	}
+}
+
+/* The CA has its next certificate before the list is at its end. */
+static void
+next_certificate(void **state)
+{
+	struct ca_fixture f;
+	struct ca *ca;
+	X509_CRL *x;
+
+	(void)state;
+	fixture_make(&f, "P-256");
+	ca = fixture_ca(&f);
+	exchanged = &ca->ski;
+	x = build(ca, NULL, 0);
+	exchanged = NULL;
+	check_signature(x, ca);
+	X509_CRL_free(x);
+	ca_free(ca);
+	fixture_remove(&f);
 }
 
 /* Every shape: a high bit, the year 2050, a reason, leap days. */
@@ -418,6 +442,7 @@ main(void)
 		cmocka_unit_test(published),
 		cmocka_unit_test(empty_lists), cmocka_unit_test(entries),
 		cmocka_unit_test(wrong_use), cmocka_unit_test(large),
+		cmocka_unit_test(next_certificate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
