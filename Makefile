@@ -154,6 +154,7 @@ test: deps-test
 test-collect:
 	@! grep -nE '^ *(from|import) test_' tests/*/*.py || \
 	    { echo "a helper of several files: a module of its own"; exit 1; }
+	@! pyflakes3 tests | grep 'undefined name'
 	@out=$$($(E2E) --collect-only tests/*/ 2>&1) || \
 	    { echo "$$out" | grep -v ::; exit 1; }
 	@cd tests/bench && /usr/bin/python3 -B -c \

@@ -14,7 +14,7 @@ test="ccache libcmocka-dev clang llvm libclang-rt-14-dev clang-tidy cppcheck
     python3-psycopg python3-gssapi python3-requests-toolbelt
     python3-asn1crypto python3-hpack python3-hyperframe universal-ctags
     gnutls-bin libnss3-tools certmonger iproute2 faketime chromium strace
-    mandoc procps softhsm2 opensc slapd ldap-utils krb5-kdc
+    mandoc procps pyflakes3 softhsm2 opensc slapd ldap-utils krb5-kdc
     krb5-admin-server krb5-user"
 bench="golang-cfssl"
 ha="patroni etcd-server libnginx-mod-stream iproute2"

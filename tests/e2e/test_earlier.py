@@ -1,5 +1,6 @@
 """A CA that moves here with its key and its last revocation list, as from AD
 CS: numbers go on, what it revoked stays revoked, and more can be."""
+import datetime
 import pathlib
 
 import pytest

@@ -204,7 +204,7 @@ def test_a_new_ledger_is_tested(own, lived, tmp_path):
         assert 'none yet, the first start begins one' in said
         folder.chmod(0o500)
         if 'runuser' in own.ctl_words() or os.geteuid() != 0:
-            assert 'its folder: Permission denied' in tested(
+            assert 'its folder: Permission denied' in looked_at(
                 own, folder, 1, conf)
         folder.chmod(0o700)
         # The database away is no failure of the ledger.

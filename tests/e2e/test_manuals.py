@@ -289,7 +289,7 @@ def test_the_path_names_functions_that_exist():
 def test_the_path_in_functions():
     """docs/architecture.md: each of them is in the file that it names."""
     text = (TOP / 'docs/architecture.md').read_text()
-    found = 0
+    found, path = 0, None
     for row in re.findall(r'(?m)^\|.*$', text.split('## In functions')[1].split(
             '\n## ')[0])[2:]:
         where, names = row.split('|')[1:3]
