@@ -1,8 +1,10 @@
 """A CA that comes from elsewhere with its key and its last list."""
+import contextlib
 import datetime
 import os
 import re
 
+import psycopg
 import pytest
 from asn1crypto import crl as acrl
 from cryptography import x509
@@ -47,6 +49,21 @@ def hex_of(serial):
 
 def name(cn):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)])
+
+
+@contextlib.contextmanager
+def as_if_it_came(stack, ca):
+    """A CA that was made here, while the database says it brought a list."""
+    with psycopg.connect(psycopg.conninfo.make_conninfo(
+            stack.env['CS_DSN'], user='postgres'), autocommit=True) as db:
+        db.execute('SET session_replication_role = replica')
+        db.execute('INSERT INTO countersign.crl_before VALUES '
+                   "(%s, 1, '2000-01-01', 0, sha256(''))", (ca,))
+        try:
+            yield
+        finally:
+            db.execute('DELETE FROM countersign.crl_before WHERE ca = %s',
+                       (ca,))
 
 
 def key_of_ca(path):

@@ -190,6 +190,7 @@ def lived(own, root):
 def stopped(own):
     """The supervisor sleeps, so that signers stay dead."""
     supervisor = int((own.dir / 'run/supervisor.pid').read_text())
+    signers(own)        # those that the test before has ended
     os.kill(supervisor, signal.SIGSTOP)
     yield
     os.kill(supervisor, signal.SIGCONT)

@@ -42,4 +42,9 @@ class Run:
     def stop(self, sig=signal.SIGINT):
         if self.p.poll() is None:
             os.killpg(self.p.pid, sig)
-        return self.p.wait(300)
+        try:
+            return self.p.wait(300)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(self.text() + subprocess.run(
+                ['ps', '-eo', 'pid,ppid,pgid,etimes,stat,wchan:20,args'],
+                capture_output=True, text=True).stdout)
