@@ -6,6 +6,7 @@ import re
 import signal
 
 import psycopg
+import psycopg
 import pytest
 from asn1crypto import core
 
@@ -31,8 +32,21 @@ def slow():
         ca = re.search(r'^ca "([^"]+)"', text, re.M).group(1)
         publish(s, text + COMMON % ('Soon', 990, ca, ACCOUNT[0], '60s', '1s',
                                     ACCOUNT[1]))
+        slow_commits(s)
         with patient(s):
             yield s
+
+
+def slow_commits(stack):
+    """Who waits is parsed beside a COMMIT, which takes its time wherever the
+    test runs."""
+    with psycopg.connect(psycopg.conninfo.make_conninfo(
+            stack.env['CS_DSN'], user='postgres'), autocommit=True) as db:
+        db.execute('CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql '
+                   'AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$')
+        db.execute('CREATE TRIGGER slow AFTER INSERT ON '
+                   'countersign.certificate FOR EACH STATEMENT '
+                   'EXECUTE FUNCTION slow()')
 
 
 def unread(port):
@@ -65,9 +79,7 @@ def wave(stack, peer, messages):
 
 
 def test_who_cannot_wait(slow):
-    """Sent last, and answered before half and two thirds of the others.  Who
-    renews is known by what is parsed beside a COMMIT, of which there is little
-    where others take the time: then once more."""
+    """Sent last, and answered before half and two thirds of the others."""
     user = slow.account('queue', groups=['renewers'])
     demo = slow.env['CS_USER']
     pending = client.Client(slow.env).enroll(client.make_csr(
