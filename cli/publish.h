@@ -60,8 +60,8 @@ int	 publish_is_next(struct slice there, const struct publish_item *,
 	    struct err *);
 
 /*
- * Is the list what its row says?  Who writes rows with a signer's role could put
- * an old one under a new number, which has those for good that were revoked
+ * Is the list what its row says?  Who writes rows with a signer's role could
+ * put an old one under a new number, which has those for good that were revoked
  * since.  ERR_DENIED.
  */
 int	 publish_is_itself(const struct publish_item *, struct err *);

@@ -1,6 +1,8 @@
 """Revocation lists and OCSP, asked for as clients do it."""
 import hashlib
 
+import psycopg
+import pytest
 import requests
 from asn1crypto import core, ocsp as aocsp
 from cryptography import x509
@@ -13,6 +15,28 @@ import client
 
 http = requests.Session()
 http.trust_env = False
+
+
+@pytest.fixture(scope='module')
+def issue(stack):
+    n = iter(range(1000))
+
+    def one(account=None, **kw):
+        c = account or client.Client(stack.env)
+        r = c.enroll(client.make_csr(
+            client.rsa_key(2048, c.user), cn='r%d.demo.example' % next(n),
+            dns=['r.demo.example'], template=stack.env['CS_TEMPLATE']))
+        assert r.leaf is not None, r.reason
+        return r.certificate
+    return one
+
+
+@pytest.fixture
+def root(stack):
+    """A superuser, who sees what the others wait for."""
+    dsn = psycopg.conninfo.make_conninfo(stack.env['CS_DSN'], user='postgres')
+    with psycopg.connect(dsn, autocommit=True) as db:
+        yield db
 
 
 def hex_serial(cert):

@@ -300,8 +300,18 @@ def test_renewal_and_revocation(gap):
     gap.verify()
 
 
-def revoked_first(gap, serial):
-    """A copy of the vault takes an order, then judges what waits."""
+def test_vault_knows_revocation(gap):
+    """The orders of a round before count when a renewal is judged."""
+    who = gap.account('gap-revoked', groups=['users'])
+    key = client.ec_key()
+    n = gap.pending(who, client.make_csr(key, template='VaultUser'))
+    gap.round()
+    old = gap.poll(who, n).leaf
+    serial = '%032X' % x509.load_der_x509_certificate(old).serial_number
+    n = gap.pending(who, renew(key, old)[1], pkcs10=False)
+    stack_row = gap.sql('SELECT day, id FROM countersign.request '
+                        'WHERE number = %s', int(n))
+    assert stack_row
     gap.export()
     b = Bundle(gap.request.read_bytes())
     at = b.records.index(b.all(WISH)[0])
@@ -311,6 +321,7 @@ def revoked_first(gap, serial):
                      (2, b'\x01'), (2, b'\0'), (12, b'me'), (12, b'')]]
     b.records.insert(at, order)
     raw = b.signed(gap.desk_key)
+    # A copy of the vault takes the order first, then judges the renewal.
     copy = vault_copy(gap, 'revoked')
     first = Bundle(raw)
     first.records = [r for r in first.records if r[0] != ITEM]
@@ -326,21 +337,6 @@ def revoked_first(gap, serial):
     [result] = [r for r in Bundle(out.read_bytes()).all(RESULT)]
     assert result[1][1] == (10, b'\x03')
     assert b'is revoked' in result[1][7][1]
-
-
-def test_vault_knows_revocation(gap):
-    """The orders of a round before count when a renewal is judged."""
-    who = gap.account('gap-revoked', groups=['users'])
-    key = client.ec_key()
-    n = gap.pending(who, client.make_csr(key, template='VaultUser'))
-    gap.round()
-    old = gap.poll(who, n).leaf
-    serial = '%032X' % x509.load_der_x509_certificate(old).serial_number
-    n = gap.pending(who, renew(key, old)[1], pkcs10=False)
-    stack_row = gap.sql('SELECT day, id FROM countersign.request '
-                        'WHERE number = %s', int(n))
-    assert stack_row
-    revoked_first(gap, serial)
     gap.sign()
     gap.take()
 

@@ -1,7 +1,6 @@
 """Revocation: by serial and by group, hold and release, the list at the CDP,
 OCSP by POST and GET, and what openssl, GnuTLS and NSS make of it."""
 import base64
-import concurrent.futures
 import datetime
 import hashlib
 import shutil
@@ -17,29 +16,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-import client
 from policies import in_force, published
-from revocation import (GOOD, REVOKED, UNKNOWN, access, ask, cdp,
-                        check_issued_by, entry, fetch_crl, hex_serial, http,
-                        issuer_of, post, question, revoke, status)
+from revocation import (GOOD, REVOKED, UNKNOWN, access, ask,  # noqa: F401
+                        cdp, check_issued_by, entry, fetch_crl, hex_serial,
+                        http, issue, issuer_of, post, question, revoke, root,
+                        status)
 from waits import wait_for
 
 DER = serialization.Encoding.DER
 PEM = serialization.Encoding.PEM
-
-
-@pytest.fixture(scope='module')
-def issue(stack):
-    n = iter(range(1000))
-
-    def one(account=None, **kw):
-        c = account or client.Client(stack.env)
-        r = c.enroll(client.make_csr(
-            client.rsa_key(2048, c.user), cn='r%d.demo.example' % next(n),
-            dns=['r.demo.example'], template=stack.env['CS_TEMPLATE']))
-        assert r.leaf is not None, r.reason
-        return r.certificate
-    return one
 
 
 def test_addresses_in_a_certificate_answer(issue):
@@ -206,141 +191,6 @@ def test_time_range(stack, issue):
     r = stack.ctl('cert', 'revoke', '--account', 'nobody-has-this',
                   '--reason', 'superseded', ok=1)
     assert 'no certificate matches all of that' in r.stderr
-
-
-def test_disabled_account_loses_what_it_holds(stack, issue):
-    name = 'leaver%d' % time.time_ns()
-    user = stack.account(name, groups=['web-admins'])
-    cert = issue(user)
-    r = stack.ctl('account', 'disable', name, '--revoke', 'nonsense',
-                  ok=2)
-    assert 'must be' in r.stderr
-    assert not [a for a in stack.ctl_json('account', 'list')
-                if a['name'] == name][0]['disabled']
-    stack.ctl('account', 'disable', name, '--revoke',
-              'cessationOfOperation')
-    assert ask(cert).revocation_reason == \
-        x509.ReasonFlags.cessation_of_operation
-    assert user.enroll(client.make_csr(client.rsa_key(), cn='x')).fault \
-        is not None
-
-
-def test_issued_while_it_is_disabled(stack, issue):
-    """Behind the look at what is to be revoked, and before the COMMIT."""
-    name = 'stayer%d' % time.time_ns()
-    user = stack.account(name, groups=['web-admins'])
-    certs = [issue(user)]
-    dsn = psycopg.conninfo.make_conninfo(stack.env['CS_DSN'], user='postgres')
-
-    def disabled():
-        with psycopg.connect(dsn) as db:
-            db.execute('LOCK TABLE countersign.revoked IN SHARE MODE')
-            done = pool.submit(stack.ctl, 'account', 'disable', name,
-                               '--revoke', 'keyCompromise', ok=None)
-            wait_for(lambda: stack.sql(
-                'SELECT FROM pg_locks WHERE NOT granted AND relation = '
-                "'countersign.revoked'::regclass"))
-            certs.append(issue(user))
-        return done.result()
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        # It waits some seconds for a lock: on a busy machine not long enough.
-        r = wait_for(lambda: 'lock timeout' not in (
-            r := disabled()).stderr and r)
-    assert r.returncode == 0, r.stderr
-    assert '%d certificates revoked' % len(certs) in r.stderr
-    for cert in certs:
-        assert ask(cert).revocation_reason == x509.ReasonFlags.key_compromise
-
-
-LASTING = """
-CREATE TABLE public.go_on ();
-CREATE FUNCTION public.last() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER AS $$
-BEGIN
-	WHILE NOT EXISTS (SELECT FROM public.go_on) LOOP
-		%s;
-	END LOOP;
-	RETURN NULL;
-END $$;
-CREATE TRIGGER lasting AFTER INSERT ON countersign.certificate FOR EACH ROW
-    WHEN (NEW.account = '%s') EXECUTE FUNCTION public.last();
-"""
-
-
-@pytest.fixture
-def root(stack):
-    """A superuser, who sees what the others wait for."""
-    dsn = psycopg.conninfo.make_conninfo(stack.env['CS_DSN'], user='postgres')
-    with psycopg.connect(dsn, autocommit=True) as db:
-        yield db
-
-
-@pytest.fixture
-def lasting(root):
-    """lasting(name): the transactions with its certificates last, or do what
-    is said, until go_on is called, which is what lasting() gives."""
-    def go_on():
-        root.execute('INSERT INTO public.go_on DEFAULT VALUES')
-
-    def last(name, does='PERFORM pg_sleep(0.05)'):
-        root.execute(LASTING % (does, name))
-        return go_on
-    yield last
-    go_on()
-    root.execute('DROP TRIGGER lasting ON countersign.certificate')
-    root.execute('DROP FUNCTION public.last(); DROP TABLE public.go_on')
-
-
-def test_a_transaction_that_lasts_while_it_is_disabled(
-        stack, issue, root, lasting):
-    """Nobody sees its rows yet: the command waits for its end."""
-    def one(sql, *p):
-        return root.execute(sql, p).fetchone()
-    name = 'lasting%d' % time.time_ns()
-    user = stack.account(name, groups=['web-admins'])
-    issue(user)
-    go_on = lasting(name)
-    csr = client.make_csr(client.ec_key(), 'x.demo.example', [],
-                          stack.env['CS_TEMPLATE'])
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        late = pool.submit(user.enroll, csr)
-        wait_for(lambda: one("SELECT 1 FROM pg_stat_activity WHERE usename = "
-                             "'countersign_signer' AND wait_event = "
-                             "'PgSleep'"))
-        began, = one('SELECT now()')
-        done = pool.submit(stack.ctl, 'account', 'disable', name, '--revoke',
-                           'keyCompromise')
-        since = wait_for(lambda: one('SELECT now() FROM countersign.account '
-                                     'WHERE disabled AND name = %s', name))
-        # It has asked what there is, or looks for what it shall revoke.
-        wait_for(lambda: done.done() or one(
-            "SELECT 1 FROM pg_stat_activity WHERE usename = 'countersign_"
-            "operator' AND query_start > %s AND backend_start > %s", *since,
-            began))
-        go_on()
-        late.result()
-        assert '2 certificates revoked' in done.result().stderr
-    assert stack.sql('SELECT revocation_reason FROM countersign.certificate '
-                     'WHERE account = %s', name) == [(1,), (1,)]
-
-
-def test_a_transaction_that_is_begun_anew(stack, issue, lasting):
-    """What it failed of is over, and its account is disabled by now."""
-    name = 'anew%d' % time.time_ns()
-    user = stack.account(name, groups=['web-admins'])
-    issue(user)
-    go_on = lasting(name, 'RAISE lock_not_available')
-    seen = len(stack.log('signer'))
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        late = pool.submit(user.enroll, client.make_csr(
-            client.ec_key(), 'x.demo.example', [], stack.env['CS_TEMPLATE']))
-        wait_for(lambda: 'event=commit' in stack.log('signer')[seen:])
-        stack.ctl('account', 'disable', name)
-        go_on()
-        late.result()
-    assert 'was disabled while its' in stack.log('signer')[seen:]
-    assert stack.sql('SELECT count(*) FROM countersign.certificate WHERE '
-                     'account = %s', name) == [(1,)]
 
 
 # OCSP ---------------------------------------------------------------------
