@@ -355,6 +355,26 @@ serial_show(struct slice serial, char out[41])
 		*c = (char)toupper((unsigned char)*c);
 }
 
+/* As signer/agents.c. */
+static int
+load_signers(struct question *q, struct err *why)
+{
+	struct agency *a = &q->agency;
+	struct account *who;
+	size_t i;
+
+	for (i = 0; i < REQUEST_SIGNERS; i++) {
+		if (a->row[i] == NULL)
+			continue;
+		if (account_load(q->cli->db, a->row[i]->account, &who,
+		    why) != 0)
+			return -1;
+		a->disabled[i] = who != NULL && who->disabled;
+		account_free(who);
+	}
+	return 0;
+}
+
 /* The account that an agent asks for. */
 static int
 load_target(struct question *q, struct err *why)
@@ -455,7 +475,9 @@ judge_all(struct question *q, struct decide_ask *in, struct decision *d,
 	    check_key(q, &owner, why) != 0)
 		return -1;
 	in->account = q->account;
-	rc = load_target(q, why);
+	rc = load_signers(q, why);
+	if (rc == 0)
+		rc = load_target(q, why);
 	if (rc == 0)
 		rc = decide(in, d, why);
 	if (rc == 0 && (badkey_owned(q->request->key, owner,

@@ -132,6 +132,9 @@ check_row(const struct agent_ask *q, size_t i, struct err *err)
 		return err_deny(err, CERT_E_EXPIRED, "signer's certificate "
 		    "of account %.100s is not within its validity",
 		    row->account);
+	if (q->agency->disabled[i])
+		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "signer's "
+		    "account %.100s is disabled", row->account);
 	return issued_prove(row, q->policy, err);
 }
 

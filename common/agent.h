@@ -15,6 +15,7 @@
 struct agency {
 	const struct issued *row[REQUEST_SIGNERS];	/* as request.signer;
 						   NULL: none */
+	bool		 disabled[REQUEST_SIGNERS];	/* whose row it is */
 	const struct account *target;	/* of RequesterName; NULL: none */
 	int64_t		 now;		/* unix seconds */
 };
@@ -38,8 +39,8 @@ int	 agent_target(const struct policy *, const struct request *,
 	    char out[129], struct err *);
 
 /*
- * Every signer's certificate is ours, by its row, and good; as many and such
- * as the template wants; and if the request names somebody else, a rule lets
+ * Every signer's certificate is ours, by its row, and good, and its account not
+ * disabled; as many and such as the template wants; and if the request names somebody else, a rule lets
  * this agent enroll this template for this target.  *subject, untouched on -1,
  * is whom the certificate is for: the target, or the account that asks; lent
  * by the question.  ERR_DENIED; ERR_MALFORMED for a certificate of our own that

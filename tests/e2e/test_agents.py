@@ -256,6 +256,23 @@ def test_disabled_target(stack, people, agent_cert):
         0x80094009, 'disabled')
 
 
+def test_disabled_authority(stack, people, agent_cert, tmp_path):
+    """Whoever is disabled vouches for nobody, though his certificate is not
+    revoked."""
+    agent, who = people['agent'], Person(stack, 'eo-left', ['agents'])
+    token = on_behalf(None, 'EoTwo', [agent_cert, who.certificate('EoAgent')])
+    stack.ctl('account', 'disable', who.name)
+    r = agent.client.enroll(token, pkcs10=False)
+    refused(r, 0x80094009, who.name, 'disabled')
+    path = tmp_path / 'r.der'
+    path.write_bytes(token)
+    row, = stack.ctl_json('explain', '--user', agent.name, '--csr', str(path),
+                          ok=1)
+    assert row['text'] == r.reason.split(' (request')[0]
+    stack.ctl('account', 'enable', who.name)
+    check_rstrc(agent.client.enroll(token, pkcs10=False))
+
+
 def test_cep_tells_the_requirements(people):
     for p in people['agent'].client.policies().findall('.//p:policy'):
         a = p.find('p:attributes', client.NS)
