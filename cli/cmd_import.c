@@ -13,6 +13,10 @@
 
 #define DAY 86400
 
+/* [MS-CRTD] 2.27 */
+#define PF_ATTEST_PREFERRED	0x00001000u
+#define PF_ATTEST_REQUIRED	0x00002000u
+
 const struct opt opts_policy_import[] = {
 	{ "ca", "NAME", "the CA that offers the templates (default: the one "
 	    "of the policy in force)", false },
@@ -223,8 +227,6 @@ put_account_names(struct import *im, const struct adtemplate *t)
 static void
 put_names(struct import *im, const struct adtemplate *t)
 {
-	bool	approval = t->enrollment_flags & EF_PEND_ALL_REQUESTS;
-
 	if ((t->name_flags & NF_ENROLLEE_SUPPLIES_SUBJECT) == 0) {
 		put_account_names(im, t);
 		return;
@@ -232,12 +234,10 @@ put_names(struct import *im, const struct adtemplate *t)
 	buf_puts(&im->text, "\tnames = request\n");
 	if (im->rules.n > 0)
 		put_list(im, "name-rules", &im->rules);
-	else if (!approval) {
+	else if ((t->enrollment_flags & EF_PEND_ALL_REQUESTS) == 0)
 		note(im, "names come from the request without approval: "
 		    "here a name rule is needed (--name-rule); a manager "
 		    "approves until then");
-		buf_puts(&im->text, "\tapproval = manager\n");
-	}
 }
 
 static void
@@ -330,25 +330,43 @@ put_usage(struct import *im, const struct adtemplate *t)
 	strlist_free(&usage);
 }
 
+/*
+ * A section that lets through what Active Directory would not is easily
+ * published as it is: somebody looks at each request until it is filled in.
+ */
+static void
+put_approval(struct import *im, const struct adtemplate *t)
+{
+	bool	open_names = im->rules.n == 0 &&
+		    (t->name_flags & NF_ENROLLEE_SUPPLIES_SUBJECT) != 0;
+	bool	attested = (t->private_key_flags & PF_ATTEST_REQUIRED) != 0;
+
+	if (t->ra_signatures > 0)
+		note(im, "needs signatures of a registration authority in "
+		    "Active Directory: say which (ra-signatures, ra-eku); a "
+		    "manager approves until then");
+	if (attested)
+		note(im, "needs key attestation in Active Directory, which is "
+		    "not known here: a manager approves instead");
+	if ((t->enrollment_flags & EF_PEND_ALL_REQUESTS) != 0 || open_names ||
+	    t->ra_signatures > 0 || attested)
+		buf_puts(&im->text, "\tapproval = manager\n");
+}
+
 /* What asks for more than a policy of ours gives by itself is a remark. */
 static void
 put_issuance(struct import *im, const struct adtemplate *t)
 {
-	if (t->enrollment_flags & EF_PEND_ALL_REQUESTS)
-		buf_puts(&im->text, "\tapproval = manager\n");
+	put_approval(im, t);
 	if (t->enrollment_flags & EF_PREVIOUS_APPROVAL)
 		buf_puts(&im->text, "\trenewal-previous-approval = true\n");
 	if (t->enrollment_flags & EF_INCLUDE_SYMMETRIC_ALGORITHMS)
 		buf_puts(&im->text, "\tsmime-capabilities = true\n");
 	if (t->private_key_flags & PF_SAME_KEY_RENEWAL)
 		buf_puts(&im->text, "\trenewal-same-key = true\n");
-	if (t->ra_signatures > 0)
-		note(im, "needs signatures of a registration authority in "
-		    "Active Directory");
 	if (t->private_key_flags & PF_ARCHIVE_KEY)
 		note(im, "archives private keys in Active Directory");
-	/* [MS-CRTD] 2.27: CT_FLAG_ATTEST_PREFERRED, CT_FLAG_ATTEST_REQUIRED. */
-	if (t->private_key_flags & 0x3000)
+	if (t->private_key_flags & PF_ATTEST_PREFERRED)
 		note(im, "wants key attestation in Active Directory");
 }
 

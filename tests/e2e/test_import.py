@@ -69,6 +69,24 @@ def test_ldif_without_choices_is_safe(tmp_path):
     assert option(text, 'LabWeb', 'approval') == 'manager'
 
 
+@pytest.mark.parametrize('attribute,words', [
+    ('msPKI-RA-Signature: 1', 'ra-signatures'),
+    ('msPKI-Private-Key-Flag: 8192', 'attestation')])
+def test_what_the_directory_asks_for_besides(tmp_path, attribute, words):
+    """Nobody gets without it what he would not get there."""
+    name = attribute.split()[0]
+    data = (DATA / 'two.ldf').read_text()
+    lines = [n for n in data.splitlines() if not n.startswith(name)]
+    f = tmp_path / 'more.ldf'
+    f.write_text('\n'.join(x for line in lines for x in (
+        [line, attribute] if line.startswith('cn: ') else [line])) + '\n')
+    text = run(f, '--enroll', 'staff', '--name-rule', 'web')
+    assert check(text, tmp_path) == ''
+    for t in 'LabUser', 'LabWeb':
+        assert option(text, t, 'approval') == 'manager'
+    assert text.count(words) == 2
+
+
 def test_certutil(tmp_path):
     text = run(DATA / 'one.certutil', '--autoenroll', 'machines')
     assert check(text, tmp_path) == ''
