@@ -113,6 +113,8 @@ deps-test:
 	@deploy/deps.sh run test
 deps-bench:
 	@deploy/deps.sh run test bench
+deps-deb:
+	@deploy/deps.sh run deb
 
 # Installs what is missing, sets everything up, enrolls once, stops.
 demo: deps
@@ -166,7 +168,7 @@ test-clang:
 test-long:
 	+@$(call SIDE_BY_SIDE,$(TRACKS))
 test-shipped:
-	+@$(SUB) -j1 e2e PYTEST='-k "life or enroll or units or years"'
+	+@$(SUB) -j1 e2e PYTEST='-k "life or enroll or units or years or packages"'
 
 asan: deps-test
 	+@$(SUB) BUILD=build-asan SANITIZE=1 programs-unit
@@ -342,9 +344,10 @@ lint: deps-test
 	mandoc -T lint -W warning man/*
 
 SHARE = $(DESTDIR)$(PREFIX)/share/countersign
+UNITS = $(PREFIX)/lib/systemd/system
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(SHARE)/sql \
-	    $(SHARE)/nginx $(SHARE)/web $(DESTDIR)$(PREFIX)/lib/systemd/system
+	    $(SHARE)/nginx $(SHARE)/web $(DESTDIR)$(UNITS)
 	install $(BUILD)/countersign $(DESTDIR)$(PREFIX)/bin
 	install $(BUILD)/countersign-worker $(BUILD)/countersign-signer \
 	    $(DESTDIR)$(PREFIX)/sbin
@@ -362,13 +365,18 @@ install: all
 	install deploy/site.sh $(SHARE)
 	for u in deploy/systemd/*; do \
 	    sed 's|/usr/local/|$(PREFIX)/|g' $$u \
-	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
+	    >$(DESTDIR)$(UNITS)/$${u##*/} || exit 1; done
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# Packages, for hosts without a compiler.
+deb: deps-deb
+	+@$(SUB) all
+	@deploy/deb.sh '$(BUILD)' '$(BUILD)/deb'
+
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
 .PHONY: all unit $(RUN_UNIT) programs-unit p11-fault fuzzers deps deps-test \
-	deps-bench demo demo-airgap run clean test test-collect test-unit \
+	deps-bench deps-deb demo demo-airgap run clean test test-collect test-unit \
 	test-clang test-long test-shipped asan asan-e2e $(ASAN_E2E) tsan-e2e \
 	fuzz fuzz-programs e2e faults test-faults test-ha test-ad test-ledger test-validators load bench \
 	bench-peers bench-growth bench-logon bench-numbers bench-airgap \
-	bench-crl schema lint install
+	bench-crl schema lint install deb
 .SECONDARY:

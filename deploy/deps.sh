@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the Debian packages that are missing: deps.sh run [test] [bench] [ha] [ad].
+# Installs the Debian packages that are missing: deps.sh run [test] [bench] [ha] [ad] [deb].
 # Nothing to do costs one dpkg-query.  Starts no service.
 set -euo pipefail
 
@@ -15,8 +15,9 @@ test="ccache libcmocka-dev clang llvm libclang-rt-14-dev clang-tidy cppcheck
     python3-asn1crypto python3-hpack python3-hyperframe universal-ctags
     gnutls-bin libnss3-tools certmonger iproute2 faketime chromium strace
     mandoc procps pyflakes3 softhsm2 opensc slapd ldap-utils krb5-kdc
-    krb5-admin-server krb5-user"
+    krb5-admin-server krb5-user debhelper"
 bench="golang-cfssl"
+deb="debhelper"
 ha="patroni etcd-server libnginx-mod-stream iproute2"
 ad="samba-ad-dc samba-ad-provision ldb-tools krb5-user krb5-pkinit ldap-utils
     libsasl2-modules-gssapi-mit iproute2"
@@ -24,8 +25,8 @@ ad="samba-ad-dc samba-ad-provision ldb-tools krb5-user krb5-pkinit ldap-utils
 wanted=
 for set in "$@"; do
 	case $set in
-	run|test|bench|ha|ad) wanted="$wanted ${!set}" ;;
-	*) echo "usage: deps.sh run [test] [bench] [ha] [ad]" >&2; exit 2 ;;
+	run|test|bench|ha|ad|deb) wanted="$wanted ${!set}" ;;
+	*) echo "usage: deps.sh run [test] [bench] [ha] [ad] [deb]" >&2; exit 2 ;;
 	esac
 done
 
