@@ -11,6 +11,7 @@
 #include "doctor.h"
 #include "https.h"
 #include "namerule.h"
+#include "progress.h"
 #include "wconf.h"
 
 const struct opt opts_doctor[] = {
@@ -65,6 +66,32 @@ check_args(struct cli *c, const struct args *a, struct err *err)
 }
 
 /* From what is near to what is far; each part goes on where one could not. */
+static const struct part {
+	const char *what;
+	void (*look)(struct doctor *);
+} parts[] = {
+	{ "files", doctor_files }, { "database", doctor_database },
+	{ "air gap", doctor_airgap }, { "policy", doctor_policy },
+	{ "Kerberos", doctor_kerberos }, { "signers", doctor_signers },
+	{ "web server", doctor_web }
+};
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+static void
+look(struct doctor *d)
+{
+	struct progress p;
+	size_t i;
+
+	progress_begin(&p, d->cli->json);
+	for (i = 0; i < PARTS; i++) {
+		p.next = 0;	/* it may be this one that is waited for */
+		progress_show(&p, parts[i].what, i + 1, PARTS);
+		parts[i].look(d);
+	}
+	progress_end(&p);
+}
+
 int
 cmd_doctor(struct cli *c, const struct args *a, struct err *err)
 {
@@ -76,13 +103,7 @@ cmd_doctor(struct cli *c, const struct args *a, struct err *err)
 	/* A server that hangs up is a finding. */
 	signal(SIGPIPE, SIG_IGN);
 	d.checks = checks_new();
-	doctor_files(&d);
-	doctor_database(&d);
-	doctor_airgap(&d);
-	doctor_policy(&d);
-	doctor_kerberos(&d);
-	doctor_signers(&d);
-	doctor_web(&d);
+	look(&d);
 	rc = checks_print(d.checks, c, err);
 	if (checks_count(d.checks, CHECK_FAIL) != 0)
 		c->code = EXIT_REFUSED;

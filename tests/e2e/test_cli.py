@@ -202,7 +202,8 @@ def on_terminal(stack, *args, **kw):
     ('ledger verify', r'ledgers, KiB: \d+ of \d+'),
     ('reconcile', r'ledgers, KiB: \d+ of \d+'),
     ('cert check --all', r'certificates: \d+'),
-    ('secret create --csv -', r'secrets: 0 of 2')])
+    ('secret create --csv -', r'secrets: 0 of 2'),
+    ('doctor', r'files: 1 of \d.*signers: \d of \d.*\rweb server: (\d) of \1')])
 def test_long_work_shows_progress(stack, issued, args, shown):
     """On a terminal alone, where nothing of it is left; programs see none."""
     args = args.split()
