@@ -613,6 +613,7 @@ adaccounts_ldif(struct slice text, const struct adreading *how,
 	if (rc == 0)
 		rc = adnest_seal(&r.nest, err);
 	if (rc == 0) {
+		adnest_show(&r.nest, how->groups);
 		r.end = end_account;
 		r.groups = how->groups;
 		rc = read_all(&r, text, err);

@@ -293,3 +293,14 @@ adgroups_match_primary(struct adgroups *all, uint32_t rid, uint8_t *bits,
 		    NULL, bits) == 0)
 			leave(left, builtin[i].name);
 }
+
+void
+adgroups_seen(struct adgroups *all, const char *dn)
+{
+	uint8_t		ignored[ADGROUP_MAX / 8] = { 0 };
+	struct buf	cn = { 0 };
+
+	if (ad_first_cn(dn, &cn) && !poses(buf_str(&cn), dn))
+		(void)match_cn(all, buf_str(&cn), dn, ignored);
+	buf_free(&cn);
+}

@@ -45,6 +45,8 @@ void	 adgroups_match(struct adgroups *, const char *dn, uint8_t *bits,
 /* The same of a primary group, which memberOf never has: primaryGroupID. */
 void	 adgroups_match_primary(struct adgroups *, uint32_t rid,
 	    uint8_t *bits, struct strlist *left);
+/* There is a group of this DN, and perhaps nobody in it. */
+void	 adgroups_seen(struct adgroups *, const char *dn);
 
 /*
  * "Sales, EMEA" of "CN=Sales\, EMEA,OU=...", appended; false when the first

@@ -106,6 +106,16 @@ is_builtin(const char *dn)
 	return *at == ',' && strncasecmp(at + 1, place, strlen(place)) == 0;
 }
 
+void
+adnest_show(const struct adnest *all, struct adgroups *groups)
+{
+	size_t	i;
+
+	for (i = 0; i < all->n; i++)
+		if (all->v[i].security && !is_builtin(all->v[i].dn))
+			adgroups_seen(groups, all->v[i].dn);
+}
+
 /* Groups still to be looked at; each is put there once in a walk. */
 struct walk {
 	struct adnest_group	*to[ADNEST_ABOVE];

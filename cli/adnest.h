@@ -43,6 +43,8 @@ struct adnest {
 int	 adnest_add(struct adnest *, const struct adnest_group *, struct err *);
 int	 adnest_seal(struct adnest *, struct err *);
 void	 adnest_free(struct adnest *);
+/* One that counts is there, whoever is in it: two of one CN say nothing. */
+void	 adnest_show(const struct adnest *, struct adgroups *);
 
 /*
  * adgroups_match of the group with this DN and of all above it; *deep becomes

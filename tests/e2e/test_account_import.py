@@ -133,6 +133,12 @@ def test_a_second_group(own):
              'web-admins')
     assert load(own, text, *words)['zoe']['changes'] == ['+users']
     assert account(own, 'zora')['groups'] == []
+    # Nobody is left in the right one.
+    text = entry(1292, 'zoe', ['CN=web-admins,OU=evil,' + BASE]) + group(
+        2090, 'web-admins')
+    r = load(own, text, '--group', 'web-admins', json_=False, ok=1)
+    assert 'two groups are called web-admins' in r.stderr
+    assert account(own, 'zoe')['groups'] == []
     verified(own)
 
 

@@ -414,6 +414,37 @@ torn(void **state)
 	read_free(&r);
 }
 
+/* It counts, too, where nobody is left in the one that is meant. */
+static void
+torn_by_an_empty_one(void **state)
+{
+	static const struct {
+		const char	*dn, *type;
+		bool		 torn;
+	} cases[] = {
+		{ "web,OU=a,DC=x", "-2147483646", true },
+		{ "web,OU=b,DC=x", "-2147483646", false },
+		{ "web,OU=a,DC=x", "2", false },
+		{ "web,CN=Builtin,DC=x", "-2147483643", false },
+	};
+	struct buf	text = { 0 };
+	struct read	r;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_reset(&text);
+		buf_printf(&text, ALICE "memberOf: CN=web,OU=b,DC=x\n\n"
+		    "dn: CN=%s\nobjectClass: group\ngroupType: %s\n",
+		    cases[i].dn, cases[i].type);
+		read_all(&r, buf_str(&text), "web");
+		assert_string_equal(r.err.text, "");
+		assert_int_equal(r.groups.v[0].torn != NULL, cases[i].torn);
+		read_free(&r);
+	}
+	buf_free(&text);
+}
+
 /* Rings end, and what is not there is not looked for. */
 static void
 groups_in_groups(void **state)
@@ -617,6 +648,7 @@ main(void)
 		cmocka_unit_test(groups_by_dn),
 		cmocka_unit_test(many_groups),
 		cmocka_unit_test(torn),
+		cmocka_unit_test(torn_by_an_empty_one),
 		cmocka_unit_test(groups_in_groups),
 		cmocka_unit_test(odd_names),
 		cmocka_unit_test(hosts),
