@@ -29,7 +29,7 @@ struct issued_ask {
 	struct slice	 serial;	/* INTEGER content, lent */
 	bool		 renewed;	/* by a request: one without a row may
 					   be of before its CA came here, see
-					   earlier.h */
+					   foreign.h */
 };
 
 /*

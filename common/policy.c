@@ -139,6 +139,7 @@ trusted_free(struct trusted_ca *t)
 	free(t->name);
 	buf_free(&t->cert);
 	strlist_free(&t->groups);
+	EVP_PKEY_free(t->pub);
 }
 
 static void

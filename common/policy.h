@@ -230,8 +230,9 @@ struct template {
 };
 
 /*
- * Another CA whose certificates log on: each stands for the account that has
- * this UPN, this DNS name, or this account name, if it is in these groups.
+ * Another CA.  Its certificates log on, each as the account that has this UPN,
+ * this DNS name, or this account name, if it is in these groups; or who logs on
+ * otherwise may renew with them, see foreign.h; or both.
  */
 enum cert_map {
 	MAP_SAN_UPN = 1, MAP_SAN_DNS, MAP_SUBJECT_CN,
@@ -241,8 +242,10 @@ enum cert_map {
 struct trusted_ca {
 	char		*name;
 	struct buf	 cert;		/* DER */
-	enum cert_map	 map;
+	enum cert_map	 map;		/* 0: nobody logs on with them */
 	struct strlist	 groups;
+	bool		 renewals;
+	struct evp_pkey_st *pub;	/* of cert, with renewals; or NULL */
 	unsigned	 line;		/* in the file, for messages */
 };
 
@@ -268,8 +271,8 @@ struct policy {
 	size_t		 ndomains;
 	struct trusted_ca *trusted;
 	size_t		 ntrusted;
-	struct x509_store_st *trust;	/* certificates of cas and trusted, or
-					   NULL before the first */
+	struct x509_store_st *trust;	/* who logs on: certificates of cas and
+					   of trusted with map; or NULL */
 };
 
 /*

@@ -37,6 +37,9 @@ void	 policy_lint(const struct policy *, struct lint *);
 /* Trust this CA certificate for clients of the policy being made. */
 int	 policy_trust(struct policy *, struct slice der, const char *what,
 	    struct err *);
+/* The same for another CA, as far as its section says; and its key. */
+int	 policy_trust_other(struct policy *, struct trusted_ca *,
+	    struct err *);
 
 /* The keys and what else was attached. */
 void	 policy_keys_free(struct policy_ca *);

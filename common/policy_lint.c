@@ -223,7 +223,9 @@ lint_trusted(const struct policy *p, size_t nth, struct lint *l)
 		    buf_slice(&t->cert)))
 			lint_add(l, "certificate: is that of trusted-ca %s",
 			    p->trusted[i].name);
-	if (t->groups.n == 0)
+	if (t->renewals && t->map == 0 && t->groups.n != 0)
+		lint_add(l, "groups: needs map: without it nobody logs on");
+	if (t->groups.n == 0 && (t->map != 0 || !t->renewals))
 		lint_add(l, "groups: is missing; the ca could log on anybody");
 	lint_groups(l, "groups", &t->groups);
 }

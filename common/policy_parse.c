@@ -62,7 +62,8 @@ policy_confuse(struct slice text, struct err *err)
 	};
 	cfg_opt_t domain[] = { STR("realm"), CFG_END() };
 	cfg_opt_t trusted[] = {
-		LIST("certificate"), STR("map"), LIST("groups"), CFG_END()
+		LIST("certificate"), STR("map"), LIST("groups"),
+		BOOL("renewals"), CFG_END()
 	};
 	cfg_opt_t template[] = {
 		STR("display-name"), STR("oid"), INT("schema"),
@@ -323,19 +324,20 @@ read_trusted(cfg_t *cfg, struct policy *p, struct trusted_ca *t,
     struct lint *l)
 {
 	struct err	 why = ERR_INIT;
-	const char	*map = cfg_size(cfg, "map") != 0 ?
-			    cfg_getstr(cfg, "map") : "";
-	unsigned	 v;
+	bool		 maps_names = cfg_size(cfg, "map") != 0;
+	unsigned	 v = 0;
 
 	t->name = xstrdup(cfg_title(cfg));
 	read_list(cfg, "groups", &t->groups, l);
-	if (!word_value(maps, map, &v))
-		lint_add(l, "map: must be san-upn, san-dns or subject-cn");
-	else
-		t->map = v;
+	t->renewals = cfg_size(cfg, "renewals") != 0 &&
+	    cfg_getbool(cfg, "renewals");
+	if ((maps_names || !t->renewals) && !word_value(maps, maps_names ?
+	    cfg_getstr(cfg, "map") : "", &v))
+		lint_add(l, "map: must be san-upn, san-dns or subject-cn; only "
+		    "with renewals it may be missing");
+	t->map = v;
 	read_certificate(cfg, &t->cert, l);
-	if (t->cert.n != 0 && policy_trust(p, buf_slice(&t->cert),
-	    "certificate", &why) == -1)
+	if (t->cert.n != 0 && policy_trust_other(p, t, &why) == -1)
 		lint_add(l, "%s", why.text);
 }
 

@@ -1,7 +1,7 @@
 /*
  * The rules of a renewal: here it is checked whether an old certificate still
- * counts, and for whom; one of before its CA came here counts for nobody
- * (earlier.c).  Part of decide(), which signers run, the vault and "countersign
+ * counts, and for whom; one that was issued elsewhere counts for nobody
+ * (foreign.c).  Part of decide(), which signers run, the vault and "countersign
  * explain"; no worker does.  The signatures were verified before (cmsprove.c),
  * the row comes from issued.c.
  */
@@ -9,7 +9,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "earlier.h"
+#include "foreign.h"
 #include "hresult.h"
 #include "namerule.h"
 #include "renewal.h"
@@ -53,7 +53,7 @@ renewal_claimed(const struct request *r, struct err *err)
 		return err_deny(err, CERTSRV_E_ENROLL_DENIED,
 		    "this address only renews: the request carries no "
 		    "certificate to renew and no signature by its key");
-	if (!earlier_looks(r->old_cert))
+	if (!foreign_looks(r->old_cert))
 		return 0;
 	return err_deny(err, CERT_E_UNTRUSTEDROOT, "this address only renews, "
 	    "and the certificate was not issued by a signer: log on at "
@@ -78,17 +78,17 @@ renewal_holder(const struct decide_ask *in)
 
 /*
  * Not ours: another CA, other bytes under our serial, or an unknown serial,
- * unless it is of before the CA came here: 0, and *earlier is filled.
+ * unless it may come along (foreign.h): 0, and *foreign is filled.
  */
 static int
-not_ours(const struct decide_ask *in, size_t i, struct issued *earlier,
+not_ours(const struct decide_ask *in, size_t i, struct issued *foreign,
     struct err *err)
 {
 	struct serial_text	number = show(in->request->signer[i].serial);
 	int			rc = 0;
 
 	if (in->certs != NULL && in->issued[i] == NULL)
-		rc = earlier_read(in, number.s, earlier, err);
+		rc = foreign_read(in, number.s, foreign, err);
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
 	return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: certificate %s "
@@ -96,10 +96,10 @@ not_ours(const struct decide_ask *in, size_t i, struct issued *earlier,
 	    number.s, in->ca);
 }
 
-/* *out is NULL when it is earlier. */
+/* *out is NULL when it is foreign. */
 static int
 check_ours(const struct decide_ask *in, const struct issued **out,
-    struct issued *earlier, struct err *err)
+    struct issued *foreign, struct err *err)
 {
 	size_t	i = old_signer(in->request);
 
@@ -107,7 +107,7 @@ check_ours(const struct decide_ask *in, const struct issued **out,
 		return err_deny(err, CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE,
 		    "the renewed certificate is not a signer");
 	*out = renewal_holder(in);
-	return *out != NULL ? 0 : not_ours(in, i, earlier, err);
+	return *out != NULL ? 0 : not_ours(in, i, foreign, err);
 }
 
 static int
@@ -210,18 +210,15 @@ check_asks_anew(const struct decide_ask *in, const struct issued *c,
 	    decide_method(ca, in->method, false, &why) == 0)
 		return 0;
 	return err_deny(err, CERTSRV_E_ENROLL_DENIED, "renewal: certificate "
-	    "%s is of before ca %.60s came here: log on at an address that "
-	    "does not only renew, and ask for a new one", SHOW(c), in->ca);
+	    "%s was issued elsewhere: log on at an address that does not only "
+	    "renew, and ask for a new one", SHOW(c));
 }
 
 /* A new request, which its rules and [MS-WCCE] let say what it replaces. */
 static int
-judge_earlier(const struct decide_ask *in, const struct template *t,
+judge_foreign(const struct decide_ask *in, const struct template *t,
     const struct issued *c, struct err *err)
 {
-	if (issued_is_revoked(in->certs, c->ca, buf_slice(&c->serial)))
-		return err_deny(err, CRYPT_E_REVOKED,
-		    "renewal: certificate %s is revoked", SHOW(c));
 	if (check_time(in, t, c, err) == -1 ||
 	    check_template(t, c, err) == -1 ||
 	    check_asks_anew(in, c, err) == -1)
@@ -234,14 +231,14 @@ renewal_judge(const struct decide_ask *in, const struct template *t,
     const struct issued **out, struct err *err)
 {
 	const struct issued	*c = NULL;
-	struct issued		 earlier;
+	struct issued		 foreign;
 	int			 rc;
 
-	if (check_ours(in, &c, &earlier, err) == -1)
+	if (check_ours(in, &c, &foreign, err) == -1)
 		return -1;
 	if (c == NULL) {
-		rc = judge_earlier(in, t, &earlier, err);
-		issued_clear(&earlier);
+		rc = judge_foreign(in, t, &foreign, err);
+		issued_clear(&foreign);
 		return rc;
 	}
 	if (c->revoked)

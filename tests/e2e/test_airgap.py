@@ -23,6 +23,7 @@ from earlier import key_of_ca, sign_before
 from keypairs import twin
 from ledger_edits import rehash
 from ledgers import lines_of
+from othercas import RENEWS, OtherCA, section
 from policies import in_force, published
 from schema import check_fault, check_rstrc
 
@@ -261,6 +262,34 @@ def test_renewal_of_before_it_came(gap):
                            client.template_v1('VaultUser'))
     r = gap.ask(who, renew(key, old)[1], pkcs10=False)
     assert r.hresult == UNTRUSTED, r.reason
+
+
+def test_renewal_of_another_ca(gap, tmp_path):
+    """The vault lets in what its own policy names, and rows need not tell."""
+    corp = OtherCA(tmp_path)
+    who = gap.account('gap-corp', groups=['users'], cn='Corp')
+
+    def ask(how):
+        key, old = sign_before(corp.cert, corp.key,
+                               client.template_v1('VaultUser'))
+        return how(who, renew(key, old)[1], pkcs10=False)
+    before = published(gap)
+    text = before + section(corp.cert, RENEWS)
+    with in_force(gap, text):
+        n = ask(gap.pending)
+        gap.export()
+        assert 'goes by policy' in gap.sign(ok=1).stderr
+        conf = gap.vault_dir / 'policy.conf'
+        own = conf.read_text()
+        try:
+            conf.write_text(text)
+            gap.sign()
+        finally:
+            conf.write_text(own)
+        gap.take()
+        assert gap.poll(who, n).leaf
+    assert ask(gap.ask).hresult == UNTRUSTED
+    gap.verify()
 
 
 def test_renewal_and_revocation(gap):

@@ -377,7 +377,7 @@ def test_explain_where_another_method_only_renews(site, old, form, tmp_path):
         told = explained(site, tmp_path, old().message(form), '--user',
                          site.env['CS_USER'], '--method', 'kerberos')
         assert told['hresult'].lower().endswith('80094011')
-        assert 'came here: log on at an address that does not only renew' in \
+        assert 'elsewhere: log on at an address that does not only renew' in \
             told['text']
     with in_force(site, text[:at_] + 'uri "kerberos" { uri = '
                   '"https://h.mv.example/" }\n' + text[at_:]):

@@ -66,6 +66,16 @@ static const struct {
 	    "name-rule \"hosts\"", "map: must be" },
 	{ "name-rule \"hosts\"", "trusted-ca \"X\" { map = san-upn } "
 	    "name-rule \"hosts\"", "the ca could log on anybody" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { map = san-upn renewals "
+	    "= true } name-rule \"hosts\"", "the ca could log on anybody" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { renewals = false groups "
+	    "= {\"a\"} } name-rule \"hosts\"", "map: must be" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { renewals = true map = "
+	    "cn groups = {\"a\"} } name-rule \"hosts\"", "map: must be" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { renewals = true groups "
+	    "= {\"a\"} } name-rule \"hosts\"", "groups: needs map" },
+	{ "name-rule \"hosts\"", "trusted-ca \"X\" { renewals = true } "
+	    "name-rule \"hosts\"", "certificate: is missing" },
 	{ "name-rule \"hosts\"", "name-rule \"HOSTS\" { groups = {\"a\"} "
 	    "cn = {\"x\"} } name-rule \"hosts\"", "name: stands twice" },
 	{ "\tgroups = {\"admins\"}\n", "", "the rule would apply to nobody" },

@@ -1,6 +1,7 @@
 /*
- * Certificates of before their CA came here: telling them from those of
- * strangers, and from ours whose row is lost.  Judged by renewal.c.
+ * Certificates of before their CA came here, and of CAs whose renewals the
+ * policy lets in: telling them from those of strangers, and from ours whose row
+ * is lost.  Judged by renewal.c.
  */
 #include <string.h>
 
@@ -8,7 +9,7 @@
 
 #include "der.h"
 #include "digest.h"
-#include "earlier.h"
+#include "foreign.h"
 #include "hresult.h"
 #include "oid.h"
 #include "serial.h"
@@ -30,7 +31,7 @@ has_begun(const X509 *x, int64_t *from)
 }
 
 bool
-earlier_looks(struct slice cert)
+foreign_looks(struct slice cert)
 {
 	X509	*x = x509_read(cert);
 	int64_t	 from;
@@ -48,7 +49,7 @@ earlier_looks(struct slice cert)
  * ([security] W8: of all others each certificate has a row); or NULL.
  */
 static const struct policy_key *
-signed_by(const struct policy_ca *ca, const struct issued_set *certs, X509 *x)
+moved_key(const struct policy_ca *ca, const struct issued_set *certs, X509 *x)
 {
 	const struct policy_key	*found = NULL;
 	size_t			 i;
@@ -62,14 +63,46 @@ signed_by(const struct policy_ca *ca, const struct issued_set *certs, X509 *x)
 	return found;
 }
 
-/* Of others no stranger's bytes are parsed where keys are. */
+/* By another certificate for it, the policy would let ours in as a stranger's. */
 static bool
-has_come(const struct policy_ca *ca, const struct issued_set *certs)
+is_our_key(const struct policy *p, const EVP_PKEY *key)
 {
-	size_t	i;
+	const struct policy_ca	*ca;
+	size_t			 i;
 
-	for (i = 0; ca != NULL && i < ca->nkeys; i++)
-		if (issued_came(certs, ca->keys[i].name) != 0)
+	for (ca = p->cas; ca < p->cas + p->ncas; ca++)
+		for (i = 0; i < ca->nkeys; i++)
+			if (ca->keys[i].pub != NULL &&
+			    EVP_PKEY_eq(ca->keys[i].pub, key) == 1)
+				return true;
+	return false;
+}
+
+static bool
+is_trusted(const struct policy *p, X509 *x)
+{
+	const struct trusted_ca	*t;
+	bool			 is = false;
+
+	for (t = p->trusted; t < p->trusted + p->ntrusted && !is; t++)
+		is = t->pub != NULL && !is_our_key(p, t->pub) &&
+		    X509_verify(x, t->pub) == 1;
+	ERR_clear_error();
+	return is;
+}
+
+/* Where the policy lets in no renewals no stranger's bytes are parsed. */
+static bool
+are_taken(const struct decide_ask *in, const struct policy_ca *ca)
+{
+	const struct policy	*p = in->policy;
+	size_t			 i;
+
+	for (i = 0; i < ca->nkeys; i++)
+		if (issued_came(in->certs, ca->keys[i].name) != 0)
+			return true;
+	for (i = 0; i < p->ntrusted; i++)
+		if (p->trusted[i].pub != NULL)
 			return true;
 	return false;
 }
@@ -160,19 +193,32 @@ read_parts(X509 *x, const char *number, struct issued *c, struct err *err)
 }
 
 static int
-read_cert(const struct decide_ask *in, X509 *x, const char *number,
-    struct issued *c, struct err *err)
+check_moved(const struct decide_ask *in, const struct policy_key *key,
+    const struct issued *c, const char *number, struct err *err)
+{
+	if (c->not_before > issued_came(in->certs, key->name))
+		return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: "
+		    "certificate %s was issued elsewhere since ca %.60s came "
+		    "here: somebody has its key", number, in->ca);
+	if (issued_is_revoked(in->certs, key->name, buf_slice(&c->serial)))
+		return err_deny(err, CRYPT_E_REVOKED,
+		    "renewal: certificate %s is revoked", number);
+	return 0;
+}
+
+/* key: of the CA that came here; NULL: another CA's. */
+static int
+read_cert(const struct decide_ask *in, const struct policy_key *key, X509 *x,
+    const char *number, struct issued *c, struct err *err)
 {
 	if (read_parts(x, number, c, err) == -1)
 		return -1;
 	if (issued_drawn(buf_slice(&c->serial), c->not_before))
 		return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: "
-		    "certificate %s was issued by a signer of ca %.60s, but "
-		    "no record of it is here", number, in->ca);
-	if (c->not_before > issued_came(in->certs, c->ca))
-		return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: "
-		    "certificate %s was issued elsewhere since ca %.60s came "
-		    "here: somebody has its key", number, in->ca);
+		    "certificate %s was issued by a signer, but no record of "
+		    "it is here", number);
+	if (key != NULL && check_moved(in, key, c, number, err) == -1)
+		return -1;
 	c->template = template_of(in->policy, x);
 	return c->template != NULL ? 0 : err_deny(err,
 	    CERTSRV_E_TEMPLATE_CONFLICT, "renewal: certificate %s names no "
@@ -180,22 +226,22 @@ read_cert(const struct decide_ask *in, X509 *x, const char *number,
 }
 
 int
-earlier_read(const struct decide_ask *in, const char *number,
+foreign_read(const struct decide_ask *in, const char *number,
     struct issued *out, struct err *err)
 {
 	const struct policy_ca	*ca = policy_ca_find(in->policy, in->ca);
-	const struct policy_key	*key = NULL;
+	const struct policy_key	*key;
 	struct issued		 c = { .renewals = 0 };
-	X509			*x = NULL;
+	X509			*x;
 	int			 rc = 0;
 
-	if (has_come(ca, in->certs))
-		x = x509_read(in->request->old_cert);
+	if (ca == NULL || !are_taken(in, ca))
+		return 0;
+	x = x509_read(in->request->old_cert);
 	ERR_clear_error();
-	if (x != NULL && (key = signed_by(ca, in->certs, x)) != NULL) {
-		c.ca = xstrdup(key->name);
-		rc = read_cert(in, x, number, &c, err) == 0 ? 1 : -1;
-	}
+	if (x != NULL && ((key = moved_key(ca, in->certs, x)) != NULL ||
+	    is_trusted(in->policy, x)))
+		rc = read_cert(in, key, x, number, &c, err) == 0 ? 1 : -1;
 	X509_free(x);
 	if (rc == 1)
 		*out = c;

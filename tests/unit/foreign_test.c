@@ -1,4 +1,4 @@
-/* Renewals of what a CA signed before it came here. */
+/* Renewals of what a CA signed before it came here, and of another CA's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,14 +114,14 @@ test_earlier(void **state)
 	/* Whoever does not log on, or may not ask for a new one there. */
 	ask_earlier(&q, "Plain", set);
 	q.in.method = AUTH_ANONYMOUS;
-	denies(&q, CERTSRV_E_ENROLL_DENIED, "is of before ca CA came here");
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
 	ask_earlier(&q, "Plain", set);
 	q.in.method = AUTH_OPERATOR;
 	q.in.account = NULL;
-	denies(&q, CERTSRV_E_ENROLL_DENIED, "is of before ca CA came here");
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
 	ask_earlier(&q, "Plain", set);
 	q.in.method = AUTH_KERBEROS;
-	denies(&q, CERTSRV_E_ENROLL_DENIED, "is of before ca CA came here");
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
 	ask_earlier(&q, "Plain", set);
 	q.in.now = NOW + 86400 + 1;
 	denies(&q, CERT_E_EXPIRED, "renewal-grace is 0 s");
@@ -203,6 +203,165 @@ test_earlier_forms(void **state)
 	old_der = real;
 }
 
+static EVP_PKEY *other_key;
+
+/* The fixture's policy, with one section more for this CA. */
+static struct policy *
+read_with(const char *section, struct slice cert, struct err *err)
+{
+	struct buf all = { 0 };
+	struct policy *p;
+	char b64[4096];
+
+	EVP_EncodeBlock((unsigned char *)b64, cert.p, (int)cert.n);
+	buf_printf(&all, "%strusted-ca \"Old\" { certificate = {\"%s\"} %s }",
+	    text, b64, section);
+	p = policy_parse(buf_slice(&all), err);
+	buf_free(&all);
+	return p;
+}
+
+static struct buf
+cert_of(const char *cn, EVP_PKEY *key)
+{
+	X509 *x = fixture_cert(cn, key, NULL, key);
+	struct buf der = { 0 };
+	uint8_t *p = NULL;
+	int n = i2d_X509(x, &p);
+
+	buf_add(&der, p, (size_t)n);
+	OPENSSL_free(p);
+	X509_free(x);
+	return der;
+}
+
+static void
+trust(const char *section, EVP_PKEY *key)
+{
+	struct err err = ERR_INIT;
+	struct buf der = cert_of("Old", key);
+
+	policy_free(policy);
+	policy = read_with(section, buf_slice(&der), &err);
+	if (policy == NULL)
+		fail_msg("%s", err.text);
+	attach(ca_key);
+	buf_free(&der);
+}
+
+#define NAMED	"renewals = true"
+#define LOGS_ON	"map = san-upn groups = {\"staff\"}"
+
+/* By another CA's key, which no list brought here. */
+static void
+test_other_ca(void **state)
+{
+	const int early = ISSUED_EARLY;
+	struct issued_set *set = issued_new();
+	uint8_t number[SERIAL_LEN];
+	struct buf real = old_der;
+	struct ask q;
+
+	(void)state;
+	old_der = (struct buf){ 0 };
+	other_key = EVP_EC_gen("P-256");
+	make_earlier(other_key, BY_OID, V2("\x01"), 20);
+	ask_earlier(&q, "Plain", set);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	trust(LOGS_ON, other_key);		/* that is no renewal */
+	ask_earlier(&q, "Plain", set);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	trust(LOGS_ON " renewals = false", other_key);
+	ask_earlier(&q, "Plain", set);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	trust(LOGS_ON " renewals = true", other_key);
+	ask_earlier(&q, "Plain", set);
+	grants_anew(&q, false);
+	trust(NAMED, pkey);			/* the same name, another key */
+	ask_earlier(&q, "Plain", set);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	trust(NAMED, other_key);
+	ask_earlier(&q, "Plain", set);
+	grants_anew(&q, false);
+	ask_earlier(&q, "Plain", NULL);		/* nobody looked for a row */
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	ask_earlier(&q, "Plain", set);
+	q.in.issued[0] = &q.old;		/* that number has one */
+	q.old.der.p[q.old.der.n - 1] ^= 1;
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	ask_earlier(&q, "Plain", set);
+	q.request.signer[0].verified = false;
+	denies(&q, CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE, "not a signer");
+	/* What is revoked under its number is another's, ours. */
+	issued_add_revoked(set, "CA", number_of_old(number));
+	issued_add_revoked(set, "Old", number_of_old(number));
+	ask_earlier(&q, "Plain", set);
+	grants_anew(&q, false);
+	ask_earlier(&q, "Plain", set);
+	q.account.groups.n = 0;
+	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "none of the groups");
+	ask_earlier(&q, "Plain", set);
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
+	ask_earlier(&q, "Plain", set);
+	q.in.account = NULL;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
+	ask_earlier(&q, "Plain", set);
+	q.in.now = NOW + 86400 + 1;
+	denies(&q, CERT_E_EXPIRED, "renewal-grace is 0 s");
+	ask_earlier(&q, "Next", set);		/* it supersedes Plain */
+	grants_anew(&q, true);
+	ask_earlier(&q, "Seen", set);
+	denies(&q, CERTSRV_E_TEMPLATE_CONFLICT, "is of template Plain, which");
+	make_earlier(other_key, BY_OID, V2("\x04"), 20);
+	ask_earlier(&q, "Seen", set);
+	grants_anew(&q, true);
+	make_earlier(other_key, BY_OID, V2("\x08"), 20);
+	ask_earlier(&q, "Nobody", set);
+	same_names(&q);
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "");
+	make_earlier(other_key, "1.3.6.1.4.1.311.21.8", V2("\x01"), 20);
+	ask_earlier(&q, "Plain", set);
+	denies(&q, CERTSRV_E_TEMPLATE_CONFLICT, "names no template");
+	make_earlier(other_key, BY_OID, V2("\x03"), 20);
+	ask_earlier(&q, "Same", set);
+	q.key.spki = slice_str("another");
+	denies(&q, CERTSRV_E_RENEWAL_BAD_PUBLIC_KEY, "renewal-same-key");
+	/* A signer drew its number, if of another Countersign. */
+	make_old(other_key, &early, &old_der);
+	ask_earlier(&q, "Plain", set);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "but no record of it is here");
+	/* Ours come in by no other certificate of our key. */
+	trust(NAMED, ca_key);
+	make_earlier(ca_key, BY_OID, V2("\x01"), 20);
+	ask_earlier(&q, "Plain", set);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	issued_free(set);
+	EVP_PKEY_free(other_key);
+	buf_free(&old_der);
+	old_der = real;
+}
+
+/* A CA that nobody can renew by is no section to publish. */
+static void
+test_unknown_key(void **state)
+{
+	static const uint8_t oid[] = "\x2a\x86\x48\xce\x3d\x02\x01";
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	struct buf der = cert_of("Old", key);
+	struct err err = ERR_INIT;
+	uint8_t *at = memmem(der.p, der.n, oid, sizeof(oid) - 1);
+
+	(void)state;
+	assert_non_null(at);
+	at[6] = 0x77;
+	assert_null(read_with(NAMED, buf_slice(&der), &err));
+	assert_non_null(strstr(err.text, "trusted-ca Old: certificate: has a "
+	    "key of no kind that is known"));
+	EVP_PKEY_free(key);
+	buf_free(&der);
+}
+
 static void
 claims(bool good)
 {
@@ -245,6 +404,8 @@ main(void)
 		cmocka_unit_test(test_earlier),
 		cmocka_unit_test(test_earlier_forms),
 		cmocka_unit_test(test_claimed),
+		cmocka_unit_test(test_other_ca),
+		cmocka_unit_test(test_unknown_key),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
