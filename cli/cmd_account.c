@@ -289,10 +289,11 @@ cmd_account_enable(struct cli *c, const struct args *a, struct err *err)
 	return cli_outcome(c, a->pos[0], "enabled", err);
 }
 
+/* Into all of them, or into none. */
 int
 cmd_account_group(struct cli *c, const struct args *a, struct err *err)
 {
-	bool add = strcmp(a->pos[1], "add") == 0;
+	bool add = strcmp(a->pos[1], "add") == 0, in_doubt;
 	size_t i;
 
 	if (!add && strcmp(a->pos[1], "remove") != 0)
@@ -301,10 +302,16 @@ cmd_account_group(struct cli *c, const struct args *a, struct err *err)
 	for (i = 2; i < a->npos; i++)
 		if (check_group(c, a->pos[i], err) != 0)
 			return -1;
+	if (cli_db(c, err) != 0 || db_begin(c->db, err) != 0)
+		return -1;
 	for (i = 2; i < a->npos; i++)
 		if (change(c, "account_group", (const char *[]){ a->pos[0],
-		    a->pos[i], add ? "t" : "f" }, 3, err) != 0)
+		    a->pos[i], add ? "t" : "f" }, 3, err) != 0) {
+			db_rollback(c->db);
 			return -1;
+		}
+	if (db_commit(c->db, &in_doubt, err) != 0)
+		return -1;
 	return cli_outcome(c, a->pos[0], "changed", err);
 }
 

@@ -236,6 +236,16 @@ def gap_user(gap):
     return client.Client(gap.env)
 
 
+@pytest.fixture
+def admin(stack):
+    """What PostgreSQL's superuser executes."""
+    import psycopg
+    dsn = ' '.join(p if not p.startswith('user=') else 'user=postgres'
+                   for p in stack.env['CS_DSN'].split())
+    with psycopg.connect(dsn, autocommit=True) as c:
+        yield c.execute
+
+
 @pytest.fixture(scope='session')
 def demo(stack):
     """The demo user."""

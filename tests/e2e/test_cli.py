@@ -115,6 +115,26 @@ def test_no_option_is_dropped(stack, tmp_path, args, text):
     assert 'needs ' + text in stack.ctl(*args, ok=2).stderr
 
 
+def test_into_all_groups_or_none(stack, admin):
+    name = 'joins%d' % time.time_ns()
+    stack.ctl('account', 'add', name, '--no-password', '--group', 'users')
+    admin("ALTER TABLE countersign.account_group ADD CHECK (name <> 'broken') "
+          'NOT VALID')
+    try:
+        r = stack.ctl('account', 'group', name, 'add', 'first', 'broken',
+                      ok=1)
+    finally:
+        admin('ALTER TABLE countersign.account_group DROP CONSTRAINT '
+              'account_group_name_check1')
+    assert 'account_group_name_check1' in r.stderr
+    row, = stack.ctl_json('account', 'show', name)
+    assert row['groups'] == ['users']
+    stack.ctl('account', 'group', name, 'add', 'first', 'second')
+    stack.ctl('account', 'group', name, 'remove', 'users', 'first')
+    row, = stack.ctl_json('account', 'show', name)
+    assert row['groups'] == ['second']
+
+
 def test_json_also_of_changes(stack, issued, tmp_path):
     """Whatever succeeds prints an array, or the document that it writes."""
     name = 'changed%d' % time.time_ns()

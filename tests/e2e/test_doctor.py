@@ -24,14 +24,6 @@ from waits import wait_for
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def admin(stack):
-    dsn = ' '.join(p if not p.startswith('user=') else 'user=postgres'
-                   for p in stack.env['CS_DSN'].split())
-    with psycopg.connect(dsn, autocommit=True) as c:
-        yield c.execute
-
-
 def test_all_is_well(stack):
     rows = doctor(stack, code=0)
     seen = {r['check'] for r in rows if r['result'] == 'ok'}

@@ -3,7 +3,6 @@ requests becomes part of it."""
 import os
 import re
 
-import psycopg
 import pytest
 from lxml import etree
 
@@ -110,7 +109,7 @@ def test_counts(stack, asked):
     assert len(columns(page(stack, '--days', '7'), 'days')) == 7
 
 
-def test_who_should_have_renewed(stack):
+def test_who_should_have_renewed(stack, admin):
     """Not who has, and not who has a third of a short life left."""
     c = stack.account('reported', groups=['web-admins'])
 
@@ -119,30 +118,26 @@ def test_who_should_have_renewed(stack):
             client.ec_key(), name, [name], stack.env['CS_TEMPLATE'])).leaf
 
     def age(leaf, days, left):
-        admin.execute(
+        admin(
             'UPDATE countersign.certificate SET not_before = now() - '
             "(%s - %s) * interval '1 day', not_after = now() + "
             "%s * interval '1 day' WHERE der = %s",
             (days, left, left, leaf))
 
-    dsn = ' '.join(p if not p.startswith('user=') else 'user=postgres'
-                   for p in stack.env['CS_DSN'].split())
     certs = {n: enroll(n + '.demo.example') for n in ('late', 'new', 'short')}
     before = stack.sql('SELECT not_before, not_after, serial FROM '
                        "countersign.certificate WHERE account = 'reported'")
-    with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute('SET session_replication_role = replica')
-        try:
-            age(certs['late'], 365, 10)
-            age(certs['new'], 365, 10)
-            age(certs['short'], 30, 10)
-            enroll('new.demo.example')
-            mine = [r for r in rows(page(stack), 'next')
-                    if r[0] == 'reported']
-        finally:
-            for row in before:
-                admin.execute('UPDATE countersign.certificate SET not_before '
-                              '= %s, not_after = %s WHERE serial = %s', row)
+    admin('SET session_replication_role = replica')
+    try:
+        age(certs['late'], 365, 10)
+        age(certs['new'], 365, 10)
+        age(certs['short'], 30, 10)
+        enroll('new.demo.example')
+        mine = [r for r in rows(page(stack), 'next') if r[0] == 'reported']
+    finally:
+        for row in before:
+            admin('UPDATE countersign.certificate SET not_before = %s, '
+                  'not_after = %s WHERE serial = %s', row)
     assert [r[1:3] for r in mine] == [
         [stack.env['CS_TEMPLATE'], 'CN=late.demo.example '
          'DNS:late.demo.example']]
