@@ -134,14 +134,24 @@ open_reference(const struct cmc *c, struct slice value, struct der *d,
 }
 
 static int
+open_added(const struct cmc *c, struct slice value, struct der *set,
+    struct err *err)
+{
+	struct der	d;
+
+	if (open_reference(c, value, &d, err) == -1 ||
+	    der_enter(&d, DER_SET, set, "addAttributes", err) == -1)
+		return -1;
+	return der_end(&d, "addAttributes", err);
+}
+
+static int
 add_attributes(struct reqparse *p, const struct cmc *c, struct slice value,
     struct err *err)
 {
-	struct der	d, set;
+	struct der	set;
 
-	if (open_reference(c, value, &d, err) == -1 ||
-	    der_enter(&d, DER_SET, &set, "addAttributes", err) == -1 ||
-	    der_end(&d, "addAttributes", err) == -1)
+	if (open_added(c, value, &set, err) == -1)
 		return -1;
 	return reqattr_parse(p, ATTR_ADDED, &set, err);
 }
@@ -225,13 +235,8 @@ static int
 key_hash(struct reqparse *p, const struct cmc *c, struct slice value,
     struct err *err)
 {
-	struct slice	hash;
-
 	(void)c;
-	if (get_octets(value, 64, &hash, "encrypted key hash", err) == -1)
-		return -1;
-	p->req->key_hash = value;
-	return 0;
+	return reqattr_key_hash(p, value, err);
 }
 
 struct control {
@@ -281,6 +286,41 @@ is_bare(struct slice token)
 	    der_peek(&d) == DER_SEQ;
 }
 
+static int
+echo_added(const struct cmc *c, struct slice value, struct cmc_echo *e,
+    struct err *err)
+{
+	struct der	set;
+	struct slice	oid, attr;
+
+	if (open_added(c, value, &set, err) == -1)
+		return -1;
+	while (!der_done(&set)) {
+		if (reqattr_read(&set, &oid, &attr, err) == -1)
+			return -1;
+		if (slice_eq(oid, OID_ENCRYPTED_KEY_HASH))
+			e->key_hash = attr;
+	}
+	return 0;
+}
+
+static int
+echo_control(const struct cmc *c, size_t i, struct cmc_echo *e,
+    struct err *err)
+{
+	struct slice	oid = c->control[i].oid, value = c->control[i].value;
+
+	if (slice_eq(oid, OID_CMC_ADD_ATTRIBUTES))
+		return echo_added(c, value, e, err);
+	if (slice_eq(oid, OID_CMC_TRANSACTION_ID))
+		e->transaction_id = value;
+	else if (slice_eq(oid, OID_CMC_SENDER_NONCE))
+		e->sender_nonce = value;
+	else if (slice_eq(oid, OID_ENCRYPTED_KEY_HASH))
+		e->key_hash = value;
+	return 0;
+}
+
 int
 cmc_echo(struct slice token, struct cmc_echo *out, struct err *err)
 {
@@ -299,14 +339,9 @@ cmc_echo(struct slice token, struct cmc_echo *out, struct err *err)
 	if (cmc_parse(&cmc, cms.content, err) == -1)
 		return -1;
 	e.body_part_id = cmc.body_part_id;
-	for (i = 0; i < cmc.ncontrol; i++) {
-		if (slice_eq(cmc.control[i].oid, OID_CMC_TRANSACTION_ID))
-			e.transaction_id = cmc.control[i].value;
-		else if (slice_eq(cmc.control[i].oid, OID_CMC_SENDER_NONCE))
-			e.sender_nonce = cmc.control[i].value;
-		else if (slice_eq(cmc.control[i].oid, OID_ENCRYPTED_KEY_HASH))
-			e.key_hash = cmc.control[i].value;
-	}
+	for (i = 0; i < cmc.ncontrol; i++)
+		if (echo_control(&cmc, i, &e, err) == -1)
+			return -1;
 	*out = e;
 	return 0;
 }

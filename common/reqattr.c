@@ -283,6 +283,21 @@ attr_misplaced_key(struct reqparse *p, const struct attr_value *v,
 	    "archived key is in the wrong place");
 }
 
+int
+reqattr_key_hash(struct reqparse *p, struct slice value, struct err *err)
+{
+	if (p->req->key_hash.n != 0)
+		return err_bad(err, 0, "encrypted key hash: twice");
+	p->req->key_hash = value;
+	return 0;
+}
+
+static int
+attr_key_hash(struct reqparse *p, const struct attr_value *v, struct err *err)
+{
+	return reqattr_key_hash(p, v->tlv, err);
+}
+
 /*
  * What is here has its places; what is not ([RFC2985] has many, such as
  * unstructuredAddress) is passed over: no certificate shows anything of it.
@@ -304,6 +319,7 @@ static const struct attribute {
 	{ &oid_attestation, ANYWHERE, attr_attestation },
 	{ &oid_aik_info, ANYWHERE, attr_attestation },
 	{ &OID_ARCHIVED_KEY, ANYWHERE, attr_misplaced_key },
+	{ &OID_ENCRYPTED_KEY_HASH, ATTR_ADDED, attr_key_hash },
 };
 
 #define NKNOWN	(sizeof(known) / sizeof(known[0]))

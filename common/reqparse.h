@@ -75,6 +75,12 @@ int	 reqattr_judge(struct reqparse *, enum attr_list, struct slice oid,
 /* SET OF or [0] content: judge each, refuse a second one of a kind. */
 int	 reqattr_parse(struct reqparse *, enum attr_list, struct der *,
 	    struct err *);
+/*
+ * The archived key's hash, of which there is one: a control, as [MS-WCCE]
+ * 3.1.1.4.3.6.1 may be read, or among the attributes that a control adds, where
+ * Windows puts it.  request.c compares it.
+ */
+int	 reqattr_key_hash(struct reqparse *, struct slice, struct err *);
 /* regInfo: "Name=Value&Name=Value&" ([MS-WCCE] 2.2.2.6.3). */
 int	 reqattr_reginfo(struct reqparse *, struct slice, struct err *);
 

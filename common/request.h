@@ -75,7 +75,7 @@ struct request {
 	struct slice		 sender_nonce;	/* control's TLV or empty */
 	char			*requester_name; /* signed data only, or NULL */
 	struct slice		 archived_key;	/* EnvelopedData or empty */
-	struct slice		 key_hash;	/* control's TLV or empty */
+	struct slice		 key_hash;	/* its hash's TLV or empty */
 	struct buf		 smime;		/* what it can decrypt, as the
 						   extension's value (smime.h);
 						   empty: not told */

@@ -18,6 +18,7 @@ from client import T
 ARC = '1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.8125073.8.'
 ARCHIVED_KEY = '1.3.6.1.4.1.311.21.13'
 KEY_HASH = '1.3.6.1.4.1.311.21.21'
+ADD_ATTRIBUTES = '1.3.6.1.4.1.311.10.10.1'
 
 
 DER, PKCS8, NOENC = (serialization.Encoding.DER,
@@ -142,14 +143,26 @@ class Unsigned(core.Sequence):
                ('values', core.SetOf, {'spec': core.Any})]
 
 
+def hash_control(md, added):
+    """Windows puts the hash among the attributes that a control adds; whoever
+    reads [MS-WCCE] 3.1.1.4.3.6.1 makes a control of it."""
+    value = core.OctetString(md).dump()
+    if not added:
+        return KEY_HASH, value
+    attr = client.tlv(0x30, core.ObjectIdentifier(KEY_HASH).dump(),
+                      client.tlv(0x31, value))
+    return ADD_ATTRIBUTES, client.tlv(
+        0x30, b'\2\1\0', client.tlv(0x30, b'\2\1\1'), client.tlv(0x31, attr))
+
+
 def request(key, blob, template='Archived', hashed=None, attach=True,
-            hash_name='sha256'):
+            hash_name='sha256', added=True):
     """CMC with the archived key in the first signer's unsigned attribute."""
     csr = client.make_csr(key, template=template)
     controls = []
     if hashed is not False:
-        controls.append((KEY_HASH, core.OctetString(hashlib.new(
-            hash_name, hashed or blob).digest()).dump()))
+        controls.append(hash_control(hashlib.new(
+            hash_name, hashed or blob).digest(), added))
     data = client.pki_data(csr, controls)
     signer = client.ski_signer(key, data)
     if attach:

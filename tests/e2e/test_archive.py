@@ -204,10 +204,11 @@ def test_ciphers(alice, exchange, kw):
         exchange, pkcs8(key), **kw)), pkcs10=False))
 
 
-def test_hash_by_sha1(alice, exchange):
+@pytest.mark.parametrize('added', [True, False])
+def test_hash_by_sha1(alice, exchange, added):
     key = client.rsa_key(2048, 'archived-cipher')
     check_rstrc(alice.enroll(request(key, enveloped(
-        exchange, pkcs8(key)), hash_name='sha1'), pkcs10=False))
+        exchange, pkcs8(key)), hash_name='sha1', added=added), pkcs10=False))
 
 
 def test_response_echoes_the_hash(alice, exchange):

@@ -162,6 +162,7 @@ test_unsigned_attributes(void **state)
 {
 	struct cms_make c = { .signer = { OUTER_KEY }, .nsigner = 1 };
 	struct buf v = { 0 }, hash = { 0 }, b = { 0 }, octets = { 0 };
+	struct buf attr = { 0 }, added = { 0 };
 	const uint8_t md[32] = { 0 };
 	struct request *r;
 
@@ -185,6 +186,19 @@ test_unsigned_attributes(void **state)
 	r = accepted(buf_slice(&b));
 	assert_int_equal(r->archived_key.n, 2);
 	request_free(r);
+	put_attr(&attr, OID_ENCRYPTED_KEY_HASH, buf_slice(&octets));
+	put_reference(&added, DER_SET, buf_slice(&attr));
+	put_control(&hash, 3, OID_CMC_ADD_ATTRIBUTES, buf_slice(&added));
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, buf_slice(&hash), &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "key hash: twice");
+	buf_reset(&hash);
+	put_control(&hash, 3, OID_CMC_ADD_ATTRIBUTES, buf_slice(&added));
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, buf_slice(&hash), &c);
+	r = accepted(buf_slice(&b));	/* as Windows sends it */
+	assert_true(slice_eq(r->key_hash, buf_slice(&octets)));
+	request_free(r);
 	put_attr(&v, OID_OS_VERSION, BYTES("\x05\0"));
 	c.unsigned_attrs = buf_slice(&v);
 	buf_reset(&b);
@@ -196,6 +210,8 @@ test_unsigned_attributes(void **state)
 	buf_reset(&b);
 	make_cmc(&b, INNER_GOOD, NOTHING, &c);
 	refused(buf_slice(&b), HR_INVALID_DATA, "unsigned attribute");
+	buf_free(&attr);
+	buf_free(&added);
 	buf_free(&v);
 	buf_free(&hash);
 	buf_free(&octets);
