@@ -197,17 +197,20 @@ parse_signers(struct cms *c, struct der *sd, struct err *err)
 	return 0;
 }
 
-/* [RFC5652] 5.1 */
+/*
+ * [RFC5652] 5.1.  Windows' CryptoAPI looks at the signers alone: where all have
+ * certificates it writes 1, whatever the content.
+ */
 static int
 check_version(const struct cms *c, uint64_t version, struct err *err)
 {
-	unsigned	want = slice_eq(c->type, OID_PKCS7_DATA) ? 1 : 3;
+	unsigned	want = slice_eq(c->type, OID_PKCS7_DATA) ? 1 : 3, or = 1;
 	size_t		i;
 
 	for (i = 0; i < c->nsigner; i++)
 		if (c->signer[i].by_key)
-			want = 3;
-	if (version != want)
+			want = or = 3;
+	if (version != want && version != or)
 		return err_bad(err, 0, "SignedData.version: %llu, not %u",
 		    (unsigned long long)version, want);
 	return 0;

@@ -488,6 +488,7 @@ def put(path, value):
 SIGNED_DATA = {
     'version-0': put(['version'], 0),
     'version-9': put(['version'], 9),
+    'version-1': put(['version'], 'v1'),
     'no-digests': put(['digest_algorithms'], []),
     'other-digest': put(['digest_algorithms'], [{'algorithm': 'sha512'}]),
     'no-signers': put(['signer_infos'], []),
