@@ -331,6 +331,9 @@ def test_air_gap(pg, owner):
         refused('not a decision', DECIDE, ('pending', None, two))
         judge = ('UPDATE countersign.airgap_request SET waits = %s, accounts ='
                  " accounts || 'b' WHERE id = %s")
+        for other in "'z' || accounts", "''":
+            refused('are kept', 'UPDATE countersign.airgap_request SET '
+                    'accounts = %s WHERE id = %%s' % other, (two,))
         db.execute(judge, (False, two))
         refused('are kept', judge, (False, two))
         refused('are kept', judge, (True, one))
