@@ -113,16 +113,28 @@ matching(const struct chronicle *c, struct chr_row *first,
 	return found;
 }
 
-/* Does a ledger that is here say how it came?  Not one that gave it up. */
+/*
+ * Does a ledger that is here say how it came?  Not one that gave it up.  Of
+ * older versions' what waited has no rows.
+ */
 static bool
 came_here(const struct chronicle *c, const struct chr_row *first)
 {
 	const struct chr_row *r, *end = c->row + c->nrow;
 
 	for (r = first; r < end && memcmp(r->id, first->id, CHR_ID) == 0; r++)
-		if (r->fresh && !r->voided)
+		if ((r->fresh || r->kind == CHR_PEND) && !r->voided)
 			return true;
 	return false;
+}
+
+/* Decided later, by what a row alone says of who asked, and for what. */
+static bool
+made_up(const struct compare *m, const struct chr_row *first,
+    const struct chr_row *match)
+{
+	return m->all_here && !match->fresh && match->tuple.n > 0 &&
+	    !came_here(m->c, first);
 }
 
 /* Was it this once?  Then the database is only old. */
@@ -216,6 +228,9 @@ take_request(struct compare *m, const PGresult *res, int row)
 	else if (match->voided)
 		compare_find(m, "row", "request", hex,
 		    "is void in the ledger");
+	else if (made_up(m, first, match))
+		compare_find(m, "row", "request", hex, "was decided, and no "
+		    "ledger says that it was asked for");
 	overrule(m->c, first, match);
 	if (match != NULL)
 		see_decisions(m->c, first, match);

@@ -194,6 +194,27 @@ def test_approval_that_nobody_gave(gap, gap_user, tmp_path):
                          r.stdout), r.stdout
 
 
+def test_request_that_nobody_took(gap, gap_user, tmp_path):
+    """Nor has the desk's ledger one that only the database had: rows of a
+    signer's role, which say who asked."""
+    number = gap.pending(gap_user, gap.server())
+    gap.round()
+    (ident,), = gap.sql('SELECT id FROM countersign.request WHERE number = %s',
+                        int(number))
+    lines = lines_of(gap.dir / 'ledger/signer-1/ledger')
+    took, = [x for x in lines if b'"type":"pending"' in x and
+             ident.hex().encode() in x]
+    (tmp_path / 'ledger').write_bytes(b''.join(rehash([], [
+        x.replace(b'"type":"pending"', b'"type":"nothing"') if x == took else
+        x for x in lines])))
+    for d in tmp_path, *tmp_path.parents[:3]:
+        d.chmod(0o755)
+    r = gap.ctl('ledger', 'verify', str(gap.vault_dir / 'ledger'),
+                str(tmp_path), ok=4)
+    assert re.search('request %s .* was decided, and no ledger says that it '
+                     'was asked for' % ident.hex(), r.stdout), r.stdout
+
+
 @pytest.mark.parametrize('edit,undo,ca,words', [
     ("DELETE FROM countersign.airgap_ca WHERE name = 'Vault-CA'",
      "INSERT INTO countersign.airgap_ca VALUES ('Vault-CA')", 'Vault-CA',
