@@ -38,6 +38,8 @@
 #define TOKEN_X509		WSS "x509-token-profile-1.0#X509v3"
 #define VALUE_PKCS10		NS_WSTEP "#PKCS10"
 #define VALUE_PKCS7		NS_WSSE "#PKCS7"
+#define VALUE_PKCS7_MDE		NS_WSTEP "#PKCS7"
+#define VALUE_PKCS7_WSS		WSS "x509-token-profile-1.0#PKCS7"
 /* Lower-case b, and in wsse: [MS-WSTEP]'s own spelling. */
 #define ENCODING_BASE64		NS_WSSE "#base64binary"
 #define PASSWORD_TEXT		WSS "username-token-profile-1.0#PasswordText"

@@ -132,8 +132,20 @@ is_pem(struct slice s)
 }
 
 /*
- * The ValueType is a hint only: what the bytes are, the DER says.  Both stood
- * in wsse until cepces 0.3.8, to which AD CS has no objection.
+ * A hint only: what the bytes are, the DER says.  [MS-WSTEP] names none; the
+ * last two are not of Windows here, but of [MS-MDE2] and of [WSS-X509] 3.1.
+ */
+static bool
+is_value_type(struct slice type)
+{
+	return slice_is(type, VALUE_PKCS10) || slice_is(type, VALUE_PKCS7) ||
+	    slice_is(type, VALUE_PKCS7_MDE) ||
+	    slice_is(type, VALUE_PKCS7_WSS);
+}
+
+/*
+ * Both attributes stood in wsse until cepces 0.3.8, to which AD CS has no
+ * objection.
  */
 static int
 read_token(const xmlNode *node, struct buf *out, struct err *err)
@@ -148,7 +160,7 @@ read_token(const xmlNode *node, struct buf *out, struct err *err)
 		return -1;
 	if (!slice_is(encoding, ENCODING_BASE64))
 		return refuse("EncodingType", encoding, ENCODING_BASE64, err);
-	if (!slice_is(type, VALUE_PKCS10) && !slice_is(type, VALUE_PKCS7))
+	if (!is_value_type(type))
 		return refuse("ValueType", type, "that of PKCS10 or PKCS7",
 		    err);
 	if (xml_text(node, XML_TEXT_MAX, "BinarySecurityToken", &text,

@@ -72,6 +72,13 @@ test_issue(void **state)
 	assert_int_equal(parse(edited("issue-transport", "#base64binary",
 	    "#base64binary&#9;"), &r, &err), 0);
 	rst_free(&r);
+	/* Other names of PKCS#7; the DER says what it is. */
+	assert_int_equal(parse(edited("issue-transport", "enrollment#PKCS10",
+	    "enrollment#PKCS7"), &r, &err), 0);
+	rst_free(&r);
+	assert_int_equal(parse(edited("issue-transport", VALUE_PKCS10,
+	    VALUE_PKCS7_WSS), &r, &err), 0);
+	rst_free(&r);
 	/* cepces until 0.3.7 qualified them; AD CS takes that, too. */
 	assert_int_equal(parse(edited("issue-transport", "ValueType=",
 	    "xmlns:q=\"" NS_WSSE "\" q:ValueType="), &r, &err), 0);
