@@ -16,7 +16,7 @@
 #include "derfile.h"
 
 const struct opt opts_request_list[] = {
-	{ "account", "NAME", "of this account", false },
+	{ "account", "NAME", "for this account, or by it as an agent", false },
 	{ "state", "STATE", "issued, pending, expired or denied", false },
 	{ "template", "NAME", "for this template", false },
 	{ "name", "TEXT", "with this in the subject or another name", false },
@@ -41,6 +41,7 @@ const struct opt opts_request_submit[] = {
 static const struct out_col list_cols[] = {
 	{ "id", OUT_TEXT }, { "number", OUT_NUMBER }, { "state", OUT_TEXT },
 	{ "received_at", OUT_TEXT }, { "account", OUT_TEXT },
+	{ "agent", OUT_JSON_ONLY },
 	{ "ca", OUT_JSON_ONLY }, { "template", OUT_TEXT },
 	{ "method", OUT_JSON_ONLY }, { "serial", OUT_JSON_ONLY },
 	{ "message", OUT_TEXT }, { NULL, OUT_TEXT }
@@ -49,7 +50,8 @@ static const struct out_col list_cols[] = {
 static const struct out_col show_cols[] = {
 	{ "id", OUT_TEXT }, { "number", OUT_NUMBER }, { "state", OUT_TEXT },
 	{ "received_at", OUT_TEXT }, { "decided_at", OUT_TEXT },
-	{ "ca", OUT_TEXT }, { "account", OUT_TEXT }, { "method", OUT_TEXT },
+	{ "ca", OUT_TEXT }, { "account", OUT_TEXT }, { "agent", OUT_TEXT },
+	{ "method", OUT_TEXT },
 	{ "worker", OUT_TEXT }, { "signer", OUT_TEXT },
 	{ "client_address", OUT_TEXT }, { "template", OUT_TEXT },
 	{ "template_version", OUT_TEXT }, { "policy_version", OUT_NUMBER },

@@ -23,8 +23,9 @@
 	    "FROM countersign.request WHERE state = 'denied' " \
 	    "AND day > " TODAY " - $1::integer GROUP BY hresult, template " \
 	    "ORDER BY count(*) DESC, 1, 2 LIMIT 12", 1 }, \
-	{ "report_waits", "SELECT number, " UTC("received_at") ", account, " \
-	    "template, subject, san, count(*) OVER () " \
+	{ "report_waits", "SELECT number, " UTC("received_at") ", " \
+	    "account || coalesce(', asked for by ' || agent, ''), template, " \
+	    "subject, san, count(*) OVER () " \
 	    "FROM countersign.request WHERE state = 'pending' " \
 	    "AND " STATE " = 'pending' ORDER BY received_at LIMIT 20", 0 }, \
 	/* A holder's last certificate is the one that matters. */ \

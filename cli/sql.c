@@ -34,7 +34,7 @@
 #define REQUEST_ROW \
 	"SELECT " HEX("id") ", number, " STATE ", " UTC("received_at") ", " \
 	UTC("CASE WHEN state <> 'pending' THEN decided_at END") \
-	", ca, account, " METHOD ", worker, signer, " \
+	", ca, account, agent, " METHOD ", worker, signer, " \
 	"client_address, template, template_major || '.' || template_minor, " \
 	"(SELECT max(version) FROM countersign.policy p " \
 	"WHERE p.sha256 = policy_hash), " HEX("policy_hash") ", " \
@@ -159,10 +159,10 @@ const struct db_stmt cli_sql[] = {
 
 	/* Pages: newest first, from behind the row that --after names. */
 	{ "request_list", "SELECT " HEX("id") ", number, " STATE ", "
-	    UTC("received_at") ", account, ca, template, " METHOD ", "
+	    UTC("received_at") ", account, agent, ca, template, " METHOD ", "
 	    SERIAL("serial") ", message FROM countersign.request "
 	    "WHERE day BETWEEN $1::integer AND $2::integer "
-	    "AND ($3::text IS NULL OR account = $3) "
+	    "AND ($3::text IS NULL OR account = $3 OR agent = $3) "
 	    "AND ($4::text IS NULL OR " STATE " = $4) "
 	    "AND ($5::text IS NULL OR lower(template) = lower($5)) "
 	    "AND ($6::bigint IS NULL OR received_at >= to_timestamp($6)) "

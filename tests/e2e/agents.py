@@ -38,7 +38,7 @@ template "%(name)s" {
 RULE = '''
 agent-rule "help-desk" {
 	agents = {"agents", "eo-single"}
-	templates = {"EoCard"}
+	templates = {"EoCard", "EoWait"}
 	targets = {"eo-staff"}
 	deny-targets = {"eo-admins", "eo-boss"}
 }
@@ -76,6 +76,8 @@ def policy(stack):
     text += template(
         ca, 7, 'EoPolicy', 'client-authentication', ['agents'],
         RA % 1 + ' ra-policies = {"1.3.6.1.4.1.99999.7"}')
+    text += template(ca, 8, 'EoWait', 'smart-card-logon', ['agents'],
+                     RA % 1 + ' approval = manager')
     with in_force(stack, text):
         yield
 

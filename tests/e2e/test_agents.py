@@ -1,5 +1,6 @@
 """Enrolling on behalf of others: who may, for whom, and proven how."""
 import os
+import re
 import time
 import uuid
 
@@ -259,6 +260,33 @@ def test_disabled_target(stack, people, agent_cert):
         0x80094009, 'disabled')
 
 
+def test_an_approver_sees_who_asks(stack, people, agent_cert):
+    """And who looks for what an agent has done finds it."""
+    agent, bob = people['agent'], people['bob']
+    r = agent.client.enroll(on_behalf(bob.name, 'EoWait', [agent_cert]),
+                            pkcs10=False)
+    number = r.findtext('.//e:RequestID')
+    row, = stack.ctl_json('request', 'show', number)
+    assert (row['account'], row['agent']) == (bob.name, agent.name)
+    assert re.search('^agent: +%s$' % agent.name, stack.ctl(
+        'request', 'show', number).stdout, re.M)
+    for who in agent, bob:
+        found = {r['number']: r for r in stack.ctl_json(
+            'request', 'list', '--account', who.name)}
+        assert found[int(number)]['agent'] == agent.name
+    assert '%s, asked for by %s<' % (bob.name, agent.name) in stack.ctl(
+        'report').stdout
+    stack.ctl('request', 'approve', number, '--as', agent.name, ok=1)
+    stack.ctl('request', 'approve', number, '--as', bob.name, ok=1)
+    stack.ctl('request', 'approve', number)
+    cert = agent.client.query(number).certificate
+    assert bob.name in cert.subject.rfc4514_string()
+    own = agent.client.enroll(client.make_csr(client.ec_key(),
+                                              template='EoPlain'))
+    row, = stack.ctl_json('request', 'show', own.findtext('.//e:RequestID'))
+    assert row['agent'] is None
+
+
 def test_disabled_authority(stack, people, agent_cert, tmp_path):
     """Whoever is disabled vouches for nobody, though his certificate is not
     revoked."""
@@ -290,9 +318,9 @@ def test_cep_tells_the_requirements(people):
 
 @pytest.mark.parametrize('change,words', [
     (lambda t: t.replace(RULE, ''), 'esc3'),
-    (lambda t: t.replace('templates = {"EoCard"}', 'templates = {"EoPlain"}'),
+    (lambda t: t.replace('{"EoCard", ', '{"EoPlain", '),
      'ra-signatures'),
-    (lambda t: t.replace('templates = {"EoCard"}', 'templates = {"EoNone"}'),
+    (lambda t: t.replace('{"EoCard", ', '{"EoNone", '),
      'not in this file'),
     (lambda t: t.replace('deny-targets = {"eo-admins", "eo-boss"}', ''),
      'deny-targets'),
