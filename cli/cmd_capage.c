@@ -188,6 +188,8 @@ cmd_ca_page(struct cli *c, const struct args *a, struct err *err)
 	size_t i, k;
 	int rc = -1;
 
+	if (p != NULL)		/* deploy/site.sh looks for it */
+		buf_printf(&w.b, "<!-- policy %s -->\n", p->id);
 	for (i = 0; p != NULL && i < p->ncas; i++) {
 		ca = &p->cas[i];
 		for (k = 0; k < ca->nkeys; k++)

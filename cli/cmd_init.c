@@ -525,6 +525,20 @@ write_signer(struct plan *p, int i, struct err *err)
 	return write_conf(p, name, "configuration of a signer", &b, err);
 }
 
+/* Its lists go where its unit says; of this command it needs no more. */
+static int
+write_publisher(struct plan *p, struct err *err)
+{
+	struct buf b = { 0 };
+
+	buf_puts(&b, "# countersign crl publish: see countersign(1)\n");
+	put_dsn(p, "database", "countersign_publisher", &b);
+	buf_printf(&b, "ca-dir = \"%s/ca\"\nsql-dir = \"%s\"\n", p->dir,
+	    p->sql_dir);
+	return write_conf(p, "publisher.conf",
+	    "configuration of the publisher", &b, err);
+}
+
 static int
 write_cli(struct plan *p, struct err *err)
 {
@@ -616,7 +630,8 @@ write_all(struct plan *p, struct err *err)
 {
 	int i;
 
-	if (make_keys(p, err) != 0 || write_worker(p, err) != 0)
+	if (make_keys(p, err) != 0 || write_worker(p, err) != 0 ||
+	    write_publisher(p, err) != 0)
 		return -1;
 	for (i = 1; i <= p->signers; i++)
 		if (write_signer(p, i, err) != 0)

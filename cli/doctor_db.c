@@ -428,9 +428,8 @@ doctor_database(struct doctor *d)
 	d->no_database = db_ready(db, &err) != 0;
 	if (d->no_database)
 		check_add(d->checks, CHECK_FAIL, "database", "connection",
-		    "is PostgreSQL up, do pg_hba.conf and the role let "
-		    "countersign_operator in, has db migrate been run?", "%s",
-		    err.text);
+		    "is PostgreSQL up, do pg_hba.conf (and pg_ident.conf) let "
+		    "this user in, has db migrate been run?", "%s", err.text);
 	else {
 		check_add(d->checks, CHECK_OK, "database", "connection", NULL,
 		    "%s", "");

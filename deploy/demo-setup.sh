@@ -332,9 +332,7 @@ set_up_web() {
 	cat "$S/ca/$ca.pem" "$S/root.pem" >"$S/tls/client-cas.pem"
 	"${ctl[@]}" ca page -o "$S/etc/cas.html"
 	deploy/site.sh "$S/web" "$base_url" "$http_url" "$cert_url" "$ca" \
-	    "$S/ca/$ca.pem" "$S/root.pem" "$(query "$(dsn countersign_auditor)" \
-	    -c 'SELECT policy_id FROM countersign.deployment')" \
-	    "$S/etc/cas.html"
+	    "$S/ca/$ca.pem" "$S/root.pem" "$S/etc/cas.html"
 	if [ "$host" = localhost ]; then
 		a=127.0.0.1:
 	else

@@ -2,23 +2,24 @@
 # Makes the folder that nginx serves: the landing page, what Windows imports,
 # the CA certificates.
 #
-#	site.sh FOLDER BASE-URL HTTP-URL CERT-URL CA CA-PEM ROOT-PEM POLICY-ID CAS
+#	site.sh FOLDER BASE-URL HTTP-URL CERT-URL CA CA-PEM ROOT-PEM CAS
 #
 # CA is the one that the instructions name, CAS a file: "countersign ca page".
 # For example
 #
+#	countersign ca export Example-CA -o ca.pem
+#	countersign ca export Example-CA --root -o root.pem
 #	countersign ca page -o cas.html
-#	id=$(psql -Atc 'SELECT policy_id FROM countersign.deployment' countersign)
 #	site.sh /var/www/countersign https://pki.example.org \
 #	    http://pki.example.org https://pki.example.org:8443 Example-CA \
-#	    Example-CA.pem Example-CA-root.pem "$id" cas.html
+#	    ca.pem root.pem cas.html
 #
 # Where the policy has an address for Kerberos, the page speaks of it.
 set -euo pipefail
 umask 022
 
-[ $# -eq 9 ] || { sed -n '5,14s/^#[ \t]\{0,1\}//p' "$0" >&2; exit 2; }
-out=$1 base=$2 http=$3 cert=$4 ca=$5 ca_pem=$6 root_pem=$7 policy_id=$8 cas=$(cat "$9")
+[ $# -eq 8 ] || { sed -n '5,15s/^#[ \t]\{0,1\}//p' "$0" >&2; exit 2; }
+out=$1 base=$2 http=$3 cert=$4 ca=$5 ca_pem=$6 root_pem=$7 cas=$(cat "$8")
 die() { printf 'site.sh: %s\n' "$*" >&2; exit 1; }
 
 # Next to deploy/ in a checkout, next to this file when installed.
@@ -29,7 +30,9 @@ web=$(dirname "$0")/../web
 [[ $http =~ ^http://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "http url \"$http\""
 [[ $cert =~ ^https://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "cert url \"$cert\""
 [[ $ca =~ ^[A-Za-z0-9._-]+$ ]] || die "ca name \"$ca\""
-[[ $policy_id =~ ^\{[0-9A-F-]{36}\}$ ]] || die "policy id \"$policy_id\""
+[[ $cas =~ ^'<!-- policy '(\{[0-9A-F-]{36}\})' -->' ]] ||
+    die "$8: not what \"countersign ca page\" of this version writes"
+policy_id=${BASH_REMATCH[1]}
 
 svc=/service.svc kbr=KeyBasedRenewal_ADPolicyProvider_CEP_Certificate
 cep=$base/ADPolicyProvider_CEP_UsernamePassword$svc/CEP

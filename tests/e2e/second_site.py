@@ -112,7 +112,6 @@ def site_of(stack, folder):
     subprocess.run(
         [TOP / 'deploy/site.sh', folder / 'web', base, 'http://pki.example',
          cert, 'Demo-CA', stack.dir / 'ca/Demo-CA.pem', stack.dir / 'root.pem',
-         stack.sql('SELECT policy_id FROM countersign.deployment')[0][0],
          folder / 'cas.html'], check=True, timeout=300)
     read = {f.name: f.read_bytes() for f in (folder / 'web').iterdir()
             if f.is_file()}

@@ -10,7 +10,7 @@ from lxml import html
 
 import browser
 from policies import published
-from second_site import site_of
+from second_site import TOP, site_of
 
 
 def test_landing_page_on_paper(stack, demo, tmp_path):
@@ -114,6 +114,22 @@ def test_init_without_kerberos(init, stack):
     stack.ctl('policy', 'check', str(folder / 'etc/policy-draft.conf'))
 
 
+def test_init_for_the_publisher(init, stack):
+    """What its unit reads: no key, and a role that reads lists alone."""
+    code, said, folder = init('--dsn-host', '/nonexistent')
+    assert code == 0, said
+    conf = folder / 'etc/publisher.conf'
+    assert re.fullmatch("""# .*
+database = "host='/nonexistent' .* user='countersign_publisher'"
+ca-dir = ".*/new/ca"
+sql-dir = ".*/sql"
+""", conf.read_text())
+    r = subprocess.run([stack.bin / 'countersign', '-c', conf, 'crl', 'publish',
+                        '--to', folder / 'run'], text=True,
+                       capture_output=True, timeout=300)
+    assert r.returncode == 3 and 'database: ' in r.stderr, r.stderr
+
+
 @pytest.mark.parametrize('args, text', [
     (['--kerberos-keytab', '/k'], 'needs --kerberos-certificate'),
     (['--kerberos-realm', 'A'], 'needs --kerberos-keytab'),
@@ -180,3 +196,16 @@ def test_page_without_kerberos(stack, tmp_path):
     assert 'countersign-kerberos.reg' not in files
     for name, text in files.items():
         assert 'kerberos' not in text.lower(), name
+
+
+def test_page_of_another_version(tmp_path):
+    """The policy ID in countersign.reg comes from "ca page"."""
+    (tmp_path / 'cas.html').write_text('<div class="card"></div>\n')
+    https = 'https://pki.example'
+    r = subprocess.run(
+        [TOP / 'deploy/site.sh', tmp_path / 'web', https, 'http://pki.example',
+         https, 'X-CA', 'x.pem', 'x.pem', tmp_path / 'cas.html'], text=True,
+        capture_output=True, timeout=300)
+    assert r.returncode == 1 and 'cas.html: not what "countersign ca page" ' \
+        'of this version writes' in r.stderr
+    assert not (tmp_path / 'web').exists()
