@@ -1,7 +1,10 @@
 """Debian packages ("make deb"), put on hosts that have no compiler: what is in
-each, and that it comes up as docs/operations.md says."""
+each, and that it comes up as docs/operations.md says: what stands there under
+"First set-up", all on one host, is run as it stands there."""
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 
@@ -10,6 +13,7 @@ import pytest
 TOP = pathlib.Path(__file__).resolve().parents[2]
 NAMES = ('countersign', 'countersign-signer', 'countersign-worker')
 UNIT = 'lib/systemd/system/'
+TEXT = (TOP / 'docs/operations.md').read_text()
 
 pytestmark = pytest.mark.skipif('SANITIZE' in os.environ, reason='of what is '
                                 'shipped')
@@ -116,6 +120,10 @@ def test_installed_and_set_up(debs, tmp_path):
             --signers 1
         grep '^sql-dir' /root/new/etc/countersign.conf
         mv /root/new/keys/* /etc/countersign/keys
+        mkdir -p /run/systemd/system
+        printf '#!/bin/sh\\necho systemctl "$@"\\n' >/usr/local/sbin/systemctl
+        chmod 755 /usr/local/sbin/systemctl
+        dpkg -i /mnt/*.deb | sed 's/^systemctl stop/too early: &/'
         dpkg -P countersign-worker countersign-signer countersign
         ls /etc/countersign/keys
         test ! -e /usr/bin/countersign''')
@@ -124,4 +132,149 @@ def test_installed_and_set_up(debs, tmp_path):
             line for line in out.splitlines()
             if line.startswith('countersign-%s:' % user))
     assert 'sql-dir = "/usr/share/countersign/sql"' in out
+    # Not by an upgrade; but no CA key is used by what is no longer here.
+    assert 'too early' not in out
+    assert 'systemctl stop countersign-signer@*.service\n' in out
+    assert 'systemctl stop countersign-worker.service ' \
+        'countersign-publisher.service\n' in out
     assert out.rstrip().endswith('worker.key')
+
+
+# A host of its own.
+HOST = r'''
+exec 2>&1
+ip link set lo up
+mount -t tmpfs none /run
+mkdir /run/lock
+echo 127.0.0.1 pki.example.org >>/etc/hosts
+install -d -m 700 /media/root
+
+as() { runuser -u "$@"; }
+# "sudo -u countersign-signer countersign ..., here and later"
+countersign() { (cd "${folder-/}"; as countersign-signer -- /usr/bin/countersign "$@"); }
+until_() { for i in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep .1; done; "$@"; }
+start() {	# what systemd would do of a unit
+	u=/lib/systemd/system/$1.service
+	val() { sed -n "s|^$1=||p" $u | sed "s|%i|$instance|g"; }
+	for d in $(val StateDirectory); do
+		install -d -o $(val User) -g $(val Group) \
+		    -m $(val StateDirectoryMode) /var/lib/$d
+	done
+	for d in $(val RuntimeDirectory); do
+		install -d -o $(val User) -g $(val Group) \
+		    -m $(val RuntimeDirectoryMode) /run/$d
+	done
+	(umask $(val UMask); cd /; exec setpriv --reuid $(val User) \
+	    --regid $(val Group) --clear-groups --no-new-privs \
+	    --bounding-set=-all $(val ExecStart)) &
+}
+
+dpkg -i /mnt/*.deb
+pg_createcluster -p 5432 15 countersign -- --data-checksums
+pg=/etc/postgresql/15/countersign
+pg_ctlcluster 15 countersign start
+cd /
+as postgres -- psql -c 'CREATE ROLE countersign_owner LOGIN CREATEROLE' \
+    -c 'CREATE DATABASE countersign OWNER countersign_owner'
+@INIT@
+(
+@MOVE@
+)
+cat >>$pg/pg_ident.conf <<END
+@IDENT@
+END
+sed -i '1i @HBA@' $pg/pg_hba.conf
+pg_ctlcluster 15 countersign reload
+until_ countersign db migrate
+as postgres -- psql -q -d countersign \
+    -f /usr/share/countersign/sql/070_no_gifts.sql
+
+install -d -o countersign-signer /srv/carry
+folder=/srv/carry
+cd $folder
+@CA@
+countersign policy check /etc/countersign/policy-draft.conf
+countersign policy publish /etc/countersign/policy-draft.conf
+instance=signer-1
+start countersign-signer@
+until_ countersign ping
+start countersign-worker
+until_ test -S /run/countersign/worker.sock
+
+@LEAF@
+countersign ca export Example-CA --chain -o client-cas.pem
+sed @WORDS@ /usr/share/countersign/nginx/countersign.conf.in \
+    >/etc/nginx/conf.d/countersign.conf
+nginx
+@SITE@
+chown countersign-publisher /var/www/countersign/ca
+start countersign-publisher
+until_ test -s /var/www/countersign/ca/Example-Root.crl
+echo DOCTOR
+countersign doctor --probe
+'''
+
+
+def block(after):
+    """The indented lines behind these words."""
+    assert TEXT.count(after) == 1, after
+    lines = TEXT.split(after)[1].split('\n\n', 1)[1].splitlines()
+    end = next(i for i, line in enumerate(lines)
+               if line and not line.startswith('       '))
+    return '\n'.join(line[7:] for line in lines[:end])
+
+
+def words():
+    """The table's examples, for sed."""
+    ours = {'CLIENT_CAS': '/srv/carry/client-cas.pem', 'CA': 'Example-CA',
+            'CERTIFICATE': '/srv/carry/leaf.pem', 'KEY': '/srv/carry/server.key'}
+    table = TEXT.split('| word | example |\n')[1].split('\n\n')[0]
+    for row in table.splitlines()[1:]:
+        left, right = row.split('|')[1:3]
+        for word, value in zip(re.findall('@([A-Z_]+)@', left),
+                               re.findall('`([^`]*)`', right)):
+            ours.setdefault(word, value)
+    return ' '.join('-e ' + shlex.quote('s|@%s@|%s|g' % w)
+                    for w in ours.items())
+
+
+def script():
+    setup = TEXT.split('## First set-up\n')[1]
+    init, = re.findall(r'`(countersign init /srv/countersign [^`]*)`', setup)
+    # Of the two tables in the section behind it the first.
+    hierarchy = re.findall(r'(?m)^\| (root|signer) \| `([^`]*)` \|$',
+                           TEXT.split('## Root and issuing CA\n')[1])
+    site = subprocess.run([TOP / 'deploy/site.sh'], text=True,
+                          capture_output=True).stderr.split('For example\n')[1]
+    part = {
+        # "leave out --dsn-host"
+        'INIT': re.sub(r'--ca NAME', '--ca Example-CA', re.sub(
+            r'--dsn-host\s+\S+\s', '', init)).replace('\n', ' ').replace(
+                'countersign', '/usr/bin/countersign', 1),
+        'MOVE': block('All on one host (to begin with)'),
+        'IDENT': block('In `pg_ident.conf`'),
+        'HBA': re.search('`pg_hba.conf`: `([^`]*)`', setup)[1],
+        'CA': '\n'.join(line if who == 'signer' else '/usr/bin/' + line
+                        for who, line in hierarchy),
+        'LEAF': block("Its certificate comes from the CA, too:"),
+        'WORDS': words(),
+        'SITE': re.sub('(?m)^site.sh', '/usr/share/countersign/site.sh', site)}
+    return re.sub('@([A-Z]+)@', lambda m: part[m[1]], HOST)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can install')
+def test_first_setup(debs, tmp_path):
+    there = next(iter(debs.values())).parent
+    layer = ['unshare', '-m', '--net', '--pid', '--fork', '--kill-child', 'sh',
+             '-c', LAYER, 'sh', tmp_path, there]
+    if subprocess.run([*layer, 'true'], capture_output=True).returncode != 0:
+        pytest.skip('no layer above this machine')
+    (pathlib.Path(there) / 'script').write_text(script())
+    r = subprocess.run([*layer, 'exec bash -e /mnt/script'], text=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, timeout=300)
+    assert r.returncode == 0, r.stdout
+    said = r.stdout.split('DOCTOR\n')[1]
+    assert not re.search('(?m)^(fail|warn)', said), said
+    assert re.search(r'(?m)^\d+ ok, \d+ skipped, 0 warnings, 0 failures$', said)
+    assert re.search('(?m)^ok +enrollment', said), said
