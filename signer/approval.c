@@ -215,12 +215,41 @@ check_replaced(const struct job *j, const struct account *a, struct err *err)
 	    "was another principal's then: deny it", j->number, a->name);
 }
 
+/*
+ * [security] ESC7: an approver has read the row's words for what the bytes ask
+ * for.  Names of an account, or of his own choice, are not those.
+ */
 static int
-approve(struct signer *s, struct job *j, struct err *err)
+check_shown(const struct job *j, const struct stored *row, struct err *err)
+{
+	struct buf dn = { 0 }, san = { 0 };
+	bool same;
+
+	if (row == NULL || !j->decision.tmpl->names_from_request ||
+	    j->ask.verdict.subject.n > 0)
+		return 0;
+	names_text_dn(&j->decision.names, &dn);
+	names_text_san(&j->decision.names, &san);
+	same = slice_eq(buf_slice(&dn), row->subject) &&
+	    slice_eq(buf_slice(&san), row->san);
+	if (!same)
+		err_deny(err, HR_INVALID_DATA, "request %" PRIu32 ": its names "
+		    "would be %.60s %.60s, and were shown as others: deny it",
+		    j->number, buf_str(&dn), buf_str(&san));
+	buf_free(&dn);
+	buf_free(&san);
+	return same ? 0 : -1;
+}
+
+/* row: what was shown of it, NULL in a vault. */
+static int
+approve(struct signer *s, struct job *j, const struct stored *row,
+    struct err *err)
 {
 	if (job_decide(s, j, err) == -1 ||
 	    check_replaced(j, j->acct, err) == -1 ||
-	    check_replaced(j, j->decision.subject, err) == -1)
+	    check_replaced(j, j->decision.subject, err) == -1 ||
+	    check_shown(j, row, err) == -1)
 		return -1;
 	if (strcmp(j->pending->approver, job_owner(j)) == 0)
 		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "account %s "
@@ -244,7 +273,7 @@ approval_judge(struct signer *s, struct job *j, const char *approver,
 {
 	if (check_approver(s, j, approver, err) == -1)
 		return -1;
-	return approve(s, j, err);
+	return approve(s, j, NULL, err);
 }
 
 /* What is on its way gets its decision from the other side. */
@@ -314,7 +343,7 @@ take(struct signer *s, struct job *j, const struct stored *row,
 	else if (j->ask.call == CALL_DENY)
 		deny(s, j);
 	else
-		rc = approve(s, j, err);
+		rc = approve(s, j, row, err);
 	return rc;
 }
 

@@ -84,7 +84,7 @@ struct stored {
 	struct slice	 response;		/* CMC, of one that waits */
 	struct slice	 token;		/* of store_query, store_pending only */
 	struct slice	 submitted_sha256;	/* of found_pending only */
-	struct slice	 evidence;
+	struct slice	 evidence, subject, san;
 	enum auth_method method;
 	int64_t		 received;		/* unix seconds */
 };

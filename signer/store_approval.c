@@ -37,6 +37,8 @@ found_pending(const struct found *f, struct stored *out, struct err *err)
 	out->submitted_sha256 = found_column(f, 0, PENDING_SHA256);
 	out->evidence = found_column(f, 0, PENDING_EVIDENCE);
 	out->method = (enum auth_method)found_int(f, 0, PENDING_METHOD);
+	out->subject = found_column(f, 0, PENDING_SUBJECT);
+	out->san = found_column(f, 0, PENDING_SAN);
 	return 0;
 }
 

@@ -69,7 +69,8 @@ enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
     STORED_TOKEN_SHA256, STORED_SERIAL, STORED_RECEIVED, STORED_DECISION,
     STORED_EXPIRES, STORED_RESPONSE, STORED_TOKEN,
     QUERY_REVOKED, QUERY_XMIN, QUERY_NTH,
-    PENDING_SHA256 = STORED_TOKEN + 1, PENDING_EVIDENCE, PENDING_METHOD };
+    PENDING_SHA256 = STORED_TOKEN + 1, PENDING_EVIDENCE, PENDING_METHOD,
+    PENDING_SUBJECT, PENDING_SAN };
 
 /*
  * Polls; see store_poll.c.  No job of theirs is compared with the row's hash.
@@ -94,7 +95,8 @@ enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
 /* Approval's and one-time secrets' part; see store_approval.c. */
 #define APPROVAL_STATEMENTS \
 	{ "pending", "SELECT " STORED ", r.token, r.token_sha256, " \
-	    "coalesce(r.evidence, ''), r.method FROM countersign.request r " \
+	    "coalesce(r.evidence, ''), r.method, r.subject, r.san " \
+	    "FROM countersign.request r " \
 	    "WHERE r.day = $1 AND r.id = $2 AND r.ca = $3", 3 }, \
 	{ "lock_secrets", "SELECT countersign.secret_lock($1::text[])", 1 }, \
 	{ "lock_pending", "SELECT r.id FROM unnest($1::int4[], $2::bytea[]) " \

@@ -400,6 +400,21 @@ def test_changed_bytes(stack, demo, owner):
                   '%s WHERE number = %s', (*was, int(number)))
 
 
+@pytest.mark.parametrize('column', ['subject', 'san'])
+def test_names_that_nobody_was_shown(stack, demo, owner, column):
+    """A row whose words are not those of its bytes, whoever wrote it."""
+    number = pending(demo.enroll(web(stack)))
+    (was,) = owner.execute('SELECT %s FROM countersign.request WHERE number '
+                           '= %%s' % column, (int(number),)).fetchone()
+    put = 'UPDATE countersign.request SET %s = %%s WHERE number = %%s' % column
+    owner.execute(put, (was.replace('demo', 'harmless'), int(number)))
+    refused(decide(stack, 'approve', number, ok=1), 0x8007000D,
+            'would be CN=', 'shown as others')
+    assert state(stack, number)['state'] == 'pending'
+    owner.execute(put, (was, int(number)))
+    decide(stack, 'approve', number)
+
+
 def test_todays_policy(stack, policy):
     who = person(stack, 'ap-users')
     number = pending(who.enroll(plain('ApBoss')))
