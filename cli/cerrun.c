@@ -249,8 +249,8 @@ show_request(struct run *r, const struct step *s, struct err *err)
 	if (copy_request(r, s, md, err) != 0)
 		return -1;
 	show_hash(r, "request", step_get(s, "request"), md);
-	return confirm(r, "Are these the words of the request, as the host "
-	    "that made it showed them?", err);
+	return confirm(r, "Is this what sha256sum says of the request on the "
+	    "host that made it?", err);
 }
 
 /* One step: shown, agreed to, done, checked from the disk, written down. */

@@ -140,6 +140,7 @@ def test_fingerprints_are_everybody_s(done):
     hex_, spoken = words(text, 'Issuing-1.pem')
     assert hex_ == hashlib.sha256(der).hexdigest()
     assert len(spoken) == 32
+    assert 'Is this what sha256sum says of the request' in text
     assert words(text, str(place / 'issuing.csr'))[0] == hashlib.sha256(
         (place / 'issuing.csr').read_bytes()).hexdigest()
     assert words(text, 'ceremony.conf')[0] == hashlib.sha256(
