@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include <openssl/err.h>
@@ -241,6 +242,18 @@ check_shown(const struct job *j, const struct stored *row, struct err *err)
 	return same ? 0 : -1;
 }
 
+/* By the row's check_approver has looked who may: another has other approvers. */
+static int
+check_template(const struct job *j, struct err *err)
+{
+	const char *is = j->decision.tmpl->cn, *shown =
+	    j->pending->template_name;
+
+	return strcasecmp(is, shown) == 0 ? 0 : err_deny(err, HR_INVALID_DATA,
+	    "request %" PRIu32 ": is for template %.64s, and was shown as "
+	    "for \"%.64s\": deny it", j->number, is, shown);
+}
+
 /* row: what was shown of it, NULL in a vault. */
 static int
 approve(struct signer *s, struct job *j, const struct stored *row,
@@ -249,7 +262,7 @@ approve(struct signer *s, struct job *j, const struct stored *row,
 	if (job_decide(s, j, err) == -1 ||
 	    check_replaced(j, j->acct, err) == -1 ||
 	    check_replaced(j, j->decision.subject, err) == -1 ||
-	    check_shown(j, row, err) == -1)
+	    check_template(j, err) == -1 || check_shown(j, row, err) == -1)
 		return -1;
 	if (strcmp(j->pending->approver, job_owner(j)) == 0)
 		return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "account %s "

@@ -415,6 +415,20 @@ def test_names_that_nobody_was_shown(stack, demo, owner, column):
     decide(stack, 'approve', number)
 
 
+@pytest.mark.parametrize('by_oid', [False, True])
+def test_template_that_nobody_was_shown(stack, policy, owner, by_oid):
+    """Who may approve is of the template that is issued, not of a row's."""
+    who = person(stack, 'ap-users')
+    number = pending(who.enroll(plain('ApBoss')))
+    oid = re.search(r'template "ApBoss" \{\s+oid = "([0-9.]+)"', policy)[1]
+    put = 'UPDATE countersign.request SET template = %s WHERE number = %s'
+    owner.execute(put, (oid if by_oid else None, int(number)))
+    refused(decide(stack, 'approve', number, ok=1), 0x8007000D, 'ApBoss')
+    owner.execute(put, ('ApBoss', int(number)))
+    refused(decide(stack, 'approve', number, ok=1), 0x80094009, 'ApBoss')
+    decide(stack, 'deny', number, '--as', person(stack, 'ap-bosses').user)
+
+
 def test_todays_policy(stack, policy):
     who = person(stack, 'ap-users')
     number = pending(who.enroll(plain('ApBoss')))
