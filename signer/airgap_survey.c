@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent.h"
 #include "airgap_index.h"
 #include "airgap_vault.h"
 #include "caset.h"
@@ -72,8 +73,23 @@ count(struct survey *y, const struct bundle_item *i)
 	y->kind[n].approved += i->approved;
 }
 
+/* As its agent has signed it: that is who the certificate will be for. */
 static void
-print_item(const struct bundle_item *i)
+print_target(const struct policy *p, const struct bundle_item *i)
+{
+	struct err ignored = ERR_INIT;
+	struct request *r = request_parse_unjudged(i->token, &ignored);
+	char name[129];
+
+	if (r != NULL && r->requester_name != NULL &&
+	    agent_target(p, r, name, &ignored) == 0 &&
+	    !slice_is(i->asker, name))
+		printf(" for %s", name);
+	request_free(r);
+}
+
+static void
+print_item(const struct policy *p, const struct bundle_item *i)
 {
 	char hex[2 * MSG_ID + 1], when[32];
 
@@ -81,6 +97,7 @@ print_item(const struct bundle_item *i)
 	utc_text(i->received_at, when);
 	printf("%s  %s  ", hex, when);
 	print_slice(i->asker);
+	print_target(p, i);
 	printf("  ");
 	print_slice(i->template_name);
 	if (i->approved) {
@@ -113,7 +130,7 @@ look(struct survey *y, const struct record *r, struct err *err)
 			return -1;
 		count(y, &r->item);
 		if (y->list)
-			print_item(&r->item);
+			print_item(y->v->policy, &r->item);
 		return 0;
 	case REC_ORDER:
 		if (r->order.reason == BUNDLE_RELEASE)

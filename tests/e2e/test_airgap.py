@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import archives
 import client
+from agents import RA, on_behalf, template
 from airgap import check_cmc, cmc_status, crl, refused, renew, vault_copy
 from bundle import ITEM, ORDER, RESULT, WISH, Bundle, integer, split
 from earlier import key_of_ca, sign_before
@@ -310,6 +311,42 @@ def test_renewal_of_another_ca(gap, tmp_path):
         gap.take()
         assert gap.poll(who, n).leaf
     assert ask(gap.ask).hresult == UNTRUSTED
+    gap.verify()
+
+
+def test_on_behalf_of_another(gap):
+    """Whoever lets it be signed sees whom it is for."""
+    before, conf = published(gap), gap.vault_dir / 'policy.conf'
+    text = before + '''
+agent-rule "gap-desk" {
+	agents = {"gap-agents"} templates = {"GapCard"}
+	targets = {"gap-staff"} deny-targets = {"gap-admins"}
+}
+''' + template('Vault-CA', 51, 'GapAgent', 'enrollment-agent',
+              ['gap-agents']) + \
+        template('Vault-CA', 52, 'GapCard', 'client-authentication',
+                 ['gap-agents'], RA % 1)
+    agent = gap.account('gap-agent', groups=['gap-agents'])
+    gap.account('gap-bob', groups=['gap-staff'], cn='Bob')
+    key = client.rsa_key(2048, 'gap-agent')
+    own = conf.read_text()
+    try:
+        with in_force(gap, text):
+            conf.write_text(text)
+            n = gap.pending(agent, client.make_csr(key, template='GapAgent'))
+            gap.round()
+            cert = gap.poll(agent, n).leaf
+            n = gap.pending(agent, on_behalf(
+                'gap-bob', 'GapCard', [(key, cert)]), pkcs10=False)
+            gap.export()
+            shown = gap.sign('--list').stdout
+            assert re.search('Z  gap-agent for gap-bob  GapCard$', shown,
+                             re.M), shown
+            gap.take()
+            names = gap.poll(agent, n).certificate.subject
+            assert names.rfc4514_string() == 'CN=Bob'
+    finally:
+        conf.write_text(own)
     gap.verify()
 
 
