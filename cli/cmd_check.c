@@ -168,6 +168,32 @@ check_one(struct check *k, const char *object, struct slice der,
 	free(found);
 }
 
+/*
+ * With the same key the ca had other certificates before ("ca install
+ * --replace"), and what they issued begins before the one of today.
+ */
+static int
+take_earlier(struct check *k, const char *ca, struct err *err)
+{
+	PGresult *res = cli_query(k->cli, "ca_also", &ca, 1, err);
+	struct certlint_ask c;
+	struct buf der = { 0 };
+	int row, rc = res == NULL ? -1 : 0;
+
+	for (row = 0; rc == 0 && row < PQntuples(res); row++) {
+		memset(&c, 0, sizeof c);
+		buf_reset(&der);
+		if ((rc = cli_bytea(PQgetvalue(res, row, 0), &der, err)) == 0 &&
+		    (rc = certlint_issuer(buf_slice(&der), &c, err)) == 0 &&
+		    slice_eq(c.ca_spki, k->issuer.ca_spki) &&
+		    c.ca_not_before < k->issuer.ca_not_before)
+			k->issuer.ca_not_before = c.ca_not_before;
+	}
+	PQclear(res);
+	buf_free(&der);
+	return rc;
+}
+
 static int
 take_issuer(struct check *k, const char *ca, struct err *err)
 {
@@ -194,6 +220,8 @@ take_issuer(struct check *k, const char *ca, struct err *err)
 	}
 	if (rc == 0)
 		rc = certlint_issuer(buf_slice(&k->ca_der), &k->issuer, err);
+	if (rc == 0)
+		rc = take_earlier(k, ca, err);
 	if (rc == 0)
 		k->ca = xstrdup(ca);
 	return rc;

@@ -81,6 +81,8 @@ const struct db_stmt cli_sql[] = {
 	{ "ca_chain", "SELECT x FROM countersign.ca, "
 	    "unnest(array_prepend(certificate, chain)) "
 	    "WITH ORDINALITY AS u(x, i) WHERE name = $1 ORDER BY i", 1 },
+	{ "ca_also", "SELECT unnest(also) FROM countersign.ca "
+	    "WHERE name = $1", 1 },
 	{ "ca_register", "SELECT countersign.ca_register($1, "
 	    "decode($2, 'hex'), " BYTEAS("$3") ", " BYTEAS("$4") ", $5)", 5 },
 	{ "ca_replace", "SELECT countersign.ca_replace($1, "

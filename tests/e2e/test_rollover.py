@@ -394,6 +394,8 @@ def test_next_certificate_of_the_same_key(own, tmp_path):
         http_url(own) + '/ca/Demo-CA.cer')) == after)
     Relying(tmp_path, own.env['CS_ROOT_PEM']).check(
         load.replies[-1].certificate)
+    # What was issued before does not begin before the CA.
+    own.ctl('cert', 'check', '--all')
     r = own.ctl('ca', 'install', 'Demo-CA', str(path), '--replace', ok=None)
     assert r.returncode == 1 and 'has already' in r.stderr
     wait_for(lambda: 'has its next certificate' in own.log('signer-'))
