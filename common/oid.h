@@ -33,6 +33,7 @@ extern const struct slice
 	OID_CLIENT_INFO,		/* 1.3.6.1.4.1.311.21.20 */
 	OID_TEMPLATE_OID,		/* 1.3.6.1.4.1.311.21.7 */
 	OID_TEMPLATE_NAME,		/* 1.3.6.1.4.1.311.20.2 */
+	OID_CRL_NEXT_PUBLISH,		/* 1.3.6.1.4.1.311.21.4 */
 	OID_APP_POLICIES,		/* 1.3.6.1.4.1.311.21.10 */
 	OID_SID_EXT,			/* 1.3.6.1.4.1.311.25.2 */
 	OID_EXT_SMIME,			/* 1.2.840.113549.1.9.15 */

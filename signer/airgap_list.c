@@ -16,6 +16,7 @@
 struct making {
 	struct vault		*v;
 	struct ca		*ca;
+	const struct policy_ca	*policy;
 	struct book_revoked	**entry;
 	size_t			 nentries;
 	struct bundle_list	 list;
@@ -179,7 +180,8 @@ write_list(struct making *m, struct err *err)
 {
 	struct crl_head h = { .ca = m->ca, .number = m->list.number,
 	    .this_update = m->list.this_update,
-	    .next_update = m->list.next_update };
+	    .next_update = m->list.next_update,
+	    .next_publish = m->list.next_update - m->policy->crl_overlap };
 	struct crl_entry e;
 	struct crl_shape shape;
 	struct crl *crl;
@@ -209,18 +211,17 @@ static int
 make_list(struct vault *v, const struct bundle_wish *w, struct err *err)
 {
 	struct making m = { .v = v, .ca = caset_key(&v->s, w->ca) };
-	const struct policy_ca *policy = policy_key_find(v->policy,
-	    m.ca->name, NULL);
 	const struct book_list *l = book_list(v->book, m.ca->name);
 	int rc;
 
 	if (v->now < l->this_update)
 		return err_set(err, ERR_UNAVAILABLE, "ca %s: the clock is "
 		    "before the last list", m.ca->name);
+	m.policy = policy_key_find(v->policy, m.ca->name, NULL);
 	m.list.ca = slice_str(m.ca->name);
 	m.list.number = (l->number > w->number ? l->number : w->number) + 1;
 	m.list.this_update = v->now;
-	m.list.next_update = v->now + policy->crl_validity;
+	m.list.next_update = v->now + m.policy->crl_validity;
 	m.list.change = w->change;
 	/* 3.3: until it was on one list made after the end. */
 	m.entry = book_entries(v->book, m.ca->name, l->this_update,

@@ -96,6 +96,19 @@ put_number(struct buf *b, struct slice oid, bool critical, uint64_t n)
 	ext_close(b, e);
 }
 
+/*
+ * [MS-CSRA] "CRL Next Publish": from then on Windows fetches the next list
+ * before somebody needs it; without it, not before this one has ended.
+ */
+static void
+put_next_publish(struct buf *b, int64_t at)
+{
+	struct ext e = ext_open(b, OID_CRL_NEXT_PUBLISH, false);
+
+	der_put_time(b, at);
+	ext_close(b, e);
+}
+
 /* [RFC5280] 5.2.1 and 5.2.3: both are what every CRL must have. */
 static void
 put_extensions(struct buf *b, const struct crl_head *h)
@@ -109,6 +122,7 @@ put_extensions(struct buf *b, const struct crl_head *h)
 		put_number(b, OID_EXT_DELTA_CRL, true, h->base);
 	else if (h->freshest != NULL)	/* 5.2.6: never in a delta */
 		ext_put_points(b, OID_EXT_FRESHEST, h->freshest, h->ca);
+	put_next_publish(b, h->next_publish);
 	der_close(b, seq);
 	der_close(b, all);
 }

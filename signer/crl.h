@@ -37,6 +37,7 @@ struct crl_head {
 	const struct ca	*ca;
 	uint64_t	 number;	/* [RFC5280] 5.2.3 */
 	int64_t		 this_update, next_update;	/* unix seconds */
+	int64_t		 next_publish;	/* when the next one is due */
 	uint64_t	 octets;	/* of all entries */
 	uint64_t	 base;		/* of a delta; 0: it is complete */
 	const struct strlist *freshest;	/* where its deltas are, or NULL */

@@ -66,6 +66,14 @@ has_news(const struct making *m)
 	    pause;
 }
 
+/* When the next one is made, even without news. */
+static int64_t
+next_publish(const struct making *m, bool delta, int64_t next_update)
+{
+	return next_update - (delta ? m->policy->crl_delta / 2 :
+	    m->policy->crl_overlap);
+}
+
 static bool
 complete_is_due(const struct making *m)
 {
@@ -73,7 +81,7 @@ complete_is_due(const struct making *m)
 	bool deltas = m->policy->crl_delta != 0;
 
 	if (l->number == 0 || !m->state.whole ||
-	    m->now >= l->next_update - m->policy->crl_overlap)
+	    m->now >= next_publish(m, false, l->next_update))
 		return true;
 	/* [RFC5280] 5.2.6: it says where its deltas are, or that none are. */
 	return l->followed != deltas || (!deltas && has_news(m));
@@ -88,7 +96,7 @@ delta_is_due(const struct making *m)
 	if (m->policy->crl_delta == 0)
 		return false;
 	return l->base == 0 || has_news(m) ||
-	    m->now >= l->next_update - m->policy->crl_delta / 2;
+	    m->now >= next_publish(m, true, l->next_update);
 }
 
 static bool
@@ -224,6 +232,8 @@ open_list(struct making *m, struct err *err)
 		.freshest = &m->policy->cdp_delta,
 		.this_update = m->made.this_update,
 		.next_update = m->made.next_update,
+		.next_publish = next_publish(m, m->made.base != 0,
+		    m->made.next_update),
 		.octets = m->walk.octets
 	};
 

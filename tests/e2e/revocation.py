@@ -73,6 +73,15 @@ def fetch_crl(cert):
     return crl
 
 
+def next_publish(crl):
+    """When Windows begins to look for the next one."""
+    ext = crl.extensions.get_extension_for_oid(
+        x509.ObjectIdentifier('1.3.6.1.4.1.311.21.4'))
+    assert not ext.critical
+    at = core.UTCTime.load(ext.value.value, strict=True).native
+    return at.replace(tzinfo=None)
+
+
 def entry(cert):
     return fetch_crl(cert).get_revoked_certificate_by_serial_number(
         cert.serial_number)

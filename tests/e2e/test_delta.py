@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 import client
 from ledgers import children, dead
 from revocation import (GOOD, cdp, fetch_crl, hex_serial, http, issuer_of,
-                        revoke, status)
+                        next_publish, revoke, status)
 from slapd import BASE, directory, needs_slapd, publish
 from waits import wait_for, wait_issue
 
@@ -122,6 +122,7 @@ def test_what_says_where_it_is(place):
     d = place.delta()
     assert base(d) == number(place.base) < number(d)
     assert (d.next_update - d.last_update).total_seconds() == 2 * HOUR
+    assert (d.next_update - next_publish(d)).total_seconds() == HOUR
     assert d.issuer == place.base.issuer
 
 

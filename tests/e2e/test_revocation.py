@@ -19,8 +19,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from policies import in_force, published
 from revocation import (GOOD, REVOKED, UNKNOWN, access, ask,  # noqa: F401
                         cdp, check_issued_by, entry, fetch_crl, hex_serial,
-                        http, issue, issuer_of, post, question, revoke, root,
-                        status)
+                        http, issue, issuer_of, next_publish, post, question,
+                        revoke, root, status)
 from waits import wait_for
 
 DER = serialization.Encoding.DER
@@ -32,6 +32,7 @@ def test_addresses_in_a_certificate_answer(issue):
     check_issued_by(cert, issuer_of(cert))
     crl = fetch_crl(cert)
     assert crl.next_update - crl.last_update >= datetime.timedelta(days=1)
+    assert crl.next_update - next_publish(crl) == datetime.timedelta(days=1)
     number = crl.extensions.get_extension_for_class(x509.CRLNumber)
     assert number.value.crl_number > 0 and not number.critical
     aki = crl.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)

@@ -57,7 +57,8 @@ head_of(const struct ca *ca, uint64_t n)
 {
 	return (struct crl_head){
 		.ca = ca, .number = 0x80, .this_update = NOW,
-		.next_update = NOW + 7 * 86400, .octets = n
+		.next_update = NOW + 7 * 86400,
+		.next_publish = NOW + 6 * 86400, .octets = n
 	};
 }
 
