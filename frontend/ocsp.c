@@ -131,7 +131,9 @@ ocsp_path(const char *target, const char *uri, struct buf *out,
 	if (strlen(target) > PATH_MAX_OCTETS)
 		return err_set(err, ERR_TOO_BIG, "path: limit %zu octets",
 		    PATH_MAX_OCTETS);
-	if (unescape(target + n + 1, &text, err) == 0)
+	/* Behind an address that ends in a slash some put another. */
+	target += n + strspn(target + n, "/");
+	if (unescape(target, &text, err) == 0)
 		rc = base64_decode((const char *)text.p, text.n,
 		    OCSP_REQUEST_MAX, out, err);
 	buf_free(&text);

@@ -257,6 +257,7 @@ path(void **state)
 	} cases[] = {
 		{ "/ocsp/+/8=", true }, { "/ocsp/%2B%2F8%3D", true },
 		{ "/ocsp/%2b/8%3d", true }, { "/ocsp/+/8=?x", true },
+		{ "/ocsp//+/8=", true }, { "/ocsp///%2B/8=", true },
 		{ "/ocsp", false }, { "/ocspx/+/8=", false },
 		{ "/ocsp/%2", false }, { "/ocsp/%zz", false },
 		{ "/ocsp/+/8", false }, { "/ocsp/*", false },
