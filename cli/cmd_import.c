@@ -364,6 +364,8 @@ put_issuance(struct import *im, const struct adtemplate *t)
 		buf_puts(&im->text, "\tsmime-capabilities = true\n");
 	if (t->private_key_flags & PF_SAME_KEY_RENEWAL)
 		buf_puts(&im->text, "\trenewal-same-key = true\n");
+	if (t->schema <= 2)	/* no word for a hash there: SHA-1 */
+		buf_puts(&im->text, "\trenewal-sha1 = true\n");
 	if (t->private_key_flags & PF_ARCHIVE_KEY)
 		note(im, "archives private keys in Active Directory");
 	if (t->private_key_flags & PF_ATTEST_PREFERRED)

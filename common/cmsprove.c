@@ -186,8 +186,8 @@ signer_cert(const struct cms *c, const struct cms_signer *s)
 }
 
 static int
-add_signer(struct request *r, const struct cms_cert *cert, bool verified,
-    struct err *err)
+add_signer(struct request *r, const struct cms_cert *cert, bool sha1,
+    bool verified, struct err *err)
 {
 	struct request_signer	*to;
 
@@ -201,12 +201,14 @@ add_signer(struct request *r, const struct cms_cert *cert, bool verified,
 	to->issuer = cert->issuer;
 	to->serial = cert->serial;
 	to->verified = verified;
+	to->sha1 = sha1;
 	return 0;
 }
 
 /*
- * A certificate's signature says who asks, so SHA-1, whose collisions can be
- * made, is not enough.  Without attributes only where clients do so: the
+ * An authority's signature says what it has looked at, in a content that others
+ * have a part in, so SHA-1, whose collisions can be made, is not enough; of a
+ * renewal the template says.  Without attributes only where clients do so: the
  * renewal of the old kind, whose content no attributes can be mistaken for.
  */
 static int
@@ -214,6 +216,7 @@ prove_cert(struct reqparse *p, const struct cms *c,
     const struct signature *sig, const struct cms_signer *s, struct err *err)
 {
 	const struct cms_cert	*cert = signer_cert(c, s);
+	bool			 sha1 = digest_of(s->digest) == EVP_sha1();
 	struct pubkey		*key;
 	int			 rc;
 
@@ -223,11 +226,11 @@ prove_cert(struct reqparse *p, const struct cms *c,
 		    "signer's certificate is not included");
 	if (!s->has_attrs && !slice_eq(c->type, OID_PKCS7_DATA))
 		return err_bad(err, 0, "signer without signedAttrs");
-	if (digest_of(s->digest) == EVP_sha1())
+	if (sha1 && !slice_eq(cert->tlv, p->req->old_cert))
 		return err_deny(err, NTE_BAD_ALGID,
 		    "signature by a certificate uses sha1: sign with sha256");
 	if (p->unjudged)
-		return add_signer(p->req, cert, false, err);
+		return add_signer(p->req, cert, sha1, false, err);
 	/* A renewal that keeps its key: that one is parsed already. */
 	if (slice_eq(cert->spki, p->req->key->spki))
 		key = p->req->key;
@@ -236,7 +239,7 @@ prove_cert(struct reqparse *p, const struct cms *c,
 	rc = req_verify(key, sig, "signer by certificate", err);
 	if (key != p->req->key)
 		pubkey_free(key);
-	return rc == -1 ? -1 : add_signer(p->req, cert, true, err);
+	return rc == -1 ? -1 : add_signer(p->req, cert, sha1, true, err);
 }
 
 /*

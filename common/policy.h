@@ -216,6 +216,7 @@ struct template {
 	bool		 renew_same_key;	/* same key required */
 	bool		 renew_key_based;
 	bool		 renew_anonymous;
+	bool		 renew_sha1;	/* of who has logged on */
 	int64_t		 renew_grace;	/* seconds after the end, default 0 */
 	unsigned	 renew_max;	/* renewals in a chain, 0 = no limit */
 	int64_t		 renew_max_age;	/* seconds of a chain, 0 = no limit */

@@ -612,6 +612,9 @@ check_renewal(const struct policy *p, const struct template *t,
 	    !t->renew_previous_approval)
 		lint_idle(l, "renewal-anonymous: with approval of all it needs "
 		    "renewal-previous-approval: nobody cannot wait");
+	if (t->renew_sha1 && t->schema > 2)
+		lint_idle(l, "renewal-sha1: clients of schema %u sign with hash",
+		    t->schema);
 	if (t->renew_grace > t->validity)
 		lint_add(l, "renewal-grace: is above the validity");
 	if (t->renew_max_age != 0 &&

@@ -81,6 +81,7 @@ policy_confuse(struct slice text, struct err *err)
 		LIST("ra-eku"), LIST("ra-policies"), BOOL("archive-key"),
 		BOOL("renewal-previous-approval"), BOOL("renewal-same-key"),
 		BOOL("renewal-key-based"), BOOL("renewal-anonymous"),
+		BOOL("renewal-sha1"),
 		STR("renewal-grace"), INT("renewal-max"),
 		STR("renewal-max-age"), INT("rate-per-minute"),
 		LIST("supersedes"), LIST("override"), CFG_END()

@@ -402,6 +402,7 @@ read_renewal(cfg_t *cfg, struct template *t, struct lint *l)
 	t->renew_same_key = read_bool(cfg, "renewal-same-key", false);
 	t->renew_key_based = read_bool(cfg, "renewal-key-based", false);
 	t->renew_anonymous = read_bool(cfg, "renewal-anonymous", false);
+	t->renew_sha1 = read_bool(cfg, "renewal-sha1", false);
 	read_duration(cfg, "renewal-grace", &t->renew_grace, l);
 	read_duration(cfg, "renewal-max-age", &t->renew_max_age, l);
 	if (cfg_size(cfg, "renewal-max") != 0)

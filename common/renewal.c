@@ -110,6 +110,28 @@ check_ours(const struct decide_ask *in, const struct issued **out,
 	return *out != NULL ? 0 : not_ours(in, i, foreign, err);
 }
 
+/*
+ * Clients sign renewals for schema 1 and 2 with SHA-1 ([MS-WCCE] has no word for
+ * another hash there).  Whoever can make collisions has the key or is asked by
+ * name besides; anonymously the signature is all there is.
+ */
+static int
+check_hash(const struct decide_ask *in, const struct template *t,
+    struct err *err)
+{
+	if (!in->request->signer[old_signer(in->request)].sha1)
+		return 0;
+	if (!t->renew_sha1)
+		return err_deny(err, NTE_BAD_ALGID, "renewal: the old "
+		    "certificate's key has signed with sha1, and template %s "
+		    "has no renewal-sha1: sign with sha256", t->cn);
+	if (in->method == AUTH_ANONYMOUS)
+		return err_deny(err, NTE_BAD_ALGID, "renewal: the old "
+		    "certificate's key has signed with sha1, which without a "
+		    "log-on is not enough: sign with sha256");
+	return 0;
+}
+
 static int
 check_time(const struct decide_ask *in, const struct template *t,
     const struct issued *c, struct err *err)
@@ -219,7 +241,8 @@ static int
 judge_foreign(const struct decide_ask *in, const struct template *t,
     const struct issued *c, struct err *err)
 {
-	if (check_time(in, t, c, err) == -1 ||
+	if (check_hash(in, t, err) == -1 ||
+	    check_time(in, t, c, err) == -1 ||
 	    check_template(t, c, err) == -1 ||
 	    check_asks_anew(in, c, err) == -1)
 		return -1;
@@ -244,7 +267,8 @@ renewal_judge(const struct decide_ask *in, const struct template *t,
 	if (c->revoked)
 		return err_deny(err, CRYPT_E_REVOKED,
 		    "renewal: certificate %s is revoked", SHOW(c));
-	if (check_time(in, t, c, err) == -1 ||
+	if (check_hash(in, t, err) == -1 ||
+	    check_time(in, t, c, err) == -1 ||
 	    check_template(t, c, err) == -1 ||
 	    check_account(in, t, c, err) == -1 ||
 	    check_key(in, t, c, err) == -1 ||

@@ -50,6 +50,7 @@ struct request_signer {
 	struct slice	 serial;	/* INTEGER content */
 	bool		 verified;	/* signature checked with cert's key;
 					   see request_parse_unjudged */
+	bool		 sha1;		/* its hash; of a renewal alone */
 };
 
 struct request {

@@ -51,12 +51,12 @@ def test_ldif(tmp_path):
                 'renewal': '42d', 'exportable': 'true',
                 'san': '{"upn", "email"}', 'key-usage':
                 '{"digital-signature"}', 'enroll': '{"staff"}',
-                'smime-capabilities': 'true'},
+                'smime-capabilities': 'true', 'renewal-sha1': None},
             'LabWeb': {
                 'oid': '"%s78"' % arcs, 'version': '"4.1"', 'schema': '2',
                 'type': 'machine', 'names': 'request', 'hash': None,
                 'name-rules': '{"web"}', 'keys': '{"rsa:2048"}',
-                'key-spec': '1', 'approval': None,
+                'key-spec': '1', 'approval': None, 'renewal-sha1': 'true',
                 'smime-capabilities': None}}.items():
         for key, value in want.items():
             assert option(text, name, key) == value, (name, key)

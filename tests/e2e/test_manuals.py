@@ -191,7 +191,8 @@ def test_policy(arrays, heading):
     known, text = tables('common/policy_parse.c'), page(
         'countersign-policy.conf.5')
     options = set().union(*(known[a] for a in arrays))
-    told = set(re.findall(r'(?m)^\.It Ic ([a-z-]+)', section(text, heading)))
+    told = set(re.findall(r'(?m)^\.It Ic ([a-z0-9-]+)',
+                          section(text, heading)))
     if arrays == ['top']:
         told |= {t.lower() for t in re.findall(
             r'(?m)^\.Sh ([A-Z-]+) \\\(dqNAME', text)}

@@ -44,9 +44,22 @@ TEMPLATES = {
 }
 
 
+# Of a schema that has no word for a hash.
+OLD = '''
+template "RenewOld" {
+	oid = "1.3.6.1.4.1.311.21.8.7283641.2290831.9716535.4406710.77.99"
+	ca = {"%s"} type = user schema = 2 validity = 1y renewal = 6w
+	keys = {"rsa:2048"} key-spec = 1 key-usage = {"digital-signature"}
+	providers = {"Microsoft Enhanced RSA and AES Cryptographic Provider"}
+	%s
+	renewal-sha1 = true renewal-anonymous = true
+}
+'''
+
+
 def policy_text(before):
     ca = re.search(r'^ca "([^"]+)"', before, re.M).group(1)
-    out = RULES
+    out = RULES + OLD % (ca, ACCOUNT[1])
     for n, (name, (validity, kind, more)) in enumerate(TEMPLATES.items()):
         out += COMMON % ('Renew' + name, n + 1, ca, kind[0],
                          validity, '1s' if validity[-1] == 's' else '6w',
@@ -298,22 +311,39 @@ def test_time(alice):
     pytest.fail('too busy')
 
 
+def by_sha1(h, form):
+    """As Windows signs for schema 1 and 2."""
+    csr = h.csr()
+    if form != 'cmc':
+        return client.renewal_cms(csr, h.key, h.der, form == 'bare',
+                                  hash_name='sha1')
+    data = client.pki_data(csr)
+    return client.signed_data(data, [
+        client.ski_signer(h.key, data, hash_name='sha1'),
+        client.cert_signer(h.key, h.der, data, hash_name='sha1')],
+        [h.der], hash_name='sha1')
+
+
 @both
 def test_sha1(plain, form):
-    csr = plain.csr()
-    if form == 'cmc':
-        data = client.pki_data(csr)
-        m = client.signed_data(data, [
-            client.ski_signer(plain.key, data),
-            client.cert_signer(plain.key, plain.der, data, hash_name='sha1')],
-            [plain.der], hash_name='sha1')
-        sd = client.cms.ContentInfo.load(m)
-        sd['content']['digest_algorithms'].append({'algorithm': 'sha256'})
-        m = sd.dump(force=True)
-    else:
-        m = client.renewal_cms(csr, plain.key, plain.der, form == 'bare',
-                               hash_name='sha1')
-    refused(plain.c.enroll(m, pkcs10=False), BAD_ALGORITHM, 'sha1')
+    m = by_sha1(plain, form)
+    refused(plain.c.enroll(m, pkcs10=False), BAD_ALGORITHM,
+            'template RenewPlain has no renewal-sha1')
+
+
+@both
+def test_sha1_where_clients_know_no_other(site, alice, nobody, form):
+    """Of who has logged on, whose names and rights are asked for besides."""
+    h = Held(alice, 'RenewOld', client.rsa_key(2048, 0))
+    m = by_sha1(h, form)
+    refused(ask(nobody, m), BAD_ALGORITHM, 'without a log-on is not enough')
+    r = alice.enroll(m, pkcs10=False)
+    got = h.after(r)
+    row, = site.ctl_json('request', 'show', r.findtext('.//e:RequestID'))
+    assert row['renews'] == h.serial
+    got.key = client.rsa_key(2048, 1)       # not the certificate's
+    refused(alice.enroll(by_sha1(got, form), pkcs10=False), BAD_SIGNATURE,
+            'signature')
 
 
 def test_attributes_are_no_content(plain):

@@ -280,6 +280,8 @@ static const struct {
 	    "is what clients seal their keys for" },
 	{ "\tversion", "\tpolicies = {\"2.5.29.32.0 all\"}\n\tversion",
 	    "any policy is never asserted" },
+	{ "\tversion", "\trenewal-sha1 = true\n\tversion",
+	    "renewal-sha1: clients of schema" },
 	{ "\tversion", "\trenewal-anonymous = true approval = manager\n"
 	    "\tversion", "renewal-anonymous: with approval of all" }
 };

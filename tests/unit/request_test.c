@@ -313,6 +313,10 @@ test_renewal(void **state)
 	make_cms(&b, buf_slice(&other), OUTER_CERT);
 	refused(buf_slice(&b), CERTSRV_E_BAD_RENEWAL_CERT_ATTRIBUTE, "signer");
 	make_cms(&b, buf_slice(&fix.cert), OUTER_CERT_SHA1);
+	r = accepted(buf_slice(&b));
+	assert_true(r->signer[0].verified && r->signer[0].sha1);
+	request_free(r);
+	make_cms(&b, NOTHING, OUTER_CERT_SHA1);
 	refused(buf_slice(&b), NTE_BAD_ALGID, "sha1");
 	buf_reset(&b);
 	put_attr(&b, OID_RENEWAL_CERT, buf_slice(&fix.cert));
