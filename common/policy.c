@@ -78,6 +78,12 @@ template_offered_by(const struct template *t, const char *ca)
 }
 
 bool
+template_stamps_time(const struct template *t)
+{
+	return t->eku.n == 1 && strcmp(t->eku.v[0], "1.3.6.1.5.5.7.3.8") == 0;
+}
+
+bool
 template_authenticates(const struct template *t)
 {
 	size_t	i;

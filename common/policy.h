@@ -350,6 +350,8 @@ const struct template	*policy_template_by_oid(const struct policy *,
 const char	*policy_eku(const char *);
 /* Does this CA offer this template? */
 bool	 template_offered_by(const struct template *, const char *ca);
+/* [RFC3161] 2.3: of an authority for time stamps, and of nothing else? */
+bool	 template_stamps_time(const struct template *);
 /* Is one of these EKUs good for authentication (ESC1's list)? */
 bool	 template_authenticates(const struct template *);
 /*

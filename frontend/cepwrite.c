@@ -238,7 +238,7 @@ put_extensions(struct answer *a, const struct template *t)
 		put_extension(a, "1.3.6.1.4.1.311.21.7", false, &v);
 	}
 	der_ekus(&t->eku, false, &v);
-	put_extension(a, "2.5.29.37", false, &v);
+	put_extension(a, "2.5.29.37", template_stamps_time(t), &v);
 	der_key_usage(template_key_usage(t, key_types[key_type(t)].kind), &v);
 	put_extension(a, "2.5.29.15", t->key_usage_critical, &v);
 	if (t->schema >= 2 && t->application_policies) {

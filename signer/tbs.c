@@ -67,11 +67,13 @@ put_key_usage(struct buf *out, const struct tbs *t)
 	ext_close(out, e);
 }
 
+/* Who checks time stamps refuses one that is not critical: [RFC3161] 2.3. */
 static int
 put_eku(struct buf *out, const struct tbs *t, struct err *err)
 {
 	const struct strlist *eku = &t->decision->tmpl->eku;
-	struct ext e = ext_open(out, OID_EXT_EKU, false);
+	struct ext e = ext_open(out, OID_EXT_EKU,
+	    template_stamps_time(t->decision->tmpl));
 	size_t i, seq = der_open(out, DER_SEQ);
 
 	for (i = 0; i < eku->n; i++) {

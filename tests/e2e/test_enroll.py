@@ -1,5 +1,6 @@
 """CES: what a caller gets."""
 import hashlib
+import subprocess
 
 import pytest
 from asn1crypto import cms, core
@@ -10,6 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 import client
 from policies import in_force, published
+from revocation import issuer_of
 from schema import check_fault, check_rstrc
 
 
@@ -294,3 +296,25 @@ def test_smime_capabilities(stack, demo, form):
         bad = x509.UnrecognizedExtension(listed.oid, b'\x05\x00')
         r = demo.enroll(client.make_csr(key, name, [name], template, [bad]))
         assert r.leaf is None and 'S/MIME' in r.reason
+
+
+def test_time_stamping(stack, demo, tmp_path):
+    """[RFC3161] 2.3: alone and critical, or nobody believes the stamps."""
+    key, name = client.ec_key(), 'tsa.demo.example'
+    template = stack.env['CS_TEMPLATE']
+    head, line, tail = published(stack).partition(
+        'template "%s" {\n' % template)
+    with in_force(stack, head + line + tail.replace(
+            '"server-authentication"', '"time-stamping"', 1)):
+        told, = demo.policies().findall(
+            ".//p:attributes[p:commonName='%s']//p:extension"
+            "[p:value='MAoGCCsGAQUFBwMI']/p:critical" % template)
+        cert = issued(demo.enroll(client.make_csr(key, name, [name],
+                                                  template)))
+    assert told.text == 'true'
+    files = tmp_path / 'ca.pem', tmp_path / 'c.pem'
+    for path, c in zip(files, (issuer_of(cert), cert)):
+        path.write_bytes(c.public_bytes(serialization.Encoding.PEM))
+    subprocess.run(['openssl', 'verify', '-purpose', 'timestampsign', '-CAfile',
+                    stack.env['CS_ROOT_PEM'], '-untrusted', *files],
+                   check=True)
