@@ -200,17 +200,17 @@ put_account_names(struct import *im, const struct adtemplate *t)
 		strlist_add(&subject, "common-name");
 	add_part(&subject, t, NF_SUBJECT_EMAIL, "email");
 	add_part(&san, t, NF_SAN_DNS, "dns");
-	if (!machine)
-		add_part(&san, t, NF_SAN_UPN, "upn");
+	add_part(&san, t, machine ? NF_SAN_DOMAIN : NF_SAN_UPN,
+	    machine ? "domain-dns" : "upn");
 	add_part(&san, t, NF_SAN_EMAIL, "email");
 	if (subject.n == 0 && san.n == 0) {
 		note(im, "no name flag is set that can be expressed: the "
 		    "common name is a guess");
 		strlist_add(&subject, machine ? "dns" : "common-name");
 	}
-	if (t->name_flags & 0x01c00000)
-		note(im, "domain DNS name, service principal name and "
-		    "directory GUID are left out of the names");
+	if (t->name_flags & 0x01800000)
+		note(im, "service principal name and directory GUID are left "
+		    "out of the names");
 	buf_puts(&im->text, "\tnames = account\n");
 	if (subject.n > 0)
 		put_list(im, "subject", &subject);

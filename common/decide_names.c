@@ -131,6 +131,51 @@ account_part(const struct template *t, const struct account *a,
 	return rc;
 }
 
+/*
+ * "lab.example" of "CN=PC,OU=Servers,DC=lab,DC=example"; NULL: it is of no
+ * domain that DNS could name.
+ */
+static char *
+domain_of(const struct account *a)
+{
+	struct names	 dn = { 0 };
+	struct err	 ignored = ERR_INIT;
+	struct buf	 text = { 0 };
+	char		*domain = NULL;
+	size_t		 n = 0;
+
+	if (a->dn != NULL && names_parse_text(&dn, a->dn, &ignored) == 0)
+		while (n < dn.nrdn && strcmp(dn.rdn[n].type, "DC") == 0)
+			n++;
+	while (n-- > 0)
+		buf_printf(&text, "%s%s", text.n != 0 ? "." : "",
+		    dn.rdn[n].value);
+	if (text.n != 0 && name_is_dns(buf_str(&text), false))
+		domain = lower(buf_str(&text));
+	names_free(&dn);
+	buf_free(&text);
+	return domain;
+}
+
+/* [MS-WCCE] 3.2.2.6.2.1.4.5.9: what Windows looks for in a KDC's. */
+static int
+account_domain(const struct template *t, const struct account *a,
+    struct names *out, struct err *err)
+{
+	char	*domain;
+
+	if ((t->account_names & NAME_SAN_DOMAIN) == 0)
+		return 0;
+	if ((domain = domain_of(a)) != NULL)
+		names_add_san(out, SAN_DNS, domain);
+	else if ((t->optional_names & NAME_SAN_DOMAIN) == 0)
+		return err_deny(err, CERTSRV_E_SUBJECT_DNS_REQUIRED,
+		    "template %s: account %s has no directory path that ends "
+		    "in a domain (DC=lab,DC=example)", t->cn, a->name);
+	free(domain);
+	return 0;
+}
+
 /* Whatever names the request has are no part of this. */
 static int
 names_from_account(const struct template *t, const struct account *a,
@@ -144,6 +189,8 @@ names_from_account(const struct template *t, const struct account *a,
 		if ((t->account_names & parts[i].bit) != 0 &&
 		    account_part(t, a, &parts[i], out, err) == -1)
 			return -1;
+	if (account_domain(t, a, out, err) == -1)
+		return -1;
 	if (out->nrdn == 0 && out->nsan == 0)
 		return err_deny(err, CERTSRV_E_BAD_REQUESTSUBJECT, "template "
 		    "%s: account %s has none of the names", t->cn, a->name);

@@ -35,6 +35,7 @@ const char	*auth_method_name(enum auth_method);	/* "password", ... */
 #define PF_SAME_KEY_RENEWAL		0x00000080u
 #define NF_ENROLLEE_SUPPLIES_SUBJECT	0x00000001u
 #define NF_OLD_CERT_SUPPLIES		0x00000008u
+#define NF_SAN_DOMAIN			0x00400000u
 #define NF_SAN_UPN			0x02000000u
 #define NF_SAN_EMAIL			0x04000000u
 #define NF_SAN_DNS			0x08000000u
@@ -158,7 +159,8 @@ enum account_name {
 	NAME_SUBJECT_EMAIL = 0x08,	/* E= in the subject */
 	NAME_SAN_DNS = 0x10,
 	NAME_SAN_UPN = 0x20,
-	NAME_SAN_EMAIL = 0x40
+	NAME_SAN_EMAIL = 0x40,
+	NAME_SAN_DOMAIN = 0x80		/* its domain's DNS name */
 };
 
 struct template {

@@ -334,6 +334,9 @@ check_account_names(const struct policy *p, const struct template *t,
 		    "directory-path");
 	if (t->machine && (t->account_names & NAME_SAN_UPN))
 		lint_add(l, "san: upn is no name of a machine");
+	if (!t->machine && (t->account_names & NAME_SAN_DOMAIN))
+		lint_add(l, "san: domain-dns is a name of machines, which are "
+		    "its domain controllers");
 }
 
 static void

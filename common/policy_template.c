@@ -31,7 +31,8 @@ static const struct word subject_parts[] = {
 
 static const struct word san_parts[] = {
 	{ "dns", NAME_SAN_DNS }, { "upn", NAME_SAN_UPN },
-	{ "email", NAME_SAN_EMAIL }, { NULL, 0 }
+	{ "email", NAME_SAN_EMAIL }, { "domain-dns", NAME_SAN_DOMAIN },
+	{ NULL, 0 }
 };
 
 static const struct word curves[] = {
@@ -423,7 +424,8 @@ name_flags(const struct template *t)
 		{ NAME_SUBJECT_EMAIL, NF_SUBJECT_EMAIL },
 		{ NAME_SAN_DNS, NF_SAN_DNS },
 		{ NAME_SAN_UPN, NF_SAN_UPN },
-		{ NAME_SAN_EMAIL, NF_SAN_EMAIL }
+		{ NAME_SAN_EMAIL, NF_SAN_EMAIL },
+		{ NAME_SAN_DOMAIN, NF_SAN_DOMAIN }
 	};
 	uint32_t	f = 0;
 	size_t		i;

@@ -318,3 +318,18 @@ def test_time_stamping(stack, demo, tmp_path):
     subprocess.run(['openssl', 'verify', '-purpose', 'timestampsign', '-CAfile',
                     stack.env['CS_ROOT_PEM'], '-untrusted', *files],
                    check=True)
+
+
+def test_domain_controller(stack):
+    """Its domain's name is in the certificate, as Windows clients want it."""
+    c = stack.account('dc1', groups=['computers'], machine=True,
+                      dns='dc1.demo.example', dn='CN=DC1,OU=Domain '
+                      'Controllers,DC=Demo,DC=example')
+    template = stack.env['CS_TEMPLATE_MACHINE']
+    head, line, tail = published(stack).partition(
+        'template "%s" {\n' % template)
+    with in_force(stack, head + line + tail.replace(
+            'san = {"dns"}', 'san = {"dns", "domain-dns"}', 1)):
+        cert = issued(c.enroll(client.make_csr(client.ec_key(), 'x',
+                                               template=template)))
+    assert dns_names(cert) == ['dc1.demo.example', 'demo.example']

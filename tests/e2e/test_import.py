@@ -87,6 +87,18 @@ def test_what_the_directory_asks_for_besides(tmp_path, attribute, words):
     assert text.count(words) == 2
 
 
+def test_domain_controllers(tmp_path):
+    """The names of "Kerberos Authentication"."""
+    f = tmp_path / 'dc.ldf'
+    f.write_text((DATA / 'two.ldf').read_text().replace(
+        'flags: 131642', 'flags: 65632').replace(
+        'Name-Flag: -1509949440', 'Name-Flag: 138412032'))
+    text = run(f, '--template', 'LabUser')
+    assert check(text, tmp_path) == ''
+    assert option(text, 'LabUser', 'san') == '{"dns", "domain-dns"}'
+    assert 'left out' not in text
+
+
 def test_certutil(tmp_path):
     text = run(DATA / 'one.certutil', '--autoenroll', 'machines')
     assert check(text, tmp_path) == ''

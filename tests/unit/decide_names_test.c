@@ -356,6 +356,33 @@ test_deep_directory(void **state)
 	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "more than 24 parts");
 }
 
+/* As of the template "Kerberos Authentication" of Active Directory. */
+static void
+test_domain(void **state)
+{
+	static const char *const none[] = {
+		NULL, "CN=DC1", "CN=DC1,DC=lab", "CN=DC=lab,DC=exa mple", "CN"
+	};
+	struct ask	q;
+	size_t		i;
+
+	(void)state;
+	assert_int_equal(policy_template_by_oid(policy, OIDS "12")->name_flags,
+	    0x08400000);
+	ask_for(&q, "Kdc");
+	q.account.dn = str("CN=DC1,OU=Domain Controllers,DC=LAB,DC=example");
+	grants(&q, " | DNS:ada.lab.example, DNS:lab.example");
+	/* What is not at its end is not the domain's. */
+	ask_for(&q, "Kdc");
+	q.account.dn = str("CN=DC1,DC=bank,OU=x,DC=lab,DC=example");
+	grants(&q, " | DNS:ada.lab.example, DNS:lab.example");
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		ask_for(&q, "Kdc");
+		q.account.dn = none[i] == NULL ? NULL : str(none[i]);
+		denies(&q, CERTSRV_E_SUBJECT_DNS_REQUIRED, "ends in a domain");
+	}
+}
+
 int
 main(void)
 {
@@ -369,6 +396,7 @@ main(void)
 		cmocka_unit_test(test_many_names),
 		cmocka_unit_test(test_judged_once),
 		cmocka_unit_test(test_deep_directory),
+		cmocka_unit_test(test_domain),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

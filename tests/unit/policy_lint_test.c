@@ -159,6 +159,7 @@ static const struct {
 	{ "{\"upn\", \"email?\"}", "{\"upn\", \"upn?\"}",
 	    "upn stands twice" },
 	{ "type = user", "type = machine", "upn is no name of a machine" },
+	{ "\"email?\"", "\"domain-dns\"", "is a name of machines" },
 	{ "names = account", "names = account name-rules = {\"hosts\"}",
 	    "name-rules: only with" },
 	{ "name-rules = {\"hosts\"}", "name-rules = {\"hosts\"} san = "
