@@ -124,6 +124,9 @@ begin_prop(struct reader *r, char *line, struct err *err)
 		r->t->algorithm = xstrdup(value);
 	else if (strcmp(name, "HashAlgorithm") == 0 && r->t->hash == NULL)
 		r->t->hash = xstrdup(value);
+	else if (strcmp(name, "KeySecurityDescriptor") == 0 &&
+	    r->t->permissions == NULL)
+		r->t->permissions = xstrdup(value);
 	for (i = 0; i < sizeof(props) / sizeof(props[0]); i++)
 		if (strcmp(props[i].prop, name) == 0)
 			return props[i].hex ?

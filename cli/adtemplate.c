@@ -214,7 +214,9 @@ set_properties(struct adtemplate *t, const char *name, struct slice v,
 	    strsep(&at, "`") != NULL && (value = strsep(&at, "`")) != NULL) {
 		field = strcmp(key, "msPKI-Asymmetric-Algorithm") == 0 ?
 		    &t->algorithm : strcmp(key, "msPKI-Hash-Algorithm") == 0 ?
-		    &t->hash : NULL;
+		    &t->hash :
+		    strcmp(key, "msPKI-Key-Security-Descriptor") == 0 ?
+		    &t->permissions : NULL;
 		if (field == NULL)
 			continue;
 		free(*field);
@@ -319,6 +321,7 @@ adtemplates_free(struct adtemplates *all)
 		free(t->oid);
 		free(t->algorithm);
 		free(t->hash);
+		free(t->permissions);
 		strlist_free(&t->eku);
 		strlist_free(&t->policies);
 		strlist_free(&t->providers);

@@ -32,6 +32,7 @@ struct adtemplate {
 	struct strlist	 supersedes;	/* common names */
 	char		*algorithm;	/* "RSA", "ECDSA_P256", ... or NULL */
 	char		*hash;		/* "SHA256", ... or NULL */
+	char		*permissions;	/* of the private key, SDDL, or NULL */
 };
 
 struct adtemplates {

@@ -293,6 +293,13 @@ put_providers(struct import *im, const struct adtemplate *t)
 	if (legacy)
 		buf_printf(&im->text, "\tkey-spec = %d\n",
 		    t->key_spec == 2 ? 2 : 1);
+	if (t->permissions != NULL && t->schema >= 3 &&
+	    strncmp(t->permissions, "D:", 2) == 0) {
+		buf_puts(&im->text, "\tkey-permissions = ");
+		put_quoted(&im->text, t->permissions);
+		buf_addc(&im->text, '\n');
+	} else if (t->permissions != NULL)
+		note(im, "the permissions of the private key are left out");
 	buf_printf(&im->text, "\texportable = %s\n",
 	    t->private_key_flags & PF_EXPORTABLE_KEY ? "true" : "false");
 	if (t->private_key_flags & PF_STRONG_PROTECTION)

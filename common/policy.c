@@ -157,6 +157,7 @@ template_free(struct template *t)
 	buf_free(&t->oid_der);
 	free(t->advertise);
 	free(t->hash);
+	free(t->key_permissions);
 	strlist_free(&t->cas);
 	strlist_free(&t->enroll);
 	strlist_free(&t->autoenroll);

@@ -191,6 +191,8 @@ struct template {
 	int		 key_spec;	/* 1, 2, or 0 = nil on the wire */
 	uint32_t	 key_usage_property;	/* 0 = nil on the wire */
 	char		*hash;		/* "sha256" ...; schema 3 and 4 */
+	char		*key_permissions;	/* SDDL, or NULL: the client's
+						   own */
 	bool		 exportable;
 	bool		 strong_protection;
 

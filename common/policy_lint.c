@@ -521,6 +521,14 @@ check_keys(const struct policy *p, const struct template *t, struct lint *l)
 	if (t->schema <= 2 && t->hash != NULL)
 		lint_add(l, "hash: cannot be told to clients of schema %u",
 		    t->schema);
+	/* Windows makes no key where it cannot read them. */
+	if (t->key_permissions != NULL &&
+	    strncmp(t->key_permissions, "D:", 2) != 0)
+		lint_add(l, "key-permissions: %.40s is no SDDL, which begins "
+		    "with D:", t->key_permissions);
+	if (t->schema <= 2 && t->key_permissions != NULL)
+		lint_add(l, "key-permissions: clients of schema %u do not "
+		    "know them", t->schema);
 }
 
 static bool

@@ -72,6 +72,7 @@ policy_confuse(struct slice text, struct err *err)
 		LIST("enroll"), LIST("autoenroll"),
 		STR("names"), LIST("subject"), LIST("san"), LIST("name-rules"),
 		LIST("keys"), LIST("providers"), INT("key-spec"), STR("hash"),
+		STR("key-permissions"),
 		BOOL("exportable"), BOOL("strong-key-protection"),
 		LIST("key-usage"), BOOL("key-usage-critical"), LIST("eku"),
 		LIST("policies"), BOOL("application-policies"),

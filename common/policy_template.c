@@ -260,6 +260,7 @@ read_keys(cfg_t *cfg, struct template *t, struct lint *l)
 		    t->hash);
 	if (t->hash == NULL && t->schema >= 3)
 		t->hash = xstrdup("sha256");
+	t->key_permissions = read_text(cfg, "key-permissions");
 	t->exportable = read_bool(cfg, "exportable", false);
 	t->strong_protection = read_bool(cfg, "strong-key-protection", false);
 }

@@ -129,7 +129,10 @@ put_key_attributes(struct answer *a, const struct template *t)
 	xmlw_leaf_num(w, "minimalKeyLength", t->minimal_key_length);
 	put_num_or_nil(w, "keySpec", t->key_spec);
 	put_num_or_nil(w, "keyUsageProperty", t->key_usage_property);
-	xmlw_nil(w, "permissions");
+	if (t->key_permissions != NULL)
+		xmlw_leaf_str(w, "permissions", t->key_permissions);
+	else
+		xmlw_nil(w, "permissions");
 	put_num_or_nil(w, "algorithmOIDReference", t->schema < 3 ? 0 :
 	    reference(a, key_types[k].oid, GROUP_PUBLIC_KEY,
 	    key_types[k].name));

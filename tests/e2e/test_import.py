@@ -99,6 +99,23 @@ def test_domain_controllers(tmp_path):
     assert 'left out' not in text
 
 
+SDDL = 'D:(A;;FA;;;BA)(A;;FA;;;SY)(A;;GR;;;S-1-5-80-3804348527-3718992918)'
+
+
+@pytest.mark.parametrize('said,written', [
+    (SDDL, '"%s"' % SDDL), ('O:BAD:(A;;FA;;;BA)', None)])
+def test_key_permissions(tmp_path, said, written):
+    """[MS-CRTD] 2.23.2: a service's account that reads the private key."""
+    f = tmp_path / 'key.ldf'
+    f.write_text((DATA / 'two.ldf').read_text().replace(
+        '`SHA256`', '`SHA256`msPKI-Key-Security-Descriptor`PZPWSTR`%s`' %
+        said))
+    text = run(f, '--enroll', 'staff')
+    assert check(text, tmp_path) == ''
+    assert option(text, 'LabUser', 'key-permissions') == written
+    assert ('private key are left out' in text) == (written is None)
+
+
 def test_certutil(tmp_path):
     text = run(DATA / 'one.certutil', '--autoenroll', 'machines')
     assert check(text, tmp_path) == ''

@@ -31,6 +31,7 @@ static const char text[] =
     "template \"New\" { " COMMON " oid = \"" OIDS "2\" type = user\n"
     "  schema = 3 version = \"100.7\" keys = {\"ec:P-384\", \"rsa:2048\"}\n"
     "  providers = {\"Microsoft Software Key Storage Provider\"}\n"
+    "  key-permissions = \"D:(A;;GR;;;NS)\"\n"
     "  ca = {\"CA\"} hash = sha384 supersedes = {\"Old\"}\n"
     "  autoenroll = {\"users\"} }\n"
     "template \"Spare\" { " COMMON " oid = \"" OIDS "3\" type = user\n"
@@ -184,6 +185,7 @@ test_by_schema(void **state)
 	    "HgYATwBsAGQ=</value>");	/* BMPString "Old" */
 	has(&w, "<minimalKeyLength>384</minimalKeyLength><keySpec "
 	    "xsi:nil=\"true\"/>");
+	has(&w, "<permissions>D:(A;;GR;;;NS)</permissions>");
 	has(&w, "<supersededPolicies><commonName>Old</commonName>"
 	    "</supersededPolicies>");
 	has(&w, "<value>1.3.132.0.34</value><group>3</group>");
