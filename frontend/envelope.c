@@ -384,15 +384,10 @@ path_octet(struct slice *s)
 	return tolower(c);
 }
 
-/*
- * As nginx has found the location: a CA's name may have blanks, and people type
- * a slash behind an address, which WCF, and with it AD CS, does not mind.
- */
+/* As nginx has found the location: a CA's name may have blanks. */
 static bool
 same_path(struct slice a, struct slice b)
 {
-	if (a.n != 0 && a.p[a.n - 1] == '/')
-		a.n--;
 	while (a.n != 0 && b.n != 0)
 		if (path_octet(&a) != path_octet(&b))
 			return false;

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 import client
 from client import S, T, tlv
 from fcgi import fastcgi, framed
-from schema import check_fault, check_policies, check_rstrc
+from schema import check_fault, check_rstrc
 from workers import patience  # noqa: F401
 
 ROLE = ' s:role="%s/role/%s"'
@@ -66,18 +66,6 @@ def test_anonymous_destination(stack, demo):
     """[WS-Addressing] 3.2.1: what a message without To means."""
     check_rstrc(issue(stack, demo, lambda s: re.sub(
         '(<a:To [^>]*>)[^<]*', r'\g<1>%s/anonymous' % client.A, s)))
-
-
-def test_slash_behind_the_address(stack, demo):
-    """People type it; WCF, and with it AD CS, does not mind."""
-    url = stack.env['CS_CEP_URL'] + '/'
-    check_policies(demo.post(url, client.envelope(
-        client.GETPOLICIES, url, client.get_policies(), demo.header())))
-    url = stack.env['CS_CES_URL']
-    for to, at in ((url + '/', url), (url, url + '/'), (url + '/', url + '/')):
-        check_rstrc(demo.post(at, client.envelope(client.RST, to, client.rst(
-            csr_for(stack)), demo.header())))
-    assert demo.post(url + '//x', b'').status == 404
 
 
 def test_roles(stack, demo):
