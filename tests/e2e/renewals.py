@@ -106,6 +106,32 @@ def refused(reply, hresult, words):
     assert words in reply.reason, reply.reason
 
 
+def row(site, reply):
+    """What is known of the request that was granted."""
+    assert reply.fault is None, reply.reason
+    return site.ctl_json('request', 'show',
+                         reply.findtext('.//e:RequestID'))[0]
+
+
+def explained(site, folder, message, *how, ok=1, ca='Demo-CA'):
+    path = folder / 'r.der'
+    path.write_bytes(message)
+    return site.ctl_json('explain', '--ca', ca, '--csr', str(path), *how,
+                         ok=ok)[0]
+
+
+def refused_alike(site, folder, h, hresult, words, form='cmc', ca='Demo-CA',
+                  **kw):
+    """By the service and by explain, which say the same."""
+    message = h.message(form, **kw)
+    r = h.c.enroll(message, pkcs10=False)
+    refused(r, hresult, words)
+    told = explained(site, folder, message, '--user', h.c.user, '--method',
+                     'password', ca=ca)
+    assert r.reason.startswith(told['text'])
+    assert int(told['hresult'], 16) == hresult
+
+
 def forged(old, key, serial=None, own_key=None):
     """The old certificate's names and number, by another CA."""
     o = x509.load_der_x509_certificate(old)

@@ -1,12 +1,14 @@
 """Renewing with certificates that a CA's key signed before the CA moved here:
 to who logs on by other means they are requests for new ones, to nobody more."""
 import uuid
+from functools import partial
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID as EKU
 
 import client
+import renewals
 from cakeys import put
 from certlogon import CertClient, Maker
 from earlier import (HELD, HELD_TOO, NAME, PEM, PLAIN,  # noqa: F401
@@ -16,7 +18,7 @@ from ledgers import lines_of, own, restart_signers, root  # noqa: F401
 from onetime import create
 from policies import in_force, published
 from renewals import (CONFLICT, EXPIRED, OTHER_KEY, REVOKED, UNTRUSTED, Held,
-                      forged, refused)
+                      forged, refused, row)
 from second_site import reload_nginx
 
 DENIED, NO_GROUP, NO_SIGNATURE, BAD_NAMES = (
@@ -97,28 +99,8 @@ def old(moved, demo):  # noqa: F811
     return make
 
 
-def row(site, reply):
-    assert reply.fault is None, reply.reason
-    return site.ctl_json('request', 'show',
-                         reply.findtext('.//e:RequestID'))[0]
-
-
-def explained(site, folder, message, *how, ok=1):
-    path = folder / 'r.der'
-    path.write_bytes(message)
-    return site.ctl_json('explain', '--ca', NAME, '--csr', str(path), *how,
-                         ok=ok)[0]
-
-
-def refused_alike(site, folder, h, hresult, words, form='cmc', **kw):
-    """By the service and by explain, which say the same."""
-    message = h.message(form, **kw)
-    r = h.c.enroll(message, pkcs10=False)
-    refused(r, hresult, words)
-    told = explained(site, folder, message, '--user', h.c.user, '--method',
-                     'password')
-    assert r.reason.startswith(told['text'])
-    assert int(told['hresult'], 16) == hresult
+explained = partial(renewals.explained, ca=NAME)
+refused_alike = partial(renewals.refused_alike, ca=NAME)
 
 
 # Yes: as a new request --------------------------------------------------------

@@ -11,8 +11,8 @@ from certlogon import CertClient, Maker
 from earlier import as_if_it_came, sign_before
 from othercas import RENEWS, OtherCA, section
 from policies import in_force, publish, published
-from renewals import (CONFLICT, EXPIRED, OTHER_KEY, UNTRUSTED, Held, forged,
-                      refused)
+from renewals import (CONFLICT, EXPIRED, OTHER_KEY, UNTRUSTED, Held, explained,
+                      forged, refused, refused_alike, row)
 from second_site import reload_nginx
 
 DENIED, NO_GROUP, BAD_NAMES = 0x80094011, 0x80094012, 0x80094001
@@ -89,30 +89,6 @@ def old(corp, demo):
                                    **how)
         return h
     return make
-
-
-def row(site, reply):
-    assert reply.fault is None, reply.reason
-    return site.ctl_json('request', 'show',
-                         reply.findtext('.//e:RequestID'))[0]
-
-
-def explained(site, folder, message, *how, ok=1):
-    path = folder / 'r.der'
-    path.write_bytes(message)
-    return site.ctl_json('explain', '--ca', 'Demo-CA', '--csr', str(path),
-                         *how, ok=ok)[0]
-
-
-def refused_alike(site, folder, h, hresult, words, form='cmc', **kw):
-    """By the service and by explain, which say the same."""
-    message = h.message(form, **kw)
-    r = h.c.enroll(message, pkcs10=False)
-    refused(r, hresult, words)
-    told = explained(site, folder, message, '--user', h.c.user, '--method',
-                     'password')
-    assert r.reason.startswith(told['text'])
-    assert int(told['hresult'], 16) == hresult
 
 
 NOT_OURS = 'was not issued by ca Demo-CA'
