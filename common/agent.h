@@ -40,8 +40,8 @@ int	 agent_target(const struct policy *, const struct request *,
 
 /*
  * Every signer's certificate is ours, by its row, and good, and its account not
- * disabled; as many and such as the template wants; and if the request names somebody else, a rule lets
- * this agent enroll this template for this target.  *subject, untouched on -1,
+ * disabled; as many and such as the template wants; and if the request names
+ * somebody else, a rule lets this agent enroll this template for this target.  *subject, untouched on -1,
  * is whom the certificate is for: the target, or the account that asks; lent
  * by the question.  ERR_DENIED; ERR_MALFORMED for a certificate of our own that
  * cannot be read, ERR_INTERNAL when there are signers and no agency.

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs the Debian packages that are missing: deps.sh run [test] [bench] [ha] [ad] [deb].
+# Installs the Debian packages that are missing:
+#	deps.sh run [test] [bench] [ha] [ad] [deb]
 # Nothing to do costs one dpkg-query.  Starts no service.
 set -euo pipefail
 

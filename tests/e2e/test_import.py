@@ -129,6 +129,20 @@ def test_certutil(tmp_path):
         assert option(text, 'LabComputer', key) == value, key
 
 
+def test_certutil_tells_of_the_keys_permissions(tmp_path):
+    """One line, as of the other words of a key; schema 2 cannot say it."""
+    before = '  TemplatePropGeneralFlags ='
+    f = tmp_path / 'one.certutil'
+    f.write_text((DATA / 'one.certutil').read_text().replace(
+        before, '  TemplatePropKeySecurityDescriptor = D:(A;;FA;;;SY)\n' +
+        before))
+    text = run(f, '--autoenroll', 'machines')
+    assert check(text, tmp_path) == ''
+    assert 'the permissions of the private key are left out' in text
+    assert 'are left out' not in run(DATA / 'one.certutil', '--autoenroll',
+                                     'machines')
+
+
 def test_json_and_choice():
     r = subprocess.run([CTL, '--json', 'policy', 'import', '--ca', 'Lab',
                         '--template', 'LabWeb', DATA / 'two.ldf'],

@@ -76,6 +76,34 @@ number_of_old(uint8_t out[SERIAL_LEN])
 	return slice_of(out, SERIAL_LEN);
 }
 
+/* The account has the right and has logged on, and the certificate lasts. */
+static void
+denies_whoever_may_not(struct issued_set *set)
+{
+	struct ask q;
+
+	ask_earlier(&q, "Plain", set);
+	q.account.groups.n = 0;
+	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "none of the groups");
+	/* Whoever does not log on, or may not ask for a new one there. */
+	ask_earlier(&q, "Plain", set);
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
+	ask_earlier(&q, "Plain", set);
+	q.in.method = AUTH_OPERATOR;
+	q.in.account = NULL;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
+	ask_earlier(&q, "Plain", set);
+	q.in.method = AUTH_KERBEROS;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
+	ask_earlier(&q, "Plain", set);
+	q.in.now = NOW + 86400 + 1;
+	denies(&q, CERT_E_EXPIRED, "renewal-grace is 0 s");
+	ask_earlier(&q, "Plain", set);
+	q.in.now = NOW - 86400 - 1;
+	denies(&q, CERT_E_EXPIRED, "not valid yet");
+}
+
 /* Signed by the CA's key elsewhere: a request for a new one, or refused. */
 static void
 test_earlier(void **state)
@@ -108,26 +136,7 @@ test_earlier(void **state)
 	q.in.issued[0] = &q.old;
 	q.old.der.p[q.old.der.n - 1] ^= 1;
 	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
-	ask_earlier(&q, "Plain", set);
-	q.account.groups.n = 0;
-	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "none of the groups");
-	/* Whoever does not log on, or may not ask for a new one there. */
-	ask_earlier(&q, "Plain", set);
-	q.in.method = AUTH_ANONYMOUS;
-	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
-	ask_earlier(&q, "Plain", set);
-	q.in.method = AUTH_OPERATOR;
-	q.in.account = NULL;
-	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
-	ask_earlier(&q, "Plain", set);
-	q.in.method = AUTH_KERBEROS;
-	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
-	ask_earlier(&q, "Plain", set);
-	q.in.now = NOW + 86400 + 1;
-	denies(&q, CERT_E_EXPIRED, "renewal-grace is 0 s");
-	ask_earlier(&q, "Plain", set);
-	q.in.now = NOW - 86400 - 1;
-	denies(&q, CERT_E_EXPIRED, "not valid yet");
+	denies_whoever_may_not(set);
 	/* What approves a renewal by itself approves nothing here. */
 	make_earlier(ca_key, BY_OID, V2("\x04"), 20);
 	ask_earlier(&q, "Seen", set);
@@ -297,18 +306,7 @@ test_other_ca(void **state)
 	issued_add_revoked(set, "Old", number_of_old(number));
 	ask_earlier(&q, "Plain", set);
 	grants_anew(&q, false);
-	ask_earlier(&q, "Plain", set);
-	q.account.groups.n = 0;
-	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "none of the groups");
-	ask_earlier(&q, "Plain", set);
-	q.in.method = AUTH_ANONYMOUS;
-	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
-	ask_earlier(&q, "Plain", set);
-	q.in.account = NULL;
-	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
-	ask_earlier(&q, "Plain", set);
-	q.in.now = NOW + 86400 + 1;
-	denies(&q, CERT_E_EXPIRED, "renewal-grace is 0 s");
+	denies_whoever_may_not(set);
 	ask_earlier(&q, "Next", set);		/* it supersedes Plain */
 	grants_anew(&q, true);
 	ask_earlier(&q, "Seen", set);
