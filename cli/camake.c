@@ -104,8 +104,7 @@ cut(X509 *x, const ASN1_TIME *end)
 static int
 set_validity(X509 *x, const struct ca_plan *plan, struct err *err)
 {
-	/* Ten minutes for clocks that are slow. */
-	if (X509_gmtime_adj(X509_getm_notBefore(x), -600) == NULL ||
+	if (X509_gmtime_adj(X509_getm_notBefore(x), -ISSUED_EARLY) == NULL ||
 	    X509_time_adj_ex(X509_getm_notAfter(x), (int)days_of(plan), 0,
 	    NULL) == NULL)
 		return err_openssl(err, "ca validity");

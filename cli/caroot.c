@@ -351,7 +351,8 @@ static int
 build(struct root *r, const struct register_state *s, int64_t next,
     X509_CRL *crl, struct err *err)
 {
-	ASN1_TIME *this_update = ASN1_TIME_set(NULL, (time_t)s->now);
+	ASN1_TIME *this_update = ASN1_TIME_set(NULL,
+	    (time_t)(s->now - ISSUED_EARLY));
 	ASN1_TIME *next_update = ASN1_TIME_set(NULL, (time_t)next);
 	size_t i;
 	int ok;

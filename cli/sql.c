@@ -252,7 +252,9 @@ const struct db_stmt cli_sql[] = {
 	{ "earlier_release", "SELECT countersign.earlier_release($1, "
 	    "decode($2, 'hex'), $3)", 3 },
 	/* The last complete list, and the delta behind it if there is one. */
-	{ "crl_list", "SELECT ca, number, " UTC("this_update") ", "
+	/* As the list has it: see ISSUED_EARLY. */
+	{ "crl_list", "SELECT ca, number, "
+	    UTC("(this_update - interval '10 minutes')") ", "
 	    UTC("next_update") ", entries, octets, signer, "
 	    HEX("tbs_digest") ", next_update < now(), "
 	    "coalesce((SELECT n <> c.change FROM countersign.revocation_change "

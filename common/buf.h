@@ -82,4 +82,10 @@ bool	 text_take(const char **p, const char *);
 /* "2026-11-24T09:00:00Z"; a time that has no such form: its number. */
 void	 utc_text(int64_t unix_seconds, char out[32]);
 
+/*
+ * What is signed begins so many seconds before its moment, for readers whose
+ * clocks are slow: notBefore, and thisUpdate of lists and OCSP answers.
+ */
+#define ISSUED_EARLY	(10 * 60)
+
 #endif

@@ -66,7 +66,7 @@
  *	  ca            UTF8String,
  *	  serial        OCTET STRING (SIZE(16)) }
  *	List ::= [6] IMPLICIT SEQUENCE {          -- behind its parts
- *	  ca            UTF8String,
+ *	  ca            UTF8String,               -- thisUpdate: when it was made
  *	  number, thisUpdate, nextUpdate, entries, octets, change INTEGER,
  *	  digest        OCTET STRING }
  *	Part ::= [7] IMPLICIT SEQUENCE {          -- part 0 comes last

@@ -19,9 +19,6 @@ struct issued {
 	uint8_t		 spki[32];		/* SHA-256 */
 };
 
-/* not_before is so many seconds before the moment of issue: clocks differ. */
-#define ISSUED_EARLY	(10 * 60)
-
 struct issued_set;
 
 /* A certificate to look up. */

@@ -92,8 +92,10 @@ load(struct ocsp *o, const char *ca, const struct ocsp_id *id,
 static bool
 is_fresh(const struct ocsp_reply *r, int64_t now)
 {
-	return r->this_update <= now + CLOCKS_APART && now < r->this_update +
-	    (r->next_update - r->this_update) / 2;
+	int64_t	made = r->this_update + ISSUED_EARLY;
+
+	return made <= now + CLOCKS_APART &&
+	    now < made + (r->next_update - made) / 2;
 }
 
 static int

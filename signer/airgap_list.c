@@ -179,7 +179,7 @@ static int
 write_list(struct making *m, struct err *err)
 {
 	struct crl_head h = { .ca = m->ca, .number = m->list.number,
-	    .this_update = m->list.this_update,
+	    .this_update = m->list.this_update - ISSUED_EARLY,
 	    .next_update = m->list.next_update,
 	    .next_publish = m->list.next_update - m->policy->crl_overlap };
 	struct crl_entry e;
@@ -224,8 +224,8 @@ make_list(struct vault *v, const struct bundle_wish *w, struct err *err)
 	m.list.next_update = v->now + m.policy->crl_validity;
 	m.list.change = w->change;
 	/* 3.3: until it was on one list made after the end. */
-	m.entry = book_entries(v->book, m.ca->name, l->this_update,
-	    &m.nentries);
+	m.entry = book_entries(v->book, m.ca->name,
+	    l->this_update - ISSUED_EARLY, &m.nentries);
 	m.list.entries = m.nentries;
 	rc = write_list(&m, err);
 	free(m.entry);

@@ -215,7 +215,7 @@ query_of(const struct making *m)
 	 * complete list made after its certificate's end.
 	 */
 	struct crl_query q = { .ca = m->ca->name,
-	    .valid_at = m->state.complete.this_update };
+	    .valid_at = m->state.complete.this_update - ISSUED_EARLY };
 
 	q.delta = m->made.base != 0;
 	if (q.delta)
@@ -230,7 +230,7 @@ open_list(struct making *m, struct err *err)
 	struct crl_head h = {
 		.ca = m->ca, .number = m->made.number, .base = m->made.base,
 		.freshest = &m->policy->cdp_delta,
-		.this_update = m->made.this_update,
+		.this_update = m->made.this_update - ISSUED_EARLY,
 		.next_update = m->made.next_update,
 		.next_publish = next_publish(m, m->made.base != 0,
 		    m->made.next_update),

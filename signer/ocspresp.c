@@ -24,7 +24,8 @@ struct ocsp_answer {
 	const struct responder	*responder;
 	const struct ocsp_single *single;
 	size_t			 n;
-	int64_t			 this_update, next_update; /* unix seconds */
+	int64_t			 now, this_update, next_update;
+						/* unix seconds */
 	struct slice		 nonce;	/* extnValue's content; p NULL: none */
 };
 
@@ -89,7 +90,7 @@ put_tbs(struct buf *b, const struct ocsp_answer *a)
 
 	der_put_slice(b, DER_OCTETS, responder_key_hash(a->responder));
 	der_close(b, mark);
-	der_put_gentime(b, a->this_update);	/* producedAt */
+	der_put_gentime(b, a->now);		/* producedAt */
 	mark = der_open(b, DER_SEQ);
 	for (i = 0; i < a->n; i++)
 		put_single(b, a, &a->single[i]);
@@ -197,7 +198,8 @@ plan(struct signer *s, struct job *j, struct asked *q, struct err *err)
 	q->a.responder = responder_get(s, j->ca, now, err);
 	if (q->a.responder == NULL)
 		return -1;
-	q->a.this_update = now;
+	q->a.now = now;
+	q->a.this_update = now - ISSUED_EARLY;
 	q->a.next_update = now + (q->unknown ? UNKNOWN_LIFE :
 	    p->ocsp_validity);
 	if (q->a.next_update > responder_not_after(q->a.responder))
@@ -275,18 +277,20 @@ job_ocsp(struct signer *s, struct job *j)
 
 /* One answer made anew; a status that changes meanwhile has deleted it. */
 static int
-renew(struct signer *s, struct ca *ca, struct ocsp_row *row, struct err *err)
+renew(struct signer *s, struct ca *ca, struct ocsp_row *row, int64_t now,
+    struct err *err)
 {
 	struct ocsp_single single;
 	struct ocsp_answer a = {
-		.single = &single, .n = 1, .this_update = row->this_update,
+		.single = &single, .n = 1, .now = now,
+		.this_update = row->this_update,
 		.next_update = row->next_update
 	};
 	struct buf id = { 0 }, der = { 0 };
 	bool kept;
 	int rc = -1;
 
-	a.responder = responder_get(s, ca, row->this_update, err);
+	a.responder = responder_get(s, ca, now, err);
 	if (a.responder != NULL &&
 	    status_of(s, ca, row->serial, &row->status, err) == 0 &&
 	    ocsp_put_id(row->hash, buf_slice(&ca->cert.der), row->serial,
@@ -324,10 +328,10 @@ ocsp_ahead(struct signer *s, struct ca *ca, const struct policy_ca *policy,
 	for (i = 0; i < PQntuples(due) && rc == 0; i++) {
 		memset(&row, 0, sizeof(row));
 		row.ca = ca->name;
-		row.this_update = now;
+		row.this_update = now - ISSUED_EARLY;
 		row.next_update = now + policy->ocsp_validity;
 		store_ocsp_due_get(due, i, &row.serial, &row.hash);
-		rc = renew(s, ca, &row, err);
+		rc = renew(s, ca, &row, now, err);
 	}
 	PQclear(due);
 	return rc;

@@ -22,7 +22,6 @@
 
 #define LIFE		(14 * INT64_C(86400))
 #define RENEW		(LIFE / 2)
-#define SKEW		(10 * 60)
 #define CN_MAX		64		/* ub-common-name, [RFC5280] A.1 */
 
 struct responder {
@@ -262,8 +261,8 @@ responder_get(struct signer *s, struct ca *ca, int64_t now, struct err *err)
 	if (cakey_ready(ca->key, &why) == -1)
 		return last_one(ca, now, &why, err);
 	r = xcalloc(1, sizeof(*r));
-	r->not_before = now - SKEW > ca->not_before ? now - SKEW :
-	    ca->not_before;
+	r->not_before = now - ISSUED_EARLY > ca->not_before ?
+	    now - ISSUED_EARLY : ca->not_before;
 	r->not_after = now + LIFE < ca->not_after ? now + LIFE :
 	    ca->not_after;
 	/* In the CA's last days there is nothing to renew it to. */

@@ -9,7 +9,8 @@
 
 struct crl_list {
 	uint64_t	 number;	/* 0 = there is none */
-	int64_t		 this_update, next_update;	/* unix seconds */
+	/* Unix seconds; when it was made: it says ISSUED_EARLY less. */
+	int64_t		 this_update, next_update;
 	int64_t		 seen;		/* changes that are in it */
 	uint64_t	 base;		/* of a delta, the list it adds to */
 	bool		 followed;	/* complete, with deltas to follow */

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 import client
 from ledgers import children, dead
-from revocation import (GOOD, cdp, fetch_crl, hex_serial, http, issuer_of,
+from revocation import (EARLY, GOOD, cdp, fetch_crl, hex_serial, http, issuer_of,
                         next_publish, revoke, status)
 from slapd import BASE, directory, needs_slapd, publish
 from waits import wait_for, wait_issue
@@ -121,7 +121,7 @@ def test_what_says_where_it_is(place):
     assert base(place.base) is None
     d = place.delta()
     assert base(d) == number(place.base) < number(d)
-    assert (d.next_update - d.last_update).total_seconds() == 2 * HOUR
+    assert (d.next_update - d.last_update - EARLY).total_seconds() == 2 * HOUR
     assert (d.next_update - next_publish(d)).total_seconds() == HOUR
     assert d.issuer == place.base.issuer
 
@@ -236,8 +236,12 @@ def test_operators_see_it(place, tmp_path):
     assert [c['result'] for c in checks] == ['ok', 'ok'], checks
     assert 'delta number' in checks[1]['text']
     place.stack.ctl('crl', 'publish', '--to', str(tmp_path))
-    assert number(x509.load_der_x509_crl(
-        (tmp_path / 'Demo-CA+.crl').read_bytes())) >= delta['number']
+    crl = x509.load_der_x509_crl((tmp_path / 'Demo-CA+.crl').read_bytes())
+    assert number(crl) >= delta['number']
+    # The list's own thisUpdate, not when it was made.
+    told = [r['this_update'] for r in place.stack.ctl_json(
+        'crl', 'show', 'Demo-CA') if r['number'] == number(crl)]
+    assert told == ['%sZ' % crl.last_update.isoformat()]
     assert number(x509.load_der_x509_crl(
         (tmp_path / 'Demo-CA.crl').read_bytes())) == full['number']
     place.stack.ctl('ledger', 'verify')

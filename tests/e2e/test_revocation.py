@@ -17,8 +17,8 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from policies import in_force, published
-from revocation import (GOOD, REVOKED, UNKNOWN, access, ask,  # noqa: F401
-                        cdp, check_issued_by, entry, fetch_crl, hex_serial,
+from revocation import (EARLY, GOOD, REVOKED, UNKNOWN, access,  # noqa: F401
+                        ask, cdp, check_issued_by, entry, fetch_crl, hex_serial,
                         http, issue, issuer_of, next_publish, post, question,
                         revoke, root, status)
 from waits import wait_for
@@ -350,13 +350,16 @@ def files(issue, stack, tmp_path):
 def test_openssl_verify_with_crl(stack, files):
     cert, d = files
 
-    def verify():
+    def verify(*at):
         (d / 'crl.der').write_bytes(http.get(cdp(cert), timeout=300).content)
         run('openssl', 'crl', '-inform', 'DER', '-in', d / 'crl.der', '-out',
             d / 'crl.pem', code=0)
         return run('openssl', 'verify', '-crl_check', '-CAfile',
-                   d / 'all.pem', '-CRLfile', d / 'crl.pem', d / 'leaf.pem')
+                   d / 'all.pem', '-CRLfile', d / 'crl.pem', *at,
+                   d / 'leaf.pem')
     assert ': OK' in verify()
+    # A clock that is slow, and a list of this moment.
+    assert ': OK' in verify('-attime', str(int(time.time()) - 9 * 60))
     revoke(stack, cert)
     assert 'certificate revoked' in wait_for(
         lambda: (lambda o: o if 'revoked' in o else None)(verify()))
@@ -471,6 +474,11 @@ def test_show_and_publish(stack, tmp_path, issue):
     stack.ctl('crl', 'publish', '--to', str(tmp_path))
     crl = x509.load_der_x509_crl(
         (tmp_path / (row['ca'] + '.crl')).read_bytes())
+    (made,), = stack.sql("SELECT this_update AT TIME ZONE 'UTC' FROM "
+                         'countersign.crl WHERE ca = %s AND number = %s',
+                         row['ca'], crl.extensions.get_extension_for_class(
+                             x509.CRLNumber).value.crl_number)
+    assert crl.last_update == made - EARLY
     assert crl.extensions.get_extension_for_class(
         x509.CRLNumber).value.crl_number >= row['number']
     ca = x509.load_der_x509_certificate(

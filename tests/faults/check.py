@@ -265,7 +265,8 @@ class List:
         self.der, self.crl = der, x509.load_der_x509_crl(der)
         self.number = self.extension(x509.CRLNumber)
         self.base = self.extension(x509.DeltaCRLIndicator)
-        self.at = self.crl.last_update.replace(
+        # thisUpdate is ten minutes before it was made.
+        self.at = 600 + self.crl.last_update.replace(
             tzinfo=datetime.timezone.utc).timestamp()
         self.serials = {r.serial_number for r in self.crl}
         self.digest = hashlib.new(self.crl.signature_hash_algorithm.name,
