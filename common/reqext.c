@@ -205,7 +205,8 @@ ext_smime(struct reqparse *p, struct slice value, struct err *err)
 
 /*
  * A length without a CA contradicts [RFC5280] 4.2.1.9, but many write
- * "CA:FALSE,pathlen:0" and OpenSSL makes that of it.
+ * "CA:FALSE,pathlen:0" and OpenSSL makes that of it.  The default may stand
+ * there, as in read_extension.
  */
 static int
 ext_basic(struct reqparse *p, struct slice value, struct err *err)
@@ -217,13 +218,9 @@ ext_basic(struct reqparse *p, struct slice value, struct err *err)
 	(void)p;
 	if (der_only(value, DER_SEQ, &d, "basic constraints", err) == -1)
 		return -1;
-	if (der_peek(&d) == DER_BOOLEAN) {
-		if (der_bool(&d, &ca, "basic constraints", err) == -1)
-			return -1;
-		if (!ca)	/* [X.690] 11.5 */
-			return err_bad(err, 0,
-			    "basic constraints: default is encoded");
-	}
+	if (der_peek(&d) == DER_BOOLEAN &&
+	    der_bool(&d, &ca, "basic constraints", err) == -1)
+		return -1;
 	if ((!der_done(&d) && der_uint(&d, &length, "path length",
 	    err) == -1) || der_end(&d, "basic constraints", err) == -1)
 		return -1;
@@ -267,6 +264,10 @@ extension_find(struct slice oid)
 	return NULL;
 }
 
+/*
+ * Against [X.690] 11.5 certmonger of before 2022 writes "critical" where it is
+ * false: there is one way to read that, and no certificate repeats it.
+ */
 static int
 read_extension(struct der *list, struct slice *oid, bool *critical,
     struct slice *value, struct err *err)
@@ -277,13 +278,9 @@ read_extension(struct der *list, struct slice *oid, bool *critical,
 	if (der_enter(list, DER_SEQ, &ext, "extension", err) == -1 ||
 	    der_get(&ext, DER_OID, oid, "extension", err) == -1)
 		return -1;
-	if (der_peek(&ext) == DER_BOOLEAN) {
-		if (der_bool(&ext, critical, "extension", err) == -1)
-			return -1;
-		if (!*critical)		/* [X.690] 11.5 */
-			return err_bad(err, 0, "extension: default of "
-			    "critical is encoded");
-	}
+	if (der_peek(&ext) == DER_BOOLEAN &&
+	    der_bool(&ext, critical, "extension", err) == -1)
+		return -1;
 	if (der_get(&ext, DER_OCTETS, value, "extension", err) == -1)
 		return -1;
 	return der_end(&ext, "extension", err);

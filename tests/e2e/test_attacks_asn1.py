@@ -294,7 +294,6 @@ BAD_EXTENSIONS = {
     'san-empty': extension(SAN, tlv(0x30, b'')),
     'san-garbage': extension(SAN, b'\xff'), 'san-none': extension(SAN, b''),
     'san-trailing': extension(SAN, dns('a.demo.example') + NULL),
-    'critical-false': extension(SAN, dns('a.demo.example'), b'\x01\x01\0'),
     'critical-one': extension(SAN, dns('a.demo.example'), b'\x01\x01\1'),
     'critical-unknown': extension('1.2.3.4', NULL, b'\x01\x01\xff'),
     'ca': extension('2.5.29.19', tlv(0x30, b'\x01\x01\xff')),

@@ -294,6 +294,29 @@ def test_request_by_hand(stack, demo, form):
     assert r.certificate.subject.rfc4514_string() == 'CN=hand.demo.example'
 
 
+def test_false_written(stack, demo):
+    """As certmonger wrote it before 2022, and RHEL 8 or Debian 11 still do:
+    "critical" stands at each extension, against [X.690] 11.5."""
+    key = client.ec_key()
+    each = lambda dotted, critical, value: tlv(
+        0x30, oid(dotted), tlv(1, critical), tlv(4, value))
+    wanted = tlv(
+        0x30, each('2.5.29.15', b'\0', tlv(3, b'\5\xa0')),
+        each('2.5.29.17', b'\0', tlv(0x30, tlv(
+            0x82, b'hand.demo.example'))),
+        each('2.5.29.19', b'\xff', tlv(0x30, tlv(1, b'\0'))),
+        each('2.5.29.14', b'\0', tlv(4, client.key_ski(key))),
+        each('1.3.6.1.4.1.311.20.2', b'\0', client.bmp(
+            stack.env['CS_TEMPLATE'])))
+    r = demo.enroll(by_hand(key, ECDSA, tlv(
+        0x30, oid('1.2.840.113549.1.9.14'), tlv(0x31, wanted))))
+    check_rstrc(r)
+    san = r.certificate.extensions.get_extension_for_class(
+        x509.SubjectAlternativeName)
+    assert san.value.get_values_for_type(x509.DNSName) == [
+        'hand.demo.example']
+
+
 def protected_cmc(key, csr, hash_name):
     """As Bouncy Castle signs: with [RFC6211]'s attribute, which names this
     hash."""

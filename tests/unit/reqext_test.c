@@ -45,6 +45,24 @@ test_no_extensions(void **state)
 	buf_free(&a);
 }
 
+/* certmonger, and wolfSSL with CA:FALSE: there is one way to read it. */
+static void
+test_defaults_written(void **state)
+{
+	static const uint8_t usage[] = "\x30\x0e\x06\x03\x55\x1d\x0f\x01\x01"
+	    "\x00\x04\x04\x03\x02\x05\xa0", basic[] = "\x30\x0f\x06\x03\x55"
+	    "\x1d\x13\x01\x01\x00\x04\x05\x30\x03\x01\x01\x00";
+	struct buf e = { 0 }, a = { 0 };
+
+	(void)state;
+	buf_add(&e, usage, sizeof(usage) - 1);
+	buf_add(&e, basic, sizeof(basic) - 1);
+	put_ext_request(&a, OID_EXTENSION_REQUEST, buf_slice(&e));
+	request_free(accepted_csr(buf_slice(&a)));
+	buf_free(&e);
+	buf_free(&a);
+}
+
 /* They are refused where they are used: test_unreadable of decide_names. */
 static void
 test_unreadable_names(void **state)
@@ -76,8 +94,6 @@ test_bad_extensions(void **state)
 #define S(s)	{ (const uint8_t *)(s), sizeof(s) - 1 }
 		{ S("\x30\x0c\x06\x03\x55\x1d\x13\x04\x05\x30\x03\x01\x01\xff"),
 		    HR_INVALID_ARG, "ca certificates" },
-		{ S("\x30\x0c\x06\x03\x55\x1d\x13\x04\x05\x30\x03\x01\x01\x00"),
-		    HR_INVALID_DATA, "default" },
 		{ S("\x30\x0f\x06\x03\x55\x1d\x13\x04\x08\x30\x06"
 		    "\x01\x01\xff\x02\x01\x00"),
 		    HR_INVALID_ARG, "ca certificates" },
@@ -87,8 +103,8 @@ test_bad_extensions(void **state)
 		/* nameConstraints, critical */
 		{ S("\x30\x0c\x06\x03\x55\x1d\x1e\x01\x01\xff\x04\x02\x30\0"),
 		    HR_INVALID_DATA, "critical" },
-		{ S("\x30\x0c\x06\x03\x55\x1d\x0f\x01\x01\0\x04\x02\x30\0"),
-		    HR_INVALID_DATA, "default" },
+		{ S("\x30\x0c\x06\x03\x55\x1d\x0f\x01\x01\1\x04\x02\x30\0"),
+		    HR_INVALID_DATA, "00 or ff" },
 		{ S("\x30\x0a\x06\x03\x2a\x03\x04\x04\x03\x30\x05\x00"),
 		    HR_INVALID_DATA, "" },
 		{ S("\x30\x09\x06\x03\x2a\x03\x04\x04\x02\x05\0"
@@ -236,6 +252,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_extensions),
 		cmocka_unit_test(test_no_extensions),
+		cmocka_unit_test(test_defaults_written),
 		cmocka_unit_test(test_unreadable_names),
 		cmocka_unit_test(test_bad_extensions),
 		cmocka_unit_test(test_template_names),
