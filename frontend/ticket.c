@@ -151,7 +151,8 @@ check_account(const struct ticket_rules *rules, const struct ticket *t,
 
 /*
  * Of several realms, each says only who is who in its own: a KDC of one could
- * put the SID of somebody of another into a ticket.
+ * put the SID or DNS name of somebody of another into a ticket.  Whose an
+ * account is that is called after none of them, nobody knows.
  */
 static int
 check_realm(const struct ticket_rules *rules, const struct ticket *t,
@@ -159,16 +160,13 @@ check_realm(const struct ticket_rules *rules, const struct ticket *t,
 {
 	const char	*realm = strrchr(t->principal, '@') + 1;
 	const char	*of = strchr(a->name, '@');
-	size_t		 i;
 
-	if (of == NULL || strcasecmp(of + 1, realm) == 0)
+	if (rules->realms->n < 2 ||
+	    (of != NULL && strcasecmp(of + 1, realm) == 0))
 		return 0;
-	for (i = 0; i < rules->realms->n; i++)
-		if (strcasecmp(of + 1, rules->realms->v[i]) == 0)
-			return err_deny(err, HR_ACCESS_DENIED, "principal "
-			    "%.100s: account %.100s is of another realm",
-			    t->principal, a->name);
-	return 0;
+	return err_deny(err, HR_ACCESS_DENIED, "principal %.100s: account "
+	    "%.60s is not called NAME@%.60s, as it must be where there are "
+	    "several realms", t->principal, a->name, realm);
 }
 
 /* Who may join computers could join one with the name that a secret is for. */

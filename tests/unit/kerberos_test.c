@@ -151,6 +151,7 @@ get_by(void *arg, enum cert_map map, const char *value, char **name,
 static struct snapshot	*snap;
 static struct kerberos	*k;
 static struct ticket_rules	 rules;
+static struct strlist		 one_realm;
 static struct wconf_kerberos	conf;
 static bool			 delegated;
 
@@ -256,10 +257,26 @@ test_directory(void **state)
 	/* A computer could be joined under the name that a secret is for. */
 	is_nobody("host/pc7.a.example@A.EXAMPLE", "PC7$", OTHER, "one-time");
 	is_nobody("host/pc7.a.example@A.EXAMPLE", "", "", "one-time secret");
-	/* The realm of the one cannot say who is who in the other's. */
+}
+
+/* The realm of the one cannot say who is who in the other's. */
+static void
+test_realms(void **state)
+{
+	(void)state;
+	rules.realms = kerberos_rules(k)->realms;
+	assert_int_equal(rules.realms->n, 2);
 	is("carol@C.EXAMPLE", "carol", CAROL, "carol@c.example");
-	is("robert@C.EXAMPLE", "robert", SID, "bob");
-	is_nobody("mallory@A.EXAMPLE", "mallory", CAROL, "another realm");
+	is("PC1$@A.EXAMPLE", "PC1$", PC1, "pc1$@a.example");
+	is_nobody("mallory@A.EXAMPLE", "mallory", CAROL, "NAME@A.EXAMPLE");
+	is_nobody("host/pc1.a.example@C.EXAMPLE", "PC1$", PC1,
+	    "pc1$@a.example is not called NAME@C.EXAMPLE");
+	/* Whose these are, their names do not say. */
+	is_nobody("robert@C.EXAMPLE", "robert", SID, "account bob is not");
+	is_nobody("robert@A.EXAMPLE", "robert", SID, "several realms");
+	is_nobody("host/web.a.example@C.EXAMPLE", "", "", "account web is");
+	rules.realms = &one_realm;
+	is_nobody("carol@C.EXAMPLE", "carol", CAROL, "not of a realm");
 }
 
 /* What a name is worth where any user may make a computer. */
@@ -320,6 +337,8 @@ set_up(void **state)
 	if (k == NULL)
 		fail_msg("%s", err.text);
 	rules = *kerberos_rules(k);
+	strlist_add(&one_realm, "A.EXAMPLE");
+	rules.realms = &one_realm;
 	assert_false(rules.need_sid);
 	return 0;
 }
@@ -330,6 +349,7 @@ tear_down(void **state)
 	(void)state;
 	kerberos_free(k);
 	snapshot_free(snap);
+	strlist_free(&one_realm);
 	return unlink(path);
 }
 
@@ -484,6 +504,7 @@ main(void)
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_accounts),
 		cmocka_unit_test(test_directory),
+		cmocka_unit_test(test_realms),
 		cmocka_unit_test(test_need_sid),
 		cmocka_unit_test(test_delegated),
 		cmocka_unit_test(test_nobody),
