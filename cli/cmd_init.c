@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +13,7 @@
 
 #include "audit.h"
 #include "file.h"
+#include "fill.h"
 #include "p11uri.h"
 #include "wconf.h"
 
@@ -108,33 +108,6 @@ check_host(const char *s, struct err *err)
 		return err_set(err, ERR_MALFORMED,
 		    "--host: not a host name: %.80s", s);
 	return 0;
-}
-
-/*
- * "sub/name" beside the program: in the checkout it was built in, or under
- * the prefix it was installed to.  NULL when there is none.
- */
-static char *
-beside_program(const char *checkout, const char *installed)
-{
-	const char *sub[] = { checkout, installed };
-	char exe[PATH_MAX], *slash, *found;
-	struct buf path = { 0 };
-	ssize_t n;
-	size_t i;
-
-	if ((n = readlink("/proc/self/exe", exe, sizeof exe - 1)) <= 0)
-		return NULL;
-	exe[n] = '\0';
-	if ((slash = strrchr(exe, '/')) != NULL)
-		*slash = '\0';
-	for (i = 0, found = NULL; i < 2 && found == NULL; i++) {
-		buf_reset(&path);
-		buf_printf(&path, "%s/../%s", exe, sub[i]);
-		found = realpath(buf_str(&path), NULL);
-	}
-	buf_free(&path);
-	return found;
 }
 
 static int
@@ -251,12 +224,12 @@ take_files(struct plan *p, const struct args *a)
 	char uid[24];
 
 	p->sql_dir = sql != NULL ? realpath(sql, NULL) :
-	    beside_program("sql", "share/countersign/sql");
+	    fill_file("sql", "share/countersign/sql");
 	if (p->sql_dir == NULL)
 		p->sql_dir = xstrdup(sql != NULL ? sql :
 		    "/usr/share/countersign/sql");
 	p->policy_template = policy != NULL ? xstrdup(policy) :
-	    beside_program("deploy/policy.conf.in",
+	    fill_file("deploy/policy.conf.in",
 	    "share/countersign/policy.conf.in");
 	args_list(a, "kerberos-realm", &p->realms);
 	args_list(a, "peer", &p->peers);
@@ -573,29 +546,6 @@ base_url(const char *scheme, const char *host, int64_t port, int64_t usual)
 	return url;
 }
 
-/* "@NAME@" to its value, in one pass. */
-static void
-substitute(const char *text, const char *const (*word)[2], struct buf *out)
-{
-	size_t i, n;
-
-	for (; *text != '\0'; text += n) {
-		n = strcspn(text, "@");
-		buf_add(out, text, n);
-		text += n;
-		n = 0;
-		for (i = 0; *text == '@' && word[i][0] != NULL; i++)
-			if (strncmp(text, word[i][0],
-			    strlen(word[i][0])) == 0) {
-				buf_puts(out, word[i][1]);
-				n = strlen(word[i][0]);
-				break;
-			}
-		if (*text == '@' && n == 0)
-			buf_add(out, text, n = 1);
-	}
-}
-
 /* A first policy to look through and publish. */
 static int
 write_policy(struct plan *p, struct err *err)
@@ -613,7 +563,7 @@ write_policy(struct plan *p, struct err *err)
 	if (p->policy_template != NULL)
 		rc = file_read(p->policy_template, 1024 * 1024, &text, err);
 	if (rc == 0 && p->policy_template != NULL) {
-		substitute(buf_str(&text), word, &b);
+		fill_words(buf_str(&text), word, &b);
 		rc = write_conf(p, "policy-draft.conf",
 		    "policy to look through and publish", &b, err);
 	}

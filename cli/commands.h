@@ -21,6 +21,7 @@ COMMAND(ca_rollover);
 COMMAND(ca_activate);
 COMMAND(ca_show);
 COMMAND(ca_page);
+COMMAND(ca_site);
 COMMAND(ca_export);
 COMMAND(account_add);
 COMMAND(account_passwd);
@@ -72,7 +73,8 @@ COMMAND(report);
 COMMAND(doctor);
 
 extern const struct opt opts_init[], opts_db_migrate[], opts_ca_create[],
-	opts_ca_import[], opts_ca_export[], opts_ca_page[], opts_account_add[],
+	opts_ca_import[], opts_ca_export[], opts_ca_page[], opts_ca_site[],
+	opts_account_add[],
 	opts_account_passwd[], opts_account_list[], opts_account_change[],
 	opts_account_import[], opts_policy_show[],
 	opts_policy_import[],

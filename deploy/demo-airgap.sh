@@ -157,11 +157,6 @@ set_up_airgap() {
 	cp "$S/etc/policy.conf" "$S/vault/policy.conf"
 }
 
-# The second CA gets the same addresses in the rendered site.
-airgap_site() {
-	sed "s/^\t\"$ca\" \"$ca\";/&\n\t\"$vault_ca\" \"$vault_ca\";/"
-}
-
 write_airgap_env() {
 	assign CS_VAULT_CES_URL \
 	    "$base_url/${vault_ca}_CES_UsernamePassword/service.svc/CES"

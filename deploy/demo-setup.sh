@@ -329,7 +329,6 @@ set_up_web() {
 	"${ctl[@]}" ca export $ca --root -o "$S/root.pem"
 	set_up_tls
 	set_up_client
-	cat "$S/ca/$ca.pem" "$S/root.pem" >"$S/tls/client-cas.pem"
 	"${ctl[@]}" ca page -o "$S/etc/cas.html"
 	deploy/site.sh "$S/web" "$base_url" "$http_url" "$cert_url" "$ca" \
 	    "$S/ca/$ca.pem" "$S/root.pem" "$S/etc/cas.html"
@@ -339,18 +338,16 @@ set_up_web() {
 		a=
 	fi
 	mkdir -p "$S/nginx"
-	render nginx/countersign.conf.in "HOST=$host" "CA=$ca" \
-	    "LISTEN_HTTPS=$a$https_port" "LISTEN_HTTP=$a$http_port" \
-	    "LISTEN_CERT=$a$cert_port" "CERT_URL=$cert_url" \
-	    "CLIENT_CAS=$S/tls/client-cas.pem" \
-	    "BASE_URL=$base_url" "HTTP_URL=$http_url" \
-	    "CERTIFICATE=$S/tls/server.pem" \
-	    "KEY=$S/tls/server.key" "WORKER=unix:$worker_sock" \
-	    "WEB=$S/web" \
-	    "FASTCGI=$here/nginx/countersign_fastcgi.conf" "RATE=${RATE:-100000}" "BURST=${RATE:-100000}" \
-	    "CONNECTIONS=${CONNECTIONS:-4096}" "INFLIGHT=3000" |
-	    if [ -n "${AIRGAP-}" ]; then airgap_site; else cat; fi \
-	    >"$S/etc/site.conf"
+	"${ctl[@]}" ca site --client-cas "$S/tls/client-cas.pem" \
+	    --set "LISTEN_HTTPS=$a$https_port" --set "LISTEN_HTTP=$a$http_port" \
+	    --set "LISTEN_CERT=$a$cert_port" \
+	    --set "CLIENT_CAS=$S/tls/client-cas.pem" \
+	    --set "CERTIFICATE=$S/tls/server.pem" \
+	    --set "KEY=$S/tls/server.key" --set "WORKER=unix:$worker_sock" \
+	    --set "WEB=$S/web" --set "RATE=${RATE:-100000}" \
+	    --set "BURST=${RATE:-100000}" \
+	    --set "CONNECTIONS=${CONNECTIONS:-4096}" --set INFLIGHT=3000 \
+	    -o "$S/etc/site.conf" >>"$S/log/setup.log"
 	render nginx/demo.conf.in "STATE=$S" \
 	    >"$S/etc/nginx.conf"
 }

@@ -202,9 +202,7 @@ start countersign-worker
 until_ test -S /run/countersign/worker.sock
 
 @LEAF@
-countersign ca export Example-CA --chain -o client-cas.pem
-sed @WORDS@ /usr/share/countersign/nginx/countersign.conf.in \
-    >/etc/nginx/conf.d/countersign.conf
+@NGINX@
 nginx
 @SITE@
 chown countersign-publisher /var/www/countersign/ca
@@ -222,20 +220,6 @@ def block(after):
     end = next(i for i, line in enumerate(lines)
                if line and not line.startswith('       '))
     return '\n'.join(line[7:] for line in lines[:end])
-
-
-def words():
-    """The table's examples, for sed."""
-    ours = {'CLIENT_CAS': '/srv/carry/client-cas.pem', 'CA': 'Example-CA',
-            'CERTIFICATE': '/srv/carry/leaf.pem', 'KEY': '/srv/carry/server.key'}
-    table = TEXT.split('| word | example |\n')[1].split('\n\n')[0]
-    for row in table.splitlines()[1:]:
-        left, right = row.split('|')[1:3]
-        for word, value in zip(re.findall('@([A-Z_]+)@', left),
-                               re.findall('`([^`]*)`', right)):
-            ours.setdefault(word, value)
-    return ' '.join('-e ' + shlex.quote('s|@%s@|%s|g' % w)
-                    for w in ours.items())
 
 
 def script():
@@ -256,8 +240,8 @@ def script():
         'HBA': re.search('`pg_hba.conf`: `([^`]*)`', setup)[1],
         'CA': '\n'.join(line if who == 'signer' else '/usr/bin/' + line
                         for who, line in hierarchy),
-        'LEAF': block("Its certificate comes from the CA, too:"),
-        'WORDS': words(),
+        'LEAF': block("8. nginx's certificate comes from the CA, too:"),
+        'NGINX': block("for nginx, on the operator's host and then on the web"),
         'SITE': re.sub('(?m)^site.sh', '/usr/share/countersign/site.sh', site)}
     return re.sub('@([A-Z]+)@', lambda m: part[m[1]], HOST)
 

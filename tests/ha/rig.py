@@ -330,7 +330,8 @@ class Site:
         sock = h.dir / 'worker.sock'
         sock.unlink(missing_ok=True)
         site = render(
-            'nginx/countersign.conf.in', HOST='front', CA=CA,
+            'nginx/countersign.conf.in', HOST='front', CERT_HOST='front',
+            HTTP_HOST='front', CAS='"%s" "%s";' % (CA, CA),
             LISTEN_HTTPS='443', LISTEN_CERT='8443', LISTEN_HTTP='80',
             BASE_URL='https://front', CERT_URL='https://front:8443',
             HTTP_URL='http://front', CLIENT_CAS=self.dir / 'cas.pem',
