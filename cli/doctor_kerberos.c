@@ -274,7 +274,7 @@ bound_to(struct doctor *d, const struct https_site *site)
 	X509 *cert;
 
 	if (k == NULL || k->binding == BINDING_OFF ||
-	    (cert = https_certificate(site, &ignored, &err)) == NULL)
+	    (cert = https_certificate(site, &ignored, NULL, &err)) == NULL)
 		return;
 	snprintf(where, sizeof where, "%s:%s", site->name, site->port);
 	if (is_named(&k->certificates, cert))

@@ -83,14 +83,61 @@ connect_to(struct doctor *d, struct https_site *site, struct err *err)
 	return 0;
 }
 
-/* 0 when clients would trust it. */
-static int
-server_certificate(struct doctor *d, const struct https_site *site)
+/* nginx verifies certificates of these alone, and clients offer no others. */
+static void
+asks_for(struct doctor *d, const char *where, const char *ca,
+    const struct buf *cert, const STACK_OF(X509_NAME) *asked)
 {
+	X509 *x = x509_read(buf_slice(cert));
+	int i, n = sk_X509_NAME_num(asked);
+
+	for (i = 0; x != NULL && i < n; i++)
+		if (X509_NAME_cmp(sk_X509_NAME_value(asked, i),
+		    X509_get_subject_name(x)) == 0)
+			break;
+	if (x != NULL && i == n)
+		check_add(d->checks, CHECK_FAIL, "web", where,
+		    "countersign ca site --client-cas makes the file for "
+		    "ssl_client_certificate anew; then reload nginx",
+		    "asks for no certificate of %s: who has one cannot log on",
+		    ca);
+	X509_free(x);
+}
+
+static void
+client_cas(struct doctor *d, const char *where,
+    const STACK_OF(X509_NAME) *asked)
+{
+	const struct policy *p = d->policy;
+	size_t i, k;
+
+	if (asked == NULL || sk_X509_NAME_num(asked) == 0) {
+		check_add(d->checks, CHECK_WARN, "web", where, "is this the "
+		    "server with ssl_verify_client, as countersign ca site "
+		    "writes it?", "names no CA whose certificates log on");
+		return;
+	}
+	for (i = 0; i < p->ncas; i++)
+		for (k = 0; k < p->cas[i].nkeys; k++)
+			if (p->cas[i].keys[k].not_after > time(NULL))
+				asks_for(d, where, p->cas[i].keys[k].name,
+				    &p->cas[i].keys[k].cert, asked);
+	for (i = 0; i < p->ntrusted; i++)
+		if (p->trusted[i].map != 0)
+			asks_for(d, where, p->trusted[i].name,
+			    &p->trusted[i].cert, asked);
+}
+
+/* 0 when clients would trust it.  certs: they log on with certificates. */
+static int
+server_certificate(struct doctor *d, const struct https_site *site,
+    bool certs)
+{
+	STACK_OF(X509_NAME) *asked;
 	struct err err = ERR_INIT;
 	char where[300];
 	long verify = X509_V_OK;
-	X509 *cert = https_certificate(site, &verify, &err);
+	X509 *cert = https_certificate(site, &verify, &asked, &err);
 
 	snprintf(where, sizeof where, "%s:%s", site->name, site->port);
 	if (cert == NULL) {
@@ -109,6 +156,9 @@ server_certificate(struct doctor *d, const struct https_site *site)
 		    "name and chain are good");
 	doctor_expiry(d, where, cert_unix(X509_get0_notAfter(cert)),
 	    "renew the web server's certificate and reload nginx");
+	if (certs)
+		client_cas(d, where, asked);
+	sk_X509_NAME_pop_free(asked, X509_NAME_free);
 	X509_free(cert);
 	return verify == X509_V_OK ? 0 : -1;
 }
@@ -424,7 +474,8 @@ one_site(struct doctor *d, const struct ca_uri *uri)
 	    connect_to(d, &site, &err) != 0))
 		check_add(d->checks, CHECK_FAIL, "web", uri->uri,
 		    "correct the uri in the policy", "%s", err.text);
-	else if (server_certificate(d, &site) == 0)
+	else if (server_certificate(d, &site,
+	    uri->method == AUTH_CERTIFICATE) == 0)
 		behind(d, uri, &site, path);
 	https_free(&site);
 }

@@ -220,14 +220,29 @@ open_conn(const struct https_site *s, struct conn *c, struct err *err)
 	return 0;
 }
 
+/* Of CertificateRequest, copied; in TLS 1.3 as in 1.2. */
+static STACK_OF(X509_NAME) *
+asked_for(const SSL *ssl)
+{
+	const STACK_OF(X509_NAME) *names = SSL_get0_peer_CA_list(ssl);
+
+	return names == NULL ? NULL : sk_X509_NAME_deep_copy(names,
+	    X509_NAME_dup, X509_NAME_free);
+}
+
 X509 *
-https_certificate(const struct https_site *s, long *verify, struct err *err)
+https_certificate(const struct https_site *s, long *verify,
+    STACK_OF(X509_NAME) **asked, struct err *err)
 {
 	struct conn c;
 	X509 *cert = NULL;
 
+	if (asked != NULL)
+		*asked = NULL;
 	if (open_conn(s, &c, err) == 0) {
 		*verify = SSL_get_verify_result(c.ssl);
+		if (asked != NULL)
+			*asked = asked_for(c.ssl);
 		cert = SSL_get1_peer_certificate(c.ssl);
 		if (cert == NULL)
 			err_set(err, ERR_UNAVAILABLE, "no certificate");

@@ -39,10 +39,12 @@ void	 https_free(struct https_site *);
 /*
  * The server's certificate (X509_free), whatever it is worth: *verify is
  * X509_V_OK or what is wrong with it or its name ([RFC6125] 6.4).  NULL:
- * ERR_UNAVAILABLE, or ERR_INTERNAL when it speaks no TLS of ours.
+ * ERR_UNAVAILABLE, or ERR_INTERNAL when it speaks no TLS of ours.  asked, if
+ * not NULL, gets the names of the CAs of which it wants a certificate, the
+ * caller's; NULL or empty: it told none.
  */
 X509	*https_certificate(const struct https_site *, long *verify,
-	    struct err *);
+	    STACK_OF(X509_NAME) **asked, struct err *);
 
 /*
  * GET, or POST of a SOAP message when body is not empty.  Refuses a server

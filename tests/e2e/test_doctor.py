@@ -16,6 +16,7 @@ import pytest
 import client
 from findings import conf, doctor, of, others_are_over, settled, site  # noqa: F401
 from ledgers import children
+from othercas import OtherCA, section
 from policies import in_force, published
 from ports import free_port
 from scraped import scrape
@@ -545,6 +546,20 @@ def test_a_location_is_missing(stack, site, location, address):
     assert all(b['object'].endswith(address) for b in bad), bad
     assert all('404' in b['text'] and 'location' in b['advice'] or
                'publisher' in b['advice'] for b in bad)
+
+
+def test_who_cannot_log_on(stack, site, tmp_path):
+    """With a certificate of a CA that nginx has not been told of."""
+    other = section(OtherCA(tmp_path).cert,
+                    'map = san-upn\n\tgroups = {"users"}')
+    with in_force(stack, published(stack) + other):
+        said, = of(doctor(stack, code=1), 'web', 'fail')
+    assert 'asks for no certificate of Corp:' in said['text']
+    assert 'ca site --client-cas' in said['advice']
+    before, load = site
+    load(before.replace('ssl_verify_client optional_no_ca;', ''))
+    said = wait_for(lambda: of(doctor(stack, code=0), 'web', 'warn'))
+    assert ['names no CA' in r['text'] for r in said] == [True]
 
 
 def test_room_for_the_ledger(stack, tmp_path):
