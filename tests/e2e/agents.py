@@ -78,6 +78,13 @@ def policy(stack):
         RA % 1 + ' ra-policies = {"1.3.6.1.4.1.99999.7"}')
     text += template(ca, 8, 'EoWait', 'smart-card-logon', ['agents'],
                      RA % 1 + ' approval = manager')
+    text += template(
+        ca, 9, 'EoVouched', 'client-authentication', ['agents'],
+        'ra-signatures = 1 ra-eku = {"client-authentication"}')
+    text += template(
+        ca, 10, 'EoSenior', 'enrollment-agent', ['agents'],
+        'policies = {"1.3.6.1.4.1.99999.6 low", '
+        '"1.3.6.1.4.1.99999.7 high"}')
     with in_force(stack, text):
         yield
 

@@ -226,6 +226,32 @@ def test_signer_without_policy(people, agent_cert):
         0x8009480B, '1.3.6.1.4.1.99999.7')
 
 
+def test_signer_with_policy(people):
+    """The one that is wanted is the second of two."""
+    senior = people['agent'].certificate('EoSenior')
+    check_rstrc(people['agent'].client.enroll(on_behalf(
+        None, 'EoPolicy', [senior]), pkcs10=False))
+
+
+def test_authority_that_is_no_agent(people):
+    """Who may vouch for a request names nobody else in it."""
+    plain, agent = people['agent'].certificate('EoPlain'), people['agent']
+    check_rstrc(agent.client.enroll(on_behalf(None, 'EoVouched', [plain]),
+                                    pkcs10=False))
+    refused(agent.client.enroll(on_behalf(
+        people['bob'].name, 'EoVouched', [plain]), pkcs10=False),
+        0x8009480B, AGENT_EKU)
+
+
+def test_behind_an_agent(people, agent_cert):
+    """Signing beside one makes nobody an agent."""
+    other = people['other']
+    refused(other.client.enroll(on_behalf(
+        people['bob'].name, 'EoCard', [other.certificate('EoPlain'),
+                                       agent_cert]), pkcs10=False),
+        0x80094009, 'is not that of account ' + other.name)
+
+
 @pytest.mark.parametrize('who', ['admin', 'boss', 'other'])
 def test_protected_target(people, agent_cert, who):
     """By group, by name, and because agents never enroll for agents."""

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent.h"
 #include "decide.h"
 #include "hresult.h"
 #include "namerule.h"

@@ -272,7 +272,7 @@ static void
 test_agents(void **state)
 {
 	struct account	target = { .name = str("bob"), .cn = str("Bob") };
-	struct agency	known = { .target = &target, .now = 1 };
+	struct agency	known = { .target = &target };
 	struct ask	q;
 
 	(void)state;
