@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent.h"
 #include "badkey.h"
 #include "certlint.h"
 #include "decide.h"
@@ -17,6 +18,7 @@
 #include "hresult.h"
 #include "oid.h"
 #include "renewal.h"
+#include "snapshot.h"
 
 const struct opt opts_explain[] = {
 	{ "account", "NAME", "the account that asks", false },
@@ -65,8 +67,8 @@ struct question {
 	struct account		*account;	/* NULL: nobody */
 	struct request		*request;	/* or NULL */
 	char			 renews[41];	/* serial of the old one */
-	struct agency		 agency;	/* its target is the next */
-	struct account		*target;	/* of an agent, or NULL */
+	struct agency		 agency;
+	struct account		*lent;		/* the last; or NULL */
 	bool			 apart;		/* waits for an air gap */
 };
 
@@ -355,40 +357,18 @@ serial_show(struct slice serial, char out[41])
 		*c = (char)toupper((unsigned char)*c);
 }
 
-/* As signer/agents.c. */
+/* For agency_load, which asks for one after the other. */
 static int
-load_signers(struct question *q, struct err *why)
+lend_account(void *arg, const char *name, const struct account **out,
+    struct err *err)
 {
-	struct agency *a = &q->agency;
-	struct account *who;
-	size_t i;
+	struct question *q = arg;
+	struct account *a;
 
-	for (i = 0; i < REQUEST_SIGNERS; i++) {
-		if (a->row[i] == NULL)
-			continue;
-		if (account_load(q->cli->db, a->row[i]->account, &who,
-		    why) != 0)
-			return -1;
-		a->disabled[i] = who != NULL && who->disabled;
-		account_free(who);
-	}
-	return 0;
-}
-
-/* The account that an agent asks for. */
-static int
-load_target(struct question *q, struct err *why)
-{
-	const struct request *r = q->request;
-	char name[129];
-
-	q->agency.now = time(NULL);
-	if (!agent_wanted(r) || r->requester_name == NULL)
-		return 0;
-	if (agent_target(q->policy, r, name, why) != 0 ||
-	    account_load(q->cli->db, name, &q->target, why) != 0)
+	if (account_load(q->cli->db, name, &a, err) != 0)
 		return -1;
-	q->agency.target = q->target;
+	account_free(q->lent);
+	*out = q->lent = a;
 	return 0;
 }
 
@@ -465,6 +445,7 @@ judge_all(struct question *q, struct decide_ask *in, struct decision *d,
 {
 	const struct policy_ca *ca = policy_ca_find(q->policy, in->ca);
 	bool renews = q->request->old_cert.n > 0;
+	struct snapshot *s;
 	char *owner = NULL;
 	int rc;
 
@@ -475,9 +456,10 @@ judge_all(struct question *q, struct decide_ask *in, struct decision *d,
 	    check_key(q, &owner, why) != 0)
 		return -1;
 	in->account = q->account;
-	rc = load_signers(q, why);
-	if (rc == 0)
-		rc = load_target(q, why);
+	s = snapshot_of(&(struct snapshot_source){ .arg = q,
+	    .policy = q->policy, .account = lend_account });
+	rc = agency_load(s, in, &q->agency, why);
+	snapshot_free(s);	/* what it lent is q's */
 	if (rc == 0)
 		rc = decide(in, d, why);
 	if (rc == 0 && (badkey_owned(q->request->key, owner,
@@ -514,8 +496,7 @@ judge(struct question *q, const char *ca, struct decision *d,
 	if (set == NULL)
 		return -1;
 	for (i = 0; i < r->nsigner; i++)
-		q->agency.row[i] = in.issued[i] = issued_find(set,
-		    ask[i].serial);
+		in.issued[i] = issued_find(set, ask[i].serial);
 	rc = judge_all(q, &in, d, why);
 	issued_free(set);
 	return rc;
@@ -630,7 +611,7 @@ cmd_explain(struct cli *c, const struct args *a, struct err *err)
 		rc = explain_templates(&q, err);
 out:
 	request_free(q.request);
-	account_free(q.target);
+	account_free(q.lent);
 	account_free(q.account);
 	policy_free(q.policy);
 	buf_free(&csr);

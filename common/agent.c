@@ -10,6 +10,7 @@
 #include "der.h"
 #include "hresult.h"
 #include "oid.h"
+#include "snapshot.h"
 
 #define CERT_DEPTH	16
 #define AGENT_EKU	"1.3.6.1.4.1.311.20.2.1"
@@ -48,6 +49,50 @@ agent_target(const struct policy *p, const struct request *r, char out[129],
 	return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER,
 	    "RequesterName %.60s is no name of an account",
 	    r->requester_name);
+}
+
+/* Of a vault's book no account comes along: its desk has looked. */
+static int
+load_signers(struct snapshot *s, const struct decide_ask *q,
+    struct agency *a, struct err *err)
+{
+	const struct account	*who;
+	size_t			 i;
+
+	for (i = 0; i < REQUEST_SIGNERS; i++) {
+		if (q->issued[i] == NULL)
+			continue;
+		if (snapshot_account(s, q->issued[i]->account, &who,
+		    err) == -1)
+			return -1;
+		a->disabled[i] = who != NULL && who->disabled;
+		snapshot_account_put(s, who);
+	}
+	return 0;
+}
+
+int
+agency_load(struct snapshot *s, const struct decide_ask *q, struct agency *a,
+    struct err *err)
+{
+	char	name[129];
+
+	if (!agent_wanted(q->request))
+		return 0;
+	if (load_signers(s, q, a, err) == -1)
+		return -1;
+	if (q->request->requester_name == NULL)
+		return 0;
+	if (agent_target(q->policy, q->request, name, err) == -1)
+		return -1;
+	return snapshot_account(s, name, &a->target, err);
+}
+
+void
+agency_clear(struct snapshot *s, struct agency *a)
+{
+	snapshot_account_put(s, a->target);
+	memset(a, 0, sizeof(*a));
 }
 
 /* Up to the extensions of a Certificate that a signer built. */
@@ -116,9 +161,9 @@ lists_oid(struct slice list, const char *dotted, bool wrap)
 
 /* [security] ESC3: ours by its row, byte for byte, and good now. */
 static int
-check_row(const struct agent_ask *q, size_t i, struct err *err)
+check_row(const struct decide_ask *q, size_t i, struct err *err)
 {
-	const struct issued	*row = q->agency->row[i];
+	const struct issued	*row = q->issued[i];
 
 	if (row == NULL || !policy_ca_has(q->policy, q->ca, row->ca) ||
 	    !slice_eq(buf_slice(&row->der), q->request->signer[i].cert))
@@ -127,8 +172,7 @@ check_row(const struct agent_ask *q, size_t i, struct err *err)
 	if (row->revoked)
 		return err_deny(err, CRYPT_E_REVOKED, "signer's certificate "
 		    "of account %.100s is revoked", row->account);
-	if (q->agency->now < row->not_before ||
-	    q->agency->now > row->not_after)
+	if (q->now < row->not_before || q->now > row->not_after)
 		return err_deny(err, CERT_E_EXPIRED, "signer's certificate "
 		    "of account %.100s is not within its validity",
 		    row->account);
@@ -140,15 +184,14 @@ check_row(const struct agent_ask *q, size_t i, struct err *err)
 
 /* Two signatures of one person are one. */
 static bool
-same_person(const struct agent_ask *q, size_t i)
+same_person(const struct decide_ask *q, size_t i)
 {
 	return i == 1 && is_authority(q->request, 0) &&
-	    strcmp(q->agency->row[0]->account,
-	    q->agency->row[1]->account) == 0;
+	    strcmp(q->issued[0]->account, q->issued[1]->account) == 0;
 }
 
 static int
-check_signers(const struct agent_ask *q, struct rights rights[2],
+check_signers(const struct decide_ask *q, struct rights rights[2],
     unsigned *n, struct err *err)
 {
 	const struct request	*r = q->request;
@@ -208,14 +251,15 @@ has_one_of(const struct strlist *want, const struct rights *r)
  * Else an agent's own computer would do for the second person.
  */
 static unsigned
-count_authorities(const struct agent_ask *q, const struct rights rights[2])
+count_authorities(const struct decide_ask *q, const struct template *t,
+    const struct rights rights[2])
 {
 	bool	good[REQUEST_SIGNERS] = { false };
 	size_t	i;
 
 	for (i = 0; i < q->request->nsigner; i++)
 		good[i] = is_authority(q->request, i) &&
-		    has_one_of(&q->tmpl->ra_eku, &rights[i]);
+		    has_one_of(&t->ra_eku, &rights[i]);
 	return good[0] && good[1] && same_person(q, 1) ? 1u :
 	    (unsigned)good[0] + good[1];
 }
@@ -225,11 +269,10 @@ count_authorities(const struct agent_ask *q, const struct rights rights[2])
  * which decide.c says by not asking.
  */
 static int
-check_count(const struct agent_ask *q, const struct rights rights[2],
-    unsigned n, struct err *err)
+check_count(const struct decide_ask *q, const struct template *t,
+    const struct rights rights[2], unsigned n, struct err *err)
 {
-	const struct template	*t = q->tmpl;
-	unsigned		 good;
+	unsigned	good;
 
 	if (t->ra_signatures == 0)
 		return 0;
@@ -246,7 +289,7 @@ check_count(const struct agent_ask *q, const struct rights rights[2],
 	if (check_oids(t, rights, false, err) == -1 ||
 	    check_oids(t, rights, true, err) == -1)
 		return -1;
-	good = count_authorities(q, rights);
+	good = count_authorities(q, t, rights);
 	if (good >= t->ra_signatures)
 		return 0;
 	return err_deny(err, CERTSRV_E_SIGNATURE_COUNT, "template %s: needs "
@@ -263,7 +306,7 @@ lists_account(const struct strlist *l, const struct account *a)
 
 /* The principal that logged on must have signed, as an agent. */
 static int
-check_agent(const struct agent_ask *q, const struct rights rights[2],
+check_agent(const struct decide_ask *q, const struct rights rights[2],
     struct err *err)
 {
 	bool	has_eku = false;
@@ -274,7 +317,7 @@ check_agent(const struct agent_ask *q, const struct rights rights[2],
 		    !lists_oid(rights[i].eku, AGENT_EKU, false))
 			continue;
 		has_eku = true;
-		if (strcmp(q->agency->row[i]->account, q->account->name) == 0)
+		if (strcmp(q->issued[i]->account, q->account->name) == 0)
 			return 0;
 	}
 	if (has_eku)
@@ -287,7 +330,7 @@ check_agent(const struct agent_ask *q, const struct rights rights[2],
 
 /* Agents never enroll for each other, nor for whom any rule protects. */
 static const struct agent_rule *
-denied_by(const struct agent_ask *q, const struct account *target)
+denied_by(const struct decide_ask *q, const struct account *target)
 {
 	const struct agent_rule	*rule;
 	size_t			 i;
@@ -302,8 +345,8 @@ denied_by(const struct agent_ask *q, const struct account *target)
 }
 
 static int
-check_rules(const struct agent_ask *q, const struct account *target,
-    struct err *err)
+check_rules(const struct decide_ask *q, const struct template *t,
+    const struct account *target, struct err *err)
 {
 	const struct agent_rule	*rule = denied_by(q, target);
 	size_t			 i;
@@ -315,18 +358,18 @@ check_rules(const struct agent_ask *q, const struct account *target,
 	for (i = 0; i < q->policy->nagents; i++) {
 		rule = &q->policy->agents[i];
 		if (lists_account(&rule->agents, q->account) &&
-		    strlist_has(&rule->templates, q->tmpl->cn) &&
+		    strlist_has(&rule->templates, t->cn) &&
 		    account_in(target, &rule->targets))
 			return 0;
 	}
 	return err_deny(err, CERTSRV_E_RESTRICTEDOFFICER, "template %.40s: no "
 	    "agent rule lets account %.40s enroll on behalf of %.40s",
-	    q->tmpl->cn, q->account->name, target->name);
+	    t->cn, q->account->name, target->name);
 }
 
 /* Whom RequesterName names: name is empty for the one who asks. */
 static int
-read_target(const struct agent_ask *q, char name[129], struct err *err)
+read_target(const struct decide_ask *q, char name[129], struct err *err)
 {
 	name[0] = '\0';
 	if (q->request->requester_name == NULL)
@@ -339,7 +382,7 @@ read_target(const struct agent_ask *q, char name[129], struct err *err)
 }
 
 static int
-find_target(const struct agent_ask *q, const char *name,
+find_target(const struct decide_ask *q, const char *name,
     const struct account **out, struct err *err)
 {
 	if (q->agency->target == NULL ||
@@ -358,8 +401,8 @@ find_target(const struct agent_ask *q, const char *name,
  * on whether the account exists.
  */
 int
-agent_decide(const struct agent_ask *q, const struct account **subject,
-    struct err *err)
+agent_decide(const struct decide_ask *q, const struct template *t,
+    const struct account **subject, struct err *err)
 {
 	const struct account	*target = NULL;
 	struct rights		 rights[2] = { { { NULL, 0 }, { NULL, 0 } } };
@@ -370,11 +413,11 @@ agent_decide(const struct agent_ask *q, const struct account **subject,
 	    read_target(q, name, err) == -1)
 		return -1;
 	/* [MS-WCCE] 3.2.2.6.2.1.4.5.1: nothing to tell an agent by. */
-	if (name[0] != '\0' && q->tmpl->ra_signatures == 0)
+	if (name[0] != '\0' && t->ra_signatures == 0)
 		return err_deny(err, CERTSRV_E_BAD_RENEWAL_SUBJECT,
 		    "template %s: is not for enrolling on behalf of others",
-		    q->tmpl->cn);
-	if (check_count(q, rights, n, err) == -1)
+		    t->cn);
+	if (check_count(q, t, rights, n, err) == -1)
 		return -1;
 	if (name[0] == '\0') {
 		*subject = q->account;
@@ -382,7 +425,7 @@ agent_decide(const struct agent_ask *q, const struct account **subject,
 	}
 	if (check_agent(q, rights, err) == -1 ||
 	    find_target(q, name, &target, err) == -1 ||
-	    check_rules(q, target, err) == -1)
+	    check_rules(q, t, target, err) == -1)
 		return -1;
 	*subject = target;
 	return 0;

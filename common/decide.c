@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "agent.h"
 #include "buf.h"
 #include "decide.h"
 #include "decide_names.h"
@@ -275,15 +276,11 @@ static int
 decide_subject(const struct decide_ask *ask, const struct judging *j,
     struct decision *d, struct err *err)
 {
-	struct agent_ask	q = { .policy = ask->policy, .ca = ask->ca,
-	    .tmpl = d->tmpl, .account = ask->account,
-	    .request = ask->request, .agency = ask->agency };
-
 	if (j->approved && !agent_wanted(ask->request)) {
 		d->subject = ask->account;
 		return 0;
 	}
-	return agent_decide(&q, &d->subject, err);
+	return agent_decide(ask, d->tmpl, &d->subject, err);
 }
 
 static bool

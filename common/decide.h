@@ -8,10 +8,11 @@
 #define DECIDE_H
 
 #include "account.h"
-#include "agent.h"
 #include "issued.h"
 #include "policy.h"
 #include "request.h"
+
+struct agency;
 
 /* What is asked, and by whom; all borrowed. */
 struct decide_ask {
@@ -21,9 +22,8 @@ struct decide_ask {
 	enum auth_method	 method;	/* how the account was proven */
 	const struct request	*request;
 	const struct agency	*agency;	/* NULL: nobody was looked up */
-	const struct issued	*issued[REQUEST_SIGNERS];	/* rows of the
-						   certificates of request->signer, or
-						   NULL */
+	/* Rows of the certificates of request->signer; NULL: has none. */
+	const struct issued	*issued[REQUEST_SIGNERS];
 	const struct issued_set	*certs;		/* those rows, or NULL: then
 						   none is renewed without */
 	int64_t			 now;		/* unix seconds; in the vault,

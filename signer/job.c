@@ -11,7 +11,6 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-#include "agents.h"
 #include "approval.h"
 #include "archive.h"
 #include "badkey.h"
@@ -42,7 +41,7 @@ job_free(struct signer *s, struct job *j)
 		snapshot_account_put(s->snapshot, j->acct);
 	if (j->has_decision)
 		decision_free(&j->decision);
-	agents_free(s, &j->agency);
+	agency_clear(s->snapshot, &j->agency);
 	exchange_free(j->exchange);
 	buf_free(&j->archived);
 	request_free(j->req);
@@ -434,7 +433,7 @@ job_decide(struct signer *s, struct job *j, struct err *err)
 	    blocked_check(s, j->req->key, err) == -1)
 		return -1;
 	in = input(s, j);
-	if (agents_load(s, &in, &j->agency, err) == -1 ||
+	if (agency_load(s->snapshot, &in, &j->agency, err) == -1 ||
 	    decide(&in, &j->decision, err) == -1)
 		return -1;
 	j->has_decision = true;

@@ -8,6 +8,7 @@
 #define JOB_H
 
 #include "account.h"
+#include "agent.h"
 #include "ca.h"
 #include "cmc.h"
 #include "decide.h"
