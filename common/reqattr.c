@@ -118,6 +118,13 @@ judge_pair(struct request *r, struct pairs *list, const char *name,
 	return i == PAIR_REQUESTER ? set_requester(r, list, value, err) : 0;
 }
 
+/* What nobody reads may be anything, or nothing at all, as in rst.c. */
+static bool
+is_read(const char *name)
+{
+	return find_pair(name) <= PAIR_REQUESTER;
+}
+
 /* A pair, the content of its SEQUENCE. */
 static int
 parse_pair(struct request *r, struct pairs *list, struct der *d,
@@ -133,7 +140,8 @@ parse_pair(struct request *r, struct pairs *list, struct der *d,
 		return -1;
 	name = name_string(DER_BMP, n, "name of a pair", err);
 	if (name != NULL)
-		value = name_string(DER_BMP, v, "value of a pair", err);
+		value = !is_read(name) ? xstrdup("") :
+		    name_string(DER_BMP, v, "value of a pair", err);
 	if (value != NULL)
 		rc = judge_pair(r, list, name, value, err);
 	free(name);
@@ -324,8 +332,9 @@ static const struct attribute {
 
 #define NKNOWN	(sizeof(known) / sizeof(known[0]))
 
-int
-reqattr_read(struct der *list, struct slice *oid, struct slice *value,
+/* Its values, of which there must be one. */
+static int
+read_values(struct der *list, struct slice *oid, struct slice *values,
     struct err *err)
 {
 	struct der	attr, set;
@@ -341,43 +350,70 @@ reqattr_read(struct der *list, struct slice *oid, struct slice *value,
 	if (der_done(&set))
 		return err_bad(err, 0, "attribute %s: no value", text);
 	v = slice_of(set.p, (size_t)(set.end - set.p));
-	if (!slice_eq(*oid, OID_NAME_VALUE)) {
-		if (der_any(&set, NULL, &v, NULL, "attribute value",
-		    err) == -1)
-			return -1;
-		if (!der_done(&set))
-			return err_bad(err, 0, "attribute %s: several values",
-			    text);
-	}
 	if (v.n > REQ_VALUE_MAX)
 		return err_set(err, ERR_TOO_BIG, "attribute %s: more than %d "
 		    "octets", text, REQ_VALUE_MAX);
-	*value = v;
+	*values = v;
 	return 0;
+}
+
+/* Only pairs may be several. */
+static int
+check_single(struct slice oid, struct slice values, struct err *err)
+{
+	struct der	d;
+	struct slice	v;
+	char		text[128];
+
+	if (slice_eq(oid, OID_NAME_VALUE))
+		return 0;
+	der_init(&d, values);
+	if (der_any(&d, NULL, &v, NULL, "attribute value", err) == -1)
+		return -1;
+	return der_done(&d) ? 0 : err_bad(err, 0, "attribute %s: several "
+	    "values", oid_show(oid, text, sizeof(text)));
+}
+
+int
+reqattr_read(struct der *list, struct slice *oid, struct slice *value,
+    struct err *err)
+{
+	if (read_values(list, oid, value, err) == -1)
+		return -1;
+	return check_single(*oid, *value, err);
+}
+
+static const struct attribute *
+attribute_find(struct slice oid)
+{
+	size_t	i;
+
+	for (i = 0; i < NKNOWN; i++)
+		if (slice_eq(*known[i].oid, oid))
+			return &known[i];
+	return NULL;
 }
 
 int
 reqattr_judge(struct reqparse *p, enum attr_list list, struct slice oid,
     struct slice value, bool is_signed, struct err *err)
 {
-	struct attr_value	v = { value, list, is_signed };
-	char			text[128];
-	size_t			i;
+	struct attr_value	 v = { value, list, is_signed };
+	const struct attribute	*a = attribute_find(oid);
+	char			 text[128];
 
-	for (i = 0; i < NKNOWN; i++)
-		if (slice_eq(*known[i].oid, oid))
-			break;
-	if (i == NKNOWN)
+	if (a == NULL)
 		return 0;
-	if ((known[i].lists & list) != 0)
-		return known[i].judge(p, &v, err);
+	if ((a->lists & list) != 0)
+		return a->judge(p, &v, err);
 	return err_bad(err, 0, "attribute %s is not accepted here",
 	    oid_show(oid, text, sizeof(text)));
 }
 
 /*
  * The order in the set is not checked: nothing is read out of it, and some
- * clients' libraries do not sort what they sign.
+ * clients' libraries do not sort what they sign.  Nor is how many values those
+ * have that nobody reads: unstructuredName may have several.
  */
 int
 reqattr_parse(struct reqparse *p, enum attr_list list, struct der *d,
@@ -388,7 +424,9 @@ reqattr_parse(struct reqparse *p, enum attr_list list, struct der *d,
 	bool		is_signed = list == ATTR_ADDED && p->content_signed;
 
 	while (!der_done(d))
-		if (reqattr_read(d, &oid, &value, err) == -1 ||
+		if (read_values(d, &oid, &value, err) == -1 ||
+		    ((list != ATTR_CSR || attribute_find(oid) != NULL) &&
+		    check_single(oid, value, err) == -1) ||
 		    oidset_add(&seen, oid, REQ_ATTRIBUTES, "attribute",
 		    err) == -1 ||
 		    reqattr_judge(p, list, oid, value, is_signed, err) == -1)
@@ -438,8 +476,8 @@ reginfo_item(struct request *r, struct pairs *list, struct slice item,
 	n = (size_t)(eq - item.p);
 	name = name_string(DER_UTF8, slice_of(item.p, n), "regInfo name", err);
 	if (name != NULL)
-		value = unescape(slice_of(eq + 1, item.n - n - 1),
-		    "regInfo value", err);
+		value = !is_read(name) ? xstrdup("") : unescape(slice_of(
+		    eq + 1, item.n - n - 1), "regInfo value", err);
 	if (value != NULL)
 		rc = judge_pair(r, list, name, value, err);
 	free(name);

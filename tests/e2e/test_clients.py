@@ -278,18 +278,25 @@ def pairs(*names_and_values):
         for n, v in names_and_values)))
 
 
+REG_INFO = {'reg-info-empty': '', 'reg-info-certfile': 'certfile=a.cer&',
+            'reg-info-void': 'cdc=&rmd=%ff&ccm=x&'}
+
+
 @pytest.mark.parametrize('form', ['specified', 'rsa-bare', 'pairs',
-                                  'reg-info-empty', 'reg-info-certfile'])
+                                  'pairs-void', 'values', *REG_INFO])
 def test_request_by_hand(stack, demo, form):
+    """What nobody reads may be empty, broken, or several."""
     key = client.rsa_key() if form == 'rsa-bare' else client.ec_key()
     template = ('certificatetemplate', stack.env['CS_TEMPLATE'])
     algorithm = {'specified': SPECIFIED, 'rsa-bare': RSA_BARE}.get(form, ECDSA)
-    said = [template, ('ccm', 'x')] if form == 'pairs' else [template]
-    csr = by_hand(key, algorithm, pairs(*said))
-    info = {'reg-info-empty': '', 'reg-info-certfile': 'certfile=a.cer&'}
-    if form in info:
-        csr = client.make_cmc(key, csr, [client.reg_info(info[form])])
-    r = demo.enroll(csr, pkcs10=form not in info)
+    said = {'pairs': ['x'], 'pairs-void': ['']}.get(form, [])
+    names = [tlv(0x30, oid('1.2.840.113549.1.9.2'), tlv(
+        0x31, tlv(12, b'a'), tlv(12, b'b')))] if form == 'values' else []
+    csr = by_hand(key, algorithm, pairs(template, *[
+        ('ccm', value) for value in said]), *names)
+    if form in REG_INFO:
+        csr = client.make_cmc(key, csr, [client.reg_info(REG_INFO[form])])
+    r = demo.enroll(csr, pkcs10=form not in REG_INFO)
     check_rstrc(r)
     assert r.certificate.subject.rfc4514_string() == 'CN=hand.demo.example'
 

@@ -44,6 +44,9 @@ test_reginfo(void **state)
 	assert_int_equal(try_reginfo("certfile=c%3A%5Ca.cer&"
 	    "CertificateTemplate=a", OUTER_KEY, &r), 0);
 	request_free(r);
+	/* What nobody reads: nothing, and no text. */
+	assert_int_equal(try_reginfo("cdc=&rmd=%ff&x=%&", OUTER_KEY, &r), 0);
+	request_free(r);
 	assert_int_equal(try_reginfo("CertificateTemplate=W%20S&"
 	    "RequesterName=LAB%5Calice&", OUTER_KEY, &r), 0);
 	assert_int_equal(r->hint[0].carrier, HINT_REG_INFO);

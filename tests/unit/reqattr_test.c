@@ -34,6 +34,7 @@ test_attributes(void **state)
 	put_attr(&a, BYTES("\x2a\x86\x48\x86\xf7\x0d\x01\x09\x08"),
 	    BYTES("\x13\x03::1"));
 	put_attr(&a, BYTES("\x2a\x03\x09"), BYTES("\x30\0"));
+	put_attr(&a, BYTES("\x2a\x03\x0a"), BYTES("\x13\x01" "a\x13\x01" "b"));
 	request_free(accepted_csr(buf_slice(&a)));
 	put_attr(&a, BYTES("\x2a\x03\x09"), BYTES("\x30\0"));
 	refused_csr(buf_slice(&a), HR_INVALID_DATA, "twice");
