@@ -407,6 +407,13 @@ client(struct doctor *d, const struct https_site *site)
 	buf_free(&url);
 }
 
+/* What says 500 is a worker, but only a fault says that it has read us. */
+static bool
+is_fault(struct https_answer *a)
+{
+	return a->status == 500 && strstr(buf_str(&a->body), "Fault>") != NULL;
+}
+
 /*
  * A worker calls what is no message malformed, and nginx knows nothing of an
  * address for which it has no location.  Whether a worker is there at all has
@@ -423,15 +430,17 @@ location(struct doctor *d, const struct https_site *site, const char *path)
 	if (https_call(site, path, slice_str("<x/>"), &a, &err) != 0)
 		check_add(d->checks, CHECK_FAIL, "address", buf_str(&url),
 		    "is nginx up, and countersign-worker?", "%s", err.text);
-	else if (a.status == 500)
+	else if (is_fault(&a))
 		check_add(d->checks, CHECK_OK, "address", buf_str(&url), NULL,
 		    "a worker answers");
 	else
 		check_add(d->checks, CHECK_FAIL, "address", buf_str(&url),
-		    a.status == 404 ? "clients ask there: a location as in "
-		    "nginx/countersign.conf.in, or another uri in the policy" :
-		    "clients ask there: is countersign-worker up? nobody else "
-		    "may answer", "http status %d", a.status);
+		    a.status == 404 ? "clients ask there: a location as "
+		    "countersign ca site writes it, or another uri in the "
+		    "policy" : "clients ask there: is countersign-worker up, "
+		    "and the location as countersign ca site writes it? The "
+		    "worker's log says more", "http status %d%s", a.status,
+		    a.status == 500 ? " without a fault" : "");
 	buf_free(&a.body);
 	buf_free(&url);
 }

@@ -86,34 +86,57 @@ is_about_us(const struct http_request *r)
 	return r->service == HTTP_STATUS || r->service == HTTP_METRICS;
 }
 
+/* -1; in the log whoever looks after nginx reads which word it is. */
+static int
+unusable(struct http_request *r, enum param word)
+{
+	static const char *const why[P_COUNT] = {
+		[P_SERVICE] = "nginx passes no usable CS_SERVICE",
+		[P_AUTH] = "nginx passes no usable CS_AUTH",
+		[P_CA] = "nginx passes no usable CS_CA",
+		[P_URI] = "nginx passes no usable CS_URI",
+		[P_METHOD] = "nginx passes no usable REQUEST_METHOD",
+		[P_VERIFY] = "nginx passes no usable CS_CLIENT_VERIFY",
+		[P_CERT] = "nginx passes no usable CS_CLIENT_CERT",
+		[P_RENEWAL] = "nginx passes no usable CS_RENEWAL_ONLY"
+	};
+
+	end(r, 500, why[word]);
+	return -1;
+}
+
 static int
 read_auth(const char *const *v, struct http_request *r)
 {
 	if (strcmp(v[P_AUTH], "password") == 0)
 		r->auth = AUTH_PASSWORD;
-	else if (strcmp(v[P_AUTH], "certificate") == 0 &&
-	    v[P_VERIFY] != NULL && v[P_CERT] != NULL)
+	else if (strcmp(v[P_AUTH], "certificate") == 0)
 		r->auth = AUTH_CERTIFICATE;
 	else if (strcmp(v[P_AUTH], "kerberos") == 0)
 		r->auth = AUTH_KERBEROS;
 	else if (strcmp(v[P_AUTH], "anonymous") == 0)
 		r->auth = AUTH_ANONYMOUS;
 	else
-		return -1;
+		return unusable(r, P_AUTH);
+	if (r->auth == AUTH_CERTIFICATE && v[P_VERIFY] == NULL)
+		return unusable(r, P_VERIFY);
+	if (r->auth == AUTH_CERTIFICATE && v[P_CERT] == NULL)
+		return unusable(r, P_CERT);
 	r->verify = v[P_VERIFY] != NULL ? v[P_VERIFY] : "";
 	r->cert = v[P_CERT] != NULL ? v[P_CERT] : "";
 	r->authorization = v[P_AUTHORIZATION];
 	if (v[P_RENEWAL] != NULL && strcmp(v[P_RENEWAL], "on") == 0)
 		r->renewal_only = true;
 	else if (v[P_RENEWAL] != NULL && strcmp(v[P_RENEWAL], "off") != 0)
-		return -1;
+		return unusable(r, P_RENEWAL);
 	/* These ask nobody who they are. */
 	if (r->service == HTTP_OCSP || is_about_us(r))
-		return r->auth == AUTH_ANONYMOUS ? 0 : -1;
+		return r->auth == AUTH_ANONYMOUS ? 0 : unusable(r, P_AUTH);
 	/* Nobody could say for whom a new certificate would be. */
-	if (r->auth == AUTH_ANONYMOUS && (!r->renewal_only ||
-	    r->service != HTTP_CES))
-		return -1;
+	if (r->auth == AUTH_ANONYMOUS && r->service != HTTP_CES)
+		return unusable(r, P_AUTH);
+	if (r->auth == AUTH_ANONYMOUS && !r->renewal_only)
+		return unusable(r, P_RENEWAL);
 	return 0;
 }
 
@@ -121,14 +144,17 @@ read_auth(const char *const *v, struct http_request *r)
 static int
 read_constants(const char *const *v, struct http_request *r)
 {
-	if (v[P_SERVICE] == NULL || v[P_AUTH] == NULL || v[P_URI] == NULL ||
-	    v[P_METHOD] == NULL)
-		return -1;
+	static const enum param	all[] = { P_SERVICE, P_AUTH, P_URI, P_METHOD };
+	size_t	i;
+
+	for (i = 0; i < sizeof all / sizeof all[0]; i++)
+		if (v[all[i]] == NULL)
+			return unusable(r, all[i]);
 	if (strcmp(v[P_SERVICE], "cep") == 0)
 		r->service = HTTP_CEP;
 	else if (strcmp(v[P_SERVICE], "ocsp") == 0)
 		r->service = HTTP_OCSP;
-	else if (strcmp(v[P_SERVICE], "ces") == 0 && v[P_CA] != NULL)
+	else if (strcmp(v[P_SERVICE], "ces") == 0)
 		r->service = HTTP_CES;
 	else if (strcmp(v[P_SERVICE], "whoami") == 0)
 		r->service = HTTP_WHOAMI;
@@ -137,7 +163,9 @@ read_constants(const char *const *v, struct http_request *r)
 	else if (strcmp(v[P_SERVICE], "metrics") == 0)
 		r->service = HTTP_METRICS;
 	else
-		return -1;
+		return unusable(r, P_SERVICE);
+	if (r->service == HTTP_CES && v[P_CA] == NULL)
+		return unusable(r, P_CA);
 	if (read_auth(v, r) == -1)
 		return -1;
 	r->ca = v[P_CA] != NULL ? v[P_CA] : "";
@@ -256,10 +284,8 @@ http_parse(char *const *envp, struct http_request *r)
 		end(r, 400, "a parameter stands twice or has control bytes");
 		return;
 	}
-	if (read_constants(v, r) == -1) {
-		end(r, 500, "nginx passes no usable CS_ parameters");
+	if (read_constants(v, r) == -1)
 		return;
-	}
 	r->json = v[P_ACCEPT] != NULL &&
 	    strncasecmp(v[P_ACCEPT], HTTP_JSON, strlen(HTTP_JSON)) == 0;
 	r->post = strcmp(v[P_METHOD], "POST") == 0;

@@ -548,6 +548,24 @@ def test_a_location_is_missing(stack, site, location, address):
                'publisher' in b['advice'] for b in bad)
 
 
+@pytest.mark.parametrize('location,word,missing', [
+    ('_CES_UsernamePassword', 'CS_AUTH password', 'CS_AUTH'),
+    ('_CES_UsernamePassword', 'CS_CA $cs_ca', 'CS_CA'),
+    ('_CES_Anonymous', 'CS_RENEWAL_ONLY on', 'CS_RENEWAL_ONLY')])
+def test_a_location_lacks_a_word(stack, site, location, word, missing):
+    """Each client gets 500 and nothing else, as for a fault, but no fault."""
+    text, load = site
+    head, tail = text.split(location, 1)
+    line = '\t\tfastcgi_param %s;\n' % word
+    assert line in tail.split('location', 1)[0]
+    load(head + location + tail.replace(line, '', 1))
+    bad = wait_for(lambda: of(doctor(stack), 'address', 'fail'))
+    assert [location in b['object'] for b in bad] == [True], bad
+    assert bad[0]['text'] == 'http status 500 without a fault'
+    assert 'ca site' in bad[0]['advice'] and 'log' in bad[0]['advice']
+    assert 'text="nginx passes no usable %s"' % missing in stack.log('worker')
+
+
 def test_who_cannot_log_on(stack, site, tmp_path):
     """With a certificate of a CA that nginx has not been told of."""
     other = section(OtherCA(tmp_path).cert,
