@@ -13,7 +13,8 @@
 static const struct db_stmt stmts[] = {
 	{ "settings", "SELECT name, setting FROM pg_settings "
 	    "WHERE name IN ('fsync', 'full_page_writes', "
-	    "'synchronous_commit', 'data_checksums', 'server_version_num') "
+	    "'synchronous_commit', 'data_checksums', 'server_version_num', "
+	    "'in_hot_standby', 'default_transaction_read_only') "
 	    "ORDER BY name", 0 },
 	/* What a role or the database sets for itself goes before those. */
 	{ "overrides", "SELECT coalesce(r.rolname, 'database '"
@@ -21,6 +22,7 @@ static const struct db_stmt stmts[] = {
 	    "LEFT JOIN pg_roles r ON r.oid = s.setrole "
 	    "LEFT JOIN pg_database d ON d.oid = s.setdatabase, "
 	    "unnest(setconfig) c WHERE c ~* '^(synchronous_commit=(off|0|no|f)"
+	    "|default_transaction_read_only=(on?|1|ye?s?|tr?u?e?)$"
 	    "|session_replication_role=)' "
 	    "AND (s.setdatabase = 0 OR d.datname = current_database())", 0 },
 	{ "roles", "SELECT n, r.oid IS NOT NULL, rolcanlogin, "
@@ -131,13 +133,31 @@ ask_db(struct doctor *d, struct db *db, const char *stmt)
 	return res;
 }
 
-/* What db_commit promises rests on these: off, it is no promise. */
+/* These must be off, or nothing can be written. */
+static void
+read_only(struct doctor *d, const char *name, bool off, const char *advice)
+{
+	if (off)
+		check_add(d->checks, CHECK_OK, "setting", name, NULL, "off");
+	else
+		check_add(d->checks, CHECK_FAIL, "setting", name, advice,
+		    "on: nothing can be written, and signers sign nothing");
+}
+
+/* What db_commit promises rests on the others: off, it is no promise. */
 static void
 setting(struct doctor *d, const char *name, const char *value)
 {
 	bool off = strcmp(value, "off") == 0;
 
-	if (strcmp(name, "server_version_num") == 0) {
+	if (strcmp(name, "in_hot_standby") == 0)
+		read_only(d, name, off, "this is a standby: name both servers "
+		    "and target_session_attrs=read-write in the database lines; "
+		    "if it is the only one, promote it");
+	else if (strcmp(name, "default_transaction_read_only") == 0)
+		read_only(d, name, off, "find out who turned it on, and why; "
+		    "then ALTER SYSTEM or ALTER DATABASE ... RESET it");
+	else if (strcmp(name, "server_version_num") == 0) {
 		off = atoi(value) < 150000;
 		check_add(d->checks, off ? CHECK_FAIL : CHECK_OK, "setting",
 		    name, off ? "PostgreSQL 15 or newer is needed" : NULL,
