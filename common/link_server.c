@@ -9,6 +9,7 @@
 #include <string.h>
 #include <zmq.h>
 
+#include "link_guard.h"
 #include "link_zap.h"
 
 #define SERVER_LINGER_MS	1000	/* for answers on their way */
@@ -18,7 +19,7 @@
  * that it has not read.
  */
 #define SERVER_RCVHWM		64
-#define SERVER_SNDHWM		1000
+#define SERVER_SNDHWM		128
 #define SERVER_BACKLOG		256
 #define SERVER_SLICE_MS		500	/* how soon a dead handler is seen */
 #define SELFTEST_MS		5000
@@ -28,7 +29,8 @@
 struct link_server {
 	void		*ctx;
 	void		*sock;
-	struct link_zap	*zap;		/* NULL with ipc:// */
+	struct link_zap	*zap;		/* NULL with ipc://, as guard */
+	struct link_guard *guard;
 	char		 uri[256];	/* as bound */
 	char		 local[64];	/* the worker's name with ipc:// */
 	bool		 unbound;
@@ -52,6 +54,9 @@ server_curve(struct link_server *s, const struct link_keys *keys,
 		    "link %s: tcp needs a key and an allow-list", s->uri);
 	s->zap = link_zap_start(s->ctx, peers, n, err);
 	if (s->zap == NULL)
+		return -1;
+	s->guard = link_guard_start(s->ctx, s->sock, err);
+	if (s->guard == NULL)
 		return -1;
 	if (zmq_setsockopt(s->sock, ZMQ_CURVE_SERVER, &one,
 	    sizeof(one)) != 0 ||
@@ -285,6 +290,7 @@ link_server_free(struct link_server *s)
 	if (s->sock != NULL) {
 		if (!s->unbound)
 			(void)zmq_unbind(s->sock, s->uri);
+		link_guard_stop(s->guard);
 		(void)zmq_close(s->sock);
 	}
 	link_zap_stop(s->zap);
@@ -356,9 +362,14 @@ recv_message(struct link_server *s, struct link_job *job)
 	for (nth = 0; more; nth++) {
 		(void)zmq_msg_init(&m);
 		if (zmq_msg_recv(&m, s->sock, ZMQ_DONTWAIT) == -1) {
+			if (zmq_errno() == EAGAIN)
+				link_guard_empty(s->guard);
 			(void)zmq_msg_close(&m);
 			return -1;
 		}
+		if (nth > 0)	/* the first is not the peer's */
+			link_guard_took(s->guard, zmq_msg_get(&m, ZMQ_SRCFD),
+			    zmq_msg_size(&m));
 		good = good && recv_frame(s, &m, nth, job);
 		more = zmq_msg_more(&m) != 0;
 		(void)zmq_msg_close(&m);

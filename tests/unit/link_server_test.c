@@ -93,6 +93,119 @@ test_waiting_messages(void **state)
 	link_server_free(s);
 }
 
+/* Has the other side ended a connection? */
+static bool
+is_ended(void *events, int patience)
+{
+	zmq_pollitem_t item = { events, 0, ZMQ_POLLIN, 0 };
+	int64_t end = link_now_ms() + patience;
+	uint8_t head[6], address[256];
+	uint16_t event = 0;
+
+	while (event != ZMQ_EVENT_DISCONNECTED && link_now_ms() < end) {
+		if (zmq_poll(&item, 1, 100) < 1)
+			continue;
+		zmq_recv(events, head, sizeof(head), 0);
+		zmq_recv(events, address, sizeof(address), 0);
+		memcpy(&event, head, sizeof(event));
+	}
+	return event == ZMQ_EVENT_DISCONNECTED;
+}
+
+static void *
+events_of(void *ctx, void *sock, const char *name)
+{
+	void *events = zmq_socket(ctx, ZMQ_PAIR);
+
+	zmq_socket_monitor(sock, name, ZMQ_EVENT_DISCONNECTED);
+	zmq_connect(events, name);
+	return events;
+}
+
+/* One message that has no end, as far as anybody can see. */
+static void
+send_parts(void *sock, size_t n)
+{
+	static uint8_t part[65536];
+
+	for (; n > sizeof(part); n -= sizeof(part))
+		assert_int_equal(zmq_send(sock, part, sizeof(part),
+		    ZMQ_SNDMORE), sizeof(part));
+	zmq_send(sock, part, n, 0);
+}
+
+/* [security] Z4: a message of parts is whole in memory before it is one. */
+static void
+test_endless_message(void **state)
+{
+	struct link_server *s = server_new("tcp://127.0.0.1:*");
+	void *ctx = zmq_ctx_new(), *good, *bad, *events[2];
+	char uri[320];
+
+	(void)state;
+	/* Of another host: all connections of one are closed. */
+	snprintf(uri, sizeof(uri), "tcp://127.0.0.2:0;%s",
+	    link_server_uri(s) + strlen("tcp://"));
+	good = raw_peer(ctx, uri, &other_keys, signer_keys.pub);
+	bad = raw_peer(ctx, link_server_uri(s), &worker_keys,
+	    signer_keys.pub);
+	raw_send(good, 2, 16, 10);
+	assert_int_equal(received(s, LONG_MS), 1);
+	raw_send(bad, 2, 16, 10);
+	assert_int_equal(received(s, LONG_MS), 1);
+	events[0] = events_of(ctx, good, "inproc://good");
+	events[1] = events_of(ctx, bad, "inproc://bad");
+	/* As much in whole messages, which are taken, is nobody's harm. */
+	for (int i = 0; i < 500; i++) {
+		raw_send(good, 2, 16, 200000);
+		assert_int_equal(received(s, LONG_MS), 1);
+	}
+	send_parts(bad, 150000000);
+	assert_true(is_ended(events[1], LONG_MS));
+	assert_false(is_ended(events[0], 300));
+	raw_send(good, 2, 16, 10);
+	assert_int_equal(received(s, LONG_MS), 1);
+	zmq_socket_monitor(good, NULL, 0);
+	zmq_socket_monitor(bad, NULL, 0);
+	zmq_close(events[0]);
+	zmq_close(events[1]);
+	zmq_close(good);
+	zmq_close(bad);
+	zmq_ctx_term(ctx);
+	link_server_free(s);
+}
+
+#define CONNECTIONS	300	/* more than link_guard.c lets one host have */
+
+static void
+test_many_connections(void **state)
+{
+	struct link_server *s = server_new("tcp://127.0.0.1:*");
+	void *ctx = zmq_ctx_new(), *sock[CONNECTIONS];
+	int i, n = 0;
+
+	(void)state;
+	for (i = 0; i < CONNECTIONS; i++) {
+		sock[i] = raw_peer(ctx, link_server_uri(s), &worker_keys,
+		    signer_keys.pub);
+		raw_send(sock[i], 2, 16, 10);
+	}
+	while (received(s, 1000) == 1)
+		n++;
+	/* One that is refused may have been heard before. */
+	assert_in_range(n, 256, CONNECTIONS - 1);
+	/* Who comes again finds the place of one that went. */
+	for (i = 0; i < CONNECTIONS; i++)
+		zmq_close(sock[i]);
+	sock[0] = raw_peer(ctx, link_server_uri(s), &worker_keys,
+	    signer_keys.pub);
+	raw_send(sock[0], 2, 16, 10);
+	assert_int_equal(received(s, LONG_MS), 1);
+	zmq_close(sock[0]);
+	zmq_ctx_term(ctx);
+	link_server_free(s);
+}
+
 static void
 test_gone_worker(void **state)
 {
@@ -186,6 +299,8 @@ main(void)
 		cmocka_unit_test(test_strangers),
 		cmocka_unit_test(test_waiting_messages),
 		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_endless_message),
+		cmocka_unit_test(test_many_connections),
 		cmocka_unit_test(test_gone_worker),
 		cmocka_unit_test(test_handler_dies),
 		cmocka_unit_test(test_interrupted),
