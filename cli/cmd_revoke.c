@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "account.h"
+#include "file.h"
 #include "log.h"
 #include "progress.h"
 
@@ -25,6 +26,8 @@ const struct opt opts_cert_revoke[] = {
 	{ "since", "WHEN", "issued from then on: a time (UTC) or 7d (ago)",
 	    false },
 	{ "until", "WHEN", "issued until then", false },
+	{ "file", "FILE", "the serial numbers that its lines begin with, as "
+	    "of cert list; - is standard input", false },
 	{ "earlier", "CA", "these serial numbers are of certificates that "
 	    "this CA issued before it came here", false },
 	{ "note", "TEXT", "why, for the record", false },
@@ -47,6 +50,7 @@ static const struct out_col cols[] = {
 };
 #define OUTCOME	5	/* its column */
 #define STEP	1000	/* certificates revoked in one transaction */
+#define FILE_MAX	((size_t)8 * 1024 * 1024)
 #define SETTLE_S	30	/* as long as db.c waits for an answer */
 
 static const struct out_col released_cols[] = {
@@ -88,26 +92,86 @@ enum { BY_SERIAL, BY_ACCOUNT, BY_TEMPLATE, BY_KEY, BY_SINCE, BY_UNTIL,
     BY_REQUEST, REASON, NOTE, DRY_RUN, MATCH };
 
 struct match {
-	struct buf	 serials;
+	struct strlist	 list;		/* serial numbers, capitals */
+	struct buf	 serials;	/* the same, as PostgreSQL takes them */
 	char		 account[129], since[24], until[24], request[33];
 	const char	*v[MATCH];
 };
+
+static int
+add_serial(struct cli *c, struct match *m, const char *typed, struct err *err)
+{
+	char hex[41], *p;
+
+	if (serial_parse(c, typed, hex, err) != 0)
+		return -1;
+	for (p = hex; *p != '\0'; p++)
+		*p = (char)toupper((unsigned char)*p);
+	strlist_add(&m->list, hex);
+	return 0;
+}
+
+/* The first column: a heading is none, nor what people have noted with "#". */
+static int
+add_line(struct cli *c, struct match *m, char *line, struct err *err)
+{
+	char *word = line + strspn(line, " \t\"");
+
+	word[strcspn(word, " \t\r\",;")] = '\0';
+	if (*word == '\0' || *word == '#' || strcasecmp(word, "serial") == 0)
+		return 0;
+	return add_serial(c, m, word, err);
+}
+
+static int
+add_file(struct cli *c, const struct args *a, struct match *m,
+    struct err *err)
+{
+	const char *path = args_get(a, "file");
+	struct err why = ERR_INIT;
+	struct buf text = { 0 };
+	char *line, *rest;
+	unsigned n = 0;
+	int rc = 0;
+
+	if (path == NULL)
+		return 0;
+	if (file_read(path, FILE_MAX, &text, err) != 0)
+		return -1;
+	rest = buf_str(&text);
+	if (strlen(rest) != text.n)
+		rc = cli_usage(c, err, "%.100s: has NUL bytes; is it UTF-16?",
+		    path);
+	while (rc == 0 && (line = strsep(&rest, "\n")) != NULL) {
+		n++;
+		if ((rc = add_line(c, m, line, &why)) != 0)
+			err_set(err, why.kind, "%.100s:%u: %s; nothing was "
+			    "revoked", path, n, why.text);
+	}
+	if (rc == 0 && m->list.n == 0)
+		rc = cli_usage(c, err, "%.100s: no serial number is in it",
+		    path);
+	buf_free(&text);
+	return rc;
+}
 
 /* Hex digits need no quotes in PostgreSQL's text form of an array. */
 static int
 match_serials(struct cli *c, const struct args *a, struct match *m,
     struct err *err)
 {
-	char hex[41];
 	size_t i;
 
-	if (a->npos == 0)
-		return 0;
-	for (i = 0; i < a->npos; i++) {
-		if (serial_parse(c, a->pos[i], hex, err) != 0)
+	for (i = 0; i < a->npos; i++)
+		if (add_serial(c, m, a->pos[i], err) != 0)
 			return -1;
-		buf_printf(&m->serials, "%c%s", i == 0 ? '{' : ',', hex);
-	}
+	if (add_file(c, a, m, err) != 0)
+		return -1;
+	if (m->list.n == 0)
+		return 0;
+	for (i = 0; i < m->list.n; i++)
+		buf_printf(&m->serials, "%c%s", i == 0 ? '{' : ',',
+		    m->list.v[i]);
 	buf_addc(&m->serials, '}');
 	m->v[BY_SERIAL] = buf_str(&m->serials);
 	return 0;
@@ -224,8 +288,8 @@ match_read(struct cli *c, const struct args *a, struct match *m,
 		m->v[BY_UNTIL] = m->until;
 	if (selectors(m) == 0)
 		return cli_usage(c, err, "which certificates: serial "
-		    "numbers, or at least one of --account, --template, "
-		    "--key, --request, --since, --until");
+		    "numbers, or at least one of --file, --account, "
+		    "--template, --key, --request, --since, --until");
 	if (m->v[BY_SINCE] != NULL && m->v[BY_UNTIL] != NULL &&
 	    strtoll(m->since, NULL, 10) > strtoll(m->until, NULL, 10))
 		return cli_usage(c, err, "--until is before --since");
@@ -238,34 +302,25 @@ match_read(struct cli *c, const struct args *a, struct match *m,
 	return 0;
 }
 
-static bool
-in_result(const PGresult *res, const char *hex)
+/* A mistyped number among good ones: nothing is revoked. */
+static int
+check_all_there(const struct strlist *want, const PGresult *res,
+    struct err *err)
 {
+	struct strlist found = { 0 };
+	size_t i;
 	int row;
 
 	for (row = 0; row < PQntuples(res); row++)
-		if (strcasecmp(PQgetvalue(res, row, 0), hex) == 0)
-			return true;
-	return false;
-}
-
-/* A mistyped number among good ones: nothing is revoked. */
-static int
-check_all_there(struct cli *c, const struct args *a, const PGresult *res,
-    struct err *err)
-{
-	char hex[41];
-	size_t i;
-
-	for (i = 0; i < a->npos; i++) {
-		if (serial_parse(c, a->pos[i], hex, err) != 0)
-			return -1;
-		if (!in_result(res, hex))
-			return err_set(err, ERR_DENIED, "no certificate %s%s",
-			    hex, a->npos > 1 ? " (with this selection); "
-			    "nothing was revoked" : "");
-	}
-	return 0;
+		strlist_add(&found, PQgetvalue(res, row, 0));
+	strlist_sort(&found);
+	for (i = 0; i < want->n; i++)
+		if (!strlist_find(&found, want->v[i]))
+			break;
+	strlist_free(&found);
+	return i == want->n ? 0 : err_set(err, ERR_DENIED,
+	    "no certificate %s%s", want->v[i], want->n > 1 ?
+	    " (with this selection); nothing was revoked" : "");
 }
 
 /* What has a row here is no earlier certificate, whatever was said. */
@@ -293,10 +348,13 @@ query(struct cli *c, const struct args *a, const char *const v[MATCH],
 	    v[DRY_RUN] }, 5, err);
 }
 
-/* In a transaction, so that what follows can still say no. */
+/*
+ * In a transaction, so that what follows can still say no: of want each must be
+ * there.
+ */
 static PGresult *
 revoke_matching(struct cli *c, const struct args *a, const char *const v[MATCH],
-    struct err *err)
+    const struct strlist *want, struct err *err)
 {
 	PGresult *res;
 	bool in_doubt;
@@ -305,7 +363,7 @@ revoke_matching(struct cli *c, const struct args *a, const char *const v[MATCH],
 		return NULL;
 	res = query(c, a, v, err);
 	if (res != NULL && check_none_ours(res, err) == 0 &&
-	    check_all_there(c, a, res, err) == 0 &&
+	    check_all_there(want, res, err) == 0 &&
 	    db_commit(c->db, &in_doubt, err) == 0)
 		return res;
 	PQclear(res);
@@ -345,6 +403,7 @@ struct crowd {
 static int
 crowd_step(struct crowd *w, struct err *err)
 {
+	const struct strlist any = { 0 };
 	const char *v[MATCH];
 	struct err why = ERR_INIT;
 	PGresult *res;
@@ -356,7 +415,8 @@ crowd_step(struct crowd *w, struct err *err)
 	memcpy(v, w->m->v, sizeof v);
 	buf_addc(&w->serials, '}');
 	v[BY_SERIAL] = buf_str(&w->serials);
-	if ((res = revoke_matching(w->c, w->a, v, &why)) == NULL)
+	if ((res = revoke_matching(w->c, w->a, v, &any,
+	    &why)) == NULL)
 		return err_set(err, why.kind, "%zu of %zu are revoked, repeat "
 		    "the command for the others: %s", w->done, w->of,
 		    why.text);
@@ -406,11 +466,11 @@ revoke_crowd(struct cli *c, const struct args *a, const struct match *m,
 	PGresult *all;
 	int row, rc = 0;
 
-	if (a->npos > 0 || args_has(a, "dry-run"))
+	if ((m->list.n > 0 && m->list.n <= STEP) || args_has(a, "dry-run"))
 		return 0;
 	memcpy(v, m->v, sizeof v);
 	v[DRY_RUN] = "t";
-	if ((all = revoke_matching(c, a, v, err)) == NULL)
+	if ((all = revoke_matching(c, a, v, &m->list, err)) == NULL)
 		return -1;
 	for (row = 0; row < PQntuples(all); row++)
 		w.of += has_outcome(all, row, "would");
@@ -430,7 +490,7 @@ revoke_all(struct cli *c, const struct args *a, const struct match *m,
 	int row;
 
 	if (revoke_crowd(c, a, m, o, err) != 0 ||
-	    (res = revoke_matching(c, a, m->v, err)) == NULL)
+	    (res = revoke_matching(c, a, m->v, &m->list, err)) == NULL)
 		return -1;
 	crowd = out_rows(o) > 0;
 	for (row = 0; row < PQntuples(res); row++)
@@ -460,6 +520,7 @@ cmd_cert_revoke(struct cli *c, const struct args *a, struct err *err)
 		rc = args_has(a, "dry-run") ? cli_print(c, o, err) :
 		    cli_print_done(c, o, "they are revoked", err);
 	buf_free(&m.serials);
+	strlist_free(&m.list);
 	return rc;
 }
 

@@ -3,6 +3,7 @@ OCSP by POST and GET, and what openssl, GnuTLS and NSS make of it."""
 import base64
 import datetime
 import hashlib
+import json
 import shutil
 import subprocess
 import time
@@ -126,6 +127,37 @@ def test_one_wrong_serial_stops_all(stack, issue):
                   'superseded', ok=1)
     assert '433E0000' in r.stderr
     assert status(cert) == GOOD
+
+
+def test_serials_in_a_file(stack, issue):
+    """As an incident brings them: what cert list has printed, or a
+    spreadsheet's column; and more than a command line takes."""
+    name = 'listed%d' % time.time_ns()
+    user = stack.account(name, groups=['web-admins'])
+    certs = [issue(user) for _ in range(3)]
+    other = issue()
+    listed = stack.ctl('cert', 'list', '--account', name).stdout
+    assert listed.startswith('SERIAL ')
+    many = listed + '# once more\n\n' + ''.join(
+        '"%s","x"\r\n' % hex_serial(c).lower() for c in certs * 30)
+    args = ['cert', 'revoke', '--file', '-', '--reason', 'superseded']
+    one = '433E0000'
+    r = stack.ctl(*args, input=many + one + '\n', ok=1)
+    assert 'no certificate %s' % one in r.stderr
+    r = stack.ctl(*args, input=many + 'x y\n', ok=2)
+    assert '-:%d: not a serial number: x; nothing was revoked' % (
+        many.count('\n') + 1) in r.stderr
+    assert 'no serial number is in it' in stack.ctl(
+        *args, input='# none\n', ok=2).stderr
+    assert 'UTF-16' in stack.ctl(*args, input='4\0', ok=2).stderr
+    r = stack.ctl(*args, '--template', 'User', input=many, ok=1)
+    assert 'with this selection' in r.stderr
+    assert [status(c) for c in certs + [other]] == [GOOD] * 4
+    r = stack.ctl('--json', *args, '--dry-run', input=many)
+    assert {x['serial'] for x in json.loads(r.stdout)} == {
+        hex_serial(c) for c in certs}
+    stack.ctl(*args, input=many)
+    assert [status(c) for c in certs + [other]] == [REVOKED] * 3 + [GOOD]
 
 
 def test_groups_of_certificates(stack, issue):

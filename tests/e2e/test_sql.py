@@ -235,27 +235,32 @@ def test_metrics_do_not_read_all(owner):
     assert conds and all('not_after < ' in x for x in conds), '\n'.join(plan)
 
 
-def test_a_crowd_is_revoked_in_steps(pg, owner, tmp_path):
+@pytest.mark.parametrize('n,by', [(1, '--template'), (2, '--file')])
+def test_a_crowd_is_revoked_in_steps(pg, owner, tmp_path, n, by):
     """Another revocation does not wait for all of them: no transaction has
     more than a thousand."""
-    owner.execute(
+    made = owner.execute(
         'INSERT INTO certificate (serial, ca, request_id, account, template,'
         ' subject, san, not_before, not_after, spki_sha256, der) SELECT'
-        " serial_time(now()) || '\\x01'::bytea || int4send(i), 'Crowd', '',"
-        " 'ann', 'Crowd', '', '', now(), now() + interval '1 day',"
-        " sha256(int4send(i)), '' FROM generate_series(1, 2500) i")
+        " serial_time(now()) || int4send(%s) || int4send(i), 'Crowd' || %s,"
+        " '', 'ann', 'Crowd' || %s, '', '', now(), now() + interval '1 day',"
+        " sha256(int4send(i) || int4send(%s)), '' "
+        'FROM generate_series(1, 2500) i RETURNING encode(serial, \'hex\')',
+        (n,) * 4).fetchall()
+    (tmp_path / 'list').write_text(''.join(x + '\n' for x, in made))
+    these = {'--template': 'crowd%d' % n, '--file': str(tmp_path / 'list')}
 
     def revoke(*args):
         rows = json.loads(ctl(pg, tmp_path, '--json', 'cert', 'revoke',
-                              '--template', 'crowd', '--reason',
-                              'superseded', *args))
+                              by, these[by], '--reason', 'superseded',
+                              *args))
         assert len({r['serial'] for r in rows}) == len(rows) == 2500
         return {r['outcome'] for r in rows}
 
     def steps():
         return [r[0] for r in owner.execute(
-            "SELECT count(*) FROM revoked WHERE ca = 'Crowd' GROUP BY change "
-            'ORDER BY change').fetchall()]
+            "SELECT count(*) FROM revoked WHERE ca = 'Crowd' || %s "
+            'GROUP BY change ORDER BY change', (n,)).fetchall()]
     assert revoke('--dry-run') == {'would'}
     assert steps() == []
     assert revoke() == {'revoked'}
