@@ -22,6 +22,7 @@ const struct opt opts_request_list[] = {
 	{ "name", "TEXT", "with this in the subject or another name", false },
 	{ "since", "WHEN", "received since then: 2026-11-24, "
 	    "2026-11-24T09:00:00Z or 7d (ago)", false },
+	{ "until", "WHEN", "received until then", false },
 	{ "limit", "N", "at most so many (default 50)", false },
 	{ "after", "ID", "behind this request: the next page", false },
 	{ NULL, NULL, NULL, false }
@@ -84,7 +85,7 @@ id_day(const char *id, char day[8])
 
 struct page {
 	char		 low[24], high[24];	/* days */
-	char		 since[24], limit[24];
+	char		 since[24], until[24], limit[24];
 	char		*after_at;		/* timestamptz, or NULL */
 	int64_t		 last_day;		/* where the page begins */
 	int64_t		 first_day;		/* no row is older */
@@ -121,16 +122,23 @@ page_begin(struct cli *c, const struct args *a, struct page *p,
     struct err *err)
 {
 	const char *since = args_get(a, "since");
-	int64_t t = 0;
+	const char *until = args_get(a, "until");
+	int64_t t = 0, end = time(NULL);
 	PGresult *res;
 
 	p->limit_n = 50;
-	p->last_day = time(NULL) / 86400;
+	p->last_day = end / 86400;
 	if (args_num(a, "limit", 1, 100000, &p->limit_n, err) != 0 ||
-	    (since != NULL && cli_time(since, &t, err) != 0)) {
+	    (since != NULL && cli_time(since, &t, err) != 0) ||
+	    (until != NULL && cli_time(until, &end, err) != 0)) {
 		c->code = EXIT_USAGE;
 		return -1;
 	}
+	if (until != NULL && end < t)
+		return cli_usage(c, err, "--until is before --since");
+	if (end / 86400 < p->last_day)
+		p->last_day = end / 86400;
+	snprintf(p->until, sizeof p->until, "%" PRId64, end);
 	snprintf(p->limit, sizeof p->limit, "%" PRId64, p->limit_n);
 	snprintf(p->since, sizeof p->since, "%" PRId64, t);
 	if (args_has(a, "after") &&
@@ -172,7 +180,8 @@ page_read(struct cli *c, const struct args *a, struct page *p,
 	const char *v[] = { p->low, p->high, args_has(a, "account") ?
 	    p->account : NULL, args_get(a, "state"), args_get(a, "template"),
 	    args_has(a, "since") ? p->since : NULL, p->after_at,
-	    args_get(a, "after"), p->limit, args_get(a, "name") };
+	    args_get(a, "after"), p->limit, args_get(a, "name"),
+	    args_has(a, "until") ? p->until : NULL };
 	int64_t days, low;
 	PGresult *res = NULL;
 
@@ -184,7 +193,7 @@ page_read(struct cli *c, const struct args *a, struct page *p,
 		if (low < p->first_day)
 			low = p->first_day;
 		snprintf(p->low, sizeof p->low, "%" PRId64, low);
-		res = cli_query(c, "request_list", v, 10, err);
+		res = cli_query(c, "request_list", v, 11, err);
 		if (res == NULL || low <= p->first_day ||
 		    page_full(res, p, low))
 			return res;

@@ -171,7 +171,8 @@ const struct db_stmt cli_sql[] = {
 	    "AND ($7::timestamptz IS NULL "
 	    "OR (received_at, id) < ($7, decode($8, 'hex'))) "
 	    "AND " NAMED("$10") " "
-	    "ORDER BY received_at DESC, id DESC LIMIT $9::bigint", 10 },
+	    "AND ($11::bigint IS NULL OR received_at <= to_timestamp($11)) "
+	    "ORDER BY received_at DESC, id DESC LIMIT $9::bigint", 11 },
 	{ "request_at", "SELECT received_at, "
 	    "extract(epoch FROM received_at)::bigint "
 	    "FROM countersign.request WHERE day = $1::integer "

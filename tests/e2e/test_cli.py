@@ -1,5 +1,6 @@
 """The command line, against the running deployment."""
 import contextlib
+import datetime
 import json
 import os
 import pty
@@ -268,6 +269,33 @@ def test_request_list_pages(stack, demo, issued):
     everything = [r['id'] for r in stack.ctl_json('request', 'list',
                                                   '--limit', '1000')]
     assert len(set(everything)) == len(everything) >= 4
+
+
+def test_request_list_of_some_minutes(stack, issued):
+    """Who was it at eight?  Both ends belong to it."""
+    rows = stack.ctl_json('request', 'list', '--limit', '100000')
+    times = sorted({r['received_at'] for r in rows})
+    at = times[len(times) // 2]
+    want = [r['id'] for r in rows if r['received_at'] <= at]
+
+    def listed(*args):
+        return [r['id'] for r in stack.ctl_json('request', 'list', *args,
+                                                '--limit', '100000')]
+    # rows have parts of a second, which what is typed has not
+    second = datetime.datetime.fromisoformat(at.rstrip('Z')) + \
+        datetime.timedelta(seconds=1)
+    until = second.strftime('%Y-%m-%dT%H:%M:%SZ')
+    got = listed('--until', until)
+    assert set(want) <= set(got) and got == [
+        r['id'] for r in rows if r['received_at'] < until]
+    assert listed('--until', until, '--since', until) == []
+    assert listed('--until', '2020-01-01') == []
+    first = listed('--until', until, '--after', got[0])
+    assert first == got[1:]
+    r = stack.ctl('request', 'list', '--since', '1d', '--until', '2d', ok=2)
+    assert '--until is before --since' in r.stderr
+    assert 'neither a time' in stack.ctl('request', 'list', '--until', 'x',
+                                         ok=2).stderr
 
 
 def test_cert_list_show_export(stack, issued, tmp_path):
