@@ -1,11 +1,15 @@
 """A hijacked worker: its CURVE key and its database role against a signer."""
+import uuid
+
 import pytest
 
 import client
 from ledgers import restart_signers
 from schema import check_fault, check_rstrc
-from wire import (ANONYMOUS, APPROVE, DENY, ISSUE, OPERATOR, PASSWORD, QUERY,
-                  Peer, ask, octets, seq, status, text)
+from wire import (ANONYMOUS, APPROVE, CERTIFICATE, DENY, ISSUE, OPERATOR,
+                  PASSWORD, QUERY, Peer, ask, octets, seq, status, text)
+
+MALFORMED = 4
 
 
 @pytest.fixture(scope='module')
@@ -60,6 +64,55 @@ def test_no_client_certificate_beside_a_password(stack, worker):
     a = worker.ask(ask(stack, ISSUE, PASSWORD, demo.user, csr, evidence=cert))
     assert status(a) == 3
     assert b'a client certificate, and method password' in a[4].contents
+
+
+@pytest.mark.parametrize('call', [ISSUE, QUERY])
+def test_a_client_certificate_is_its_account(stack, worker, call):
+    """Whoever the worker says has come with it."""
+    demo, other = client.Client(stack.env), stack.account(
+        'evidence-%s' % uuid.uuid4().hex[:8], groups=['users'], cn='E')
+    key = client.ec_key()
+    r = demo.enroll(client.make_csr(key, template='User'))
+    check_rstrc(r)
+    csr = client.make_csr(key, template='User')
+
+    def answer(account, cert):
+        return worker.ask(ask(stack, call, CERTIFICATE, account, csr,
+                              asked=int(r.request_id), evidence=cert))
+    assert status(answer(demo.user, r.leaf)) == 1
+    for account, cert, words in (
+            (other.user, r.leaf, "is account %s's, not %s's" % (demo.user,
+                                                               other.user)),
+            (demo.user, b'', 'method certificate without a certificate')):
+        a = answer(account, cert)
+        assert status(a) == 3 and words in a[4].contents.decode()
+
+
+@pytest.mark.parametrize('method,account,words', [
+    (ANONYMOUS, 'alice', 'anonymous, with an account'),
+    (PASSWORD, '', 'not canonical'), (PASSWORD, 'Alice', 'not canonical'),
+    (PASSWORD, 'LAB\\alice', 'not canonical'),
+    (PASSWORD, 'alice@', 'not canonical')])
+def test_names_of_nobody(stack, worker, method, account, words):
+    """A row would have a name that no account has."""
+    csr = client.make_csr(client.ec_key(), 'x.demo.example', [],
+                          stack.env['CS_TEMPLATE'])
+    a = worker.ask(ask(stack, ISSUE, method, account, csr))
+    assert status(a) == MALFORMED and words in a[4].contents.decode()
+
+
+@pytest.mark.parametrize('days', [-2, 2])
+def test_an_id_of_another_day(stack, worker, days):
+    """Its row would be where nobody looks for it."""
+    demo = client.Client(stack.env)
+
+    def answer(d):
+        csr = client.make_csr(client.ec_key(), 'x.demo.example', [],
+                              stack.env['CS_TEMPLATE'])
+        return worker.ask(ask(stack, ISSUE, PASSWORD, demo.user, csr, days=d))
+    assert status(answer(days // 2)) == 1    # clocks differ at midnight
+    a = answer(days)
+    assert status(a) == MALFORMED and b'of another day' in a[4].contents
 
 
 @pytest.mark.parametrize('call', [ISSUE, QUERY])

@@ -7,7 +7,7 @@ import time
 from asn1crypto import core
 
 ISSUE, QUERY, APPROVE, DENY = 1, 2, 4, 5
-ANONYMOUS, PASSWORD, OPERATOR = 1, 4, 16
+ANONYMOUS, PASSWORD, CERTIFICATE, OPERATOR = 1, 4, 8, 16
 DEALER, LINGER, RCVTIMEO, SNDTIMEO = 5, 17, 27, 28
 CURVE_SERVERKEY, CURVE_PUBLICKEY, CURVE_SECRETKEY = 50, 48, 49
 
@@ -95,10 +95,11 @@ def number(n):
 
 
 def ask(stack, call, method, account, token=b'', verdict=b'', asked=0,
-        evidence=b'', ahead=0):
+        evidence=b'', ahead=0, days=0):
+    """ahead: seconds, of the message; days: of its id."""
     ca = stack.env['CS_CES_URL'].split('/')[3].rsplit('_CES_', 1)[0]
     now = time.time()
-    ident = int(now // 86400).to_bytes(2, 'big') + os.urandom(14)
+    ident = int(now // 86400 + days).to_bytes(2, 'big') + os.urandom(14)
     policy = bytes(stack.sql('SELECT sha256 FROM countersign.policy '
                              'ORDER BY version DESC LIMIT 1')[0][0])
     return seq(number(1), enum(call), octets(ident), octets(os.urandom(16)),

@@ -295,7 +295,7 @@ static void
 large_x(void **state)
 {
 	BIGNUM *u1 = BN_new(), *u2 = BN_new(), *x = BN_new();
-	struct pair k = { NULL };
+	struct pair k = { .pkey = NULL };
 	struct maths m;
 	EC_POINT *sum;
 
