@@ -1,5 +1,6 @@
 /* What surrounds the request in CMC: common/cmc.c. */
 #include "request_fixture.h"
+#include "cms.h"
 
 /* regInfo of this text in a CMC signed so. */
 static uint32_t
@@ -111,6 +112,114 @@ test_controls(void **state)
 	buf_free(&c);
 }
 
+static void
+refused_controls(struct buf *controls, uint32_t hresult, const char *text)
+{
+	struct cms_make c = { .signer = { OUTER_KEY }, .nsigner = 1 };
+	struct buf b = { 0 };
+
+	make_cmc(&b, INNER_GOOD, buf_slice(controls), &c);
+	refused(buf_slice(&b), hresult, text);
+	buf_free(&b);
+	buf_reset(controls);
+}
+
+/* What an answer would repeat, and how much there may be of it. */
+static void
+test_limits_of_controls(void **state)
+{
+	static const uint8_t zeroes[200] = { 0 };
+	struct buf c = { 0 }, v = { 0 };
+	uint64_t id;
+
+	(void)state;
+	put_control(&c, 2, OID_CMC_SENDER_NONCE, BYTES("\x04\x01n"));
+	put_control(&c, 2, OID_CMC_TRANSACTION_ID, BYTES("\x02\x01\x09"));
+	refused_controls(&c, HR_INVALID_DATA, "bodyPartID: 2 twice");
+	for (id = 2; id < CMC_CONTROLS + 3; id++) {
+		buf_reset(&v);
+		der_put_oid(&v, OID_CMC_SENDER_NONCE);
+		v.p[v.n - 1] = (uint8_t)(100 + id);
+		put_control(&c, id, slice_of(v.p + 2, v.n - 2),
+		    BYTES("\x05\0"));
+	}
+	refused_controls(&c, HR_INVALID_DATA, "controls: more than 8");
+	put_control(&c, 2, OID_CMC_SENDER_NONCE, BYTES("\x04\0"));
+	refused_controls(&c, HR_INVALID_DATA, "senderNonce: 0 octets");
+	buf_reset(&v);
+	der_put(&v, DER_OCTETS, zeroes, 129);
+	put_control(&c, 2, OID_CMC_SENDER_NONCE, buf_slice(&v));
+	refused_controls(&c, HR_INVALID_DATA, "senderNonce: 129 octets");
+	buf_reset(&v);
+	der_put_uint(&v, 1);
+	v.p[1] = 65;
+	buf_add(&v, zeroes, 64);
+	put_control(&c, 2, OID_CMC_TRANSACTION_ID, buf_slice(&v));
+	refused_controls(&c, HR_INVALID_DATA, "transactionId: more than 64");
+	buf_free(&c);
+	buf_free(&v);
+}
+
+/* An addExtensions of another part than the one request. */
+static void
+test_reference_elsewhere(void **state)
+{
+	struct buf e = { 0 }, v = { 0 }, c = { 0 };
+	size_t i;
+
+	(void)state;
+	put_ext(&e, OID_TEMPLATE_NAME, false, BYTES("\x1e\x02\0W"));
+	for (i = 0; i < 2; i++) {	/* pkiDataReference, certReferences */
+		put_reference(&v, DER_SEQ, buf_slice(&e));
+		v.p[i == 0 ? 4 : 9] = 7;
+		put_control(&c, 2, OID_CMC_ADD_EXTENSIONS, buf_slice(&v));
+		refused_controls(&c, HR_INVALID_DATA, "is not the request");
+		buf_reset(&v);
+	}
+	buf_free(&e);
+	buf_free(&v);
+	buf_free(&c);
+}
+
+/* [RFC5652] 5.1 has more than a request needs. */
+static void
+test_more_than_a_request_needs(void **state)
+{
+	struct cms_make c = { .signer = { OUTER_CERT }, .nsigner = 1 };
+	struct buf b = { 0 }, more = { 0 }, data = { 0 };
+	long i;
+
+	(void)state;
+	c.crls = BYTES("\xa1\0");
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "SignedData.crls");
+	c.crls = NOTHING;
+	put_hash_alg(&more, EVP_sha256());
+	c.digests = buf_slice(&more);
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "twice the same");
+	c.digests = NOTHING;
+	buf_reset(&more);
+	for (i = 0; i < CMS_CERTS; i++)
+		put_cert(&more, fix.old, 100 + i);
+	c.more[0] = buf_slice(&more);
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "certificates: more than 8");
+	/* The form of SignedData, by the name of another content. */
+	c.more[0] = NOTHING;
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	der_put_oid(&data, OID_PKCS7_SIGNED);
+	i = (uint8_t *)memmem(b.p, b.n, data.p, data.n) - b.p;
+	b.p[(size_t)i + data.n - 1]--;
+	refused(buf_slice(&b), CRYPT_E_BAD_MSG, "not SignedData");
+	buf_free(&b);
+	buf_free(&more);
+	buf_free(&data);
+}
+
 static uint32_t
 try_added(struct slice oid, int tag, struct slice list, enum outer outer,
     struct request **out)
@@ -202,6 +311,12 @@ test_unsigned_attributes(void **state)
 	r = accepted(buf_slice(&b));	/* as Windows sends it */
 	assert_true(slice_eq(r->key_hash, buf_slice(&octets)));
 	request_free(r);
+	c.signer[0] = OUTER_NO_SIGN;	/* anybody could put another in */
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, buf_slice(&hash), &c);
+	refused(buf_slice(&b), CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
+	    "is not signed");
+	c.signer[0] = OUTER_KEY;
 	put_attr(&v, OID_OS_VERSION, BYTES("\x05\0"));
 	c.unsigned_attrs = buf_slice(&v);
 	buf_reset(&b);
@@ -250,6 +365,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reginfo),
 		cmocka_unit_test(test_controls),
+		cmocka_unit_test(test_limits_of_controls),
+		cmocka_unit_test(test_reference_elsewhere),
+		cmocka_unit_test(test_more_than_a_request_needs),
 		cmocka_unit_test(test_added),
 		cmocka_unit_test(test_unsigned_attributes),
 		cmocka_unit_test(test_crmf),

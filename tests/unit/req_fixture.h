@@ -224,7 +224,10 @@ struct cms_make {
 	struct slice	 cert;		/* included when not empty */
 	struct slice	 more[2];	/* certificates 2 and 3, of old's key */
 	struct slice	 attr;		/* one more signed attribute */
+	struct slice	 other;		/* in its place, with the last signer */
 	unsigned	 silent;	/* bits: signers without it */
+	struct slice	 digests;	/* more of digestAlgorithms */
+	struct slice	 crls;		/* TLV, behind the certificates */
 	struct slice	 unsigned_attrs; /* content of [1], first signer */
 	enum outer	 signer[4];
 	size_t		 nsigner;
@@ -287,6 +290,8 @@ static inline void
 put_signed_attrs(struct buf *b, const struct cms_make *c, size_t i)
 {
 	enum outer how = c->signer[i];
+	struct slice attr = i + 1 == c->nsigner && c->other.n != 0 ?
+	    c->other : c->attr;
 	struct buf v = { 0 };
 
 	if (how != OUTER_NO_TYPE) {
@@ -302,8 +307,8 @@ put_signed_attrs(struct buf *b, const struct cms_make *c, size_t i)
 		put_attr(b, OID_MESSAGE_DIGEST, buf_slice(&o));
 		buf_free(&o);
 	}
-	if (c->attr.n != 0 && (c->silent & 1u << i) == 0)
-		buf_add(b, c->attr.p, c->attr.n);
+	if ((c->silent & 1u << i) == 0)
+		buf_add(b, attr.p, attr.n);
 	buf_free(&v);
 }
 
@@ -360,6 +365,7 @@ put_digests(struct buf *b, const struct cms_make *c)
 		put_hash_alg(b, EVP_sha1());
 	if (sha256)
 		put_hash_alg(b, EVP_sha256());
+	buf_add(b, c->digests.p, c->digests.n);
 	der_close(b, m);
 }
 
@@ -389,6 +395,7 @@ put_cms(struct buf *b, const struct cms_make *c)
 		buf_add(b, c->more[1].p, c->more[1].n);
 		der_close(b, m);
 	}
+	buf_add(b, c->crls.p, c->crls.n);
 	m = der_open(b, DER_SET);
 	for (i = 0; i < c->nsigner; i++)
 		put_signer(b, c, i);

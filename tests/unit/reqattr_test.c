@@ -224,6 +224,44 @@ test_pair_of_one_signer(void **state)
 	buf_free(&b);
 }
 
+/* Each says whom it is for, and nobody says it in his place. */
+static void
+test_signers_who_disagree(void **state)
+{
+	static const char *const alice[] = { "RequesterName", "LAB\\alice" },
+	    *const bob[] = { "RequesterName", "LAB\\bob" };
+	struct cms_make c = { .signer = { OUTER_KEY, OUTER_CERT,
+	    OUTER_CERT_2 }, .nsigner = 3 };
+	struct buf attr = { 0 }, other = { 0 }, more = { 0 }, b = { 0 };
+	struct buf text = { 0 }, info = { 0 };
+
+	(void)state;
+	put_pairs(&attr, alice, 1);
+	put_pairs(&other, bob, 1);
+	put_cert(&more, fix.old, 78);
+	c.attr = buf_slice(&attr);
+	c.other = buf_slice(&other);
+	c.more[0] = buf_slice(&more);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "RequesterName: twice");
+	c.nsigner = 2;		/* the new key says alice, its authority bob */
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "RequesterName: twice");
+	c.other = NOTHING;
+	der_put_str(&text, DER_OCTETS, "RequesterName=LAB%5Cbob");
+	put_control(&info, 2, OID_CMC_REG_INFO, buf_slice(&text));
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, buf_slice(&info), &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "RequesterName: twice");
+	buf_free(&attr);
+	buf_free(&other);
+	buf_free(&more);
+	buf_free(&text);
+	buf_free(&info);
+	buf_free(&b);
+}
+
 static void
 test_add_hint(void **state)
 {
@@ -247,6 +285,7 @@ main(void)
 		cmocka_unit_test(test_values_of_pairs),
 		cmocka_unit_test(test_signed_pair),
 		cmocka_unit_test(test_pair_of_one_signer),
+		cmocka_unit_test(test_signers_who_disagree),
 		cmocka_unit_test(test_add_hint),
 	};
 
