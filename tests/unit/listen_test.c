@@ -1,4 +1,4 @@
-/* The worker's socket: a burst waits in it and is not refused. */
+/* The worker's socket: a burst waits in it, and strangers are hung up on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -75,11 +75,56 @@ test_burst_waits(void **state)
 	assert_int_equal(in, BURST);
 }
 
+/* Has the other end closed it, as far as who knocked can see? */
+static bool
+is_closed(int fd)
+{
+	char	c;
+
+	return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+/* [security] N4: by the user that the kernel says, of several in the list. */
+static void
+test_peers(void **state)
+{
+	char		dir[] = "/tmp/listen_testXXXXXX", path[64];
+	struct wconf	conf = { .mode = 0600, .group = (gid_t)-1,
+			    .peer = { getuid() + 1, getuid() + 2 } };
+	struct err	err = ERR_INIT;
+	int		fd, client, s;
+	size_t		n;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/worker.sock", dir);
+	conf.socket = path;
+	fd = listen_open(&conf, &err);
+	assert_int_not_equal(fd, -1);
+	for (n = 0; n <= 2; n++) {	/* nobody, one and two others */
+		conf.npeers = n;
+		client = knock(path);
+		assert_int_equal(listen_accept(&conf, fd), -1);
+		assert_true(is_closed(client));
+		close(client);
+	}
+	conf.peer[1] = getuid();
+	client = knock(path);
+	s = listen_accept(&conf, fd);
+	assert_int_not_equal(s, -1);
+	assert_false(is_closed(client));
+	close(s);
+	close(client);
+	listen_close(&conf, fd);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	tests[] = {
-		cmocka_unit_test(test_burst_waits)
+		cmocka_unit_test(test_burst_waits),
+		cmocka_unit_test(test_peers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
