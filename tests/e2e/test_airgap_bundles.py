@@ -154,6 +154,22 @@ def test_vault_judges_by_itself(gap, exported):
     assert row['hash'] in gap.run('show', gap.request).stdout
 
 
+def test_an_id_that_has_its_certificate(gap, gap_user):
+    """For the key that it was issued for, and no other."""
+    gap.pending(gap_user, gap.server('had.demo.example'))
+    gap.export()
+    had = Bundle(gap.request.read_bytes()).all(ITEM)[0][1][0][1]
+    gap.sign()
+    gap.take()
+    gap.pending(gap_user, gap.server('has.demo.example'))
+    gap.export()
+    [(status, text)] = judged(gap, change(gap.request.read_bytes(),
+                                          gap.desk_key, item(0, 0, 4, had)))
+    assert status == 3 and 'used for another request' in text
+    gap.sign()
+    gap.take()
+
+
 def test_approval_is_needed_in_the_vault(gap, gap_user):
     number = gap.pending(gap_user, gap.server('a.demo.example', 'VaultApproval'))
     boss = gap.account('gap-boss2', groups=['managers'])

@@ -27,6 +27,26 @@ test_sid_uri(void **state)
 	assert_false(name_is_sid_uri("%7"));
 }
 
+/* An account's, which somebody wrote past the commands that look at them. */
+static void
+test_malformed_account(void **state)
+{
+	struct ask	q;
+
+	(void)state;
+	ask_for(&q, "Person");
+	q.account.sid = str("S-1-5-21-1;S-1-5-32-544");
+	denies(&q, CERTSRV_E_BAD_REQUESTSUBJECT, "sid S-1-5-21-1;S-1-5-32-544 "
+	    "of account ada is malformed");
+	ask_for(&q, "Person");
+	q.account.upn = str("ada");
+	denies(&q, CERTSRV_E_SUBJECT_UPN_REQUIRED, "ada is malformed");
+	ask_for(&q, "Pc");
+	q.key.kind = KEY_P384;
+	q.account.dns = str("*.lab.example");
+	denies(&q, CERTSRV_E_SUBJECT_DNS_REQUIRED, "ada is malformed");
+}
+
 /* [MS-WCCE] 3.2.2.6.2.1.4.5.9: who does not use them ignores them. */
 static void
 test_unreadable(void **state)
@@ -388,6 +408,7 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(test_sid_uri),
+		cmocka_unit_test(test_malformed_account),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_not_allowed),
