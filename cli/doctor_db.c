@@ -16,15 +16,23 @@ static const struct db_stmt stmts[] = {
 	    "'synchronous_commit', 'data_checksums', 'server_version_num', "
 	    "'in_hot_standby', 'default_transaction_read_only') "
 	    "ORDER BY name", 0 },
-	/* What a role or the database sets for itself goes before those. */
-	{ "overrides", "SELECT coalesce(r.rolname, 'database '"
-	    " || coalesce(d.datname, 'any')), c FROM pg_db_role_setting s "
+	/*
+	 * What a role or the database sets for itself goes before those.  Any
+	 * role sets what it likes, for all who log on as it, and for ever.
+	 */
+	{ "overrides", "SELECT who, c, bad FROM (SELECT coalesce(r.rolname, "
+	    "'database ' || coalesce(d.datname, 'any')) AS who, c, "
+	    "r.rolname LIKE 'countersign\\_%' AND NOT EXISTS (SELECT FROM "
+	    "pg_settings g WHERE g.name = split_part(c, '=', 1) "
+	    "AND g.context <> 'user') AS own, "
+	    "c ~* '^(synchronous_commit=(off|0|no|f)"
+	    "|default_transaction_read_only=(on?|1|ye?s?|tr?u?e?)$"
+	    "|session_replication_role=)' AS bad "
+	    "FROM pg_db_role_setting s "
 	    "LEFT JOIN pg_roles r ON r.oid = s.setrole "
 	    "LEFT JOIN pg_database d ON d.oid = s.setdatabase, "
-	    "unnest(setconfig) c WHERE c ~* '^(synchronous_commit=(off|0|no|f)"
-	    "|default_transaction_read_only=(on?|1|ye?s?|tr?u?e?)$"
-	    "|session_replication_role=)' "
-	    "AND (s.setdatabase = 0 OR d.datname = current_database())", 0 },
+	    "unnest(setconfig) c WHERE s.setdatabase = 0 "
+	    "OR d.datname = current_database()) o WHERE bad OR own", 0 },
 	{ "roles", "SELECT n, r.oid IS NOT NULL, rolcanlogin, "
 	    "rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls "
 	    "OR rolreplication, coalesce(rolvaliduntil < now(), false), "
@@ -187,9 +195,17 @@ settings(struct doctor *d, struct db *db)
 	PQclear(res);
 	res = ask_db(d, db, "overrides");
 	for (i = 0; res != NULL && i < PQntuples(res); i++)
-		check_add(d->checks, CHECK_FAIL, "setting", cell(res, i, 0),
-		    "ALTER ROLE or ALTER DATABASE ... RESET it",
-		    "has %s", cell(res, i, 1));
+		if (*cell(res, i, 2) == 't')
+			check_add(d->checks, CHECK_FAIL, "setting",
+			    cell(res, i, 0),
+			    "ALTER ROLE or ALTER DATABASE ... RESET it",
+			    "has %s", cell(res, i, 1));
+		else
+			check_add(d->checks, CHECK_WARN, "setting",
+			    cell(res, i, 0), "if you have not set it, somebody "
+			    "logs on as this role: ALTER ROLE ... RESET ALL, "
+			    "and another password", "has %s, as all who log on "
+			    "as it", cell(res, i, 1));
 	PQclear(res);
 }
 

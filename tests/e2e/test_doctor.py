@@ -244,6 +244,23 @@ def test_database(stack, admin, sql, undo, check, objekt):
     assert objekt in [b['object'] for b in bad], bad
 
 
+@pytest.mark.parametrize('setting', [
+    'statement_timeout=1', 'search_path=nowhere',
+    'local_preload_libraries=nothing'])
+def test_what_a_role_sets_for_all_of_its_name(stack, admin, setting):
+    """One worker's log-on is enough to keep all workers out."""
+    name, value = setting.split('=')
+    admin('SET ROLE countersign_publisher')
+    admin('ALTER ROLE countersign_publisher SET %s = %s' % (name, value))
+    admin('RESET ROLE')
+    try:
+        bad = of(doctor(stack), 'setting', 'warn')
+    finally:
+        admin('ALTER ROLE countersign_publisher RESET ALL')
+    assert [(b['object'], setting in b['text']) for b in bad] == [
+        ('countersign_publisher', True)], bad
+
+
 def test_notifications_that_nobody_reads(stack, admin):
     """Any role can notify, and listen without end; in a queue that is full
     nothing could be revoked."""
