@@ -215,8 +215,9 @@ db_listen(struct db *db, struct err *err)
 }
 
 /*
- * What every new connection gets.  No lock is waited for for ever: better an
- * error now than all threads behind one.
+ * What every new connection gets, whatever server, role and DSN have: a COMMIT
+ * that is not durable says so by a warning alone.  No lock is waited for for
+ * ever: better an error now than all threads behind one.
  */
 static int
 db_set_up(struct db *db, struct err *err)
@@ -225,6 +226,7 @@ db_set_up(struct db *db, struct err *err)
 	PGresult *r;
 
 	if (db_simple(db, "SET synchronous_commit = on; "
+	    "SET client_min_messages = warning; "
 	    "SET lock_timeout = '5s'", "settings", err) == -1)
 		return -1;
 	if (db->listen != NULL && db_listen(db, err) == -1)

@@ -293,6 +293,22 @@ test_commit_lies(void **state)
 	}
 }
 
+/* Some have warnings switched off, or a role has it done for all of its name. */
+static void
+test_commit_lies_quietly(void **state)
+{
+	struct err err;
+	bool in_doubt;
+	int rc;
+
+	(void)state;
+	owner("ALTER DATABASE countersign SET client_min_messages = error");
+	rc = commit_with("warning", put_and_commit, &in_doubt, &err);
+	owner("ALTER DATABASE countersign RESET client_min_messages");
+	assert_int_equal(rc, -1);
+	assert_true(in_doubt);
+}
+
 /* A connection lost in a transaction is not taken up by another session. */
 static void
 test_lost_transaction(void **state)
@@ -678,6 +694,7 @@ main(void)
 		cmocka_unit_test(test_notifications),
 		cmocka_unit_test(test_transactions),
 		cmocka_unit_test(test_commit_lies),
+		cmocka_unit_test(test_commit_lies_quietly),
 		cmocka_unit_test(test_lost_transaction),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_copy_durable),
