@@ -345,7 +345,7 @@ cmd_crl_publish(struct cli *c, const struct args *a, struct err *err)
 		return -1;
 	}
 	if (args_has(a, "metrics"))
-		p.metrics = crlmetrics_new(args_get(a, "metrics"));
+		p.metrics = crlmetrics_new(args_get(a, "metrics"), p.to);
 	rc = args_has(a, "watch") ? watch(&p, err) : once(&p, err);
 	p.publisher->type->free(p.publisher);
 	crlmetrics_free(p.metrics);

@@ -11,16 +11,17 @@
 
 struct crlmetrics {
 	struct metrics	*m;
-	const char	*path;
+	const char	*path, *to;
 	int64_t		 next, next_count;	/* monotonic seconds */
 };
 
 struct crlmetrics *
-crlmetrics_new(const char *path)
+crlmetrics_new(const char *path, const char *to)
 {
 	struct crlmetrics	*p = xcalloc(1, sizeof(*p));
 
 	p->path = path;
+	p->to = to;
 	p->m = metrics_new();
 	return p;
 }
@@ -129,6 +130,16 @@ set_expiring(struct crlmetrics *p, struct cli *c, struct err *err)
 	return 0;
 }
 
+/* Whoever reads of no failure for days must be able to believe it. */
+static void
+set_published(struct crlmetrics *p)
+{
+	char	labels[METRICS_LABELS] = "";
+
+	metrics_label(labels, "to", slice_str(p->to));
+	metrics_set(p->m, M_PUBLISHED, labels, time(NULL));
+}
+
 /* Counting certificates reads an index of all of them: less often. */
 int
 crlmetrics_write(struct crlmetrics *p, struct cli *c, struct err *err)
@@ -145,5 +156,6 @@ crlmetrics_write(struct crlmetrics *p, struct cli *c, struct err *err)
 	}
 	if (set_lists(p, c, err) == -1)
 		return -1;
+	set_published(p);
 	return metrics_save(p->m, p->path, err);
 }

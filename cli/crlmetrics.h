@@ -9,10 +9,13 @@
 
 struct crlmetrics;
 
-/* The path is borrowed. */
-struct crlmetrics	*crlmetrics_new(const char *path);
+/* Path, and where lists are published to: borrowed. */
+struct crlmetrics	*crlmetrics_new(const char *path, const char *to);
 void			 crlmetrics_free(struct crlmetrics *);
-/* If it is due: once a minute.  NULL does nothing. */
+/*
+ * Behind a publication that went well.  If it is due: once a minute.  NULL does
+ * nothing.
+ */
 int			 crlmetrics_write(struct crlmetrics *, struct cli *,
 			    struct err *);
 

@@ -61,6 +61,9 @@ static const struct known known[METRICS] = {
 	    "Until when that delta counts (nextUpdate)", GAUGE },
 	[M_EXPIRING] = { "countersign_certificates_expiring",
 	    "Certificates, not revoked, that end within so many days", GAUGE },
+	[M_PUBLISHED] = { "countersign_publisher_updated_timestamp_seconds",
+	    "When all lists were last found where they belong, or put there",
+	    GAUGE },
 	[M_UPDATED] = { "countersign_signer_updated_timestamp_seconds",
 	    "When the signer wrote these numbers", GAUGE },
 };

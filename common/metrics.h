@@ -29,6 +29,7 @@ enum metric {
 	M_DELTA_MADE,		/* ca */
 	M_DELTA_ENDS,
 	M_EXPIRING,		/* template, days */
+	M_PUBLISHED,		/* to */
 	M_UPDATED,
 	METRICS
 };

@@ -92,12 +92,32 @@ def test_signers_and_publisher(stack, demo):
     made = p['countersign_crl_made_timestamp_seconds{ca="%s"}' % ca]
     ends = p['countersign_crl_ends_timestamp_seconds{ca="%s"}' % ca]
     assert made <= time.time() < ends
+    to = 'countersign_publisher_updated_timestamp_seconds{to="%s"}' % (
+        stack.dir.resolve() / 'web/ca')
+    assert time.time() - 600 < p[to] <= time.time() + 1
     assert p['countersign_certificates_expiring{template="%s",days="7"}' %
              stack.env['CS_TEMPLATE']] >= 0
     whole = scrape(stack)       # the host's: all of that, too
     assert {k for s in [*sums, p] for k in s} <= set(whole)
     assert total(whole, 'countersign_signer_decisions_total') >= sum(
         total(s, 'countersign_signer_decisions_total') for s in sums)
+
+
+def test_a_publisher_that_cannot(stack, tmp_path):
+    """It tells of no success, so that what it has told grows old."""
+    (tmp_path / 'file').write_text('')
+    text = tmp_path / 'p.prom'
+    with open(tmp_path / 'log', 'w') as log:
+        p = subprocess.Popen(
+            [*stack.ctl_words(), 'crl', 'publish', '--watch', '--to',
+             tmp_path / 'file/ca', '--metrics', text], stderr=log)
+        try:
+            wait_for(lambda: (tmp_path / 'log').read_text().count(
+                'event=publish') > 2)
+        finally:
+            p.terminate()
+            p.wait(300)
+    assert not text.exists()
 
 
 def test_only_this_host(stack):
