@@ -24,7 +24,8 @@ int	 certs_add(struct certs *, struct slice der, struct err *);
 int	 certs_add_x509(struct certs *, X509 *, struct err *);
 /*
  * A file of PEM certificates or one in DER, behind those that are there.
- * ERR_MALFORMED when there is none in it; one that is damaged is ERR_INTERNAL.
+ * ERR_MALFORMED when there is none in it; one that is damaged is ERR_INTERNAL;
+ * as certs_add, or file_read.
  */
 int	 certs_read(struct certs *, const char *path, struct err *);
 void	 certs_free(struct certs *);

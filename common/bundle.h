@@ -213,7 +213,7 @@ struct bundle_out *bundle_out_new(const struct bundlekey *, struct bundle_sink);
  * good for bundle_out_free only.
  */
 int	 bundle_add(struct bundle_out *, const struct record *, struct err *);
-/* Sign and write the end; *hash is that of the whole file. */
+/* Sign and write the end; *hash is that of the whole file.  As the sink. */
 int	 bundle_finish(struct bundle_out *, uint8_t hash[BUNDLE_HASH],
 	    struct err *);
 void	 bundle_out_free(struct bundle_out *);
@@ -221,7 +221,7 @@ void	 bundle_out_free(struct bundle_out *);
 /*
  * A copy of a file that nobody else can change meanwhile, in a nameless file
  * in that folder; fclose by the caller.  NULL: ERR_DENIED when it cannot be
- * opened, ERR_TOO_BIG beyond BUNDLE_OCTETS_MAX, ERR_UNAVAILABLE.
+ * read or written, ERR_TOO_BIG beyond BUNDLE_OCTETS_MAX.
  */
 FILE	*bundle_copy(const char *path, const char *dir, struct err *);
 /*
@@ -244,7 +244,8 @@ int	 bundle_settle(int fd, char *beside, const char *path, int rc,
  * Reading.  bundle_open reads it all once: framing, limits, signature; every
  * record is decoded, and stands in its place.  *hash is that of the file.
  * The FILE is borrowed and must not change.  ERR_MALFORMED, ERR_TOO_BIG;
- * ERR_UNAVAILABLE when it cannot be read, as bundle_next and bundle_rewind.
+ * ERR_DENIED when it cannot be read.  So it is with bundle_next and
+ * bundle_rewind.
  */
 struct bundle_in;
 struct bundle_in *bundle_open(FILE *, const struct bundlekey *peer,

@@ -20,7 +20,9 @@ struct bundlekey;
 struct bundlekey *bundlekey_private(const char *path, struct err *);
 struct bundlekey *bundlekey_public(const char *path, struct err *);
 void	 bundlekey_free(struct bundlekey *);	/* wipes */
-/* A new private key at path, mode 0400, never over an old one. */
+/*
+ * A new private key at path, mode 0400, never over an old one.  ERR_INTERNAL.
+ */
 int	 bundlekey_make(const char *path, struct err *);
 
 /* SHA-256 of the SubjectPublicKeyInfo, lent. */

@@ -24,11 +24,10 @@ struct certauth {
  * DER, no CA certificate, chain to a CA of the policy, client authentication
  * among its EKUs) holds under this policy while from <= now < until, the
  * validity of the certificate and of its anchor.  Whose it is the rule says, or
- * the row: it must be there, byte for byte, with a number and times that a signer
- * gave it, and not revoked.  ERR_MALFORMED,
- * ERR_TOO_BIG, ERR_DENIED with CERT_E_UNTRUSTEDROOT, CERT_E_EXPIRED,
- * CRYPT_E_REVOKED or HR_ACCESS_DENIED, ERR_UNAVAILABLE.  The account may be
- * disabled: ask it.
+ * the row: it must be there, byte for byte, with a number and times that a
+ * signer gave it, and not revoked.  ERR_MALFORMED, ERR_TOO_BIG, ERR_DENIED with
+ * CERT_E_UNTRUSTEDROOT, CERT_E_EXPIRED, CRYPT_E_REVOKED or HR_ACCESS_DENIED,
+ * ERR_UNAVAILABLE.  The account may be disabled: ask it.  now: unix seconds.
  */
 struct certauth_proof {
 	const struct trusted_ca	*rule;	/* the policy's; NULL: a CA of ours */
@@ -38,12 +37,16 @@ int	 certauth_prove(const struct policy *, struct slice der, int64_t now,
 	    struct certauth_proof *, struct err *);
 int	 certauth_holder(struct snapshot *, const struct trusted_ca *rule,
 	    struct slice der, int64_t now, struct certauth *, struct err *);
-/* INTEGER content; what the row of one of ours is looked up by. */
+/*
+ * INTEGER content, lent by der; what the row of one of ours is looked up by.
+ * ERR_MALFORMED, ERR_TOO_BIG.
+ */
 int	 certauth_serial(struct slice der, struct slice *serial, struct err *);
 /*
  * Both, as the signer's second look: of a certificate that has a row with these
  * very bytes neither signature nor EKU are read again.  The worker has, and one
- * that lies about that could as well say that a password was right.
+ * that lies about that could as well say that a password was right.  Errors as
+ * above.
  */
 struct certauth_known {
 	struct snapshot		*snapshot;
@@ -64,7 +67,8 @@ int	 certauth_since(const struct certauth *, const struct account *,
 /*
  * The certificate alone: issued by an anchor of the policy (whose DER goes to
  * *issuer), valid then, for TLS clients.  No CA stands in between: whom the
- * policy trusts is listed there.
+ * policy trusts is listed there.  ERR_DENIED, CERT_E_UNTRUSTEDROOT or
+ * CERT_E_EXPIRED.
  */
 struct x509_st;
 int	 certauth_chain(const struct policy *, struct x509_st *, int64_t now,

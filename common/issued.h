@@ -99,19 +99,22 @@ bool		 issued_drawn(struct slice serial, int64_t not_before);
 
 /*
  * The parts of its certificate, lent ([RFC5280] 4.1): the first two whole, of
- * the signature the octets.  -1 for what is none, or has no number that a signer
- * draws, or other times than the row.
+ * the signature the octets.  -1 for what is none, or has no number that a
+ * signer draws, or other times than the row.
  */
 int		 issued_parts(const struct issued *, struct slice *tbs,
 		    struct slice *alg, struct slice *sig);
 /*
- * Did that CA's key sign it, for a signer?  Who writes rows and has no key makes
- * no certificate.  -1: ERR_DENIED, CERT_E_UNTRUSTEDROOT.
+ * Did that CA's key sign it, for a signer?  Who writes rows and has no key
+ * makes no certificate.  -1: ERR_DENIED, CERT_E_UNTRUSTEDROOT.
  */
 int		 issued_prove(const struct issued *, const struct policy *,
 		    struct err *);
 
-/* Subject and alternative names; names_free by the caller on 0. */
+/*
+ * Subject and alternative names; names_free by the caller on 0.  ERR_INTERNAL,
+ * or as names_parse_dn: it cannot be read.
+ */
 int		 issued_names(const struct issued *, struct names *,
 		    struct err *);
 

@@ -12,7 +12,7 @@
  *		(SHA-256); with an audit key also audit (it) and entries
  *		(between two heads)
  *	head	signer, sig: of the entry before (common/head.h); kept: entry
-		of the last head that the database is known to have
+ *		of the last head that the database is known to have
  *	intent	id, serial, ca, account, template, policy, worker,
  *		tbs (SHA-256), request and decision (rows): before signing
  *	issued	id, serial, ca, certificate (DER in base64), row: after signing

@@ -128,7 +128,10 @@ const char	*link_server_uri(const struct link_server *);	/* as bound */
  */
 int	 link_recv(struct link_server *, struct link_job *, int timeout_ms,
 	    struct err *);
-/* Never waits; ERR_UNAVAILABLE when the worker is gone or does not read. */
+/*
+ * Never waits; ERR_UNAVAILABLE when the worker is gone or does not read,
+ * ERR_INTERNAL when link_recv will fail from now on.
+ */
 int	 link_send(struct link_server *, const struct link_job *, struct slice,
 	    struct err *);
 void	 link_job_free(struct link_job *);

@@ -319,13 +319,15 @@ int	 policy_attach_key(struct policy *, const struct ca_key *,
 	    struct err *);
 /*
  * Would the policy still load with this certificate in use for the CA?  It was
- * published when another one was.
+ * published when another one was.  ERR_MALFORMED when it would not,
+ * ERR_INTERNAL for what is no certificate.
  */
 int	 policy_key_fits(const struct policy *, const char *ca,
 	    struct slice cert, struct err *);
 /*
  * A certificate that answers of this CA carry besides the chain.  One that has
- * ended, and one more than 16, is left out: clients do without.
+ * ended, and one more than 16, is left out: clients do without.  ERR_MALFORMED:
+ * no such CA, or no CA's certificate; ERR_INTERNAL for what is none at all.
  */
 int	 policy_attach_also(struct policy *, const char *ca,
 	    struct slice cert, struct err *);

@@ -25,7 +25,10 @@ struct pong {
 /* Appends / ERR_MALFORMED. */
 void	 pong_encode(const struct pong *, struct buf *);
 int	 pong_decode(struct slice, struct pong *, struct err *);
-/* Out of the answer to a ping; ERR_UNAVAILABLE with its text if it is none. */
+/*
+ * Out of the answer to a ping; ERR_UNAVAILABLE with its text if it is none, or
+ * as pong_decode.
+ */
 int	 pong_of(const struct answer *, struct pong *, struct err *);
 
 #endif

@@ -11,7 +11,8 @@
 
 /*
  * Does it say so and is it signed so, with a certificate that a signer may have
- * issued?  For addresses that only renew.
+ * issued?  For addresses that only renew.  ERR_DENIED, also for no request at
+ * all (NULL).
  */
 int	 renewal_claimed(const struct request *, struct err *);
 /*

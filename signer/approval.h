@@ -22,7 +22,10 @@ void	 pending_free(struct pending *);
  * decided by this very message before or may not be.
  */
 void	 approval_check(struct signer *, struct job *);
-/* Put the approver's subject, if there is one, into the parsed request. */
+/*
+ * Put the approver's subject, if there is one, into the parsed request.
+ * ERR_DENIED: it is no name ([RFC4514]), and the request is as it was.
+ */
 int	 approval_subject(struct job *, struct err *);
 /*
  * For the vault: job's pending and verdict are set, its request is parsed, and

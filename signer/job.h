@@ -122,17 +122,17 @@ void		 job_identify(const struct signer *, struct job *);
  */
 int		 job_account(struct signer *, struct job *, struct err *);
 /*
- * Is who asks, or whom it is for, disabled by now?  Then *why is
- * ERR_UNAVAILABLE.  What cannot be looked up is not.
- */
-bool		 job_disabled(struct signer *, const struct job *,
-		    struct err *why);
-/*
  * The same, and may they by this method?  *ca is the policy's.  Also
  * ERR_UNAVAILABLE when the CA's certificate is another.
  */
 int		 job_caller(struct signer *, struct job *,
 		    const struct policy_ca **, struct err *);
+/*
+ * Is who asks, or whom it is for, disabled by now?  Then *why is
+ * ERR_UNAVAILABLE.  What cannot be looked up is not.
+ */
+bool		 job_disabled(struct signer *, const struct job *,
+		    struct err *why);
 /* What an earlier job of the batch gives somebody else has no row yet. */
 void		 job_same_key(struct job *, const struct job *earlier);
 /*
@@ -141,7 +141,10 @@ void		 job_same_key(struct job *, const struct job *earlier);
  * (job_refuse); a decision that was made before stays (has_decision).
  */
 int		 job_decide(struct signer *, struct job *, struct err *);
-/* The end of it: validity, serial number and TBSCertificate of a decision. */
+/*
+ * The end of it: validity, serial number and TBSCertificate of a decision.  As
+ * tbs_validity, serial_new, tbs_build.
+ */
 int		 job_build(struct signer *, struct job *,
 		    const struct pubkey *, struct err *);
 /* job_decide, and its outcome: JOB_RECORD or JOB_ANSWERED. */
