@@ -234,6 +234,12 @@ test_names(void **state)
 	names_add_san(&q.request.names, SAN_DNS, "y.a.example");
 	q.account.groups.n = 0;
 	denies(&q, CERTSRV_E_BAD_RENEWAL_SUBJECT, "renewal-key-based");
+	/* Nor fewer: what answers by all of them would not any more. */
+	ask_for(&q, "Key", "Key");
+	names_add_rdn(&q.request.names, "CN", "h.a.example");
+	names_add_san(&q.request.names, SAN_DNS, "h.a.example");
+	q.account.groups.n = 0;
+	denies(&q, CERTSRV_E_BAD_RENEWAL_SUBJECT, "renewal-key-based");
 	/* Who may enroll may ask for other names, by the rule. */
 	ask_for(&q, "Key", "Key");
 	names_add_rdn(&q.request.names, "CN", "z.a.example");
