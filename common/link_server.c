@@ -19,7 +19,7 @@
  * that it has not read.
  */
 #define SERVER_RCVHWM		64
-#define SERVER_SNDHWM		256	/* a batch's: twice a worker's threads */
+#define SERVER_SNDHWM		128
 #define SERVER_BACKLOG		256
 #define SERVER_SLICE_MS		500	/* how soon a dead handler is seen */
 #define SELFTEST_MS		5000
