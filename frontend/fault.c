@@ -119,6 +119,8 @@ put_detail(struct xmlw *w, const struct fault *f)
 	xmlw_open(w, "s:Detail");
 	xmlw_open(w, "CertificateEnrollmentWSDetail");
 	xmlw_attr_str(w, "xmlns", NS_WSTEP);
+	/* adcs-rs takes no detail without the first, which nothing needs. */
+	xmlw_attr_str(w, "xmlns:xsd", NS_XSD);
 	xmlw_attr_str(w, "xmlns:xsi", NS_XSI);
 	if (f->response.n != 0) {
 		xmlw_open(w, "BinaryResponse");

@@ -15,6 +15,7 @@
 #define NS_XCEP		MS_PKI "enrollmentpolicy"
 #define NS_AUTH		"http://schemas.xmlsoap.org/ws/2006/12/authorization"
 #define NS_XSI		"http://www.w3.org/2001/XMLSchema-instance"
+#define NS_XSD		"http://www.w3.org/2001/XMLSchema"
 #define NS_DSIG		"http://www.w3.org/2000/09/xmldsig#"
 #define NS_XENC		"http://www.w3.org/2001/04/xmlenc#"
 #define NS_WCF		"http://schemas.microsoft.com/net/2005/12/" \

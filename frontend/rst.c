@@ -2,6 +2,7 @@
  * RequestSecurityToken to struct rst: the message of CES.  Behind this nobody
  * looks at XML, and nobody looks into the token before common/request.c.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,6 +18,7 @@
 #define URI_MAX		256
 #define CONTEXT_MAX	32	/* ContextItems */
 #define VALUE_MAX	4096
+#define PEM_BEGIN	"-----BEGIN "
 
 enum part {
 	P_TOKEN_TYPE, P_REQUEST_TYPE, P_TOKEN, P_CONTEXT, P_REQUEST_ID,
@@ -122,13 +124,53 @@ find_call(const xmlNode *node, struct slice action, enum rst_call *call,
 }
 
 static bool
-is_pem(struct slice s)
+begins(struct slice s, const char *head)
 {
-	static const char	begin[] = "-----BEGIN ";
+	size_t	n = strlen(head);
 
-	s = xml_trim(s);
-	return s.n >= sizeof(begin) - 1 &&
-	    memcmp(s.p, begin, sizeof(begin) - 1) == 0;
+	return s.n >= n && memcmp(s.p, head, n) == 0;
+}
+
+/* The base64 between a line that s begins with and one that it ends with. */
+static bool
+between(struct slice *s, const char *label)
+{
+	char	first[64], last[64];
+	size_t	a, b;
+
+	a = (size_t)snprintf(first, sizeof(first), "-----BEGIN %s-----",
+	    label);
+	b = (size_t)snprintf(last, sizeof(last), "-----END %s-----", label);
+	if (!begins(*s, first) || s->n < a + b ||
+	    memcmp(s->p + s->n - b, last, b) != 0)
+		return false;
+	*s = slice_of(s->p + a, s->n - a - b);
+	return true;
+}
+
+/*
+ * [RFC7468] 7, as adcs-rs sends it, to which AD CS has no objection: one whole
+ * request and nothing beside it.
+ */
+static int
+unwrap_pem(struct slice *s, struct err *err)
+{
+	static const char *const	labels[] = {
+		"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST", "PKCS7",
+		"CMS"
+	};
+	struct slice	text = xml_trim(*s);
+	size_t		i;
+
+	if (!begins(text, PEM_BEGIN))
+		return 0;
+	for (i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+		if (between(&text, labels[i])) {
+			*s = text;
+			return 0;
+		}
+	return err_bad(err, 0, "BinarySecurityToken: PEM that is not one "
+	    "whole request");
 }
 
 /*
@@ -164,12 +206,13 @@ read_token(const xmlNode *node, struct buf *out, struct err *err)
 		return refuse("ValueType", type, "that of PKCS10 or PKCS7",
 		    err);
 	if (xml_text(node, XML_TEXT_MAX, "BinarySecurityToken", &text,
-	    err) == -1 || (!is_pem(text) && base64_decode(
-	    (const char *)text.p, text.n, REQUEST_MAX, out, err) == -1))
+	    err) == -1 || unwrap_pem(&text, err) == -1 ||
+	    base64_decode((const char *)text.p, text.n, REQUEST_MAX, out,
+	    err) == -1)
 		return -1;
-	if (is_pem(text) || is_pem(buf_slice(out)))
-		return err_bad(err, 0, "BinarySecurityToken: PEM, must be "
-		    "the base64 between its first and last line");
+	if (begins(xml_trim(buf_slice(out)), PEM_BEGIN))
+		return err_bad(err, 0, "BinarySecurityToken: PEM in base64, "
+		    "must be one of them");
 	if (out->n == 0)
 		return err_bad(err, 0, "BinarySecurityToken: empty");
 	return 0;

@@ -216,12 +216,16 @@ def spelled(csr, how):
     return how(b)
 
 
+PEM = ('-----BEGIN CERTIFICATE REQUEST-----\n%s\n-----END CERTIFICATE '
+       'REQUEST-----%s\n')
 GOOD64 = {
     'unbroken': lambda b: b, 'crlf': lambda b: '\r\n'.join(
         b[i:i + 76] for i in range(0, len(b), 76)),
     'windows': lambda b: '&#xD;\n'.join(b[i:i + 76] for i in
                                        range(0, len(b), 76)),
     'indented': lambda b: '\n\t ' + b + '\n  ',
+    'pem': lambda b: PEM % (b, ''), 'pem-windows': lambda b: PEM.replace(
+        '\n', '&#xD;\n').replace('CERT', 'NEW CERT') % (b, ''),
 }
 BAD64 = {
     'no-padding': lambda b: b.rstrip('=') if b.endswith('=') else b[:-1],
@@ -229,8 +233,11 @@ BAD64 = {
     'two-payloads': lambda b: b + '====' + b, 'empty': lambda b: '',
     'blank': lambda b: ' \n ', 'percent': lambda b: b.replace('A', '%41', 1),
     'nbsp': lambda b: b[:8] + '\u00a0' + b[8:], 'cut': lambda b: b[:-2],
-    'pem': lambda b: '-----BEGIN CERTIFICATE REQUEST-----\n%s\n-----END '
-    'CERTIFICATE REQUEST-----' % b,
+    'pem-label': lambda b: PEM.replace(' REQUEST', '') % (b, ''),
+    'pem-beside': lambda b: PEM % (b, b), 'pem-twice': lambda b: PEM % (
+        b, PEM % (b, '')), 'pem-end': lambda b: b + '\n-----END PKCS7-----',
+    'pem-in-base64': lambda b: base64.b64encode((PEM % (
+        b, '')).encode()).decode(),
 }
 
 

@@ -62,6 +62,33 @@ def test_token_of_old_cepces(stack, demo):
             'a:Id="" ' % client.O)))
 
 
+def test_adcs_rs(stack, demo):
+    """Its example for AD CS: PEM as PKCS#7, the template by its OID alone; of
+    a fault's detail it takes none without xmlns:xsd."""
+    key, url = client.ec_key(), stack.env['CS_CES_URL']
+
+    def send(oid):
+        pem = x509.load_der_x509_csr(client.make_csr(
+            key, 'rust.demo.example', extensions=[client.template_v2(
+                oid, 0, 0)])).public_bytes(serialization.Encoding.PEM)
+        body = re.sub('(<BinarySecurityToken [^>]*>)[^<]*',
+                      lambda m: m[1] + pem.decode(), client.rst(
+                          b'x', pkcs10=False))
+        return demo.post(url, client.envelope(client.RST, url, body,
+                                              demo.header()))
+    policies = demo.policies()
+    [number] = [p.findtext('p:policyOIDReference', None, client.NS)
+                for p in policies.findall('.//p:policy')
+                if p.findtext('.//p:commonName', None, client.NS) ==
+                stack.env['CS_TEMPLATE']]
+    check_rstrc(send(policies.findtext(
+        './/p:oID[p:oIDReferenceID="%s"]/p:value' % number)))
+    r = send('1.2.3')
+    check_fault(r)
+    assert r.find('.//e:CertificateEnrollmentWSDetail').nsmap['xsd'] == \
+        'http://www.w3.org/2001/XMLSchema'
+
+
 def test_anonymous_destination(stack, demo):
     """[WS-Addressing] 3.2.1: what a message without To means."""
     check_rstrc(issue(stack, demo, lambda s: re.sub(

@@ -101,7 +101,8 @@ test_detail(void **state)
 	    "</s:Value></s:Code><s:Reason><s:Text xml:lang=\"en-US\">too new "
 	    "(request " ID ")</s:Text></s:Reason><s:Detail>"
 	    "<CertificateEnrollmentWSDetail xmlns=\"" NS_WSTEP
-	    "\" xmlns:xsi=\"" NS_XSI "\"><BinaryResponse>YWJj"
+	    "\" xmlns:xsd=\"" NS_XSD "\" xmlns:xsi=\"" NS_XSI
+	    "\"><BinaryResponse>YWJj"
 	    "</BinaryResponse><ErrorCode>-2146875385</ErrorCode>"
 	    "<InvalidRequest>true</InvalidRequest><RequestID>368</RequestID>"
 	    "</CertificateEnrollmentWSDetail></s:Detail></s:Fault>"));
