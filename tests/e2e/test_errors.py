@@ -110,7 +110,8 @@ def test_kinds():
 
 
 def test_http_statuses():
-    doc = {(int(r[0]), r[1]) for r in table('Without a fault')}
+    doc = {(int(r[0].split(',')[0]), r[1])
+           for r in table('Without a fault')}
     text = (TOP / 'frontend/http.c').read_text()
     text += (TOP / 'frontend/serve.c').read_text()
     worker = {int(n) for n in re.findall(
