@@ -161,6 +161,15 @@ test_policy(void **state)
 	two = policy(s, false);
 	assert_int_equal(two->version, 5);
 	snapshot_put(s, two);
+	/* Nor one that was changed past the trigger, or by a bad disk. */
+	owner("SET session_replication_role = replica; UPDATE countersign"
+	    ".policy SET body = body || '\\x0a' WHERE version = 5; "
+	    "NOTIFY countersign");
+	refused(s, "does not have its sha-256");
+	owner("SET session_replication_role = replica; UPDATE countersign"
+	    ".policy SET body = substr(body, 1, length(body) - 1) "
+	    "WHERE version = 5; NOTIFY countersign");
+	snapshot_put(s, policy(s, true));
 	snapshot_free(s);
 	snapshot_free(NULL);
 }
