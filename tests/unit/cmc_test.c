@@ -317,6 +317,15 @@ test_unsigned_attributes(void **state)
 	refused(buf_slice(&b), CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
 	    "is not signed");
 	c.signer[0] = OUTER_KEY;
+	c.signer[1] = OUTER_CERT;
+	c.nsigner = 2;
+	c.unsigned_at = 1;
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, buf_slice(&hash), &c);
+	refused(buf_slice(&b), CERTSRV_E_BAD_REQUEST_KEY_ARCHIVAL,
+	    "not with the first signer");
+	c.nsigner = 1;
+	c.unsigned_at = 0;
 	put_attr(&v, OID_OS_VERSION, BYTES("\x05\0"));
 	c.unsigned_attrs = buf_slice(&v);
 	buf_reset(&b);

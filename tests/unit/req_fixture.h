@@ -228,7 +228,8 @@ struct cms_make {
 	unsigned	 silent;	/* bits: signers without it */
 	struct slice	 digests;	/* more of digestAlgorithms */
 	struct slice	 crls;		/* TLV, behind the certificates */
-	struct slice	 unsigned_attrs; /* content of [1], first signer */
+	struct slice	 unsigned_attrs; /* content of [1] ... */
+	size_t		 unsigned_at;	/* ... of this signer */
 	enum outer	 signer[4];
 	size_t		 nsigner;
 };
@@ -342,7 +343,7 @@ put_signer(struct buf *b, const struct cms_make *c, size_t i)
 		    outer_md(how), msg);
 	}
 	der_put_slice(b, DER_OCTETS, buf_slice(&sig));
-	if (i == 0 && c->unsigned_attrs.n != 0)
+	if (i == c->unsigned_at && c->unsigned_attrs.n != 0)
 		der_put_slice(b, DER_CTXC(1), c->unsigned_attrs);
 	der_close(b, m);
 	buf_free(&attrs);
