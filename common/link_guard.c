@@ -43,6 +43,7 @@ struct conn {
 	int64_t		 taken;
 	int64_t		 since;		/* ms */
 	struct in6_addr	 from;
+	bool		 unwanted;
 };
 
 struct link_guard {
@@ -153,7 +154,7 @@ is_too_many(const struct link_guard *g, const struct in6_addr *from)
 	int	i, all = 0, theirs = 0;
 
 	for (i = 0; i < g->top; i++) {
-		if (g->conn[i].own == -1)
+		if (g->conn[i].own == -1 || g->conn[i].unwanted)
 			continue;
 		all++;
 		theirs += memcmp(&g->conn[i].from, from, sizeof(*from)) == 0;
@@ -161,7 +162,10 @@ is_too_many(const struct link_guard *g, const struct in6_addr *from)
 	return all >= GUARD_ALL || theirs >= GUARD_ADDRESS;
 }
 
-/* It may be gone already, and the descriptor something else's: no peer then. */
+/*
+ * It may be gone already, and the descriptor that of the database: then that
+ * it is gone has been said, too, and is heard before anything is closed.
+ */
 static void
 guard_opened(struct link_guard *g, int fd)
 {
@@ -174,11 +178,7 @@ guard_opened(struct link_guard *g, int fd)
 		conn_forget(&c);
 		return;
 	}
-	if (is_barred(g, &c.from) || is_too_many(g, &c.from)) {
-		say(g, &c, "has too many, or has filled the memory");
-		conn_end(&c);
-		return;
-	}
+	c.unwanted = is_barred(g, &c.from) || is_too_many(g, &c.from);
 	g->conn[fd] = c;
 	if (fd >= g->top)
 		g->top = fd + 1;
@@ -239,6 +239,18 @@ guard_bar(struct link_guard *g, const struct conn *worst, int64_t now)
 	}
 }
 
+static void
+end_unwanted(struct link_guard *g)
+{
+	struct conn	*c;
+
+	for (c = g->conn; c < g->conn + g->top; c++)
+		if (c->own != -1 && c->unwanted) {
+			say(g, c, "it has too many, or has filled the memory");
+			conn_end(c);
+		}
+}
+
 /* The host is that of the one connection that has most. */
 static void
 guard_look(struct link_guard *g)
@@ -247,6 +259,7 @@ guard_look(struct link_guard *g)
 	struct conn	*c, *worst;
 
 	(void)pthread_mutex_lock(&g->lock);
+	end_unwanted(g);
 	do {
 		worst = NULL;
 		most = all = 0;
