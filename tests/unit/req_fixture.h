@@ -214,6 +214,7 @@ put_cert(struct buf *b, EVP_PKEY *key, long serial)
 enum outer { OUTER_KEY, OUTER_KEY_BAD, OUTER_NO_SIGN, OUTER_CERT, OUTER_NONE,
     OUTER_CERT_BARE, OUTER_KEY_WRONG_SKI, OUTER_KEY_BARE, OUTER_CERT_SHA1,
     OUTER_KEY_SHA1, OUTER_NO_TYPE, OUTER_NO_DIGEST, OUTER_WRONG_TYPE,
+    OUTER_WRONG_DIGEST, OUTER_NO_SIGN_WRONG,
     OUTER_CERT_2, OUTER_CERT_3, OUTERS };
 
 struct cms_make {
@@ -302,7 +303,8 @@ put_signed_attrs(struct buf *b, const struct cms_make *c, size_t i)
 	}
 	buf_reset(&v);
 	if (how != OUTER_NO_DIGEST) {
-		put_digest(&v, outer_md(how), c->content);
+		put_digest(&v, outer_md(how), how == OUTER_WRONG_DIGEST ?
+		    c->type : c->content);
 		struct buf o = { 0 };
 		der_put_slice(&o, DER_OCTETS, buf_slice(&v));
 		put_attr(b, OID_MESSAGE_DIGEST, buf_slice(&o));
@@ -330,12 +332,13 @@ put_signer(struct buf *b, const struct cms_make *c, size_t i)
 		der_put_slice(&set, DER_SET, buf_slice(&attrs));
 		msg = buf_slice(&set);
 	}
-	if (how == OUTER_NO_SIGN) {
+	if (how == OUTER_NO_SIGN || how == OUTER_NO_SIGN_WRONG) {
 		a = der_open(b, DER_SEQ);
 		der_put_oid(b, OID_NO_SIGNATURE);
 		der_put(b, DER_NULL, NULL, 0);
 		der_close(b, a);
-		put_digest(&sig, EVP_sha256(), msg);
+		put_digest(&sig, EVP_sha256(), how == OUTER_NO_SIGN ? msg :
+		    c->type);
 	} else {
 		put_ecdsa_alg(b, outer_md(how));
 		put_signed(&sig, outer_by_cert(how) || how == OUTER_KEY_BAD ||

@@ -127,6 +127,9 @@ test_outer_rules(void **state)
 		{ OUTER_NO_TYPE, HR_INVALID_DATA },
 		{ OUTER_NO_DIGEST, HR_INVALID_DATA },
 		{ OUTER_WRONG_TYPE, NTE_BAD_SIGNATURE },
+		{ OUTER_WRONG_DIGEST, NTE_BAD_SIGNATURE },
+		{ OUTER_NO_SIGN, 0 },
+		{ OUTER_NO_SIGN_WRONG, NTE_BAD_SIGNATURE },
 		{ OUTER_KEY_SHA1, 0 },
 	};
 	struct cms_make c = { .signer = { OUTER_KEY_WRONG_SKI }, .nsigner = 1 };
