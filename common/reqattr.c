@@ -168,13 +168,17 @@ parse_pairs(struct request *r, struct pairs *list, struct der *d,
 	return 0;
 }
 
-/* Each name once in all of the attribute's values. */
+/*
+ * Each name once in all of the attribute's values; in a PKCS#10, where some
+ * write an attribute for each pair, in all of these.
+ */
 static int
 attr_name_value(struct reqparse *p, const struct attr_value *v,
     struct err *err)
 {
 	struct pairs	list = { HINT_NAME_VALUE,
-	    v->is_signed && v->list != ATTR_CSR, v->list == ATTR_SIGNED, 0 };
+	    v->is_signed && v->list != ATTR_CSR, v->list == ATTR_SIGNED,
+	    v->list == ATTR_CSR ? p->pairs : 0 };
 	struct der	values, d;
 
 	der_init(&values, v->tlv);
@@ -182,6 +186,8 @@ attr_name_value(struct reqparse *p, const struct attr_value *v,
 		if (der_enter(&values, DER_SEQ, &d, "name/value pair",
 		    err) == -1 || parse_pairs(p->req, &list, &d, err) == -1)
 			return -1;
+	if (v->list == ATTR_CSR)
+		p->pairs = list.seen;
 	if (list.of_signer && (list.seen & 1u << PAIR_REQUESTER) != 0)
 		p->said = true;
 	return 0;
@@ -427,8 +433,9 @@ reqattr_parse(struct reqparse *p, enum attr_list list, struct der *d,
 		if (read_values(d, &oid, &value, err) == -1 ||
 		    ((list != ATTR_CSR || attribute_find(oid) != NULL) &&
 		    check_single(oid, value, err) == -1) ||
+		    ((list != ATTR_CSR || !slice_eq(oid, OID_NAME_VALUE)) &&
 		    oidset_add(&seen, oid, REQ_ATTRIBUTES, "attribute",
-		    err) == -1 ||
+		    err) == -1) ||
 		    reqattr_judge(p, list, oid, value, is_signed, err) == -1)
 			return -1;
 	return 0;

@@ -25,6 +25,7 @@ struct reqparse {
 						   possession are left */
 	struct oidset	 extensions;	/* of the PKCS#10 */
 	bool		 has_extensions;	/* extensionRequest was there */
+	unsigned	 pairs;		/* names of its name/value pairs, bits */
 	struct slice	 ski;		/* its SKI extension's value or empty */
 	bool		 null_signature;	/* the PKCS#10 proves nothing */
 	bool		 content_signed;	/* a real signature is over the

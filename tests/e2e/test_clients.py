@@ -310,7 +310,8 @@ REG_INFO = {'reg-info-empty': '', 'reg-info-certfile': 'certfile=a.cer&',
 
 
 @pytest.mark.parametrize('form', ['specified', 'rsa-bare', 'pairs',
-                                  'pairs-void', 'values', *REG_INFO])
+                                  'pairs-void', 'pairs-apart', 'values',
+                                  *REG_INFO])
 def test_request_by_hand(stack, demo, form):
     """What nobody reads may be empty, broken, or several."""
     key = client.rsa_key() if form == 'rsa-bare' else client.ec_key()
@@ -319,6 +320,8 @@ def test_request_by_hand(stack, demo, form):
     said = {'pairs': ['x'], 'pairs-void': ['']}.get(form, [])
     names = [tlv(0x30, oid('1.2.840.113549.1.9.2'), tlv(
         0x31, tlv(12, b'a'), tlv(12, b'b')))] if form == 'values' else []
+    if form == 'pairs-apart':       # as adcs-rs writes them
+        names = [pairs(('rmd', 'x')), pairs(('cdc', 'y'))]
     csr = by_hand(key, algorithm, pairs(template, *[
         ('ccm', value) for value in said]), *names)
     if form in REG_INFO:

@@ -150,7 +150,17 @@ test_values_of_pairs(void **state)
 	r = accepted_csr(buf_slice(&a));
 	assert_int_equal(r->nhint, 0);
 	request_free(r);
-	put_attr(&a, OID_NAME_VALUE, BYTES("\x30\0"));
+	/* An attribute for each, as adcs-rs writes them. */
+	buf_reset(&v);
+	put_pair(&v, "CertificateTemplate", "Web");
+	put_attr(&a, OID_NAME_VALUE, buf_slice(&v));
+	buf_reset(&v);
+	put_pair(&v, "rmd", "x");
+	put_attr(&a, OID_NAME_VALUE, buf_slice(&v));
+	r = accepted_csr(buf_slice(&a));
+	assert_int_equal(r->nhint, 1);
+	request_free(r);
+	put_attr(&a, OID_NAME_VALUE, buf_slice(&v));
 	refused_csr(buf_slice(&a), HR_INVALID_DATA, "twice");
 	buf_free(&v);
 	buf_free(&a);
