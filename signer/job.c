@@ -409,6 +409,24 @@ check_template(const struct signer *s, const struct job *j, struct err *err)
 }
 
 /*
+ * [security] Z4: what waits is for people to read, and one account's must not
+ * hide all others'.  Behind an air gap everything waits.
+ */
+static int
+check_pace(struct signer *s, struct job *j, struct err *err)
+{
+	if (s->pace == NULL || j->pending != NULL)
+		return 0;
+	if (j->decision.pending && !j->ca->apart &&
+	    !pace_waits(s->pace, j->acct->name, j->t0))
+		return err_set(err, ERR_UNAVAILABLE, "template %.64s: too many "
+		    "requests for approval of account %.64s: ten a minute",
+		    j->decision.tmpl->cn, j->acct->name);
+	return pace_take(s->pace, &j->decision, j->received / 1000000, j->t0,
+	    err);
+}
+
+/*
  * Who asks comes before what for, and both before what costs or counts: a
  * request that is refused takes nothing of its template's rate, opens no
  * archived key and gets no serial number.  Whose the key may be, and whether
@@ -440,8 +458,7 @@ job_decide(struct signer *s, struct job *j, struct err *err)
 	if (check_template(s, j, err) == -1 || badkey_owned(j->req->key,
 	    j->key_owner, job_owner(j), err) == -1)
 		return -1;
-	if (s->pace != NULL && j->pending == NULL && pace_take(s->pace,
-	    &j->decision, j->received / 1000000, j->t0, err) == -1)
+	if (check_pace(s, j, err) == -1)
 		return -1;
 	if (j->ca->apart)
 		return decide_apart(&in, &j->decision, err);

@@ -34,7 +34,7 @@ struct buckets {
 };
 
 struct pace {
-	struct buckets	 templates, refused, urgent, shares;
+	struct buckets	 templates, refused, waiting, urgent, shares;
 };
 
 struct pace *
@@ -63,6 +63,7 @@ pace_free(struct pace *p)
 		return;
 	buckets_free(&p->templates);
 	buckets_free(&p->refused);
+	buckets_free(&p->waiting);
 	buckets_free(&p->urgent);
 	buckets_free(&p->shares);
 	free(p);
@@ -225,5 +226,12 @@ bool
 pace_refused(struct pace *p, const char *account, int64_t usec)
 {
 	return spare(&p->refused, account, MINUTE / PACE_REFUSED,
+	    PACE_REFUSED_SAVED, usec);
+}
+
+bool
+pace_waits(struct pace *p, const char *account, int64_t usec)
+{
+	return spare(&p->waiting, account, MINUTE / PACE_REFUSED,
 	    PACE_REFUSED_SAVED, usec);
 }

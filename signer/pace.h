@@ -37,6 +37,8 @@ int		 pace_take(struct pace *, const struct decision *,
 /* Refusals of an account that are recorded: a minute, and at once. */
 #define PACE_REFUSED		10
 #define PACE_REFUSED_SAVED	600
+/* May it have one more wait for approval?  As many as of refusals. */
+bool		 pace_waits(struct pace *, const char *account, int64_t usec);
 /* May one more be?  Of accounts that do not exist: account is "". */
 bool		 pace_refused(struct pace *, const char *account,
 		    int64_t usec);

@@ -9,7 +9,7 @@ from schema import check_fault, check_rstrc
 from wire import (ANONYMOUS, APPROVE, CERTIFICATE, DENY, ISSUE, OPERATOR,
                   PASSWORD, QUERY, Peer, ask, octets, seq, status, text)
 
-MALFORMED = 4
+PENDING, MALFORMED, UNAVAILABLE = 2, 4, 6
 
 
 @pytest.fixture(scope='module')
@@ -180,6 +180,28 @@ def test_refusals_fill_no_disk(stack, worker, exists):
         who = 'refused-others'
         stack.ctl('account', 'add', who, '--no-password', '--cn', 'R')
         assert 'too often' not in refused(who)
+
+
+def test_one_account_does_not_fill_the_approvers_list(stack, worker):
+    """[security] Z4: what waits has to be read by people."""
+    def waits(account):
+        csr = client.make_csr(key, 'x.demo.example', ['x.demo.example'],
+                              stack.env['CS_TEMPLATE_APPROVAL'])
+        return status(worker.ask(ask(stack, ISSUE, PASSWORD, account, csr)))
+    much, once = ('waits-%s-%s' % (w, uuid.uuid4().hex[:8])
+                  for w in ('much', 'once'))
+    for who in much, once:
+        stack.account(who, groups=['web-admins'])
+    key, n = client.ec_key(), 0
+    while n < 2000 and (last := waits(much)) == PENDING:
+        n += 1
+    assert last == UNAVAILABLE and n >= 600
+    assert stack.sql('SELECT count(*) FROM countersign.request WHERE account '
+                     '= %s', much)[0][0] == n
+    key = client.ec_key()
+    assert waits(once) == PENDING
+    assert 'too many requests for approval of account ' + much in \
+        stack.log('signer')
 
 
 @pytest.fixture

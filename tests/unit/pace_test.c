@@ -336,6 +336,7 @@ test_refused(void **state)
 		n += pace_refused(p, "mallory", SECOND) ? 1 : 0;
 	assert_int_equal(n, PACE_REFUSED_SAVED);
 	assert_true(pace_refused(p, "alice", SECOND));
+	assert_true(pace_waits(p, "mallory", SECOND));
 	/* A template of that name is something else. */
 	assert_int_equal(take(p, "mallory", 1, SECOND), 0);
 	assert_false(pace_refused(p, "mallory", SECOND + each - 1));
