@@ -88,6 +88,25 @@ def test_a_client_certificate_is_its_account(stack, worker, call):
         assert status(a) == 3 and words in a[4].contents.decode()
 
 
+@pytest.mark.parametrize('call', [ISSUE, QUERY])
+def test_accounts_that_are_none(stack, worker, call):
+    """Who was disabled fetches nothing either."""
+    who = stack.account('none-%s' % uuid.uuid4().hex[:8], groups=['users'],
+                        cn='N')
+    csr = client.make_csr(client.ec_key(), template='User')
+    number = int(who.enroll(csr).request_id)
+
+    def answer(account):
+        return worker.ask(ask(stack, call, PASSWORD, account, csr,
+                              asked=number))
+    assert status(answer(who.user)) == 1
+    stack.ctl('account', 'disable', who.user)
+    for account, words in ((who.user, b'is disabled'),
+                           (who.user + '-x', b'does not exist')):
+        a = answer(account)
+        assert status(a) == 3 and words in a[4].contents
+
+
 @pytest.mark.parametrize('method,account,words', [
     (ANONYMOUS, 'alice', 'anonymous, with an account'),
     (PASSWORD, '', 'not canonical'), (PASSWORD, 'Alice', 'not canonical'),

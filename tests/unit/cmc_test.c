@@ -269,6 +269,34 @@ test_added(void **state)
 	buf_free(&a);
 }
 
+/* Names in two places: nobody guesses which of them are meant. */
+static void
+test_extension_in_both(void **state)
+{
+	struct cms_make c = { .type = OID_CCT_PKI_DATA, .key = fix.key,
+	    .signer = { OUTER_KEY }, .nsigner = 1 };
+	struct buf e = { 0 }, a = { 0 }, csr = { 0 }, v = { 0 };
+	struct buf control = { 0 }, data = { 0 }, b = { 0 };
+
+	(void)state;
+	put_ext(&e, OID_EXT_SAN, false, BYTES("\x30\x05\x82\x03" "a.b"));
+	put_ext_request(&a, OID_EXTENSION_REQUEST, buf_slice(&e));
+	put_csr(&csr, fix.key, buf_slice(&a), INNER_GOOD);
+	put_reference(&v, DER_SEQ, buf_slice(&e));
+	put_control(&control, 2, OID_CMC_ADD_EXTENSIONS, buf_slice(&v));
+	put_pkidata(&data, buf_slice(&control), buf_slice(&csr));
+	c.content = buf_slice(&data);
+	put_cms(&b, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "in the pkcs10 and in ");
+	buf_free(&e);
+	buf_free(&a);
+	buf_free(&csr);
+	buf_free(&v);
+	buf_free(&control);
+	buf_free(&data);
+	buf_free(&b);
+}
+
 static void
 test_unsigned_attributes(void **state)
 {
@@ -345,6 +373,54 @@ test_unsigned_attributes(void **state)
 	buf_free(&b);
 }
 
+/* PKIData with so many times the same request. */
+static void
+put_requests(struct buf *b, struct slice csr, size_t n)
+{
+	size_t i, m = der_open(b, DER_SEQ), s, t;
+
+	der_put(b, DER_SEQ, NULL, 0);
+	s = der_open(b, DER_SEQ);
+	for (i = 0; i < n; i++) {
+		t = der_open(b, DER_CTXC(0));
+		der_put_uint(b, i + 1);
+		buf_add(b, csr.p, csr.n);
+		der_close(b, t);
+	}
+	der_close(b, s);
+	der_put(b, DER_SEQ, NULL, 0);
+	der_put(b, DER_SEQ, NULL, 0);
+	der_close(b, m);
+}
+
+static void
+test_one_request(void **state)
+{
+	static const char *const why[] = { "no request", NULL,
+	    "more than one request" };
+	struct cms_make c = { .type = OID_CCT_PKI_DATA, .key = fix.key,
+	    .signer = { OUTER_KEY }, .nsigner = 1 };
+	struct buf csr = { 0 }, data = { 0 }, b = { 0 };
+	size_t n;
+
+	(void)state;
+	put_csr(&csr, fix.key, NOTHING, INNER_GOOD);
+	for (n = 0; n < ARRAY(why); n++) {
+		buf_reset(&data);
+		buf_reset(&b);
+		put_requests(&data, buf_slice(&csr), n);
+		c.content = buf_slice(&data);
+		put_cms(&b, &c);
+		if (why[n] == NULL)
+			request_free(accepted(buf_slice(&b)));
+		else
+			refused(buf_slice(&b), HR_INVALID_DATA, why[n]);
+	}
+	buf_free(&csr);
+	buf_free(&data);
+	buf_free(&b);
+}
+
 /* [RFC2797] 3.1's other choice, crm [1], instead of tcr [0]. */
 static void
 test_crmf(void **state)
@@ -378,7 +454,9 @@ main(void)
 		cmocka_unit_test(test_reference_elsewhere),
 		cmocka_unit_test(test_more_than_a_request_needs),
 		cmocka_unit_test(test_added),
+		cmocka_unit_test(test_extension_in_both),
 		cmocka_unit_test(test_unsigned_attributes),
+		cmocka_unit_test(test_one_request),
 		cmocka_unit_test(test_crmf),
 	};
 
