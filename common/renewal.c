@@ -1,9 +1,9 @@
 /*
  * The rules of a renewal: here it is checked whether an old certificate still
- * counts, and for whom; one that was issued elsewhere counts for nobody
- * (foreign.c).  Part of decide(), which signers run, the vault and "countersign
- * explain"; no worker does.  The signatures were verified before (cmsprove.c),
- * the row comes from issued.c.
+ * counts, and for whom; one that was issued elsewhere (foreign.c), or by another
+ * CA of ours, gives nothing.  Part of decide(), which signers run, the vault and
+ * "countersign explain"; no worker does.  The signatures were verified before
+ * (cmsprove.c), the row comes from issued.c.
  */
 #include <string.h>
 #include <strings.h>
@@ -71,6 +71,22 @@ renewal_holder(const struct decide_ask *in)
 	i = old_signer(in->request);
 	if (i == in->request->nsigner || (c = in->issued[i]) == NULL ||
 	    !policy_ca_has(in->policy, in->ca, c->ca) ||
+	    !slice_eq(buf_slice(&c->der), in->request->old_cert))
+		return NULL;
+	return c;
+}
+
+/* That of another CA of the policy, where its template was before; or NULL. */
+static const struct issued *
+of_sibling(const struct decide_ask *in)
+{
+	const struct policy_key	*key;
+	const struct issued	*c;
+	size_t			 i = old_signer(in->request);
+
+	if (i == in->request->nsigner || (c = in->issued[i]) == NULL ||
+	    policy_ca_has(in->policy, in->ca, c->ca) ||
+	    policy_key_find(in->policy, c->ca, &key) == NULL ||
 	    !slice_eq(buf_slice(&c->der), in->request->old_cert))
 		return NULL;
 	return c;
@@ -249,14 +265,50 @@ judge_foreign(const struct decide_ask *in, const struct template *t,
 	return check_key(in, t, c, err);
 }
 
+static int
+check_made(const struct decide_ask *in, const struct issued *c,
+    struct err *err)
+{
+	if (in->proves != NULL && in->proves(in->prover, c))
+		return 0;
+	return issued_prove(c, in->policy, err);
+}
+
+static int
+check_revoked(const struct issued *c, struct err *err)
+{
+	if (!c->revoked)
+		return 0;
+	return err_deny(err, CRYPT_E_REVOKED,
+	    "renewal: certificate %s is revoked", SHOW(c));
+}
+
+/*
+ * A template has moved to this CA, and clients sign for its next certificate
+ * with the one they have.  That gives them no more than one from elsewhere
+ * would, and what its row says bars the way as ever.
+ */
+static int
+judge_sibling(const struct decide_ask *in, const struct template *t,
+    const struct issued *c, struct err *err)
+{
+	if (check_revoked(c, err) == -1 ||
+	    judge_foreign(in, t, c, err) == -1 ||
+	    check_account(in, t, c, err) == -1)
+		return -1;
+	return check_made(in, c, err);
+}
+
 int
 renewal_judge(const struct decide_ask *in, const struct template *t,
     const struct issued **out, struct err *err)
 {
-	const struct issued	*c = NULL;
+	const struct issued	*c = of_sibling(in);
 	struct issued		 foreign;
 	int			 rc;
 
+	if (c != NULL)
+		return judge_sibling(in, t, c, err);
 	if (check_ours(in, &c, &foreign, err) == -1)
 		return -1;
 	if (c == NULL) {
@@ -264,17 +316,14 @@ renewal_judge(const struct decide_ask *in, const struct template *t,
 		issued_clear(&foreign);
 		return rc;
 	}
-	if (c->revoked)
-		return err_deny(err, CRYPT_E_REVOKED,
-		    "renewal: certificate %s is revoked", SHOW(c));
-	if (check_hash(in, t, err) == -1 ||
+	if (check_revoked(c, err) == -1 ||
+	    check_hash(in, t, err) == -1 ||
 	    check_time(in, t, c, err) == -1 ||
 	    check_template(t, c, err) == -1 ||
 	    check_account(in, t, c, err) == -1 ||
 	    check_key(in, t, c, err) == -1 ||
 	    check_chain(in, t, c, err) == -1 ||
-	    ((in->proves == NULL || !in->proves(in->prover, c)) &&
-	    issued_prove(c, in->policy, err) == -1))
+	    check_made(in, c, err) == -1)
 		return -1;
 	*out = c;
 	return 0;

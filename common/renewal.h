@@ -26,8 +26,9 @@ const struct issued *renewal_holder(const struct decide_ask *);
  * The rules about the old certificate: ours, not revoked, in validity and
  * grace, of this template or one it supersedes, of the same account, key,
  * length of the chain, anonymous.  -1: ERR_DENIED, and *out is untouched; so it
- * is on 0 when the certificate was issued elsewhere (foreign.h) and the account
- * may ask for a new one in the same way: then that is what it asks.
+ * is on 0 when the certificate was issued elsewhere (foreign.h), or by another CA
+ * of the policy for this account, and the account may ask for a new one in the
+ * same way: then that is what it asks.
  */
 int	 renewal_judge(const struct decide_ask *, const struct template *,
 	    const struct issued **out, struct err *);

@@ -18,13 +18,15 @@ import client
 from cakeys import give_key, http_url, put, sign
 from conftest import TOP, own_stack
 from hierarchy import Offline, ca_dir, openssl
-from policies import USER_OF_CA, publish
+from policies import USER_OF_CA, publish, published
+from renewals import REVOKED, Held, refused
 from revocation import http
 from schema import check_policies, check_rstrc
 from second_site import reload_nginx
 from waits import wait_for
 from workers import patient
 
+DENIED = 0x80094011
 PEM = serialization.Encoding.PEM
 DER = serialization.Encoding.DER
 
@@ -169,6 +171,42 @@ def test_cep_shows_both(own, second):
         assert [cas[x] for x in refs] == [
             'CN=Second CA,O=Another' if name == 'SecondUser' else
             'CN=Demo-CA'], name
+
+
+def test_a_template_moves(own, second, tmp_path):
+    """Windows signs for the next certificate with the one of the first CA,
+    and does so for ever if that is refused."""
+    text = published(own)
+    here = USER_OF_CA.replace('.1.77"', '.1.78"') + '\trenewal-anonymous = true'
+    here = here.replace('}\n\trenewal-anonymous = true',
+                        '\trenewal-anonymous = true\n}\n')
+    publish(own, text + here % ('Moving', 'Demo-CA'))
+    try:
+        c, other = client.Client(own.env), own.account(
+            'mover', groups=['users'], cn='Mover')
+        one, two = Held(c, 'Moving'), Held(c, 'Moving')
+        publish(own, text + here % ('Moving', 'Second-CA'))
+        own.ctl('cert', 'revoke', two.serial, '--reason', 'superseded')
+        for form in ('cmc', 'cms'):
+            r = one.renew(form, url=second.url)
+            assert r.fault is None, r.reason
+            assert r.certificate.issuer.rfc4514_string() == \
+                'CN=Second CA,O=Another'
+            new = own.ctl_json('request', 'show',
+                               r.findtext('.//e:RequestID'))[0]
+            assert not new.get('renews'), new
+        refused(two.renew(url=second.url), REVOKED, 'is revoked')
+        refused(one.renew(c=other, url=second.url), DENIED,
+                'is not of account')
+        refused(one.renew(url=second.url.replace('UsernamePassword',
+                                                 'Anonymous')), DENIED,
+                'was issued elsewhere: log on')
+        (tmp_path / 'r').write_bytes(one.message())
+        assert 'Moving' in own.ctl(
+            'explain', '--account', own.env['CS_USER'], '--ca', 'Second-CA',
+            '--csr', str(tmp_path / 'r')).stdout
+    finally:
+        publish(own, text)
 
 
 def test_either_signer_is_asked_first(own, second, tmp_path):
@@ -552,6 +590,7 @@ def test_new_root(own, rolled, tmp_path):
     wait_for(lambda: http.get(http_url(own) + '/ca/Demo-CA-N.crl')
              .status_code == 200)
     own.ctl('ca', 'activate', 'Demo-CA-N')
+    web_knows_cas(own)
     r = client.Client(own.env).enroll(client.make_csr(
         client.ec_key(), 'n.demo.example', [], own.env['CS_TEMPLATE']))
     assert r.certificate.issuer.rfc4514_string() == 'CN=Demo-CA-N'

@@ -120,13 +120,12 @@ make_old(EVP_PKEY *signer, const int *after, struct buf *out)
 	make_one(signer, after, NULL, out);
 }
 
-/* The CA has this key. */
 static inline void
-attach(EVP_PKEY *key)
+attach_to(const char *name, EVP_PKEY *key)
 {
-	struct ca_key ca = { .ca = "CA", .name = "CA" };
+	struct ca_key ca = { .ca = name, .name = name };
 	struct err err = ERR_INIT;
-	X509 *x = fixture_cert("CA", key, NULL, key);
+	X509 *x = fixture_cert(name, key, NULL, key);
 	uint8_t *p = NULL;
 	int n = i2d_X509(x, &p);
 
@@ -135,6 +134,13 @@ attach(EVP_PKEY *key)
 		fail_msg("%s", err.text);
 	OPENSSL_free(p);
 	X509_free(x);
+}
+
+/* The CA has this key. */
+static inline void
+attach(EVP_PKEY *key)
+{
+	attach_to("CA", key);
 }
 
 static inline int

@@ -325,6 +325,63 @@ test_anonymous_by_rule(void **state)
 	denies(&q, CERTSRV_E_BAD_RENEWAL_SUBJECT, "renewal-anonymous: subject");
 }
 
+static void
+sibling(struct ask *q)
+{
+	ask_for(q, "Plain", "Plain");
+	q->old.ca = str("Two");
+}
+
+/*
+ * The template was another CA's of ours: no renewal, but who may ask anew is
+ * not kept from it by what he signs with.  Last, for the key stays.
+ */
+static void
+test_template_has_moved(void **state)
+{
+	EVP_PKEY *two = EVP_EC_gen("P-256");
+	const int early = ISSUED_EARLY;
+	struct buf real = old_der;
+	struct ask q;
+
+	(void)state;
+	attach_to("Two", two);
+	sibling(&q);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "made by no signer of ca Two");
+	old_der = (struct buf){ 0 };
+	make_old(two, &early, &old_der);
+	sibling(&q);
+	if (decide(&q.in, &q.decision, &q.err) == -1)
+		fail_msg("%s", q.err.text);
+	assert_null(q.decision.renews);
+	decision_free(&q.decision);
+	done(&q);
+	sibling(&q);
+	q.account.groups.n = 0;
+	denies(&q, CERTSRV_E_TEMPLATE_DENIED, "none of the groups");
+	sibling(&q);
+	q.old.revoked = true;
+	denies(&q, CRYPT_E_REVOKED, "4001 is revoked");
+	sibling(&q);
+	q.old.account = str("bob");
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "is not of account ada");
+	sibling(&q);
+	q.old.template = str("Same");
+	denies(&q, CERTSRV_E_TEMPLATE_CONFLICT, "does not supersede");
+	sibling(&q);
+	q.in.now = NOW + 86400 + 1;
+	denies(&q, CERT_E_EXPIRED, "renewal-grace is 0 s");
+	sibling(&q);
+	q.in.method = AUTH_ANONYMOUS;
+	denies(&q, CERTSRV_E_ENROLL_DENIED, "was issued elsewhere: log on");
+	sibling(&q);
+	q.old.der.p[q.old.der.n - 1] ^= 1;
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	buf_free(&old_der);
+	old_der = real;
+	EVP_PKEY_free(two);
+}
+
 int
 main(void)
 {
@@ -337,6 +394,7 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_anonymous),
 		cmocka_unit_test(test_anonymous_by_rule),
+		cmocka_unit_test(test_template_has_moved),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
