@@ -207,6 +207,13 @@ test_more_than_a_request_needs(void **state)
 	buf_reset(&b);
 	make_cmc(&b, INNER_GOOD, NOTHING, &c);
 	refused(buf_slice(&b), HR_INVALID_DATA, "certificates: more than 8");
+	/* Which of them is the signer's? */
+	buf_reset(&more);
+	put_cert(&more, fix.key, 77);
+	c.more[0] = buf_slice(&more);
+	buf_reset(&b);
+	make_cmc(&b, INNER_GOOD, NOTHING, &c);
+	refused(buf_slice(&b), HR_INVALID_DATA, "same issuer and serial");
 	/* The form of SignedData, by the name of another content. */
 	c.more[0] = NOTHING;
 	buf_reset(&b);
