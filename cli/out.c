@@ -49,13 +49,38 @@ utf8_next(const char *text, uint32_t *cp)
 	return n;
 }
 
+/*
+ * What nobody sees, and directories pass over when they compare ([Unicode]
+ * Default_Ignorable_Code_Point): an approver would take one name for another.
+ */
+static bool
+invisible(uint32_t c)
+{
+	return c == 0xad || c == 0x034f || c == 0x061c || c == 0x115f ||
+	    c == 0x1160 || c == 0x17b4 || c == 0x17b5 ||
+	    (c >= 0x180b && c <= 0x180f) || (c >= 0x200b && c <= 0x200f) ||
+	    (c >= 0x2060 && c <= 0x206f) || c == 0x3164 ||
+	    (c >= 0xfe00 && c <= 0xfe0f) || c == 0xfeff || c == 0xffa0 ||
+	    (c >= 0xfff0 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
+}
+
 /* Control characters, line separators, what turns the direction of text. */
 static bool
 unsafe(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x061c ||
-	    (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	    (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
+	return c < 0x20 || (c >= 0x7f && c <= 0x9f) ||
+	    (c >= 0x2028 && c <= 0x202e) || invisible(c);
+}
+
+/* As JSON has it: two of UTF-16 for what is above ([RFC8259] 7). */
+static void
+escape(struct buf *b, uint32_t c)
+{
+	if (c >= 0x10000)
+		buf_printf(b, "\\u%04x\\u%04x", 0xd800 + (c - 0x10000) / 0x400,
+		    0xdc00 + (c - 0x10000) % 0x400);
+	else
+		buf_printf(b, "\\u%04x", c);
 }
 
 void
@@ -69,7 +94,7 @@ out_plain(struct buf *b, const char *text)
 		if (n == 0 || (n == 1 && unsafe(c)))
 			buf_printf(b, "\\x%02x", c);
 		else if (unsafe(c))
-			buf_printf(b, "\\u%04x", c);
+			escape(b, c);
 		else
 			buf_add(b, text, n);
 	}
@@ -91,7 +116,7 @@ out_json_string(struct buf *b, const char *text)
 		else if (c == '"' || c == '\\')
 			buf_printf(b, "\\%c", (int)c);
 		else if (unsafe(c))
-			buf_printf(b, "\\u%04x", c);
+			escape(b, c);
 		else
 			buf_add(b, text, n);
 	}

@@ -108,6 +108,12 @@ static const struct {
 	{ "\x7f", "\\x7f", "\"\\u007f\"" },
 	{ "\xc2\x9b", "\\u009b", "\"\\u009b\"" },		/* C1 CSI */
 	{ "\xe2\x80\xae" "abc", "\\u202eabc", "\"\\u202eabc\"" }, /* RLO */
+	{ "a\xc2\xad" "b", "a\\u00adb", "\"a\\u00adb\"" },	/* soft hyphen */
+	{ "a\xe3\x85\xa4", "a\\u3164", "\"a\\u3164\"" },	/* Hangul filler */
+	{ "a\xf3\xa0\x84\x80", "a\\udb40\\udd00",
+	    "\"a\\udb40\\udd00\"" },			/* a variation */
+	{ "\xc3\xa4\xf0\x9f\x94\x91", "\xc3\xa4\xf0\x9f\x94\x91",
+	    "\"\xc3\xa4\xf0\x9f\x94\x91\"" },
 	{ "\xff\xc3", "\\xff\\xc3", "\"\\ufffd\\ufffd\"" },
 	{ "\xc0\xaf", "\\xc0\\xaf", "\"\\ufffd\\ufffd\"" },	/* overlong */
 	{ "\xed\xa0\x80", "\\xed\\xa0\\x80", "\"\\ufffd\\ufffd\\ufffd\"" },
