@@ -178,6 +178,8 @@ bool		 chronicle_given(const struct chronicle *,
 /* The highest number of a change of this CA; only what is claimed, or all. */
 int64_t		 chronicle_change(const struct chronicle *, size_t ca,
 		    bool claimed);
+/* The highest number of a list that was signed, with or without a row. */
+uint64_t	 chronicle_number(const struct chronicle *, size_t ca);
 /* Key and digest of a row of the table audit, a tuple; -1: it is none. */
 int		 chr_audit_row(struct slice tuple, struct chr_audit *);
 int		 chr_audit_cmp(const void *, const void *);	/* by key */

@@ -409,6 +409,18 @@ chronicle_change(const struct chronicle *c, size_t ca, bool claimed)
 	return highest;
 }
 
+uint64_t
+chronicle_number(const struct chronicle *c, size_t ca)
+{
+	uint64_t highest = 0;
+	size_t i;
+
+	for (i = 0; i < c->nlist; i++)
+		if (c->list[i].ca == ca && c->list[i].number > highest)
+			highest = c->list[i].number;
+	return highest;
+}
+
 int64_t
 chronicle_audit_latest(const struct chronicle *c)
 {

@@ -42,6 +42,8 @@ const struct db_stmt restore_sql[] = {
 	{ "head", "SELECT countersign.ledger_head_put($1, $2::bigint, "
 	    "decode($3, 'hex'), $4)", 4 },
 	{ "change", "SELECT countersign.change_put_back($1, $2::bigint)", 2 },
+	{ "told", "UPDATE countersign.revocation_change "
+	    "SET told = greatest(told, $2::bigint) WHERE ca = $1", 2 },
 	{ "round", "SELECT countersign.airgap_round_put_back($1::bigint, $2, "
 	    "$3)", 3 },
 	{ "audit_numbers", "SELECT setval('countersign.audit_n_seq', "

@@ -111,14 +111,18 @@ int
 restore_changes(struct restore *r, struct err *err)
 {
 	const struct chronicle *c = r->c;
-	char number[24];
+	char number[24], list[24];
 	size_t i;
 
 	for (i = 0; i < c->ca.n; i++) {
 		snprintf(number, sizeof number, "%lld",
 		    (long long)chronicle_change(c, i, false));
+		snprintf(list, sizeof list, "%llu",
+		    (unsigned long long)chronicle_number(c, i));
 		if (restore_run(r, "change", (struct db_param[]){
-		    DB_TEXT(c->ca.v[i]), DB_TEXT(number) }, 2, err) != 0)
+		    DB_TEXT(c->ca.v[i]), DB_TEXT(number) }, 2, err) != 0 ||
+		    restore_run(r, "told", (struct db_param[]){
+		    DB_TEXT(c->ca.v[i]), DB_TEXT(list) }, 2, err) != 0)
 			return -1;
 	}
 	return 0;

@@ -132,7 +132,8 @@ base_of(const struct making *m)
 
 /*
  * [RFC5280] 5.2.3: numbers never repeat or fall.  The database may have been
- * restored from a backup; the ledger knows what this signer signed.
+ * restored from a backup; the ledger knows what this signer signed, and the
+ * database what all ledgers had when reconcile put rows back.
  */
 static int
 plan(struct making *m, struct err *err)
@@ -146,6 +147,8 @@ plan(struct making *m, struct err *err)
 		    (long long)(l->this_update - m->now));
 	if (m->ca->crl_number > last)
 		last = m->ca->crl_number;
+	if (m->state.told > last)
+		last = m->state.told;
 	m->made.ca = m->ca->name;
 	m->made.number = last + 1;
 	m->made.this_update = m->now;

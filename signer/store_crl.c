@@ -57,6 +57,7 @@ store_crl_state(struct store *st, const char *ca, struct crl_state *out,
 	read_list(r, 6, &out->complete);
 	read_list(r, 11, &out->before);
 	out->whole = *PQgetvalue(r, 0, 16) == 't';
+	out->told = (uint64_t)cell(r, 0, 17);
 	PQclear(r);
 	return 0;
 }

@@ -17,6 +17,7 @@ struct crl_list {
 };
 
 struct crl_state {
+	uint64_t	 told;		/* a number of before a backup, or 0 */
 	int64_t		 changes;	/* of the CA's revocations so far */
 	struct crl_list	 last;		/* of either kind */
 	struct crl_list	 complete, before;	/* the last two of those */

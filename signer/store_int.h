@@ -206,7 +206,9 @@ enum { STORED_ID, STORED_REPLAY_KEY, STORED_STATE, STORED_NUMBER,
 	    "FROM countersign.revocation_change WHERE ca = $1), 0), "	\
 	    CRL_STATE("l") ", " CRL_STATE("f") ", " CRL_STATE("p")	\
 	    ", EXISTS (SELECT FROM countersign.crl_part "		\
-	    "WHERE ca = $1 AND number = f.number) "			\
+	    "WHERE ca = $1 AND number = f.number), "			\
+	    "coalesce((SELECT told FROM countersign.revocation_change "	\
+	    "WHERE ca = $1), 0) "					\
 	    "FROM (SELECT 1) one LEFT JOIN (SELECT number, "		\
 	    "this_update, next_update, change, base "			\
 	    "FROM countersign.crl WHERE ca = $1 UNION ALL "		\

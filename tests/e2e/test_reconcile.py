@@ -32,6 +32,11 @@ def secret(own, name):
     return row['secret']
 
 
+def list_number(cert):
+    return fetch_crl(cert).extensions.get_extension_for_class(
+        x509.CRLNumber).value.crl_number
+
+
 def as_owner(own, folder):
     if os.geteuid() == 0:
         subprocess.run(['chown', '-R', own.conf.owner(), folder], check=True)
@@ -91,8 +96,7 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
     own.ctl('cert', 'release', hex_serial(held), hex_serial(thawed))
     wait_for(lambda: entry(new) and entry(held) is None)
     assert ask(new).certificate_status == REVOKED
-    number = fetch_crl(new).extensions.get_extension_for_class(
-        x509.CRLNumber).value.crl_number
+    number = list_number(new)
     rows = own.sql('SELECT count(*) FROM countersign.certificate')
     restart_signers(own)    # which have told all of that
     restore(own, root, dump)
@@ -153,8 +157,7 @@ def test_restored_from_an_old_backup(own, root, lived, tmp_path):
         assert ask(c).certificate_status == REVOKED
     for c in (held, certs[2]):
         assert ask(c).certificate_status == GOOD
-    wait_for(lambda: fetch_crl(new).extensions.get_extension_for_class(
-        x509.CRLNumber).value.crl_number > number)
+    wait_for(lambda: list_number(new) > number)
     assert entry(old) and entry(new) and entry(held) is None
     row, = own.ctl_json('cert', 'show', hex_serial(new))
     assert row['revocation_note'] == 'found'
@@ -362,6 +365,42 @@ def test_unsigned_tail(own, root, lived, tmp_path):
     # What was decided was there, though nobody says that it was committed.
     assert client.Client(own.env).query(decided).certificate is not None
     restart_signers(own)        # their heads had no copy in the database
+    wait_for(lambda: damages(own, own.conf) == (0, []))
+
+
+def lists_told(own):
+    """The highest number of a list that stands in a ledger, row or not."""
+    return max(int(json.loads(x)['number']) for lines in
+               ledger_lines(own).values() for x in lines
+               if b'"type":"crl"' in x)
+
+
+def test_a_list_of_which_only_the_number_is_told(own, root, lived, tmp_path):
+    """Signed and perhaps published; its signer died before it wrote the row,
+    and the database is an older one: no other list gets the number."""
+    dump = tmp_path / 'dump'
+    pg(own, 'pg_dump', '-Fc', '-f', str(dump), 'countersign')
+    cert = issue(own, 'number.demo.example')
+    last, = own.sql('SELECT max(number) FROM countersign.crl')[0]
+    with root() as db:
+        db.execute('CREATE FUNCTION public.no() RETURNS trigger LANGUAGE '
+                   "plpgsql AS $$ BEGIN RAISE 'no'; END $$")
+        db.execute('CREATE TRIGGER no BEFORE INSERT ON countersign.crl '
+                   'FOR EACH ROW EXECUTE FUNCTION public.no()')
+    revoke(own, cert, 'superseded')
+    wait_for(lambda: lists_told(own) > last)
+    restore(own, root, dump)
+    wait_for(lambda: own.sql('SELECT count(*) FROM countersign.rollback '
+                             'WHERE ended_at IS NULL') != [(0,)])
+    wait_for(lambda: not [r for r in reconcile(own)
+                          if r['what'] == 'unsigned tail'])
+    told = lists_told(own)
+    reconcile(own, '--apply')
+    # Whichever signer makes the next one.
+    assert own.sql("SELECT told FROM countersign.revocation_change "
+                   "WHERE ca = 'Demo-CA'") == [(told,)]
+    wait_for(lambda: entry(cert))
+    assert list_number(cert) > told
     wait_for(lambda: damages(own, own.conf) == (0, []))
 
 

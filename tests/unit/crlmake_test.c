@@ -130,6 +130,25 @@ ended_certificates(void **state)
 	assert_int_equal(entries(), before);
 }
 
+/* [RFC5280] 5.2.3: reconcile has found it in a ledger, but no row of it. */
+static void
+number_was_told(void **state)
+{
+	uint64_t n = state_of().last.number + 5;
+	char text[128];
+
+	(void)state;
+	snprintf(text, sizeof(text), "UPDATE countersign.revocation_change "
+	    "SET told = %llu WHERE ca = 'Fixture'", (unsigned long long)n);
+	sql(text);
+	sql("SELECT countersign.revocation_next('Fixture')");
+	look(STEP);
+	assert_int_equal(state_of().last.number, n + 1);
+	sql("SELECT countersign.revocation_next('Fixture')");
+	look(STEP);
+	assert_int_equal(state_of().last.number, n + 2);
+}
+
 #define NO_KEEP(x) "ALTER TABLE countersign.crl DISABLE TRIGGER keep; " \
 	"ALTER TABLE countersign.crl DISABLE TRIGGER crl_check; " x \
 	"; ALTER TABLE countersign.crl ENABLE TRIGGER keep; " \
@@ -575,6 +594,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(when), cmocka_unit_test(crowd),
 		cmocka_unit_test(ended_certificates),
+		cmocka_unit_test(number_was_told),
 		cmocka_unit_test(ledger_guards),
 		cmocka_unit_test(revocations_are_told),
 		cmocka_unit_test(revocation_is_told_once),
