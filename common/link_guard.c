@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -91,8 +92,11 @@ conn_waiting(struct conn *c, int64_t now)
 	/* Not its own, but of one that had the descriptor before. */
 	if (c->taken > brought)
 		c->taken = brought;
-	brought -= c->taken + (now - c->since) / 1000 * BEAT_BYTES;
-	return brought > 0 ? brought : 0;
+	brought -= c->taken;
+	/* What heartbeats did not need must not hide days later what waits. */
+	if ((now - c->since) / 1000 > brought / BEAT_BYTES)
+		c->since = now - brought / BEAT_BYTES * 1000;
+	return brought - (now - c->since) / 1000 * BEAT_BYTES;
 }
 
 static void
@@ -169,7 +173,8 @@ is_too_many(const struct link_guard *g, const struct in6_addr *from)
 static void
 guard_opened(struct link_guard *g, int fd)
 {
-	struct conn	c = { .own = dup(fd), .since = link_now_ms() };
+	struct conn	c = { .own = fcntl(fd, F_DUPFD_CLOEXEC, 0),
+			    .since = link_now_ms() };
 
 	conn_forget(&g->conn[fd]);
 	if (c.own == -1)
