@@ -149,6 +149,18 @@ check_account(const struct ticket_rules *rules, const struct ticket *t,
 	    "name?", t->principal, t->pac.sid, a->name);
 }
 
+/* One that is written twice, or in other letters, is one. */
+static bool
+are_several(const struct strlist *realms)
+{
+	size_t	i;
+
+	for (i = 1; i < realms->n; i++)
+		if (strcasecmp(realms->v[0], realms->v[i]) != 0)
+			return true;
+	return false;
+}
+
 /*
  * Of several realms, each says only who is who in its own: a KDC of one could
  * put the SID or DNS name of somebody of another into a ticket.  Whose an
@@ -161,7 +173,7 @@ check_realm(const struct ticket_rules *rules, const struct ticket *t,
 	const char	*realm = strrchr(t->principal, '@') + 1;
 	const char	*of = strchr(a->name, '@');
 
-	if (rules->realms->n < 2 ||
+	if (!are_several(rules->realms) ||
 	    (of != NULL && strcasecmp(of + 1, realm) == 0))
 		return 0;
 	return err_deny(err, HR_ACCESS_DENIED, "principal %.100s: account "

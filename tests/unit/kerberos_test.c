@@ -279,6 +279,22 @@ test_realms(void **state)
 	is_nobody("carol@C.EXAMPLE", "carol", CAROL, "not of a realm");
 }
 
+/* One realm, in all letters that somebody has thought of. */
+static void
+test_one_realm_twice(void **state)
+{
+	struct strlist twice = { NULL, 0 };
+
+	(void)state;
+	strlist_add(&twice, "a.example");
+	strlist_add(&twice, "A.EXAMPLE");
+	strlist_add(&twice, "A.EXAMPLE");
+	rules.realms = &twice;
+	is("robert@A.EXAMPLE", "robert", SID, "bob");
+	rules.realms = &one_realm;
+	strlist_free(&twice);
+}
+
 /* What a name is worth where any user may make a computer. */
 static void
 test_need_sid(void **state)
@@ -505,6 +521,7 @@ main(void)
 		cmocka_unit_test(test_accounts),
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_realms),
+		cmocka_unit_test(test_one_realm_twice),
 		cmocka_unit_test(test_need_sid),
 		cmocka_unit_test(test_delegated),
 		cmocka_unit_test(test_nobody),
