@@ -51,6 +51,7 @@ static const struct out_col cols[] = {
 #define OUTCOME	5	/* its column */
 #define STEP	1000	/* certificates revoked in one transaction */
 #define FILE_MAX	((size_t)8 * 1024 * 1024)
+#define UTF8_MARK	"\xef\xbb\xbf"	/* what Excel begins UTF-8 with */
 #define SETTLE_S	30	/* as long as db.c waits for an answer */
 
 static const struct out_col released_cols[] = {
@@ -142,6 +143,8 @@ add_file(struct cli *c, const struct args *a, struct match *m,
 	if (strlen(rest) != text.n)
 		rc = cli_usage(c, err, "%.100s: has NUL bytes; is it UTF-16?",
 		    path);
+	if (strncmp(rest, UTF8_MARK, strlen(UTF8_MARK)) == 0)
+		rest += strlen(UTF8_MARK);
 	while (rc == 0 && (line = strsep(&rest, "\n")) != NULL) {
 		n++;
 		if ((rc = add_line(c, m, line, &why)) != 0)

@@ -138,7 +138,7 @@ def test_serials_in_a_file(stack, issue):
     other = issue()
     listed = stack.ctl('cert', 'list', '--account', name).stdout
     assert listed.startswith('SERIAL ')
-    many = listed + '# once more\n\n' + ''.join(
+    many = '\ufeff' + listed + '# once more\n\n' + ''.join(
         '"%s","x"\r\n' % hex_serial(c).lower() for c in certs * 30)
     args = ['cert', 'revoke', '--file', '-', '--reason', 'superseded']
     one = '433E0000'
