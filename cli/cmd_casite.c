@@ -165,11 +165,21 @@ http_url(struct site *s, const struct policy *p, bool lists, struct err *err)
 	return 0;
 }
 
+/* As it stands in addresses and in a server_name: colons are of IPv6. */
+static void
+put_host(const struct https_site *at, struct buf *out)
+{
+	bool v6 = strchr(at->name, ':') != NULL;
+
+	buf_printf(out, "%s%s%s", v6 ? "[" : "", at->name, v6 ? "]" : "");
+}
+
 /* Where the policy is silent, as "countersign init" would have it. */
 static int
 find_urls(struct site *s, const struct policy *p, struct err *err)
 {
 	struct https_site at = { 0 };
+	struct buf host = { 0 };
 	const bool told[2] = { s->value[BASE_URL].n > 0,
 	    s->value[CERT_URL].n > 0 };
 	const char *path;
@@ -180,10 +190,14 @@ find_urls(struct site *s, const struct policy *p, struct err *err)
 	    (s->value[HTTP_URL].n == 0 && http_url(s, p, true, err) != 0))
 		return -1;
 	rc = https_split(buf_str(&s->value[BASE_URL]), &at, &path, err);
+	if (rc == 0)
+		put_host(&at, &host);
 	if (rc == 0 && s->value[CERT_URL].n == 0)
-		buf_printf(&s->value[CERT_URL], "https://%s:8443", at.name);
+		buf_printf(&s->value[CERT_URL], "https://%s:8443",
+		    buf_str(&host));
 	if (rc == 0 && s->value[HTTP_URL].n == 0)
-		buf_printf(&s->value[HTTP_URL], "http://%s", at.name);
+		buf_printf(&s->value[HTTP_URL], "http://%s", buf_str(&host));
+	buf_free(&host);
 	https_free(&at);
 	return rc;
 }
@@ -205,7 +219,7 @@ place(struct site *s, enum word url, bool plain, struct err *err)
 		    "port: %s", words[url].name, plain ? "http" : "https",
 		    buf_str(&s->value[url]));
 	if (rc == 0 && s->value[host].n == 0)
-		buf_puts(&s->value[host], at.name);
+		put_host(&at, &s->value[host]);
 	if (rc == 0 && s->value[port].n == 0)
 		buf_puts(&s->value[port], at.port);
 	https_free(&at);

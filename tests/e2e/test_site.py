@@ -60,6 +60,15 @@ def test_words_told(stack):
     assert 'CS_URI "https://cards.example/whoami"' in text
 
 
+def test_an_address_of_ipv6(stack):
+    """As clients have it in Host, and nginx in server_name."""
+    text = site(stack, 'BASE_URL=https://[2001:db8::5]',
+                'HTTP_URL=http://[2001:db8::5]:8080')
+    names = of(text, 'server_name')
+    assert names[0] == names[2] == '[2001:db8::5]'
+    assert of(text, 'listen')[2] == '8080'
+
+
 @pytest.mark.parametrize('told,why', [
     (['FOO=1'], 'no word is called so: FOO=1'),
     (['RATE'], 'no word is called so: RATE'),
