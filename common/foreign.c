@@ -45,20 +45,22 @@ foreign_looks(struct slice cert)
 }
 
 /*
- * The key that has signed it, of those of that CA that came here with a list
- * ([security] W8: of all others each certificate has a row); or NULL.
+ * The key that has signed it, of those that came here with a list ([security]
+ * W8: of all others each certificate has a row); or NULL.  Of whichever CA: its
+ * template may have moved since.
  */
 static const struct policy_key *
-moved_key(const struct policy_ca *ca, const struct issued_set *certs, X509 *x)
+moved_key(const struct policy *p, const struct issued_set *certs, X509 *x)
 {
-	const struct policy_key	*found = NULL;
-	size_t			 i;
+	const struct policy_key	*k, *found = NULL;
+	const struct policy_ca	*ca;
 
-	for (i = 0; i < ca->nkeys && found == NULL; i++)
-		if (ca->keys[i].pub != NULL &&
-		    issued_came(certs, ca->keys[i].name) != 0 &&
-		    X509_verify(x, ca->keys[i].pub) == 1)
-			found = &ca->keys[i];
+	for (ca = p->cas; ca < p->cas + p->ncas; ca++)
+		for (k = ca->keys; k < ca->keys + ca->nkeys; k++)
+			if (found == NULL && k->pub != NULL &&
+			    issued_came(certs, k->name) != 0 &&
+			    X509_verify(x, k->pub) == 1)
+				found = k;
 	ERR_clear_error();
 	return found;
 }
@@ -93,14 +95,16 @@ is_trusted(const struct policy *p, X509 *x)
 
 /* Where the policy lets in no renewals no stranger's bytes are parsed. */
 static bool
-are_taken(const struct decide_ask *in, const struct policy_ca *ca)
+are_taken(const struct decide_ask *in)
 {
 	const struct policy	*p = in->policy;
+	const struct policy_ca	*ca;
 	size_t			 i;
 
-	for (i = 0; i < ca->nkeys; i++)
-		if (issued_came(in->certs, ca->keys[i].name) != 0)
-			return true;
+	for (ca = p->cas; ca < p->cas + p->ncas; ca++)
+		for (i = 0; i < ca->nkeys; i++)
+			if (issued_came(in->certs, ca->keys[i].name) != 0)
+				return true;
 	for (i = 0; i < p->ntrusted; i++)
 		if (p->trusted[i].pub != NULL)
 			return true;
@@ -199,14 +203,14 @@ check_moved(const struct decide_ask *in, const struct policy_key *key,
 	if (c->not_before > issued_came(in->certs, key->name))
 		return err_deny(err, CERT_E_UNTRUSTEDROOT, "renewal: "
 		    "certificate %s was issued elsewhere since ca %.60s came "
-		    "here: somebody has its key", number, in->ca);
+		    "here: somebody has its key", number, key->name);
 	if (issued_is_revoked(in->certs, key->name, buf_slice(&c->serial)))
 		return err_deny(err, CRYPT_E_REVOKED,
 		    "renewal: certificate %s is revoked", number);
 	return 0;
 }
 
-/* key: of the CA that came here; NULL: another CA's. */
+/* key: of a CA that came here; NULL: another CA's. */
 static int
 read_cert(const struct decide_ask *in, const struct policy_key *key, X509 *x,
     const char *number, struct issued *c, struct err *err)
@@ -229,17 +233,16 @@ int
 foreign_read(const struct decide_ask *in, const char *number,
     struct issued *out, struct err *err)
 {
-	const struct policy_ca	*ca = policy_ca_find(in->policy, in->ca);
 	const struct policy_key	*key;
 	struct issued		 c = { .renewals = 0 };
 	X509			*x;
 	int			 rc = 0;
 
-	if (ca == NULL || !are_taken(in, ca))
+	if (!are_taken(in))
 		return 0;
 	x = x509_read(in->request->old_cert);
 	ERR_clear_error();
-	if (x != NULL && ((key = moved_key(ca, in->certs, x)) != NULL ||
+	if (x != NULL && ((key = moved_key(in->policy, in->certs, x)) != NULL ||
 	    is_trusted(in->policy, x)))
 		rc = read_cert(in, key, x, number, &c, err) == 0 ? 1 : -1;
 	X509_free(x);

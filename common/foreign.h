@@ -15,9 +15,9 @@ bool	 foreign_looks(struct slice cert);
  * What a row would say of the certificate that is renewed, but for the account
  * and the CA (NULL) and what led to it: template is the name that the policy
  * has for what it names, or what it names itself.  number is what refusals call
- * it.  1: read, and issued_clear by the caller; else *out is untouched.  0: of
- * the CA that is asked no key that came here with a list has signed it, nor has
- * that of a trusted-ca with renewals.  -1: ERR_DENIED, CERT_E_UNTRUSTEDROOT when
+ * it.  1: read, and issued_clear by the caller; else *out is untouched.  0: no
+ * key that came here with a list, for this CA of the policy or another, has
+ * signed it, nor has that of a trusted-ca with renewals.  -1: ERR_DENIED, CERT_E_UNTRUSTEDROOT when
  * a signer has issued it, or somebody with the CA's key since that came;
  * CRYPT_E_REVOKED, which of another CA's nobody here knows;
  * CERTSRV_E_TEMPLATE_CONFLICT when it names no template;

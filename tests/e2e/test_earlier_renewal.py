@@ -11,8 +11,8 @@ import client
 import renewals
 from cakeys import put
 from certlogon import CertClient, Maker
-from earlier import (HELD, HELD_TOO, NAME, PEM, PLAIN,  # noqa: F401
-                     elsewhere, hex_of, moved, sign_before)
+from earlier import (HELD, HELD_TOO, LOST, NAME, PEM,  # noqa: F401
+                     PLAIN, elsewhere, hex_of, moved, sign_before)
 from fcgi import fastcgi, framed
 from ledgers import lines_of, own, restart_signers, root  # noqa: F401
 from onetime import create
@@ -101,6 +101,23 @@ def old(moved, demo):  # noqa: F811
 
 explained = partial(renewals.explained, ca=NAME)
 refused_alike = partial(renewals.refused_alike, ca=NAME)
+
+
+def test_its_template_is_another_cas_now(site, old, tmp_path):
+    """As who leaves AD CS would have it: its CA comes along, and what was
+    issued by its templates is followed by certificates of a new CA."""
+    here, v1 = site.env['CS_CES_URL'], client.template_v1('User')
+    h = old('User', ext=v1)
+    told = explained(site, tmp_path, h.message(), '--user', h.c.user,
+                     '--method', 'password', ca='Demo-CA', ok=True)
+    assert (told['outcome'], told['renews']) == ('issued', None)
+    r = h.renew(url=here)
+    assert r.fault is None, r.reason
+    assert r.certificate.issuer == Maker(site, tmp_path).ca.subject
+    refused(old('User', ext=v1, how={'serial': LOST}).renew(url=here),
+            REVOKED, 'is revoked')
+    refused(h.renew(url=here.replace('UsernamePassword', 'Anonymous')),
+            UNTRUSTED, 'not issued by a signer')
 
 
 # Yes: as a new request --------------------------------------------------------

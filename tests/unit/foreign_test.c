@@ -158,6 +158,42 @@ test_earlier(void **state)
 	old_der = real;
 }
 
+/* The template was the CA's that came here, and is another's now. */
+static void
+test_earlier_of_another(void **state)
+{
+	struct issued_set *set = issued_new(), *none = issued_new();
+	EVP_PKEY *two = EVP_EC_gen("P-256");
+	uint8_t number[SERIAL_LEN];
+	struct buf real = old_der;
+	struct ask q;
+
+	(void)state;
+	old_der = (struct buf){ 0 };
+	attach_to("Two", two);
+	issued_add_came(set, "Two", CAME);
+	make_earlier(two, BY_OID, V2("\x01"), 20);
+	ask_earlier(&q, "Plain", set);
+	grants_anew(&q, false);
+	ask_earlier(&q, "Plain", none);		/* nothing came here */
+	denies(&q, CERT_E_UNTRUSTEDROOT, "was not issued by ca CA");
+	issued_add_came(none, "Two", NOW - 86400 - 1);
+	ask_earlier(&q, "Plain", none);
+	denies(&q, CERT_E_UNTRUSTEDROOT, "since ca Two came here");
+	denies_whoever_may_not(set);
+	issued_add_revoked(set, "CA", number_of_old(number));
+	ask_earlier(&q, "Plain", set);
+	grants_anew(&q, false);
+	issued_add_revoked(set, "Two", number_of_old(number));
+	ask_earlier(&q, "Plain", set);
+	denies(&q, CRYPT_E_REVOKED, "is revoked");
+	issued_free(none);
+	issued_free(set);
+	EVP_PKEY_free(two);
+	buf_free(&old_der);
+	old_der = real;
+}
+
 /* Which template it was of, whose it may be, and which it cannot be. */
 static void
 test_earlier_forms(void **state)
@@ -401,6 +437,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_earlier),
 		cmocka_unit_test(test_earlier_forms),
+		cmocka_unit_test(test_earlier_of_another),
 		cmocka_unit_test(test_claimed),
 		cmocka_unit_test(test_other_ca),
 		cmocka_unit_test(test_unknown_key),
