@@ -16,6 +16,7 @@
 #include "account.h"
 #include "camake.h"
 #include "sql.h"
+#include "x509.h"
 
 #define COMMIT_MS	30000
 
@@ -317,6 +318,22 @@ cli_time(const char *text, int64_t *out, struct err *err)
 		    "neither a time (UTC) nor a duration: %.40s", text);
 	*out = time(NULL) - ago;
 	return 0;
+}
+
+bool
+cli_has_ended(const char *bytea)
+{
+	struct err ignored = ERR_INIT;
+	struct buf der = { 0 };
+	X509 *x = NULL;
+	bool ended;
+
+	if (cli_bytea(bytea, &der, &ignored) == 0)
+		x = x509_read(buf_slice(&der));
+	ended = x != NULL && cert_unix(X509_get0_notAfter(x)) <= time(NULL);
+	X509_free(x);
+	buf_free(&der);
+	return ended;
 }
 
 int

@@ -114,6 +114,9 @@ int	 cli_attach(struct cli *, struct policy *, struct err *);
  */
 int	 cli_chain(struct cli *, const char *ca, struct certs *, struct err *);
 
+/* Has this certificate, a bytea in text form, ended? */
+bool	 cli_has_ended(const char *text);
+
 /* Bytes of a bytea in text form ("\x..."), appended; else ERR_INTERNAL. */
 int	 cli_bytea(const char *text, struct buf *, struct err *);
 /* {"a","b"}: an array parameter in text form, appended. */

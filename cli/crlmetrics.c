@@ -41,37 +41,25 @@ number(const PGresult *res, int row, int col)
 	return strtoll(PQgetvalue(res, row, col), NULL, 10);
 }
 
-/* Its own certificate has ended: nobody makes another list, nor needs it. */
-static bool
-is_over(const struct policy *policy, const char *key)
-{
-	const struct policy_key	*k;
-
-	return policy != NULL && policy_key_find(policy, key, &k) != NULL &&
-	    k->not_after <= time(NULL);
-}
-
-/* ca, when made, until when, is it a delta? */
+/* ca, when made, until when, is it a delta, the certificate of the key. */
 static int
 set_lists(struct crlmetrics *p, struct cli *c, struct err *err)
 {
 	PGresult	*res = cli_query(c, "metrics_crl", NULL, 0, err);
-	struct err	 ignored = ERR_INIT;
-	struct policy	*policy;
 	char		 labels[METRICS_LABELS];
 	bool		 delta;
 	int		 i;
 
 	if (res == NULL)
 		return -1;
-	policy = cli_policy(c, &ignored);
 	/* Deltas that the policy has no longer; keys that are over. */
 	metrics_clear(p->m, M_DELTA_MADE);
 	metrics_clear(p->m, M_DELTA_ENDS);
 	metrics_clear(p->m, M_CRL_MADE);
 	metrics_clear(p->m, M_CRL_ENDS);
 	for (i = 0; i < PQntuples(res); i++) {
-		if (is_over(policy, PQgetvalue(res, i, 0)))
+		/* Nobody makes another list of it, nor needs it. */
+		if (cli_has_ended(PQgetvalue(res, i, 4)))
 			continue;
 		labels[0] = '\0';
 		metrics_label(labels, "ca", slice_str(PQgetvalue(res, i, 0)));
@@ -81,7 +69,6 @@ set_lists(struct crlmetrics *p, struct cli *c, struct err *err)
 		metrics_set(p->m, delta ? M_DELTA_ENDS : M_CRL_ENDS, labels,
 		    number(res, i, 2));
 	}
-	policy_free(policy);
 	PQclear(res);
 	return 0;
 }

@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "ask.h"
-#include "certfile.h"
 #include "digest.h"
 #include "doctor.h"
 #include "file.h"
@@ -181,23 +180,6 @@ revocation_lists(struct doctor *d, const struct policy_ca *ca)
 			revocation_list(d, ca, ca->keys[i].name);
 }
 
-/* What a root signed has ended with it. */
-static bool
-has_ended(const char *bytea)
-{
-	struct err ignored = ERR_INIT;
-	struct buf der = { 0 };
-	X509 *x = NULL;
-	bool ended;
-
-	if (cli_bytea(bytea, &der, &ignored) == 0)
-		x = x509_read(buf_slice(&der));
-	ended = x != NULL && cert_unix(X509_get0_notAfter(x)) <= time(NULL);
-	X509_free(x);
-	buf_free(&der);
-	return ended;
-}
-
 /* Nobody makes these but people. */
 static void
 lists_above(struct doctor *d)
@@ -208,7 +190,8 @@ lists_above(struct doctor *d)
 	int i;
 
 	for (i = 0; res != NULL && i < PQntuples(res); i++) {
-		if (has_ended(PQgetvalue(res, i, 4)))
+		/* What a root signed has ended with it. */
+		if (cli_has_ended(PQgetvalue(res, i, 4)))
 			continue;
 		left = strtoll(PQgetvalue(res, i, 3), NULL, 10);
 		check_add(d->checks, left <= 0 ? CHECK_FAIL :
@@ -217,6 +200,59 @@ lists_above(struct doctor *d)
 		    DOCTOR_DAY ? "countersign ca root-crl on the root's host, "
 		    "then crl install here" : NULL, "number %s until %s",
 		    PQgetvalue(res, i, 1), PQgetvalue(res, i, 2));
+	}
+	PQclear(res);
+}
+
+static bool
+issues(const struct policy *p, const struct policy_ca *ca)
+{
+	size_t i;
+
+	for (i = 0; i < p->ntemplates; i++)
+		if (template_offered_by(&p->templates[i], ca->name))
+			return true;
+	return false;
+}
+
+/* Of a key that issues nothing: is there still work for it, who does it? */
+static void
+closing(struct doctor *d, const char *name, bool known)
+{
+	struct err err = ERR_INIT;
+	PGresult *last = cli_query(d->cli, "ca_last", &name, 1, &err);
+	const char *until = last == NULL ? "" : PQgetvalue(last, 0, 0);
+
+	if (last == NULL)
+		doctor_unknown(d, "ca", name,
+		    "countersign db migrate, as the owner", &err);
+	else if (known)
+		check_add(d->checks, CHECK_OK, "ca", name, NULL,
+		    "issues nothing; certificates of it %s%s",
+		    *until == '\0' ? "have all ended" : "last until ", until);
+	else if (*until != '\0')
+		check_add(d->checks, CHECK_FAIL, "ca", name, "put its section "
+		    "back into the policy; docs/operations.md, \"Closing a "
+		    "CA\"", "the policy lacks it, so nobody makes its list; "
+		    "certificates of it last until %s", until);
+	PQclear(last);
+}
+
+static void
+all_closing(struct doctor *d)
+{
+	struct err err = ERR_INIT;
+	PGresult *res = cli_query(d->cli, "ca_all", NULL, 0, &err);
+	const struct policy_ca *ca;
+	const char *name;
+	int i, n = res == NULL ? 0 : PQntuples(res);
+
+	for (i = 0; i < n; i++) {
+		name = PQgetvalue(res, i, 0);
+		ca = policy_key_find(d->policy, name, NULL);
+		if ((ca == NULL || !issues(d->policy, ca)) &&
+		    !cli_has_ended(PQgetvalue(res, i, 1)))
+			closing(d, name, ca != NULL);
 	}
 	PQclear(res);
 }
@@ -243,6 +279,7 @@ doctor_policy(struct doctor *d)
 		authority(d, &d->policy->cas[i]);
 		revocation_lists(d, &d->policy->cas[i]);
 	}
+	all_closing(d);
 	lists_above(d);
 }
 

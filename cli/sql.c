@@ -77,6 +77,10 @@ const struct db_stmt cli_sql[] = {
 	    "FROM countersign.ca ORDER BY created_at, name", 0 },
 	{ "ca_names", "SELECT name, of_ca, in_use FROM countersign.ca "
 	    "WHERE $1::text IS NULL OR name = $1 ORDER BY name", 1 },
+	/* When the last certificate of a key ends; nothing: all have. */
+	{ "ca_last", "SELECT " UTC("max(not_after)") " "
+	    "FROM countersign.certificate WHERE ca = $1 "
+	    "AND not_after > now()", 1 },
 	/* The CA's certificate, then its issuers up to the root. */
 	{ "ca_chain", "SELECT x FROM countersign.ca, "
 	    "unnest(array_prepend(certificate, chain)) "
@@ -287,7 +291,8 @@ const struct db_stmt cli_sql[] = {
 	{ "metrics_crl", "SELECT ca, "
 	    "floor(extract(epoch FROM this_update))::bigint, "
 	    "floor(extract(epoch FROM next_update))::bigint, "
-	    "coalesce(base, 0) > 0 FROM (" LAST_LISTS ") l", 0 },
+	    "coalesce(base, 0) > 0, c.certificate FROM (" LAST_LISTS ") l "
+	    "JOIN countersign.ca c ON c.name = l.ca", 0 },
 	{ "metrics_expiring", "SELECT template, d.days, count(*) "
 	    "FROM (VALUES (7), (30)) d(days), countersign.certificate "
 	    "WHERE not_after >= now() AND revoked_at IS NULL "

@@ -209,6 +209,31 @@ def test_a_template_moves(own, second, tmp_path):
         publish(own, text)
 
 
+def test_a_ca_that_is_closed(own, second):
+    """Without its section its list is made no more, and a revocation is told
+    to nobody: doctor says so as long as a certificate lasts."""
+    text = published(own)
+    alone = re.sub(r'(?ms)^ca "Second-CA" \{.*?^\}\n', '', text)
+
+    def found():
+        return [r for r in own.ctl_json('doctor', ok=None)
+                if (r['check'], r['object']) == ('ca', 'Second-CA')]
+    assert not found()
+    moved = '{"Second-CA"}', '{"Demo-CA"}'
+    publish(own, text.replace(*moved))
+    try:
+        row, = found()
+        assert row['result'] == 'ok' and re.match(
+            'issues nothing; certificates of it last until 20', row['text'])
+        publish(own, alone.replace(*moved))
+        row, = found()
+        assert row['result'] == 'fail' and re.search(
+            r'the policy lacks it.* last until 20\d\d-', row['text'])
+    finally:
+        publish(own, text)
+    assert not found()
+
+
 def test_either_signer_is_asked_first(own, second, tmp_path):
     """Signer 2 has not the key and says so; no client sees it.  Whom a
     worker asks first goes by the request's key, which is a new one."""
