@@ -1,6 +1,6 @@
 /*
- * ca page: the landing page's part about all CAs, which deploy/site.sh puts
- * into it.
+ * ca page: what the landing page says of the CAs; deploy/site.sh makes the page
+ * of it.
  */
 #include "commands.h"
 
@@ -9,9 +9,13 @@
 
 #include "digest.h"
 #include "file.h"
+#include "siteurls.h"
 #include "xmlw.h"
 
 const struct opt opts_ca_page[] = {
+	{ "ca", "NAME", "that the instructions name (default: the policy's "
+	    "first)", false },
+	{ "set", "WORD=VALUE", "as with ca site", true },
 	{ "o", "FILE", "instead of standard output", false },
 	{ NULL, NULL, NULL, false }
 };
@@ -178,6 +182,49 @@ put_all_above(struct xmlw *w, struct cli *c, struct err *err)
 	return rc;
 }
 
+static const struct policy_ca *
+named(const struct policy *p, const char *name, struct err *err)
+{
+	const struct policy_ca *ca = name != NULL ? policy_ca_find(p, name) :
+	    p->ncas > 0 ? &p->cas[0] : NULL;
+
+	if (ca == NULL)
+		err_set(err, ERR_DENIED, "the policy has no ca %.60s",
+		    name == NULL ? "" : name);
+	return ca;
+}
+
+/* What deploy/site.sh reads, and leaves out: addresses, the CA and its root. */
+static int
+put_head(struct xmlw *w, struct cli *c, const struct args *a,
+    const struct policy *p, struct err *err)
+{
+	static const char *const word[SITE_URLS] = { "base", "cert", "http" };
+	const struct policy_ca *ca = named(p, args_get(a, "ca"), err);
+	struct buf url[SITE_URLS] = { 0 };
+	struct certs chain = { 0 }, two = { .n = 2 };
+	int i, rc = ca == NULL ? -1 : site_urls(c, a, p, url, err);
+
+	if (rc == 0 && (rc = cli_chain(c, ca->name, &chain, err)) == 0 &&
+	    chain.n == 0)
+		rc = err_set(err, ERR_DENIED, "ca %s: the database does not "
+		    "know it", ca->name);
+	if (rc == 0) {
+		two.der[0] = chain.der[0];	/* borrowed */
+		two.der[1] = chain.der[chain.n - 1];
+		buf_printf(&w->b, "<!-- policy %s\nca %s\n", p->id, ca->name);
+		for (i = 0; i < SITE_URLS; i++)
+			buf_printf(&w->b, "%s %s\n", word[i],
+			    buf_str(&url[i]));
+		certs_pem(&two, 0, &w->b);
+		buf_puts(&w->b, "-->\n");
+	}
+	for (i = 0; i < SITE_URLS; i++)
+		buf_free(&url[i]);
+	certs_free(&chain);
+	return rc;
+}
+
 int
 cmd_ca_page(struct cli *c, const struct args *a, struct err *err)
 {
@@ -186,17 +233,15 @@ cmd_ca_page(struct cli *c, const struct args *a, struct err *err)
 	struct xmlw w = { 0 };
 	int64_t now = time(NULL);
 	size_t i, k;
-	int rc = -1;
+	int rc = p == NULL ? -1 : put_head(&w, c, a, p, err);
 
-	if (p != NULL)		/* deploy/site.sh looks for it */
-		buf_printf(&w.b, "<!-- policy %s -->\n", p->id);
-	for (i = 0; p != NULL && i < p->ncas; i++) {
+	for (i = 0; rc == 0 && i < p->ncas; i++) {
 		ca = &p->cas[i];
 		for (k = 0; k < ca->nkeys; k++)
 			if (ca->keys[k].not_after > now)
 				put_key(&w, ca, &ca->keys[k]);
 	}
-	if (p != NULL && put_all_above(&w, c, err) == 0)
+	if (rc == 0 && (rc = put_all_above(&w, c, err)) == 0)
 		rc = file_put(args_get(a, "o"), 0644, buf_slice(&w.b), err);
 	policy_free(p);
 	xmlw_free(&w);

@@ -11,6 +11,7 @@
 #include "file.h"
 #include "fill.h"
 #include "https.h"
+#include "siteurls.h"
 
 #define SITE_MAX	(256 * 1024)
 #define SITE		"nginx/countersign.conf.in"
@@ -27,7 +28,7 @@ const struct opt opts_ca_site[] = {
 
 /* Those that are found out, in this order; what is only told comes behind. */
 enum word {
-	BASE_URL, CERT_URL, HTTP_URL, HOST, CERT_HOST, HTTP_HOST,
+	BASE_URL = SITE_BASE, CERT_URL = SITE_CERT, HTTP_URL = SITE_HTTP, HOST, CERT_HOST, HTTP_HOST,
 	LISTEN_HTTPS, LISTEN_CERT, LISTEN_HTTP, CAS, FASTCGI, TOLD
 };
 
@@ -350,6 +351,23 @@ write_cas(struct cli *c, const struct policy *p, const char *path,
 	if (rc == 0)
 		rc = file_put(path, 0644, buf_slice(&out), err);
 	buf_free(&out);
+	return rc;
+}
+
+int
+site_urls(struct cli *c, const struct args *a, const struct policy *p,
+    struct buf urls[SITE_URLS], struct err *err)
+{
+	struct site s = { 0 };
+	size_t i;
+	int rc = take(&s, c, a, err);
+
+	if (rc == 0)
+		rc = find_urls(&s, p, err);
+	for (i = 0; rc == 0 && i < SITE_URLS; i++)
+		buf_puts(&urls[i], buf_str(&s.value[i]));
+	for (i = 0; i < NWORDS; i++)
+		buf_free(&s.value[i]);
 	return rc;
 }
 

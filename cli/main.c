@@ -53,7 +53,7 @@ static const struct command commands[] = {
 	{ "ca", "show", "[NAME]", 0, 1,
 	    "registered CAs", NULL, cmd_ca_show },
 	{ "ca", "page", "", 0, 0,
-	    "HTML about all CAs, for the landing page", opts_ca_page,
+	    "what the landing page says of the CAs", opts_ca_page,
 	    cmd_ca_page },
 	{ "ca", "site", "", 0, 0,
 	    "nginx's configuration for all CAs of the policy", opts_ca_site,

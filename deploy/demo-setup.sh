@@ -329,9 +329,8 @@ set_up_web() {
 	"${ctl[@]}" ca export $ca --root -o "$S/root.pem"
 	set_up_tls
 	set_up_client
-	"${ctl[@]}" ca page -o "$S/etc/cas.html"
-	deploy/site.sh "$S/web" "$base_url" "$http_url" "$cert_url" "$ca" \
-	    "$S/ca/$ca.pem" "$S/root.pem" "$S/etc/cas.html"
+	"${ctl[@]}" ca page -o "$S/etc/page"
+	deploy/site.sh "$S/web" "$S/etc/page"
 	if [ "$host" = localhost ]; then
 		a=127.0.0.1:
 	else

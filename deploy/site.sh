@@ -2,37 +2,38 @@
 # Makes the folder that nginx serves: the landing page, what Windows imports,
 # the CA certificates.
 #
-#	site.sh FOLDER BASE-URL HTTP-URL CERT-URL CA CA-PEM ROOT-PEM CAS
+#	site.sh FOLDER PAGE
 #
-# CA is the one that the instructions name, CAS a file: "countersign ca page".
-# For example
+# PAGE is what "countersign ca page" has written. For example
 #
-#	countersign ca export Example-CA -o ca.pem
-#	countersign ca export Example-CA --root -o root.pem
-#	countersign ca page -o cas.html
-#	site.sh /var/www/countersign https://pki.example.org \
-#	    http://pki.example.org https://pki.example.org:8443 Example-CA \
-#	    ca.pem root.pem cas.html
+#	countersign ca page -o page
+#	site.sh /var/www/countersign page
 #
 # Where the policy has an address for Kerberos, the page speaks of it.
 set -euo pipefail
 umask 022
 
-[ $# -eq 8 ] || { sed -n '5,15s/^#[ \t]\{0,1\}//p' "$0" >&2; exit 2; }
-out=$1 base=$2 http=$3 cert=$4 ca=$5 ca_pem=$6 root_pem=$7 cas=$(cat "$8")
+[ $# -eq 2 ] || { sed -n '5,10s/^#[ \t]\{0,1\}//p' "$0" >&2; exit 2; }
+out=$1 page=$2
 die() { printf 'site.sh: %s\n' "$*" >&2; exit 1; }
 
 # Next to deploy/ in a checkout, next to this file when installed.
 web=$(dirname "$0")/../web
 [ -d "$web" ] || web=$(dirname "$0")/web
 
+# Its head: words, the CA's certificate, its root's. The rest is HTML.
+word() { sed -n "/^-->/q; s/^$1 //p" "$page"; }
+nth_pem() {
+	awk -v n="$1" '/^-->/ { exit } /^-----BEGIN/ { k++ } k == n' "$page"
+}
+policy_id=$(word '<!-- policy') ca=$(word ca)
+base=$(word base) cert=$(word cert) http=$(word http)
+cas=$(sed '1,/^-->/d' "$page")
+[[ $policy_id =~ ^\{[0-9A-F-]{36}\}$ && $ca =~ ^[A-Za-z0-9._-]+$ ]] ||
+    die "$page: not what \"countersign ca page\" of this version writes"
 [[ $base =~ ^https://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "base url \"$base\""
 [[ $http =~ ^http://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "http url \"$http\""
 [[ $cert =~ ^https://[A-Za-z0-9.-]+(:[0-9]+)?$ ]] || die "cert url \"$cert\""
-[[ $ca =~ ^[A-Za-z0-9._-]+$ ]] || die "ca name \"$ca\""
-[[ $cas =~ ^'<!-- policy '(\{[0-9A-F-]{36}\})' -->' ]] ||
-    die "$8: not what \"countersign ca page\" of this version writes"
-policy_id=${BASH_REMATCH[1]}
 
 svc=/service.svc kbr=KeyBasedRenewal_ADPolicyProvider_CEP_Certificate
 cep=$base/ADPolicyProvider_CEP_UsernamePassword$svc/CEP
@@ -40,7 +41,7 @@ ces=$base/${ca}_CES_UsernamePassword$svc/CES
 host=${base#https://}
 
 fingerprint() {
-	openssl x509 -in "$1" -outform DER | sha256sum | cut -c 1-64 |
+	openssl x509 -outform DER <<<"$1" | sha256sum | cut -c 1-64 |
 	    tr a-f A-F
 }
 
@@ -58,6 +59,7 @@ key_of() {
 	printf %s "$1" | tr A-Z a-z | iconv -t UTF-16LE | sha1sum |
 	    cut -c 1-40
 }
+ca_pem=$(nth_pem 1) root_pem=$(nth_pem 2)
 root_sha256=$(fingerprint "$root_pem")
 ca_sha256=$(fingerprint "$ca_pem")
 
@@ -113,11 +115,11 @@ if [ -n "$krb" ]; then
 	    AUTH_FLAGS=00000002 >"$out/countersign-kerberos.reg"
 fi
 
-openssl x509 -in "$root_pem" -out "$out/ca/$ca-root.pem"
-openssl x509 -in "$root_pem" -outform DER -out "$out/ca/$ca-root.cer"
-openssl x509 -in "$ca_pem" -out "$out/ca/$ca.pem"
-openssl x509 -in "$ca_pem" -outform DER -out "$out/ca/$ca.cer"
-openssl crl2pkcs7 -nocrl -certfile "$ca_pem" -certfile "$root_pem" \
-    -outform DER -out "$out/ca/$ca.p7b"
+printf '%s\n' "$root_pem" >"$out/ca/$ca-root.pem"
+openssl x509 -outform DER -out "$out/ca/$ca-root.cer" <<<"$root_pem"
+printf '%s\n' "$ca_pem" >"$out/ca/$ca.pem"
+openssl x509 -outform DER -out "$out/ca/$ca.cer" <<<"$ca_pem"
+openssl crl2pkcs7 -nocrl -certfile "$out/ca/$ca.pem" \
+    -certfile "$out/ca/$ca-root.pem" -outform DER -out "$out/ca/$ca.p7b"
 chmod 644 "$out"/*.* "$out"/ca/*
 chmod 755 "$out" "$out/ca"

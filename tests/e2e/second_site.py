@@ -106,13 +106,9 @@ def by_page(stack, shared, folder, auth, instead, **env):
 
 def site_of(stack, folder):
     """deploy/site.sh, as the demo calls it."""
-    (folder / 'cas.html').write_text(stack.ctl('ca', 'page').stdout)
-    base = stack.env['CS_HOME_URL'].rstrip('/')
-    cert = stack.env['CS_CEP_CERT_URL'].split('/ADPolicy')[0]
-    subprocess.run(
-        [TOP / 'deploy/site.sh', folder / 'web', base, 'http://pki.example',
-         cert, 'Demo-CA', stack.dir / 'ca/Demo-CA.pem', stack.dir / 'root.pem',
-         folder / 'cas.html'], check=True, timeout=300)
+    (folder / 'page').write_text(stack.ctl('ca', 'page').stdout)
+    subprocess.run([TOP / 'deploy/site.sh', folder / 'web', folder / 'page'],
+                   check=True, timeout=300)
     read = {f.name: f.read_bytes() for f in (folder / 'web').iterdir()
             if f.is_file()}
     return {n: b.decode('utf-16' if n.endswith('.reg') else 'utf-8')

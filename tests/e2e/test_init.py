@@ -47,7 +47,9 @@ def test_landing_page(stack, demo):
             kinds[k] += href.endswith(k)
     assert all(kinds.values()), kinds
     # all CAs, as the policy has them: their addresses answer
-    assert stack.ctl('ca', 'page').stdout in r.text
+    head, cas = stack.ctl('ca', 'page').stdout.split('-->\n', 1)
+    assert cas in r.text and 'BEGIN CERTIFICATE' not in r.text
+    assert head.count('BEGIN CERTIFICATE') == 2
     crl, = [h for h in links if h.startswith('http://')]
     assert demo.http.get(crl, timeout=300).status_code == 200
     got = demo.http.get(crl.replace('.crl', '.cer'), timeout=300)
@@ -200,12 +202,11 @@ def test_page_without_kerberos(stack, tmp_path):
 
 def test_page_of_another_version(tmp_path):
     """The policy ID in countersign.reg comes from "ca page"."""
-    (tmp_path / 'cas.html').write_text('<div class="card"></div>\n')
-    https = 'https://pki.example'
+    (tmp_path / 'page').write_text(
+        '<!-- policy {EFEBBB83-FC8E-40AE-B09D-69692C006637} -->\n<div></div>\n')
     r = subprocess.run(
-        [TOP / 'deploy/site.sh', tmp_path / 'web', https, 'http://pki.example',
-         https, 'X-CA', 'x.pem', 'x.pem', tmp_path / 'cas.html'], text=True,
-        capture_output=True, timeout=300)
-    assert r.returncode == 1 and 'cas.html: not what "countersign ca page" ' \
+        [TOP / 'deploy/site.sh', tmp_path / 'web', tmp_path / 'page'],
+        text=True, capture_output=True, timeout=300)
+    assert r.returncode == 1 and 'page: not what "countersign ca page" ' \
         'of this version writes' in r.stderr
     assert not (tmp_path / 'web').exists()

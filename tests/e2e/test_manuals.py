@@ -351,5 +351,5 @@ def test_installed(stack, tmp_path):
     r = subprocess.run([share / 'countersign/site.sh'], text=True,
                        capture_output=True)
     assert r.returncode == 2 and r.stdout == ''
-    assert re.match('site.sh FOLDER .* CAS\n', r.stderr)
-    assert r.stderr.rstrip().endswith('cas.html')   # of the example
+    assert re.match('site.sh FOLDER PAGE\n', r.stderr)
+    assert r.stderr.rstrip().endswith('page')   # of the example

@@ -173,6 +173,20 @@ def test_cep_shows_both(own, second):
             'CN=Demo-CA'], name
 
 
+def test_page_of_the_second(own, second):
+    page = own.ctl('ca', 'page', '--ca', 'Second-CA', '--set',
+                   'HTTP_URL=http://a.demo.example').stdout
+    head = page.split('-->')[0]
+    assert '\nca Second-CA\n' in head and \
+        '\nhttp http://a.demo.example\n' in head
+    ca, root = re.findall('(?s)-----BEGIN.*?END CERTIFICATE-----\n', head)
+    assert root == pathlib.Path(second.path('Second-Root.pem')).read_text()
+    assert ca == own.ctl('ca', 'export', 'Second-CA').stdout
+    r = own.ctl('ca', 'page', '--ca', 'Third-CA', ok=None)
+    assert r.returncode != 0 and r.stdout == '' and \
+        'the policy has no ca Third-CA' in r.stderr
+
+
 def test_a_template_moves(own, second, tmp_path):
     """Windows signs for the next certificate with the one of the first CA,
     and does so for ever if that is refused."""
