@@ -14,6 +14,7 @@
 #include "siteurls.h"
 
 #define SITE_MAX	(256 * 1024)
+#define MAP_WORD	40	/* of nginx's map, on any machine */
 #define SITE		"nginx/countersign.conf.in"
 #define PARAMS		"nginx/countersign_fastcgi.conf"
 
@@ -227,15 +228,39 @@ place(struct site *s, enum word url, bool plain, struct err *err)
 	return rc;
 }
 
-/* The lines of a map from what clients write to the CA's name. */
+/* As a pattern; of what a CA may be called only "." means more. */
+static void
+put_pattern(const char *name, struct buf *out)
+{
+	buf_puts(out, "~*^");
+	for (; *name != '\0'; name++) {
+		if (*name == '.')
+			buf_addc(out, '\\');
+		buf_addc(out, *name);
+	}
+	buf_puts(out, "\\z");
+}
+
+/*
+ * The lines of a map from what clients write to the CA's name.  With a word
+ * that is longer than 46 nginx does not start: its table has no room for it.
+ */
 static void
 map_cas(struct site *s, const struct policy *p)
 {
+	struct buf *out = &s->value[CAS];
+	const char *name;
 	size_t i;
 
-	for (i = 0; i < p->ncas; i++)
-		buf_printf(&s->value[CAS], "%s\"%s\" \"%s\";", i == 0 ? "" :
-		    words[CAS].again, p->cas[i].name, p->cas[i].name);
+	for (i = 0; i < p->ncas; i++) {
+		name = p->cas[i].name;
+		buf_printf(out, "%s\"", i == 0 ? "" : words[CAS].again);
+		if (strlen(name) > MAP_WORD)
+			put_pattern(name, out);
+		else
+			buf_puts(out, name);
+		buf_printf(out, "\" \"%s\";", name);
+	}
 }
 
 static int

@@ -32,7 +32,8 @@ struct ticket_rules {
  * no such account, it has a SID and the ticket another or none (whoever is made
  * anew under an old name must not get what was the old one's), it is for a
  * one-time secret, where there are several realms not called after the ticket's,
- * or has no SID where the settings require one; and a service that logs on in the owner's name.  Else as
+ * or has no SID where the settings require one; and a service that logs on in
+ * the owner's name.  Else as
  * snapshot_account.
  */
 int		 ticket_account(const struct ticket_rules *, struct snapshot *,

@@ -1,12 +1,17 @@
 """nginx's configuration as "countersign ca site" writes it."""
+import contextlib
 import re
+from urllib.parse import quote
 
+import psycopg
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import client
 from othercas import RENEWS, OtherCA, section
 from policies import in_force, published
+from revocation import http
 from second_site import second_site
 from waits import wait_for
 
@@ -127,7 +132,41 @@ def test_who_logs_on(stack, tmp_path):
     assert got == [own, root, theirs.cert]
 
 
-def test_nginx_takes_it(stack, tmp_path):
+LONG = 'Example Ltd. Enterprise Issuing Certification Authority 2026-1'
+
+
+@contextlib.contextmanager
+def named(stack, name, cert):
+    """A CA of which there is no more than a row."""
+    with psycopg.connect(psycopg.conninfo.make_conninfo(
+            stack.env['CS_DSN'], user='postgres'), autocommit=True) as db:
+        db.execute('SET session_replication_role = replica')
+        db.execute('INSERT INTO countersign.ca (name, certificate, chain, '
+                   "of_ca, in_use) VALUES (%s, %s, '{}', %s, true)",
+                   (name, cert.public_bytes(Encoding.DER), name))
+        try:
+            yield
+        finally:
+            db.execute('DELETE FROM countersign.ca WHERE name = %s', (name,))
+
+
+def test_ca_with_a_long_name(stack, tmp_path):
+    """AD CS lets a CA have 64 letters, of which nginx's tables take 46."""
+    text = published(stack)
+    there = re.search(r'(?ms)^ca "Demo-CA" \{.*?^\}\n', text).group(0)
+    there = there.replace('ca "Demo-CA"', 'ca "%s"' % LONG)
+    with named(stack, LONG, OtherCA(tmp_path).cert), \
+            in_force(stack, text + there.replace('Demo-CA', quote(LONG))), \
+            second_site(stack, tmp_path, lambda _: site(
+                stack, *told_as(stack))) as at:
+        for name, known in ((LONG, True), (LONG.upper(), True),
+                            (LONG.replace('.', 'x'), False)):
+            r = http.post(at(stack.env['CS_CES_URL'].replace(
+                'Demo-CA', quote(name))), data='<a/>', verify=stack.env['CS_ROOT_PEM'])
+            assert (r.text == 'not found\n') != known, r.text
+
+
+def told_as(stack):
     """With this stack's files and ports as they are by default."""
     before = (stack.dir / 'etc/site.conf').read_text()
     one = {w: re.search(r'(?m)^\t%s "?([^";]*)"?;$' % d, before)[1]
@@ -138,7 +177,12 @@ def test_nginx_takes_it(stack, tmp_path):
     told += ['%s=127.0.0.1:%s' % w for w in zip(
         ('LISTEN_HTTPS', 'LISTEN_CERT', 'LISTEN_HTTP'),
         re.findall(r'listen 127.0.0.1:(\d+)', before))]
-    with second_site(stack, tmp_path, lambda _: site(stack, *told)) as at:
+    return told
+
+
+def test_nginx_takes_it(stack, tmp_path):
+    with second_site(stack, tmp_path, lambda _: site(
+            stack, *told_as(stack))) as at:
         wait_for(lambda: client.Client(stack.env).enroll(
             client.make_csr(client.ec_key(), 'site.demo.example', [],
                             stack.env['CS_TEMPLATE']),
