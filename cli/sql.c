@@ -77,8 +77,13 @@ const struct db_stmt cli_sql[] = {
 	    "FROM countersign.ca ORDER BY created_at, name", 0 },
 	{ "ca_names", "SELECT name, of_ca, in_use FROM countersign.ca "
 	    "WHERE $1::text IS NULL OR name = $1 ORDER BY name", 1 },
-	/* When the last certificate of a key ends; nothing: all have. */
-	{ "ca_last", "SELECT " UTC("max(not_after)") " "
+	/*
+	 * When the last certificate of a key ends; nothing: all have.  Of those
+	 * that it issued elsewhere nobody knows.
+	 */
+	{ "ca_last", "SELECT CASE WHEN EXISTS (SELECT "
+	    "FROM countersign.crl_before WHERE ca = $1) "
+	    "THEN 'it ends itself' ELSE " UTC("max(not_after)") " END "
 	    "FROM countersign.certificate WHERE ca = $1 "
 	    "AND not_after > now()", 1 },
 	/* The CA's certificate, then its issuers up to the root. */

@@ -2,6 +2,7 @@
 CS: numbers go on, what it revoked stays revoked, and more can be."""
 import datetime
 import pathlib
+import re
 
 import pytest
 from cryptography import x509
@@ -13,7 +14,7 @@ from hierarchy import ca_dir
 from ledger_edits import damages
 from ledgers import (change, own, reconcile, restart_signers,  # noqa: F401
                      restore, root)
-from policies import publish
+from policies import publish, published
 from revocation import GOOD, REVOKED, UNKNOWN, ask, fetch_crl, hex_serial
 from waits import wait_for
 
@@ -117,6 +118,20 @@ def test_show_says_what_is_known(own, moved):  # noqa: F811
         NAME, REVOKED_BEFORE[LOST][0].isoformat() + 'Z') in r.stderr
     assert 'reason 1' in r.stderr
     assert r'no certificate' in own.ctl('cert', 'show', 'AB', ok=1).stderr
+
+
+def test_it_is_not_closed_before_its_end(own, moved):  # noqa: F811
+    """When the earlier certificates end nobody knows."""
+    text = published(own)
+    publish(own, re.sub(r'(?ms)^ca "%s" \{.*?^\}\n' % NAME, '', text).replace(
+        '{"%s"}' % NAME, '{"Demo-CA"}'))
+    try:
+        row, = [r for r in own.ctl_json('doctor', ok=None)
+                if (r['check'], r['object']) == ('ca', NAME)]
+        assert row['result'] == 'fail' and \
+            row['text'].endswith('last until it ends itself')
+    finally:
+        publish(own, text)
 
 
 def earlier(own, verb, *args, ok=True):  # noqa: F811

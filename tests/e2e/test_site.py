@@ -54,13 +54,14 @@ def test_words_told(stack):
     text = site(stack, 'HOST=pki.example', 'HOST=old.example',
                 'CERT_URL=https://cards.example', 'WORKER=unix:/a',
                 'WORKER=unix:/b', 'LISTEN_HTTP=80', 'LISTEN_HTTP=[::]:80',
-                'LISTEN_HTTPS=443', 'LISTEN_HTTPS=[::]:443', 'RATE=5')
+                'LISTEN_HTTPS=443 proxy_protocol', 'LISTEN_HTTPS=[::]:443',
+                'RATE=5')
     assert of(text, 'server_name') == ['pki.example old.example',
                                        'cards.example', 'localhost']
     assert of(text, 'server') == ['unix:/a', 'unix:/b']
     assert of(text, 'listen') == [
-        '443 ssl http2', '[::]:443 ssl http2', '443 ssl http2', '80',
-        '[::]:80']
+        '443 proxy_protocol ssl http2', '[::]:443 ssl http2',
+        '443 ssl http2', '80', '[::]:80']
     assert ' rate=5r/s;' in text
     assert 'CS_URI "https://cards.example/whoami"' in text
 
