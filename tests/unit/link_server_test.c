@@ -1,25 +1,5 @@
 /* A signer's side of the link: strangers, odd frames, lost workers. */
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-
-#include <stdatomic.h>
-
 #include "link_fixture.h"
-
-static atomic_llong later;	/* s */
-
-/* For all but ZeroMQ's own threads, which would miss their heartbeats. */
-int
-clock_gettime(clockid_t id, struct timespec *ts)
-{
-	char name[16] = "";
-	int rc = (int)syscall(SYS_clock_gettime, id, ts);
-
-	(void)prctl(PR_GET_NAME, name);
-	if (id == CLOCK_MONOTONIC && strncmp(name, "ZMQbg", 5) != 0)
-		ts->tv_sec += (time_t)atomic_load(&later);
-	return rc;
-}
 
 static void
 test_strangers(void **state)
@@ -195,31 +175,6 @@ test_endless_message(void **state)
 	link_server_free(s);
 }
 
-/* Nor does one fill it that has been there for months, and quiet. */
-static void
-test_old_connection(void **state)
-{
-	struct link_server *s = server_new("tcp://127.0.0.1:*");
-	void *ctx = zmq_ctx_new(), *sock, *events;
-
-	(void)state;
-	sock = raw_peer(ctx, link_server_uri(s), &worker_keys,
-	    signer_keys.pub);
-	raw_send(sock, 2, 16, 10);
-	assert_int_equal(received(s, LONG_MS), 1);
-	events = events_of(ctx, sock, "inproc://old");
-	atomic_store(&later, 100 * 86400);
-	assert_false(is_ended(events, 300));
-	send_parts(sock, 150000000);
-	assert_true(is_ended(events, LONG_MS));
-	atomic_store(&later, 0);
-	zmq_socket_monitor(sock, NULL, 0);
-	zmq_close(events);
-	zmq_close(sock);
-	zmq_ctx_term(ctx);
-	link_server_free(s);
-}
-
 #define CONNECTIONS	300	/* more than link_guard.c lets one host have */
 
 static void
@@ -345,7 +300,6 @@ main(void)
 		cmocka_unit_test(test_waiting_messages),
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_endless_message),
-		cmocka_unit_test(test_old_connection),
 		cmocka_unit_test(test_many_connections),
 		cmocka_unit_test(test_gone_worker),
 		cmocka_unit_test(test_handler_dies),
