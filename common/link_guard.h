@@ -1,7 +1,8 @@
 /*
  * What the peers of a tcp:// server have sent and nobody has taken.  ZeroMQ
- * limits frames, and the whole messages of a connection; it limits neither the
- * frames of a message that does not end nor the connections.
+ * limits frames alone: the limit that it has for a connection's messages ends the
+ * program (see link_server.c), and it has none for the frames of a message that
+ * does not end or for connections.
  */
 #ifndef LINK_GUARD_H
 #define LINK_GUARD_H

@@ -14,11 +14,11 @@
 
 #define SERVER_LINGER_MS	1000	/* for answers on their way */
 /*
- * Messages of a connection: that wait to be taken, 16 MiB at most (a worker
- * process has 32 questions here, and what is more waits in its own memory), and
- * that it has not read.
+ * Messages of a connection: that wait to be taken, without a limit: libzmq 4.3.4
+ * aborts when a peer hangs up behind it and the next heartbeat comes (issue
+ * 4364), so link_guard.c counts them; and that it has not read.
  */
-#define SERVER_RCVHWM		64
+#define SERVER_RCVHWM		0
 #define SERVER_SNDHWM		128
 #define SERVER_BACKLOG		256
 #define SERVER_SLICE_MS		500	/* how soon a dead handler is seen */
