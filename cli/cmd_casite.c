@@ -29,7 +29,8 @@ const struct opt opts_ca_site[] = {
 
 /* Those that are found out, in this order; what is only told comes behind. */
 enum word {
-	BASE_URL = SITE_BASE, CERT_URL = SITE_CERT, HTTP_URL = SITE_HTTP, HOST, CERT_HOST, HTTP_HOST,
+	BASE_URL = SITE_BASE, CERT_URL = SITE_CERT, HTTP_URL = SITE_HTTP,
+	HOST, CERT_HOST, HTTP_HOST,
 	LISTEN_HTTPS, LISTEN_CERT, LISTEN_HTTP, CAS, FASTCGI, TOLD
 };
 
