@@ -261,8 +261,10 @@ const struct db_stmt cli_sql[] = {
 	    "$1, " BYTEAS("$2") ", $3::smallint, $4, $5::boolean)", 5 },
 	{ "earlier_release", "SELECT countersign.earlier_release($1, "
 	    "decode($2, 'hex'), $3)", 3 },
-	/* The last complete list, and the delta behind it if there is one. */
-	/* As the list has it: see ISSUED_EARLY. */
+	/*
+	 * The last complete list, and the delta behind it if there is one; its
+	 * thisUpdate, which is ISSUED_EARLY before the row's.
+	 */
 	{ "crl_list", "SELECT ca, number, "
 	    UTC("(this_update - interval '10 minutes')") ", "
 	    UTC("next_update") ", entries, octets, signer, "

@@ -90,16 +90,18 @@ is_about_us(const struct http_request *r)
 static int
 unusable(struct http_request *r, enum param word)
 {
+#define WHY(name)	"nginx passes no usable " name
 	static const char *const why[P_COUNT] = {
-		[P_SERVICE] = "nginx passes no usable CS_SERVICE",
-		[P_AUTH] = "nginx passes no usable CS_AUTH",
-		[P_CA] = "nginx passes no usable CS_CA",
-		[P_URI] = "nginx passes no usable CS_URI",
-		[P_METHOD] = "nginx passes no usable REQUEST_METHOD",
-		[P_VERIFY] = "nginx passes no usable CS_CLIENT_VERIFY",
-		[P_CERT] = "nginx passes no usable CS_CLIENT_CERT",
-		[P_RENEWAL] = "nginx passes no usable CS_RENEWAL_ONLY"
+		[P_SERVICE] = WHY("CS_SERVICE"),
+		[P_AUTH] = WHY("CS_AUTH"),
+		[P_CA] = WHY("CS_CA"),
+		[P_URI] = WHY("CS_URI"),
+		[P_METHOD] = WHY("REQUEST_METHOD"),
+		[P_VERIFY] = WHY("CS_CLIENT_VERIFY"),
+		[P_CERT] = WHY("CS_CLIENT_CERT"),
+		[P_RENEWAL] = WHY("CS_RENEWAL_ONLY")
 	};
+#undef WHY
 
 	end(r, 500, why[word]);
 	return -1;

@@ -692,11 +692,3 @@ def test_slow_answers_are_no_wrong_clock(stack):
                         for r in said), said
     assert not [r for r in rows if r['check'] == 'clock' and
                 r['result'] != 'ok']
-
-
-def test_status_is_for_this_host_alone(stack):
-    """Through nginx: its location lets loopback addresses in, no others."""
-    site = (stack.dir / 'etc/site.conf').read_text()
-    part = site.split('location = /status', 1)[1].split('\n\t}', 1)[0]
-    assert 'deny all;' in part
-    assert site.count('CS_SERVICE status') == 1

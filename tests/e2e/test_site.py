@@ -188,3 +188,11 @@ def test_nginx_takes_it(stack, tmp_path):
             client.make_csr(client.ec_key(), 'site.demo.example', [],
                             stack.env['CS_TEMPLATE']),
             url=at(stack.env['CS_CES_URL'])).leaf)
+
+
+def test_status_is_for_this_host_alone(stack):
+    """Through nginx: its location lets loopback addresses in, no others."""
+    site = (stack.dir / 'etc/site.conf').read_text()
+    part = site.split('location = /status', 1)[1].split('\n\t}', 1)[0]
+    assert 'deny all;' in part
+    assert site.count('CS_SERVICE status') == 1
