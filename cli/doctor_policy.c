@@ -232,7 +232,8 @@ closing(struct doctor *d, const char *name, bool known)
 		    *until == '\0' ? "have all ended" : "last until ", until);
 	else if (*until != '\0')
 		check_add(d->checks, CHECK_FAIL, "ca", name, "put its section "
-		    "into the policy; docs/operations.md, \"Closing a CA\"", "the policy lacks it, so nobody makes its list; "
+		    "into the policy; docs/operations.md, \"Closing a CA\"",
+		    "the policy lacks it, so nobody makes its list; "
 		    "certificates of it last until %s", until);
 	PQclear(last);
 }
